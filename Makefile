@@ -1,0 +1,61 @@
+# The commands of this repository. Each sets up what it needs; behind each is one line to type.
+PYTHON ?= python3
+BASE ?= HEAD
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint review bench lock clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: .venv/run ## Reproduce the pipeline and print its review against the last commit
+	python -m mlops.params
+	dvc repro
+	python -m mlops.review --base $(BASE) || test $$? -eq 1
+
+test: .venv/test lint ## Run the tests (SLOW=1: also those of over a minute)
+	python -m pytest $(if $(SLOW),,-m "not slow") $(TESTS)
+
+lint: .venv/test ## Check format, style and types
+	ruff format --check .
+	ruff check .
+	mypy
+
+review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
+	python -m mlops.review --base $(BASE)
+
+bench: .venv/test ## Run the benchmarks
+	python benchmarks/pipeline.py
+
+COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
+lock: .venv/run ## Resolve the requirements anew into the hash-locked files
+	$(COMPILE) --upgrade \
+	  --group dev pyproject.toml -o requirements-dev.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt pyproject.toml -o requirements.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt --group setup -o requirements-setup.txt
+
+clean: ## Delete everything generated, the cache of data and models included
+	rm -rf artifacts .venv .dvc/cache .dvc/tmp .dvc-remote
+
+# uv installs in seconds what takes pip minutes; pip, which reads more of a machine's settings,
+# takes over where uv can't reach the packages.
+INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --require-hashes -r $(1) \
+  || python -m pip install -q --require-hashes -r $(1)
+
+.venv/run: requirements.txt requirements-setup.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { $(PYTHON) --version; echo "wanted Python 3.11 or later: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv .venv \
+	  || { echo "on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-setup.txt
+	$(call INSTALL,requirements.txt)
+	python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/test: .venv/run requirements-dev.txt
+	$(call INSTALL,requirements-dev.txt)
+	touch $@

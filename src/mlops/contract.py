@@ -1,0 +1,123 @@
+"""The table of columns as a pandera frame schema, and what it says of given rows.
+
+Numbers are float64 in frames even where they must be whole: a missing value has no integer, and
+pandera's own coercion would turn 1.7 into 1 without a word. Keys are int64 or text.
+"""
+
+import datetime
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from mlops.columns import Column, Rule, Schema
+
+_DTYPES = {float: "float64", int: "float64", str: "str", datetime.date: "datetime64[us]"}
+
+PROBLEM_COLUMNS = ["row", "column", "found", "wanted"]
+
+
+def frame_dtype(column: Column) -> str:
+    """Name the pandas dtype that a column has in every frame of the pipeline."""
+    return "int64" if column.role == "key" and column.type is int else _DTYPES[column.type]
+
+
+def frame_schema(schema: Schema, columns: Sequence[Column] | None = None) -> pa.DataFrameSchema:
+    """Build the pandera schema of a frame of `columns` (default: all), with the rules among them."""
+    columns = schema.columns if columns is None else columns
+    names = {column.name for column in columns}
+    return pa.DataFrameSchema(
+        {column.name: _frame_column(column) for column in columns},
+        checks=[_frame_rule(rule) for rule in schema.rules if names.issuperset(rule.columns)],
+        strict=True,
+    )
+
+
+def _frame_column(column: Column) -> pa.Column:
+    checks = []
+    if column.choices:
+        checks.append(pa.Check.isin(column.choices, error=column.wanted))
+    elif column.type in (int, float):
+        checks.append(pa.Check(lambda values: _in_range(values, column), error=column.wanted))
+    elif column.type is str:
+        checks.append(pa.Check(lambda values: values.str.len() > 0, error="a text, not empty"))
+    return pa.Column(
+        frame_dtype(column),
+        checks,
+        nullable=column.nullable,
+        unique=column.role == "key",
+        report_duplicates="all",
+    )
+
+
+def _in_range(values: pd.Series, column: Column) -> pd.Series:
+    """Tell which numbers are finite, within the bounds and, where wanted, whole."""
+    low = -np.inf if column.low is None else column.low
+    high = np.inf if column.high is None else column.high
+    fits = values.between(low, high) & np.isfinite(values)  # infinity passes a lone `>=`
+    return fits & (values % 1 == 0) if column.type is int else fits
+
+
+def _frame_rule(rule: Rule) -> pa.Check:
+    def holds(rows: pd.DataFrame) -> pd.Series:
+        verdict = pd.Series(True, index=rows.index)
+        known = rows[list(rule.columns)].notna().all(axis=1)
+        values = rows.loc[known]
+        verdict.loc[known] = rule.holds(*(values[name] for name in rule.columns))
+        return verdict
+
+    return pa.Check(holds, name=rule.name, error=rule.description)
+
+
+def problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """List everything in `rows` that the contract forbids, at most one line a row and condition.
+
+    Returns:
+        A frame with the columns row (position in `rows`, counted from 0; missing for a problem of
+        a whole column), column, found (as text) and wanted, sorted by row.
+    """
+    rows = rows.reset_index(drop=True)
+    try:
+        frame_schema(schema).validate(rows, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+    else:
+        return pd.DataFrame(columns=PROBLEM_COLUMNS)
+    rules = {rule.description: ", ".join(rule.columns) for rule in schema.rules}
+    wording = {
+        "not_nullable": "a value",
+        "field_uniqueness": "a key of its own",
+        "column_in_dataframe": "this column",
+        "column_in_schema": "no such column",
+    }
+    found = pd.DataFrame(
+        {
+            "row": cases["index"].astype("Int64"),
+            "column": cases["check"].map(rules).fillna(cases["column"]),
+            "found": cases["failure_case"].map(_text),
+            "wanted": cases["check"].astype(str).replace(wording),
+        }
+    )
+    # pandera repeats a failing rule once a column of the frame; its own value says nothing there.
+    of_rule = cases["check"].isin(rules).to_numpy()
+    found.loc[of_rule, "found"] = [
+        _values(rows, row, columns)
+        for row, columns in zip(found["row"][of_rule], found["column"][of_rule], strict=True)
+    ]
+    found = found.drop_duplicates(["row", "column", "wanted"])
+    return found.sort_values(["row", "column", "wanted"], ignore_index=True)
+
+
+def _values(rows: pd.DataFrame, row: int, columns: str) -> str:
+    """Write the values of several columns of one row, as 'rooms 4, bedrooms 5'."""
+    return ", ".join(f"{name} {_text(rows.at[row, name])}" for name in columns.split(", "))
+
+
+def _text(value: object) -> str:
+    """Write a cell as a person would: 4 for 4.0, 2009-12-31 for a midnight, a word for nothing."""
+    if value is None or value is pd.NaT or value != value:
+        return "missing"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)

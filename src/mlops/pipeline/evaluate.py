@@ -1,0 +1,138 @@
+"""Stage evaluate: model and test rows -> metrics with intervals, slices, predictions, plots."""
+
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.inspection import permutation_importance
+from sklearn.pipeline import Pipeline
+
+from mlops.artifacts import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
+from mlops.columns import Schema
+from mlops.errors import run_command
+from mlops.files import whole_folder, write_json
+from mlops.frames import read_rows, write_rows
+from mlops.metrics import (
+    HIGHER_IS_BETTER,
+    Floats,
+    Predictions,
+    Task,
+    bootstrap_scores,
+    interval,
+    rounded,
+    score,
+)
+from mlops.params import Evaluate, load_params
+from mlops.pipeline.model import actual_values, predict
+from mlops.pipeline.plots import draw_plots
+from mlops.schema import SCHEMA
+from mlops.slices import slices
+
+SLICE_REPLICATES = 200
+IMPORTANCE_ROWS = 2000
+IMPORTANCE_REPEATS = 5
+
+
+def trivial_prediction(train: pd.DataFrame, n_rows: int, task: Task) -> Floats:
+    """Predict without looking: the training rows' median, or the share of each choice."""
+    values = actual_values(train, task)
+    if task == "regression":
+        return np.full(n_rows, np.median(values))
+    shares = np.bincount(values.astype(int), minlength=len(SCHEMA.target.choices)) / len(values)
+    return np.tile(shares, (n_rows, 1))
+
+
+def with_intervals(predictions: Predictions, params: Evaluate, replicates: int) -> dict[str, Any]:
+    """Give each metric as {value, low, high}."""
+    draws = bootstrap_scores(predictions, replicates, params.seed)
+    metrics = {}
+    for name, value in score(predictions).items():
+        low, high = interval(draws[name], params.confidence)
+        metrics[name] = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
+    return metrics
+
+
+def slice_table(
+    predictions: Predictions, test: pd.DataFrame, params: Evaluate, schema: Schema
+) -> list[dict[str, Any]]:
+    """Score each slice by itself."""
+    return [
+        {
+            "column": column,
+            "slice": label,
+            "rows": int(members.sum()),
+            "metrics": with_intervals(predictions.take(members), params, SLICE_REPLICATES),
+        }
+        for column, label, members in slices(test, params.slices, schema)
+    ]
+
+
+def importance(model: Pipeline, test: pd.DataFrame, task: Task, seed: int) -> pd.DataFrame:
+    """Measure how much worse the leading metric gets when a feature is shuffled.
+
+    Source: Breiman, Random Forests, Machine Learning 45, 2001, section 10. On at most
+    IMPORTANCE_ROWS rows.
+    """
+    leading, higher = next(iter(HIGHER_IS_BETTER[task].items()))
+    rows = test.sample(min(len(test), IMPORTANCE_ROWS), random_state=seed)
+
+    def goodness(fitted: Pipeline, features: pd.DataFrame, actual: Floats) -> float:
+        value = score(Predictions(task, actual, predict(fitted, features, task)))[leading]
+        return value if higher else -value
+
+    names = [column.name for column in SCHEMA.features]
+    found = permutation_importance(
+        model,
+        rows[names],
+        actual_values(rows, task),
+        scoring=goodness,
+        n_repeats=IMPORTANCE_REPEATS,
+        random_state=seed,
+    )
+    table = pd.DataFrame({"feature": names, "importance": found.importances_mean})
+    return table.sort_values(["importance", "feature"], ascending=[False, True], ignore_index=True)
+
+
+def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Put predictions beside the keys: `predicted`, or a probability a choice."""
+    rows = test[[schema.key.name, schema.target.name]].reset_index(drop=True)
+    if predictions.task == "regression":
+        return rows.assign(predicted=predictions.predicted)
+    proba = pd.DataFrame(predictions.predicted, columns=list(schema.target.choices))
+    return rows.join(proba.add_prefix("probability_"))
+
+
+def main() -> None:
+    params = load_params()
+    train, test = read_rows(TRAIN_ROWS), read_rows(TEST_ROWS)
+    model = joblib.load(MODEL)
+    actual = actual_values(test, params.task)
+    predictions = Predictions(params.task, actual, predict(model, test, params.task))
+    trivial = trivial_prediction(train, len(test), params.task)
+    baseline = score(Predictions(params.task, actual, trivial))
+    metrics = with_intervals(predictions, params.evaluate, params.evaluate.replicates)
+    evaluation = {
+        "task": params.task,
+        "rows": len(test),
+        "confidence": params.evaluate.confidence,
+        "metrics": metrics,
+        "baseline": {name: rounded(value) for name, value in baseline.items()},
+        "slices": slice_table(predictions, test, params.evaluate, SCHEMA),
+    }
+    with whole_folder(PLOTS) as folder:
+        found = importance(model, test, params.task, params.evaluate.seed)
+        draw_plots(folder, predictions, evaluation, found, SCHEMA)
+    write_rows(PREDICTIONS, prediction_rows(predictions, test, SCHEMA))
+    write_json(EVALUATION, evaluation)
+    write_json(
+        METRICS,
+        {name: value["value"] for name, value in metrics.items()}
+        | {"rows": len(test), "baseline": evaluation["baseline"]},
+    )
+    shown = ", ".join(f"{name} {value['value']:.5g}" for name, value in metrics.items())
+    print(f"evaluate: {len(test)} test rows: {shown}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,69 @@
+"""Random search of hyper-parameters, in parallel through joblib; the seed decides the result."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.model_selection import KFold, ParameterSampler, TimeSeriesSplit
+from tqdm import tqdm
+
+from mlops.columns import Schema
+from mlops.metrics import HIGHER_IS_BETTER, Predictions, Task, score
+from mlops.params import Train
+from mlops.pipeline.model import actual_values, build_model, fit_model, predict
+
+
+def search(
+    rows: pd.DataFrame, params: Train, task: Task, schema: Schema
+) -> tuple[Train, list[dict[str, Any]]]:
+    """Score draws from `train.search.space`, the given parameters first, on later folds.
+
+    Returns:
+        The parameters with the best mean of the task's leading metric, the earlier one of equals,
+        and what was tried: one dict of parameters and score each.
+    """
+    sampler = ParameterSampler(
+        params.search.space, params.search.candidates, random_state=params.seed
+    )
+    candidates = [{}, *sampler]
+    folds = _folds(rows, params, schema)
+    jobs = [(number, fold) for number in range(len(candidates)) for fold in range(len(folds))]
+    workers = Parallel(
+        n_jobs=params.search.jobs, backend=params.search.backend, return_as="generator"
+    )(
+        delayed(_score)(rows, *folds[fold], params.model_copy(update=candidates[number]), task)
+        for number, fold in jobs
+    )
+    scores = np.zeros((len(candidates), len(folds)))
+    for done, ((number, fold), value) in enumerate(
+        zip(jobs, tqdm(workers, desc="search", total=len(jobs), disable=None), strict=True), 1
+    ):
+        scores[number, fold] = value
+        if not sys.stderr.isatty() and done % len(folds) == 0:
+            print(f"search: {done} of {len(jobs)} fits", file=sys.stderr)
+    means = scores.mean(axis=1)
+    leading, higher = next(iter(HIGHER_IS_BETTER[task].items()))
+    best = int(means.argmax() if higher else means.argmin())
+    tried = [
+        {**candidate, leading: float(mean)}
+        for candidate, mean in zip(candidates, means, strict=True)
+    ]
+    return params.model_copy(update=candidates[best]), tried
+
+
+def _folds(rows: pd.DataFrame, params: Train, schema: Schema) -> list[tuple[Any, Any]]:
+    """Cut the rows into folds; with dates, each is scored by a model of earlier rows only."""
+    if schema.time is None:
+        splitter = KFold(params.search.folds, shuffle=True, random_state=params.seed)
+    else:
+        splitter = TimeSeriesSplit(params.search.folds)
+    return list(splitter.split(rows))
+
+
+def _score(rows: pd.DataFrame, train: Any, test: Any, params: Train, task: Task) -> float:
+    model = fit_model(build_model(params, task), rows.iloc[train])
+    held_out = rows.iloc[test]
+    predictions = Predictions(task, actual_values(held_out, task), predict(model, held_out, task))
+    return score(predictions)[next(iter(HIGHER_IS_BETTER[task]))]

@@ -1,0 +1,40 @@
+"""Stage train: training rows -> the fitted model, and how it was trained."""
+
+from pathlib import Path
+
+import joblib
+from sklearn.pipeline import Pipeline
+
+from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
+from mlops.errors import run_command
+from mlops.files import whole_file, write_json
+from mlops.frames import read_rows
+from mlops.metrics import rounded
+from mlops.params import load_params
+from mlops.pipeline.model import build_model, fit_model
+from mlops.pipeline.search import search
+from mlops.schema import SCHEMA
+
+
+def save_model(path: Path, model: Pipeline) -> None:
+    """Write a fitted model, whole."""
+    with whole_file(path) as temporary:
+        joblib.dump(model, temporary)
+
+
+def main() -> None:
+    params = load_params()
+    rows = read_rows(TRAIN_ROWS)
+    chosen, tried = params.train, []
+    if params.train.search.candidates:
+        chosen, tried = search(rows, params.train, params.task, SCHEMA)
+    model = fit_model(build_model(chosen, params.task), rows)
+    save_model(MODEL, model)
+    tried = [{k: rounded(v) if isinstance(v, float) else v for k, v in t.items()} for t in tried]
+    own = chosen.model_dump(exclude={"search"})
+    write_json(TRAINING, {"rows": len(rows), "params": own, "search": tried})
+    print(f"train: {chosen.kind} on {len(rows)} rows" + (f", best of {len(tried)}" if tried else ""))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,154 @@
+"""Stage validate: rows -> valid rows, those set aside, and a report of the whole contract."""
+
+import datetime
+import sys
+from typing import Any
+
+import pandas as pd
+
+from mlops import contract
+from mlops.artifacts import (
+    INGESTED_ROWS,
+    QUARANTINED_ROWS,
+    VALID_ROWS,
+    VALIDATION_JSON,
+    VALIDATION_MD,
+)
+from mlops.columns import Schema
+from mlops.errors import run_command
+from mlops.files import write_json, write_text
+from mlops.frames import read_rows, write_rows
+from mlops.params import Validate, load_params
+from mlops.schema import SCHEMA
+
+REASON = "reason"
+LISTED = 100
+"""Failing rows listed in the report; all of them stand in the quarantine file."""
+
+
+def table_problems(
+    rows: pd.DataFrame, params: Validate, until: datetime.date, schema: Schema
+) -> list[str]:
+    """Check what no single row can show: row count, freshness, a sudden lack of rows."""
+    problems = []
+    if len(rows) < params.min_rows:
+        problems.append(f"{len(rows)} valid rows, wanted validate.min_rows = {params.min_rows}")
+    if schema.time is None or rows.empty:
+        return problems
+    days = (pd.Timestamp(until) - rows[schema.time.name].dt.normalize()).dt.days
+    if days.min() > params.max_age_days:
+        problems.append(
+            f"the newest valid row is {days.min()} days older than ingest.until {until}, "
+            f"wanted at most validate.max_age_days = {params.max_age_days}"
+        )
+    # Window 0 ends on `until`; the earliest window is left out, for it may be cut short.
+    counts = (days // params.window_days).value_counts()
+    earlier = counts.reindex(range(1, counts.index.max()), fill_value=0)
+    usual = float(earlier.median()) if len(earlier) else 0.0
+    newest = int(counts.get(0, 0))
+    if newest < params.min_window_share * usual:
+        problems.append(
+            f"{newest} rows in the last {params.window_days} days, usual are {usual:g}; "
+            f"wanted a share of at least validate.min_window_share = {params.min_window_share:g}"
+        )
+    return problems
+
+
+def failing_rows(rows: pd.DataFrame, problems: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Pick the rows that have problems, with all of a row's reasons in one column."""
+    of_rows = problems.dropna(subset="row")
+    reasons = of_rows["column"] + ": found " + of_rows["found"] + ", wanted " + of_rows["wanted"]
+    by_row = reasons.groupby(of_rows["row"].astype("int64")).agg("; ".join)
+    return rows.loc[by_row.index, schema.names].assign(**{REASON: by_row.astype("str")})
+
+
+def report_of(
+    n_rows: int,
+    problems: pd.DataFrame,
+    failing: pd.DataFrame,
+    of_table: list[str],
+    stops: bool,
+    schema: Schema,
+) -> dict[str, Any]:
+    """Gather the outcome: counts, each broken condition with its number of rows, examples."""
+    conditions = problems.groupby(["column", "wanted"], sort=True, dropna=False)
+    return {
+        "passed": not stops,
+        "rows": n_rows,
+        "failing_rows": len(failing),
+        "table": of_table,
+        "conditions": [
+            {
+                "column": None if pd.isna(column) else column,
+                "wanted": wanted,
+                "rows": len(group),
+                "examples": sorted(set(group["found"]))[:5],
+            }
+            for (column, wanted), group in conditions
+        ],
+        "examples": [
+            {"key": str(key), "reason": reason}
+            for key, reason in failing[[schema.key.name, REASON]].head(LISTED).itertuples(index=False)
+        ],
+    }
+
+
+def markdown(report: dict[str, Any], key: str) -> str:
+    """Write the report for people."""
+    n_failing = report["failing_rows"]
+    head = "passed" if report["passed"] else "FAILED"
+    aside = f", {n_failing} set aside" if report["passed"] and n_failing else ""
+    lines = [f"## Data validation {head}", "", f"{report['rows']} rows, {n_failing} failing{aside}."]
+    lines += ["", *(f"- {problem}" for problem in report["table"])] if report["table"] else []
+    if report["conditions"]:
+        lines += ["", "| column | wanted | rows | found, for example |", "|---|---|---:|---|"]
+        lines += [
+            f"| {c['column']} | {c['wanted']} | {c['rows']} | {', '.join(c['examples'])} |"
+            for c in report["conditions"]
+        ]
+    if report["examples"]:
+        lines += ["", f"| {key} | reason |", "|---|---|"]
+        lines += [f"| {e['key']} | {e['reason']} |" for e in report["examples"]]
+    if n_failing > len(report["examples"]):
+        lines.append(f"\n… and {n_failing - len(report['examples'])} more rows")
+    return "\n".join(lines) + "\n"
+
+
+def validate_rows(
+    rows: pd.DataFrame, params: Validate, until: datetime.date, schema: Schema
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Part the rows into valid and failing ones, and report."""
+    problems = contract.problems(rows, schema)
+    failing = failing_rows(rows, problems, schema)
+    valid = rows.drop(index=failing.index)
+    of_table = table_problems(valid, params, until, schema)
+    of_columns = problems[problems["row"].isna()]
+    of_table += [f"column {p.found}: wanted {p.wanted}" for p in of_columns.itertuples()]
+    stops = bool(of_table) or (not failing.empty and not params.quarantine)
+    report = report_of(len(rows), problems, failing, of_table, stops, schema)
+    return valid, failing, report
+
+
+def main() -> int:
+    params = load_params()
+    rows = read_rows(INGESTED_ROWS)
+    valid, failing, report = validate_rows(rows, params.validate_, params.ingest.until, SCHEMA)
+    text = markdown(report, SCHEMA.key.name)
+    write_json(VALIDATION_JSON, report)
+    write_text(VALIDATION_MD, text)
+    write_rows(QUARANTINED_ROWS, failing)
+    if not report["passed"]:
+        print(text, file=sys.stderr)
+        print(
+            f"validate: stopped, the rows are in {QUARANTINED_ROWS}. Mend them in the source; or set "
+            "validate.quarantine: true in params.yaml to go on without failing rows.",
+            file=sys.stderr,
+        )
+        return 1
+    write_rows(VALID_ROWS, valid)
+    print(f"validate: {len(valid)} valid rows, {len(failing)} set aside")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,60 @@
+"""The features as a typed request: pydantic model and JSON schema, derived from the table."""
+
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from mlops.columns import Column, Rule, Schema
+
+
+def _whole(value: Any) -> Any:
+    """Take 6.0 for 6: clients that hold columns with missing values have only floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def request_model(schema: Schema, name: str = "Row") -> type[BaseModel]:
+    """Build the model of one row of features.
+
+    Strict: unknown fields, numbers as text, booleans, NaN and infinity are errors. A nullable
+    feature may be null or left out. Rules among features hold here as they do in frames.
+    """
+    features = {column.name for column in schema.features}
+    rules = [rule for rule in schema.rules if features.issuperset(rule.columns)]
+    fields: dict[str, Any] = {column.name: _field(column) for column in schema.features}
+    return create_model(name, __base__=_base(rules), **fields)
+
+
+def _base(rules: list[Rule]) -> type[BaseModel]:
+    class Base(BaseModel):
+        model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+        @model_validator(mode="after")
+        def _rules_hold(self) -> "Base":
+            broken = []
+            for rule in rules:
+                values = [getattr(self, column) for column in rule.columns]
+                if None not in values and not rule.holds(*values):
+                    broken.append(rule.description)
+            if broken:
+                raise ValueError("; ".join(broken))
+            return self
+
+    return Base
+
+
+def _field(column: Column) -> tuple[Any, Any]:
+    kind: Any = Literal[column.choices] if column.choices else column.type
+    bounds = {"ge": column.low, "le": column.high}
+    constraints: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
+    if column.type is int:
+        kind = Annotated[int, BeforeValidator(_whole)]
+        constraints = {k: int(v) for k, v in constraints.items()}
+    return (
+        Optional[kind] if column.nullable else kind,  # noqa: UP045 - `kind | None` needs a type
+        Field(
+            default=None if column.nullable else ...,
+            description=column.description,
+            json_schema_extra={"unit": column.unit} if column.unit else None,
+            **constraints,
+        ),
+    )
