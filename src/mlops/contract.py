@@ -24,7 +24,7 @@ def frame_dtype(column: Column) -> str:
 
 
 def frame_schema(schema: Schema, columns: Sequence[Column] | None = None) -> pa.DataFrameSchema:
-    """Build the pandera schema of a frame of `columns` (default: all), with the rules among them."""
+    """Build the pandera schema of a frame of `columns` (default: all) and the rules among them."""
     columns = schema.columns if columns is None else columns
     names = {column.name for column in columns}
     return pa.DataFrameSchema(

@@ -29,7 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of the folder `path` when the block ends well."""
+    """Give a temporary folder that takes the place of `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     shutil.rmtree(temporary, ignore_errors=True)  # what a killed run left

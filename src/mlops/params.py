@@ -25,7 +25,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 def _day(value: Any) -> Any:
     """Take the text '2009-12-31' for the day that it names."""
     if isinstance(value, datetime.date):
-        raise ValueError(f'found a bare date, wanted it in quotes, for DVC reads no other: "{value}"')
+        raise ValueError(
+            f'found a bare date, wanted it in quotes, for DVC reads no other: "{value}"'
+        )
     with contextlib.suppress(ValueError, TypeError):
         return datetime.date.fromisoformat(value)
     return value
@@ -97,7 +99,9 @@ class Train(Section):
             for value in values:
                 try:
                     Train.model_validate(
-                        own | {key: value} | {"search": self.search.model_copy(update={"space": {}})}
+                        own
+                        | {key: value}
+                        | {"search": self.search.model_copy(update={"space": {}})}
                     )
                 except ValidationError as error:
                     problems.append(f"search.space.{key}: {value!r}: {error.errors()[0]['msg']}")
@@ -132,7 +136,9 @@ class Params(Section):
     def _fits_schema_and_task(self) -> "Params":
         known, problems = HIGHER_IS_BETTER[self.task], []
         if self.task == "classification" and not SCHEMA.target.choices:
-            problems.append(f"task: classification needs choices of the target {SCHEMA.target.name}")
+            problems.append(
+                f"task: classification needs choices of the target {SCHEMA.target.name}"
+            )
         if self.task == "regression" and SCHEMA.target.choices:
             problems.append(f"task: the target {SCHEMA.target.name} has choices: classification")
         if self.split.test_from and not SCHEMA.time:
@@ -140,7 +146,9 @@ class Params(Section):
         features = [column.name for column in SCHEMA.features]
         for name in self.evaluate.slices:
             if name not in features:
-                problems.append(f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}")
+                problems.append(
+                    f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
+                )
         for part, metrics in (
             ("floors", self.gate.floors),
             ("max_regression", self.gate.max_regression),

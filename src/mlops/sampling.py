@@ -90,7 +90,7 @@ class InvalidRow(NamedTuple):
 
 def invalid_rows(schema: Schema, seed: int = 0) -> list[InvalidRow]:
     """Make up one row for every way in which a frame's columns can be wrong, rules excepted."""
-    good = valid_rows(schema, 1, seed, missing=0.0).iloc[0].to_dict()
+    good = {str(k): v for k, v in valid_rows(schema, 1, seed, missing=0.0).iloc[0].items()}
     found = []
     for column in schema.columns:
         wrong: dict[str, Any] = {}

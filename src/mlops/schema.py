@@ -15,7 +15,9 @@ SCHEMA = Schema(
         Column("sold_on", "Day of the sale", datetime.date, role="time"),
         Column("size", "Living area above ground", float, "square feet", 200, 6000),
         Column("lot_size", "Area of the lot", float, "square feet", 500, 250_000, nullable=True),
-        Column("basement_size", "Area of the basement", float, "square feet", 0, 7000, nullable=True),
+        Column(
+            "basement_size", "Area of the basement", float, "square feet", 0, 7000, nullable=True
+        ),
         Column("garage_size", "Area of the garage", float, "square feet", 0, 2000, nullable=True),
         Column("rooms", "Rooms above ground, without bathrooms", int, "rooms", 1, 20),
         Column("bedrooms", "Bedrooms above ground", int, "rooms", 0, 10, nullable=True),

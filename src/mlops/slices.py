@@ -1,5 +1,6 @@
 """Parts of the rows that an average may hide: by choice, or by quartile of a number."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,10 +29,11 @@ def slices(
 
 def _quartiles(values: pd.Series) -> tuple[pd.Series, list[str]]:
     """Label numbers by the quartile of these rows that they fall in."""
-    edges = np.unique(np.quantile(values.dropna(), [0.25, 0.5, 0.75])) if values.any() else []
+    present = values.dropna()
+    edges = np.unique(np.quantile(present, [0.25, 0.5, 0.75])) if len(present) else np.array([])
     named = [f"{edge:,.6g}" for edge in edges]
     order = [f"≤ {named[0]}"] if named else ["all"]
-    order += [f"{low} – {high}" for low, high in zip(named, named[1:], strict=False)]
+    order += [f"{low} – {high}" for low, high in itertools.pairwise(named)]
     order += [f"> {named[-1]}"] if named else []
     places = np.searchsorted(edges, values.fillna(0))
     labels = pd.Series(np.array(order, dtype=object)[places], index=values.index)

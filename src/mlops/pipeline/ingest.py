@@ -60,7 +60,9 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         for value, group in differing.groupby(key, sort=True):
             columns = [name for name in schema.names if group[name].nunique(dropna=False) > 1]
             shown = ", ".join(f"{c} {' / '.join(map(str, group[c]))}" for c in columns)
-            problems.append(f"{key} {value}: {' and '.join(places(group[FILE], group[LINE]))}: {shown}")
+            problems.append(
+                f"{key} {value}: {' and '.join(places(group[FILE], group[LINE]))}: {shown}"
+            )
         raise BadInput(
             f"{len(problems)} key(s) stand on rows that differ",
             problems,

@@ -34,11 +34,14 @@ def as_features(rows: pd.DataFrame) -> pd.DataFrame:
 
     A choice that the table doesn't know becomes a missing value.
     """
-    columns = {}
+    columns: dict[str, pd.Series] = {}
     for column in SCHEMA.features:
         values = rows[column.name]
         if column.is_categorical:
-            columns[column.name] = pd.Categorical(values, categories=list(column.choices))
+            choices = list(column.choices)
+            columns[column.name] = values.where(values.isin(choices)).astype(
+                pd.CategoricalDtype(choices)
+            )
         else:
             columns[column.name] = values.astype("float64")
     return pd.DataFrame(columns, index=rows.index)

@@ -15,7 +15,12 @@ from mlops.columns import Column, Schema
 LISTED = 20
 """Faults named of one partition; they are counted to the end."""
 
-_ARROW = {float: pa.float64(), int: pa.float64(), str: pa.string(), datetime.date: pa.timestamp("us")}
+_ARROW = {
+    float: pa.float64(),
+    int: pa.float64(),
+    str: pa.string(),
+    datetime.date: pa.timestamp("us"),
+}
 
 
 def arrow_type(column: Column) -> pa.DataType:

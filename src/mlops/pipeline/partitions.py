@@ -49,14 +49,14 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
         filesystem, folder = fsspec.core.url_to_fs(source)
         before = _wait_until_still(filesystem, folder)
         if not before:
-            raise BadInput(
-                f"ingest.source {source}: no partition found, wanted *.csv or *.parquet"
-            )
-        tables, problems = [], []
+            raise BadInput(f"ingest.source {source}: no partition found, wanted *.csv or *.parquet")
+        tables: list[pa.Table] = []
+        problems: list[str] = []
         for partition in tqdm(before, desc="ingest", unit="partition", disable=None):
             table, found = _read(filesystem, partition, schema)
             problems += [f"{partition.name}: {problem}" for problem in found]
-            tables.append(table)
+            if table is not None:
+                tables.append(table)
         after = _list(filesystem, folder)
     if after != before:
         changed = sorted({partition.name for partition in set(before) ^ set(after)})

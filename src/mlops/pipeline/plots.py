@@ -168,7 +168,10 @@ def _draw_calibration(table: pd.DataFrame, predictions: Predictions, unit: str) 
         f"mean predicted{unit}",
         f"mean actual{unit}" if predictions.task == "regression" else "share that came true",
     )
-    ends = [table[["predicted", "actual"]].to_numpy().min(), table[["predicted", "actual"]].to_numpy().max()]
+    ends = [
+        table[["predicted", "actual"]].to_numpy().min(),
+        table[["predicted", "actual"]].to_numpy().max(),
+    ]
     axes.plot(ends, ends, color=_RED, linewidth=1, label="exact")
     axes.plot(table["predicted"], table["actual"], "o-", color=_BLUE, markersize=4)
     if predictions.task == "regression":
@@ -185,7 +188,9 @@ def _draw_slices(table: pd.DataFrame, metric: str) -> Figure:
         value, places, xerr=[(value - low).clip(0), (high - value).clip(0)],
         fmt="o", color=_BLUE, ecolor=_GREY, markersize=4,
     )  # fmt: skip
-    axes.set_yticks(places, [f"{s} ({n})" for s, n in zip(table["slice"], table["rows"], strict=True)])
+    axes.set_yticks(
+        places, [f"{s} ({n})" for s, n in zip(table["slice"], table["rows"], strict=True)]
+    )
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
     axes.set_ylim(len(table) - 0.4, -0.6)
@@ -193,7 +198,9 @@ def _draw_slices(table: pd.DataFrame, metric: str) -> Figure:
 
 
 def _draw_importance(table: pd.DataFrame, metric: str) -> Figure:
-    figure, axes = _axes("Permutation importance", f"{metric} lost when the feature is shuffled", "")
+    figure, axes = _axes(
+        "Permutation importance", f"{metric} lost when the feature is shuffled", ""
+    )
     axes.barh(table["feature"], table["importance"], color=_BLUE)
     axes.invert_yaxis()
     return figure

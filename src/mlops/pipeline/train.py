@@ -1,6 +1,7 @@
 """Stage train: training rows -> the fitted model, and how it was trained."""
 
 from pathlib import Path
+from typing import Any
 
 import joblib
 from sklearn.pipeline import Pipeline
@@ -25,7 +26,7 @@ def save_model(path: Path, model: Pipeline) -> None:
 def main() -> None:
     params = load_params()
     rows = read_rows(TRAIN_ROWS)
-    chosen, tried = params.train, []
+    chosen, tried = params.train, list[dict[str, Any]]()
     if params.train.search.candidates:
         chosen, tried = search(rows, params.train, params.task, SCHEMA)
     model = fit_model(build_model(chosen, params.task), rows)
@@ -33,7 +34,9 @@ def main() -> None:
     tried = [{k: rounded(v) if isinstance(v, float) else v for k, v in t.items()} for t in tried]
     own = chosen.model_dump(exclude={"search"})
     write_json(TRAINING, {"rows": len(rows), "params": own, "search": tried})
-    print(f"train: {chosen.kind} on {len(rows)} rows" + (f", best of {len(tried)}" if tried else ""))
+    print(
+        f"train: {chosen.kind} on {len(rows)} rows" + (f", best of {len(tried)}" if tried else "")
+    )
 
 
 if __name__ == "__main__":

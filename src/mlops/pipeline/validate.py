@@ -1,7 +1,6 @@
 """Stage validate: rows -> valid rows, those set aside, and a report of the whole contract."""
 
 import datetime
-import sys
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from mlops.artifacts import (
     VALIDATION_MD,
 )
 from mlops.columns import Schema
-from mlops.errors import run_command
+from mlops.errors import BadInput, run_command
 from mlops.files import write_json, write_text
 from mlops.frames import read_rows, write_rows
 from mlops.params import Validate, load_params
@@ -79,7 +78,7 @@ def report_of(
         "table": of_table,
         "conditions": [
             {
-                "column": None if pd.isna(column) else column,
+                "column": column if isinstance(column, str) else None,
                 "wanted": wanted,
                 "rows": len(group),
                 "examples": sorted(set(group["found"]))[:5],
@@ -88,7 +87,9 @@ def report_of(
         ],
         "examples": [
             {"key": str(key), "reason": reason}
-            for key, reason in failing[[schema.key.name, REASON]].head(LISTED).itertuples(index=False)
+            for key, reason in failing[[schema.key.name, REASON]]
+            .head(LISTED)
+            .itertuples(index=False)
         ],
     }
 
@@ -98,7 +99,11 @@ def markdown(report: dict[str, Any], key: str) -> str:
     n_failing = report["failing_rows"]
     head = "passed" if report["passed"] else "FAILED"
     aside = f", {n_failing} set aside" if report["passed"] and n_failing else ""
-    lines = [f"## Data validation {head}", "", f"{report['rows']} rows, {n_failing} failing{aside}."]
+    lines = [
+        f"## Data validation {head}",
+        "",
+        f"{report['rows']} rows, {n_failing} failing{aside}.",
+    ]
     lines += ["", *(f"- {problem}" for problem in report["table"])] if report["table"] else []
     if report["conditions"]:
         lines += ["", "| column | wanted | rows | found, for example |", "|---|---|---:|---|"]
@@ -129,7 +134,7 @@ def validate_rows(
     return valid, failing, report
 
 
-def main() -> int:
+def main() -> None:
     params = load_params()
     rows = read_rows(INGESTED_ROWS)
     valid, failing, report = validate_rows(rows, params.validate_, params.ingest.until, SCHEMA)
@@ -138,16 +143,13 @@ def main() -> int:
     write_text(VALIDATION_MD, text)
     write_rows(QUARANTINED_ROWS, failing)
     if not report["passed"]:
-        print(text, file=sys.stderr)
-        print(
-            f"validate: stopped, the rows are in {QUARANTINED_ROWS}. Mend them in the source; or set "
-            "validate.quarantine: true in params.yaml to go on without failing rows.",
-            file=sys.stderr,
+        raise BadInput(
+            text,
+            advice=f"stopped; the failing rows are in {QUARANTINED_ROWS}. Mend them in the "
+            "source, or set validate.quarantine: true in params.yaml to go on without them.",
         )
-        return 1
     write_rows(VALID_ROWS, valid)
     print(f"validate: {len(valid)} valid rows, {len(failing)} set aside")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,153 @@
+"""Champion against challenger: both models on the same test rows, with paired intervals."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops import artifacts
+from mlops.frames import read_rows
+from mlops.metrics import (
+    HIGHER_IS_BETTER,
+    Floats,
+    Predictions,
+    bootstrap_scores,
+    interval,
+    rounded,
+    score,
+)
+from mlops.params import Params
+from mlops.pipeline.model import actual_values
+from mlops.review import scoring
+from mlops.review.sides import Side
+from mlops.schema import SCHEMA
+from mlops.slices import slices
+
+_SCORING_SECONDS = 600
+
+
+class NotComparable(Exception):
+    """The two models can't be scored on the same rows; the message says why."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of both models on the candidate's test rows.
+
+    Attributes:
+        regression: how much worse the candidate is, as a share of the base's value; below 0 it
+            is better. None where a value is not finite.
+        standard_error: of `regression`, by the bootstrap.
+    """
+
+    metric: str
+    base_recorded: float | None
+    base: float | None
+    candidate: float | None
+    delta: float | None
+    ci_low: float | None
+    ci_high: float | None
+    regression: float | None
+    standard_error: float | None
+
+
+def predicted_by(side: Side, rows: Path, n_rows: int) -> Floats:
+    """Score `rows` by the side's model in a process of its own.
+
+    Raises:
+        NotComparable: the side's model can't take these rows.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "predictions.npy"
+        run = subprocess.run(
+            [sys.executable, scoring.__file__, side.root / artifacts.BUNDLE, rows.resolve(), out],
+            env=os.environ | {"PYTHONPATH": str(side.root / "src")},
+            capture_output=True,
+            text=True,
+            timeout=_SCORING_SECONDS,
+        )
+        if run.returncode:
+            cause = run.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise NotComparable(f"the base's model can't score the candidate's rows: {cause[0]}")
+        predicted = np.load(out, allow_pickle=False)
+    if len(predicted) != n_rows:
+        raise NotComparable(f"the base's model gave {len(predicted)} predictions, wanted {n_rows}")
+    return predicted
+
+
+def models_on_same_rows(
+    base: Side, candidate: Side, params: Params
+) -> tuple[pd.DataFrame, Predictions, Predictions]:
+    """Give the candidate's test rows, and what both models predict for them.
+
+    Raises:
+        NotComparable: task or target differ, or the base's model can't take the rows.
+    """
+    for what in ("task", "target"):
+        if base.manifest[what] != candidate.manifest[what]:
+            raise NotComparable(
+                f"the {what} was {base.manifest[what]} and is {candidate.manifest[what]}"
+            )
+    test = read_rows(artifacts.TEST_ROWS)
+    actual = actual_values(test, params.task)
+    of_base, of_candidate = (
+        Predictions(params.task, actual, predicted_by(side, artifacts.TEST_ROWS, len(test)))
+        for side in (base, candidate)
+    )
+    return test, of_base, of_candidate
+
+
+def compare(
+    base: Predictions, candidate: Predictions, recorded: dict[str, Any], params: Params
+) -> list[Comparison]:
+    """Compare every metric of the task; `recorded` are the base's metrics on its own test rows."""
+    draws = [
+        bootstrap_scores(side, params.evaluate.replicates, params.evaluate.seed)
+        for side in (base, candidate)
+    ]
+    values = [score(side) for side in (base, candidate)]
+    found = []
+    for metric, higher in HIGHER_IS_BETTER[params.task].items():
+        was, now = (side[metric] for side in values)
+        low, high = interval(draws[1][metric] - draws[0][metric], params.gate.confidence)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            worse = _worse(draws[0][metric], draws[1][metric], higher)
+            regression = float(_worse(np.float64(was), np.float64(now), higher))
+        found.append(
+            Comparison(
+                metric,
+                recorded.get(metric),
+                *map(
+                    rounded, (was, now, now - was, low, high, regression, float(np.nanstd(worse)))
+                ),
+            )
+        )
+    return found
+
+
+def compare_slices(
+    base: Predictions, candidate: Predictions, test: pd.DataFrame, params: Params
+) -> list[dict[str, Any]]:
+    """Compare the task's metrics slice by slice, without intervals: most slices have few rows."""
+    return [
+        {
+            "column": column,
+            "slice": label,
+            "rows": int(members.sum()),
+            "base": {k: rounded(v) for k, v in score(base.take(members)).items()},
+            "candidate": {k: rounded(v) for k, v in score(candidate.take(members)).items()},
+        }
+        for column, label, members in slices(test, params.evaluate.slices, SCHEMA)
+    ]
+
+
+def _worse(base: Any, candidate: Any, higher_is_better: bool) -> Any:
+    """Say how much worse the candidate is, as a share of the base's value."""
+    change = (candidate - base) / np.abs(base)
+    return -change if higher_is_better else change

@@ -1,0 +1,116 @@
+"""The two sides of a review: the work tree, and its base in a second work tree beside it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlops import artifacts
+from mlops.errors import FAILURE_FILE, BadInput
+
+
+class PipelineFailed(Exception):
+    """`dvc repro` failed on one side; the message is that of the stage."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One reproduced checkout.
+
+    Attributes:
+        root: its folder.
+        commit: full SHA of the commit that is checked out.
+        stages: stage name -> what dvc.lock says of its command, dependencies, params and outputs.
+    """
+
+    root: Path
+    commit: str
+    params: dict[str, Any]
+    stages: dict[str, Any]
+    manifest: dict[str, Any]
+
+    @classmethod
+    def read(cls, root: Path) -> "Side":
+        """Read what a reproduced checkout holds."""
+        return cls(
+            root,
+            git("rev-parse", "HEAD", root=root),
+            yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")),
+            yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"],
+            json.loads((root / artifacts.BUNDLE / "manifest.json").read_text(encoding="utf-8")),
+        )
+
+
+def git(*arguments: str, root: Path = Path()) -> str:
+    """Run git and return what it prints.
+
+    Raises:
+        BadInput: git refuses, in its own words.
+    """
+    run = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    if run.returncode:
+        raise BadInput(f"git {' '.join(arguments)}: {run.stderr.strip()}")
+    return run.stdout.strip()
+
+
+def merge_base(revision: str) -> str:
+    """Find the commit at which the work tree's history left that of `revision`.
+
+    Raises:
+        BadInput: there is no such revision, or no common history (a shallow clone?).
+    """
+    try:
+        commit = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        return git("merge-base", commit, "HEAD")
+    except BadInput as error:
+        raise BadInput(
+            f"BASE {revision}: no such commit, or none in common with this branch",
+            advice="Fetch it: git fetch --unshallow, or git fetch origin " + revision,
+        ) from error
+
+
+def reproduce(root: Path) -> None:
+    """Bring a checkout's outputs up to date: from the cache where they are known, else by running.
+
+    The run cache stays off: whoever can write to it decides what a stage is said to have given.
+
+    Raises:
+        PipelineFailed: a stage failed.
+    """
+    subprocess.run(
+        ["dvc", "checkout", "--quiet", "--allow-missing"], cwd=root, stderr=subprocess.DEVNULL
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        failure = Path(folder) / "message"
+        run = subprocess.run(
+            ["dvc", "repro", "--no-run-cache"],
+            cwd=root,
+            stdout=sys.stderr,
+            env=os.environ | {FAILURE_FILE: str(failure)},
+        )
+        if run.returncode:
+            told = failure.read_text(encoding="utf-8") if failure.exists() else ""
+            raise PipelineFailed(told or f"dvc repro ended with exit code {run.returncode}")
+
+
+@contextmanager
+def base_tree(commit: str) -> Iterator[Path]:
+    """Check `commit` out in a second work tree that shares the DVC cache; remove it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mlops-base-") as folder:
+        root = Path(folder) / "base"
+        git("worktree", "add", "--quiet", "--detach", str(root), commit)
+        try:
+            if (root / ".dvc").is_dir():
+                cache = Path(".dvc/cache").resolve()
+                (root / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {cache}\n")
+            yield root
+        finally:
+            git("worktree", "remove", "--force", str(root))
