@@ -94,7 +94,10 @@ def problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     found = pd.DataFrame(
         {
             "row": cases["index"].astype("Int64"),
-            "column": cases["check"].map(rules).fillna(cases["column"]),
+            "column": [
+                rules.get(check, column)
+                for check, column in zip(cases["check"], cases["column"], strict=True)
+            ],
             "found": cases["failure_case"].map(_text),
             "wanted": cases["check"].astype(str).replace(wording),
         }

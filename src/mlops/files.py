@@ -32,17 +32,21 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder that takes the place of `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    shutil.rmtree(temporary, ignore_errors=True)  # what a killed run left
+    old = path.with_name(f".{path.name}.old{TEMPORARY}")
+    for left in (temporary, old):  # by a killed run
+        shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):
             _sync(file)
         _sync(temporary)
-        # A folder can't be replaced in one step: between these two lines it is absent, not half.
-        shutil.rmtree(path, ignore_errors=True)
+        # A folder can't be replaced in one step: between these two renames it is absent, not half.
+        if path.exists():
+            path.rename(old)
         temporary.rename(path)
         _sync(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

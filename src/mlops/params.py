@@ -70,7 +70,7 @@ class Split(Section):
 class Search(Section):
     candidates: Annotated[int, Field(ge=0)]
     folds: Annotated[int, Field(ge=2)]
-    backend: Literal["loky", "threading"]
+    backend: Literal["loky"]
     jobs: int
     space: dict[str, Annotated[list[float | int | bool], Field(min_length=1)]]
 

@@ -64,14 +64,14 @@ def _bounds(column: Column) -> tuple[float, float]:
 
 
 def _target(rows: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.Series:
-    """Let the target follow the mean of the scaled numeric features, with noise of a tenth."""
+    """Let the target follow the mean of the scaled numeric features, with some noise."""
     scaled = [
         (rows[c.name].fillna(_bounds(c)[0]) - _bounds(c)[0]) / (_bounds(c)[1] - _bounds(c)[0])
         for c in schema.features
         if not c.is_categorical
     ]
     level = np.mean(scaled, axis=0) if scaled else np.full(len(rows), 0.5)
-    level = np.clip(level + rng.normal(0, 0.1, len(rows)), 0.0, 1.0)
+    level = np.clip(level + rng.normal(0, 0.03, len(rows)), 0.0, 1.0)
     target = schema.target
     if target.choices:
         ranks = np.minimum((level * len(target.choices)).astype(int), len(target.choices) - 1)

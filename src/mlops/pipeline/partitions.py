@@ -1,8 +1,10 @@
 """Read a folder of CSV or Parquet partitions, local or remote, each of them whole."""
 
+import datetime
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import fsspec
@@ -19,6 +21,15 @@ FILE, LINE = "__file__", "__line__"
 STILL_SECONDS = 1.0
 WAIT_SECONDS = 30.0
 
+_EXTRAS = {"gcs": "gs", "az": "azure", "abfs": "azure", "abfss": "azure", "sftp": "ssh"}
+"""Extras of pyproject.toml that bring the library of a scheme of another name."""
+
+_MARKS = (
+    # What storages tell of a file that changes when it is written to or another takes its place.
+    *("size", "mtime", "created", "ino", "ETag", "etag", "Last-Modified", "LastModified"),
+    *("last_modified", "updated", "generation"),
+)
+
 _PARSERS: dict[str, Callable[[bytes, Schema], tuple[pa.Table | None, list[str]]]] = {
     ".csv": parse_csv,
     ".parquet": parse_parquet,
@@ -27,10 +38,13 @@ _PARSERS: dict[str, Callable[[bytes, Schema], tuple[pa.Table | None, list[str]]]
 
 @dataclass(frozen=True)
 class Partition:
-    """A file of the source, and what of its state tells that it was written again."""
+    """A file of the source, and what of its state tells that it was written again.
+
+    `modified`, in seconds since 1970, is None where a storage doesn't tell.
+    """
 
     path: str
-    state: tuple[Any, ...]
+    state: tuple[str, ...]
     modified: float | None
 
     @property
@@ -47,7 +61,7 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
     """
     with _access(source):
         filesystem, folder = fsspec.core.url_to_fs(source)
-        before = _wait_until_still(filesystem, folder)
+        before = _wait_until_still(filesystem, folder, source)
         if not before:
             raise BadInput(f"ingest.source {source}: no partition found, wanted *.csv or *.parquet")
         tables: list[pa.Table] = []
@@ -91,7 +105,7 @@ class _access:  # noqa: N801 - reads as a verb where it is used
             scheme = self.source.split("://", 1)[0]
             raise BadInput(
                 f"ingest.source {self.source}: the library for {scheme}:// is not installed",
-                advice=f"Install it: pip install '.[{scheme}]' ({error})",
+                advice=f"Install it: pip install '.[{_EXTRAS.get(scheme, scheme)}]' ({error})",
             ) from error
         if isinstance(error, Exception) and not isinstance(error, BadInput):
             raise BadInput(
@@ -108,26 +122,47 @@ def _list(filesystem: Any, folder: str) -> list[Partition]:
         path = entry["name"]
         if path.endswith(tuple(_PARSERS)) and not path.rsplit("/", 1)[-1].startswith((".", "_")):
             info = filesystem.info(path)
-            marks = ("size", "mtime", "ETag", "LastModified", "last_modified", "updated")
-            state = tuple(str(info.get(mark)) for mark in marks)
-            found.append(Partition(path, state, info.get("mtime")))
+            state = tuple(str(info.get(mark)) for mark in _MARKS)
+            found.append(Partition(path, state, _modified(info)))
     return sorted(found, key=lambda partition: partition.path)
 
 
-def _wait_until_still(filesystem: Any, folder: str) -> list[Partition]:
-    """List the partitions once no local file was written to within the last second.
+def _modified(info: dict[str, Any]) -> float | None:
+    """Tell when a file was written to: storages give a number, a datetime or HTTP's text."""
+    value = info.get("mtime", info.get("Last-Modified"))
+    if isinstance(value, str):
+        value = parsedate_to_datetime(value)
+    if isinstance(value, datetime.datetime):
+        value = value.timestamp()
+    # In whole seconds, it may be almost one later than it says.
+    return value + 1 if value is not None and value % 1 == 0 else value
+
+
+def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partition]:
+    """List the partitions once none was written to within the last second.
 
     A file that is still being written may end at a line's end and then looks whole. Object
-    stores show an object only when it is whole, so only local files are waited for.
+    stores show an object only when it is whole; most of them tell no time, and none is needed.
+
+    Raises:
+        BadInput: some are written to again and again.
     """
     deadline = time.monotonic() + WAIT_SECONDS
+    earlier = None
     while True:
-        partitions = _list(filesystem, folder)
-        newest = max((p.modified for p in partitions if p.modified is not None), default=0.0)
-        # A clock set back gives times in the future: such a file counts as still.
-        if not 0 <= time.time() - newest < STILL_SECONDS or time.monotonic() > deadline:
+        partitions, now = _list(filesystem, folder), time.time()
+        fresh = [p.name for p in partitions if p.modified and now - p.modified < STILL_SECONDS]
+        # By another clock, a file may be fresh for hours: then it must stay as it is for a second.
+        if not fresh or partitions == earlier:
             return partitions
-        time.sleep(STILL_SECONDS / 5)
+        if time.monotonic() > deadline:
+            raise BadInput(
+                f"ingest.source {source}: {', '.join(fresh)} still being written to",
+                advice=f"Nothing was taken in after {WAIT_SECONDS:g} seconds. Run again when the "
+                "writer has finished.",
+            )
+        earlier = partitions
+        time.sleep(STILL_SECONDS)
 
 
 def _read(
@@ -137,11 +172,12 @@ def _read(
     ending = next(ending for ending in _PARSERS if partition.path.endswith(ending))
     table, problems = _PARSERS[ending](content, schema)
     if table is not None:
-        table = table.append_column(LINE, pa.array(range(2, len(table) + 2), pa.int64()))
+        first = 2 if ending == ".csv" else 1  # below the header
+        table = table.append_column(LINE, pa.array(range(first, len(table) + first), pa.int64()))
     return table, problems
 
 
 def places(files: Any, lines: Any) -> Iterator[str]:
-    """Write where rows stand, as '2009-q4.csv line 8'."""
+    """Write where rows stand, as '2009-q4.csv line 8' or '2009-q4.parquet row 8'."""
     for file, line in zip(files, lines, strict=True):
-        yield f"{file} line {line}"
+        yield f"{file} {'line' if file.endswith('.csv') else 'row'} {line}"

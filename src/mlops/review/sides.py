@@ -85,8 +85,12 @@ def reproduce(root: Path) -> None:
     Raises:
         PipelineFailed: a stage failed.
     """
+    # What the cache lacks is no failure here: repro makes it.
     subprocess.run(
-        ["dvc", "checkout", "--quiet", "--allow-missing"], cwd=root, stderr=subprocess.DEVNULL
+        ["dvc", "checkout", "--quiet", "--force", "--allow-missing"],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     with tempfile.TemporaryDirectory() as folder:
         failure = Path(folder) / "message"
@@ -106,10 +110,13 @@ def base_tree(commit: str) -> Iterator[Path]:
     """Check `commit` out in a second work tree that shares the DVC cache; remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="mlops-base-") as folder:
         root = Path(folder) / "base"
+        git("worktree", "prune")  # of what a killed review left
         git("worktree", "add", "--quiet", "--detach", str(root), commit)
         try:
             if (root / ".dvc").is_dir():
-                cache = Path(".dvc/cache").resolve()
+                cache = subprocess.run(
+                    ["dvc", "cache", "dir"], capture_output=True, text=True, check=True
+                ).stdout.strip()
                 (root / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {cache}\n")
             yield root
         finally:

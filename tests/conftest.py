@@ -1,0 +1,15 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import pytest
+
+from mlops.params import Params, load_params
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def params() -> Params:
+    """Give the parameters as shipped."""
+    return load_params(ROOT / "params.yaml")

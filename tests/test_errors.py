@@ -1,0 +1,53 @@
+"""How a command refuses input: all problems, no stack trace, exit code 1."""
+
+from pathlib import Path
+
+import pytest
+
+from mlops.errors import FAILURE_FILE, LISTED, BadInput, run_command
+
+
+def refuse() -> None:
+    raise BadInput("file: 2 problem(s)", ["line 1: a", "line 2: b"], "Mend them.")
+
+
+def test_the_message_holds_all_problems_and_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        run_command(refuse)
+
+    assert leaving.value.code == 1
+    assert capsys.readouterr().err == ("file: 2 problem(s)\n  line 1: a\n  line 2: b\nMend them.\n")
+
+
+@pytest.mark.parametrize(("n", "more"), [(LISTED, False), (LISTED + 1, True)])
+def test_a_long_list_is_cut_and_counted(n: int, more: bool) -> None:
+    text = str(BadInput("many", [f"problem {i}" for i in range(n)]))
+
+    assert ("… and 1 more" in text) == more
+    assert text.count("problem ") == LISTED
+
+
+def test_success_leaves_with_zero() -> None:
+    with pytest.raises(SystemExit) as leaving:
+        run_command(lambda: None)
+
+    assert leaving.value.code == 0
+
+
+def test_a_review_can_read_why_a_stage_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAILURE_FILE, str(tmp_path / "message"))
+
+    with pytest.raises(SystemExit):
+        run_command(refuse)
+    assert (tmp_path / "message").read_text().startswith("file: 2 problem(s)")
+
+    def crash() -> None:
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(ZeroDivisionError):
+        run_command(crash)
+    assert (tmp_path / "message").read_text() == "ZeroDivisionError: division by zero"

@@ -1,0 +1,200 @@
+"""The shape of the repository: what a template's users would break without noticing."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlops.params import Params
+from mlops.schema import SCHEMA
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in SOURCE.rglob("*.py"))
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def module_path(name: str) -> str | None:
+    """Give the file of 'mlops.x.y', or None where that is no module of ours."""
+    for path in (f"src/{name.replace('.', '/')}.py", f"src/{name.replace('.', '/')}/__init__.py"):
+        if (ROOT / path).exists():
+            return path
+    return None
+
+
+def imported(path: str) -> set[str]:
+    """List the modules of ours that a file imports, by path."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports from mlops out in full"
+            module = node.module or ""
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        found |= {module for name in names if (module := module_path(name))}
+    return {module for module in found if (ROOT / module).stat().st_size}
+
+
+def all_imported(path: str) -> set[str]:
+    """Follow imports to their end."""
+    found, todo = set(), [path]
+    while todo:
+        module = todo.pop()
+        if module not in found:
+            found.add(module)
+            todo += imported(module)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_the_code_that_it_imports(stage: str) -> None:
+    listed = {path for path in STAGES[stage]["deps"] if path.startswith("src/")}
+
+    needed = all_imported(f"src/mlops/pipeline/{stage}.py")
+
+    assert needed - listed == set(), f"stage {stage}: add to deps, or dvc skips it after an edit"
+    assert listed - needed == set(), f"stage {stage}: no longer imported, take out of deps"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_has_the_name_of_its_module_and_the_libraries_among_its_deps(stage: str) -> None:
+    assert STAGES[stage]["cmd"] == f"PYTHONPATH=src python -m mlops.pipeline.{stage}"
+    assert "requirements.txt" in STAGES[stage]["deps"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_tells_dvc_every_section_of_params_that_it_reads(stage: str) -> None:
+    code = (ROOT / f"src/mlops/pipeline/{stage}.py").read_text(encoding="utf-8")
+    sections = {field.alias or name: name for name, field in Params.model_fields.items()}
+
+    read = {s for s, name in sections.items() if re.search(rf"params(\(\))?\.{name}\b", code)}
+
+    assert read == {key.split(".")[0] for key in STAGES[stage].get("params", [])}
+
+
+def test_every_section_of_params_belongs_to_a_stage_or_to_the_review() -> None:
+    sections = set(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+
+    assert sections <= {*STAGES, "task", "gate"}
+
+
+def test_every_output_of_a_stage_is_a_path_that_the_code_names() -> None:
+    from mlops import artifacts
+
+    named = {str(value) for value in vars(artifacts).values() if isinstance(value, Path)}
+    outputs = {
+        out for stage in STAGES.values() for out in [*stage["outs"], *stage.get("metrics", [])]
+    }
+
+    assert outputs <= named
+    assert named - outputs == {"artifacts", "artifacts/review"}
+
+
+def test_outputs_are_cached_and_never_kept_from_an_earlier_run() -> None:
+    for name, stage in STAGES.items():
+        for out in [*stage["outs"], *stage.get("metrics", [])]:
+            assert isinstance(out, str), f"stage {name}: no persist, no cache: false for {out}"
+
+
+def test_stages_import_no_other_stage() -> None:
+    stages = {f"src/mlops/pipeline/{stage}.py" for stage in STAGES}
+
+    for module in MODULES:
+        assert imported(module) & stages == set(), f"{module} imports a stage"
+
+
+def test_columns_are_named_in_the_schema_alone() -> None:
+    # 'size' is also what a file system calls the length of a file.
+    own_words = {("src/mlops/pipeline/partitions.py", "size")}
+    for module in MODULES:
+        if module == "src/mlops/schema.py":
+            continue
+        tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+        texts = {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        named = {(module, name) for name in texts & set(SCHEMA.names)} - own_words
+        assert not named, f"{named}: take the column from mlops.schema"
+
+
+def test_the_readme_has_every_stage_with_its_description() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE)
+
+    assert rows == [(name, stage["desc"]) for name, stage in STAGES.items()]
+
+
+def test_the_readme_is_short_and_names_only_what_is_there() -> None:
+    assert len(README.splitlines()) <= 150
+    targets = set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z]+)", README)) <= targets
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+    tree = README.split("## What is where")[1].split("```")[1]
+    for line in tree.splitlines()[1:]:
+        for path in re.split(r",\s", line.split("  ")[0]):
+            assert (ROOT / path).exists() or path == "artifacts/", path
+
+
+def test_requirements_are_locked_by_hash_and_name_no_host() -> None:
+    locks = [name for name in tracked() if re.fullmatch(r"requirements.*\.txt", name)]
+    assert len(locks) >= 3
+    for name in locks:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "://" not in text
+        for entry in re.split(r"\n(?=\S)", text.strip()):
+            assert "==" in entry, f"{name}: {entry.splitlines()[0]}"
+            assert "--hash=sha256:" in entry, f"{name}: {entry.splitlines()[0]}"
+
+
+def test_every_locked_file_gives_a_package_the_same_version() -> None:
+    versions: dict[str, set[str]] = {}
+    for path in ROOT.glob("requirements*.txt"):
+        for package, version in re.findall(r"^([\w.-]+)==(\S+)", path.read_text(), re.MULTILINE):
+            versions.setdefault(f"{package} {path.name}", set()).add(version)
+    for package in {key.split()[0] for key in versions}:
+        found = [v for key, v in versions.items() if key.split()[0] == package]
+        assert all(other == found[0] for other in found), package
+
+
+def test_nothing_takes_outputs_from_a_shared_run_cache() -> None:
+    # Who can write to the remote could say there what a stage of the future gives.
+    for name in tracked():
+        if name.startswith(("src/", ".github/", ".ci/", "Makefile")):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert not re.search(r"(?<!no-)run-cache|repro.*--pull", text), name
+
+
+def test_every_remote_verifies_what_it_gives() -> None:
+    config = (ROOT / ".dvc/config").read_text(encoding="utf-8")
+
+    remotes = re.findall(r"\['remote \"\w+\"'\]\n((?:    .*\n)+)", config)
+    assert remotes
+    assert all("verify = true" in remote for remote in remotes)
+
+
+def test_no_file_of_the_repository_is_generated_or_large() -> None:
+    for name in tracked():
+        assert not name.startswith(("artifacts/", ".venv/", ".dvc/cache/"))
+        assert (ROOT / name).stat().st_size < 500_000, name

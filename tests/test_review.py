@@ -1,0 +1,226 @@
+"""`python -m mlops.review` on a real clone: what each kind of change is told."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SECONDS = 240
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GIT_", "DVC_", "MLOPS_", "PYTHONPATH"))
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"PATH": path, "PYTHONPATH": "src", "DVC_NO_ANALYTICS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    done = run(folder, "git", *identity, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit(folder: Path, message: str) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def edit(folder: Path, **sections: dict[str, object]) -> None:
+    path = folder / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for section, changes in sections.items():
+        params[section] |= changes
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository like ours with quick parameters, reproduced once and committed."""
+    folder = tmp_path_factory.mktemp("origin") / "repository"
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in tracked:
+        if name.startswith(("src/", "data/source/", ".dvc", "dvc.yaml", "params", "requirements.")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / ".gitignore", folder / ".gitignore")
+    edit(folder, train={"max_iter": 60}, evaluate={"replicates": 300})
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder, "start")
+    done = run(folder, "dvc", "repro", "--quiet")
+    assert done.returncode == 0, done.stderr
+    commit(folder, "reproduced")
+    return folder
+
+
+@pytest.fixture
+def repository(reviewed: Path) -> Iterator[Path]:
+    yield reviewed
+    git(reviewed, "checkout", "--quiet", "--force", "main")
+    git(reviewed, "clean", "--quiet", "--force", "-d")
+
+
+def review(folder: Path, base: str = "main") -> tuple[int, str, dict]:  # type: ignore[type-arg]
+    done = run(folder, sys.executable, "-m", "mlops.review", "--base", base)
+    assert done.returncode in (0, 1), done.stderr
+    verdict = json.loads((folder / "artifacts/review/verdict.json").read_text(encoding="utf-8"))
+    report = (folder / "artifacts/review/report.md").read_text(encoding="utf-8")
+    assert done.stdout.strip() == report.strip()
+    assert git(folder, "worktree", "list").count("\n") == 0
+    return done.returncode, report, verdict
+
+
+def test_a_change_of_nothing_passes_without_running_a_stage(repository: Path) -> None:
+    code, report, verdict = review(repository)
+
+    assert code == 0
+    assert "nothing had to run" in report
+    assert verdict["verdict"] == "pass"
+    assert verdict["base"] == verdict["head"] == git(repository, "rev-parse", "main")
+    rmse = verdict["metrics"]["rmse"]
+    assert rmse["candidate"] == rmse["base_on_this_data"] == rmse["base_recorded"]
+    assert rmse["delta"] == rmse["ci_low"] == rmse["ci_high"] == 0
+
+
+def test_a_worse_model_is_blocked_and_the_report_says_by_how_much(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "worse")
+    edit(repository, train={"max_iter": 15})
+    head = commit(repository, "fewer trees")
+
+    code, report, verdict = review(repository)
+
+    assert code == 1
+    assert verdict["verdict"] == "block"
+    assert verdict["head"] == head
+    assert verdict["metrics"]["rmse"]["ci_low"] > 0
+    assert not all(check["passed"] for check in verdict["checks"])
+    assert "| train.max\\_iter | 60 | 15 |" in report
+    assert "Stages that differ from the base: train, evaluate, export;" in report
+
+
+def test_a_better_model_passes(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "better")
+    edit(repository, train={"max_iter": 150})
+
+    code, _, verdict = review(repository)
+
+    assert code == 0
+    assert verdict["verdict"] == "pass"
+    assert verdict["metrics"]["rmse"]["delta"] < 0
+
+
+def test_new_rows_are_shown_and_both_models_are_scored_on_them(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "new-rows")
+    edit(repository, ingest={"until": "2010-03-31"})
+
+    code, report, verdict = review(repository)
+
+    assert code == 0, report
+    assert "Data: rows 100 added, 0 removed, 0 changed" in report
+    assert "748 test rows (2009-01-01 to 2010-03-" in report
+    rmse = verdict["metrics"]["rmse"]
+    assert rmse["base_on_this_data"] != rmse["base_recorded"]
+    assert rmse["candidate"] == rmse["base_on_this_data"]  # the training rows are the same
+
+
+def test_rows_that_break_the_contract_are_blocked_and_shown(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "broken-rows")
+    path = repository / "data/source/2009-q4.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    fields = lines[1].split(",")
+    fields[2] = "99999"
+    path.write_text("".join([lines[0], ",".join(fields), *lines[2:]]), encoding="utf-8")
+
+    code, report, verdict = review(repository)
+
+    assert code == 1
+    assert verdict["verdict"] == "block"
+    assert f"| {fields[0]} | size: found 99999, wanted a number from 200 to 6,000 |" in report
+
+
+def test_a_partition_that_can_not_be_read_is_blocked_in_plain_words(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "broken-file")
+    (repository / "data/source/2010-q4.csv").write_text("sale_id,sold\n1,2\n", encoding="utf-8")
+
+    code, report, _ = review(repository)
+
+    assert code == 1
+    assert "2010-q4.csv: line 1: missing column(s) sold_on, size" in report
+    assert "Traceback" not in report
+
+
+def test_another_column_is_reviewed_under_the_code_of_each_side(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "fewer-columns")
+    schema = repository / "src/mlops/schema.py"
+    line = '        Column("garage_size", '
+    text = schema.read_text(encoding="utf-8").splitlines(keepends=True)
+    (dropped,) = [entry for entry in text if entry.startswith(line)]
+    schema.write_text("".join(entry for entry in text if entry != dropped), encoding="utf-8")
+    for path in (repository / "data/source").glob("*.csv"):
+        rows = [row.split(",") for row in path.read_text(encoding="utf-8").splitlines()]
+        place = rows[0].index("garage_size")
+        text = "".join(",".join(row[:place] + row[place + 1 :]) + "\n" for row in rows)
+        path.write_text(text, encoding="utf-8")
+
+    code, report, _ = review(repository)
+
+    assert code == 0
+    assert "No comparison with the base:" in report
+    assert "garage" in report
+    assert "wanted at least 0.85" in report  # the floors still hold
+
+
+def test_a_base_without_a_pipeline_leaves_the_floors(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "--orphan", "first")
+    git(repository, "rm", "--quiet", "-r", "--cached", ".")
+    empty = git(repository, "hash-object", "-t", "tree", os.devnull)
+    root = git(repository, "commit-tree", empty, "-m", "empty")
+    git(repository, "reset", "--quiet", "--soft", root)
+    commit(repository, "the template")
+
+    code, report, verdict = review(repository, root)
+
+    assert code == 0
+    assert "the base has no pipeline yet" in report
+    assert verdict["metrics"] == {}
+    assert {check["name"] for check in verdict["checks"]} == {"floor of r2", "floor of mape"}
+
+
+def test_a_base_that_does_not_exist_can_not_be_judged(repository: Path) -> None:
+    done = run(repository, sys.executable, "-m", "mlops.review", "--base", "no-such-branch")
+
+    assert done.returncode == 2
+    assert "BASE no-such-branch: no such commit" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_faulty_parameters_can_not_be_judged_and_are_named(repository: Path) -> None:
+    edit(repository, train={"alhpa": 1.0})
+
+    done = run(repository, sys.executable, "-m", "mlops.review")
+
+    assert done.returncode == 2
+    assert "train.alhpa: unknown key; did you mean alpha?" in done.stderr
