@@ -28,6 +28,9 @@ from mlops.metrics import Floats, Task
 from mlops.params import Train
 from mlops.schema import SCHEMA
 
+_ROWS_WORTH_THREADS = 50_000
+"""With fewer rows, threads wait for each other longer than they work, above all when it is busy."""
+
 
 def as_features(rows: pd.DataFrame) -> pd.DataFrame:
     """Pick the features in the table's order: float64, or the column's choices as a category.
@@ -62,7 +65,7 @@ def fit_model(model: Pipeline, rows: pd.DataFrame) -> Pipeline:
     alike on any number; the number itself is taken out of what is saved.
     """
     target = rows[SCHEMA.target.name]
-    with threadpool_limits(1, user_api="blas"):
+    with _threads_for(rows):
         model.fit(rows, target.to_numpy(dtype=object if SCHEMA.target.choices else "float64"))
     for estimator in _inner(model):
         if getattr(estimator, "n_jobs", None) is not None:
@@ -76,9 +79,10 @@ def predict(model: Pipeline, rows: pd.DataFrame, task: Task) -> Floats:
     """Predict values, shape (n_rows,), or probabilities of the target's choices in their order,
     shape (n_rows, n_choices).
     """
-    if task == "regression":
-        return np.asarray(model.predict(rows), dtype=np.float64)
-    known = model.predict_proba(rows)
+    with _threads_for(rows):
+        if task == "regression":
+            return np.asarray(model.predict(rows), dtype=np.float64)
+        known = model.predict_proba(rows)
     proba = np.zeros((len(rows), len(SCHEMA.target.choices)))
     proba[:, [SCHEMA.target.choices.index(choice) for choice in model.classes_]] = known
     return proba
@@ -91,6 +95,10 @@ def actual_values(rows: pd.DataFrame, task: Task) -> Floats:
         return target.to_numpy(dtype=np.float64)
     codes: NDArray[Any] = pd.Categorical(target, categories=list(SCHEMA.target.choices)).codes
     return codes.astype(np.float64)
+
+
+def _threads_for(rows: pd.DataFrame) -> threadpool_limits:
+    return threadpool_limits(1, user_api=None if len(rows) < _ROWS_WORTH_THREADS else "blas")
 
 
 def _inner(model: Any) -> list[BaseEstimator]:

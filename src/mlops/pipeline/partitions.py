@@ -168,7 +168,10 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
 def _read(
     filesystem: Any, partition: Partition, schema: Schema
 ) -> tuple[pa.Table | None, list[str]]:
-    content = filesystem.cat_file(partition.path)
+    try:
+        content = filesystem.cat_file(partition.path)
+    except Exception as error:  # each storage has its own
+        return None, [f"can't be read: {type(error).__name__}: {error}"]
     ending = next(ending for ending in _PARSERS if partition.path.endswith(ending))
     table, problems = _PARSERS[ending](content, schema)
     if table is not None:

@@ -1,0 +1,95 @@
+"""What a careful person writes in one script of pandas and scikit-learn: the work to compare with.
+
+It reads, checks, splits, fits, scores and saves as the stages do. It writes no Parquet, no
+intervals, no slices, no plots and no manifest.
+"""
+
+import json
+import resource
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import (
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    median_absolute_error,
+    r2_score,
+    root_mean_squared_error,
+)
+
+from mlops.params import load_params
+from mlops.schema import SCHEMA
+
+
+def main() -> None:
+    params = load_params()
+    features = [column.name for column in SCHEMA.features]
+    key, target, when = "sale_id", "price", "sold_on"
+
+    paths = sorted(Path(params.ingest.source).glob("*.csv"))
+    rows = pd.concat([pd.read_csv(path, parse_dates=[when]) for path in paths])
+    rows = rows[rows[when] < pd.Timestamp(params.ingest.until) + pd.Timedelta(days=1)]
+    rows = rows.drop_duplicates().sort_values([when, key], ignore_index=True)
+
+    assert not rows[key].duplicated().any()
+    for column in SCHEMA.columns:
+        values = rows[column.name]
+        assert column.nullable or values.notna().all()
+        if column.low is not None and column.high is not None:
+            assert (values.between(column.low, column.high) | values.isna()).all()
+        if column.choices:
+            assert (values.isin(column.choices) | values.isna()).all()
+    assert ((rows["bedrooms"] <= rows["rooms"]) | rows["bedrooms"].isna()).all()
+
+    for column in SCHEMA.features:
+        if column.choices:
+            rows[column.name] = pd.Categorical(rows[column.name], categories=list(column.choices))
+    test = (rows[when] >= pd.Timestamp(params.split.test_from)).to_numpy()
+    X, y = rows[features], rows[target].to_numpy(dtype=float)
+
+    train = params.train
+    model = TransformedTargetRegressor(
+        HistGradientBoostingRegressor(
+            learning_rate=train.learning_rate,
+            max_iter=train.max_iter,
+            max_leaf_nodes=train.max_leaf_nodes,
+            min_samples_leaf=train.min_samples_leaf,
+            l2_regularization=train.l2_regularization,
+            categorical_features="from_dtype",
+            early_stopping=False,
+            random_state=train.seed,
+        ),
+        func=np.log,
+        inverse_func=np.exp,
+    ).fit(X[~test], y[~test])
+    joblib.dump(model, "model.joblib")
+
+    predicted = model.predict(X[test])
+    metrics = {
+        "rmse": root_mean_squared_error(y[test], predicted),
+        "mae": mean_absolute_error(y[test], predicted),
+        "mape": mean_absolute_percentage_error(y[test], predicted),
+        "median_ae": median_absolute_error(y[test], predicted),
+        "r2": r2_score(y[test], predicted),
+    }
+    sample = np.random.default_rng(0).permutation(np.flatnonzero(test))[:2000]
+    importance = permutation_importance(
+        model, X.iloc[sample], y[sample], scoring="neg_root_mean_squared_error", random_state=0
+    )
+    Path("metrics.json").write_text(
+        json.dumps(metrics | {"importance": importance.importances_mean.tolist()})
+    )
+
+
+if __name__ == "__main__":
+    start = time.perf_counter()
+    main()
+    took = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": took, "peak_mb": peak}))
