@@ -23,11 +23,15 @@ from mlops.review.gate import (
     detectable_regression,
     verdict,
 )
+from mlops.review.page import html_page
+from mlops.review.plots import draw_changes
 from mlops.review.report import Review, markdown
 from mlops.review.sides import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.schema import SCHEMA
 
 REPORT = artifacts.REVIEW / "report.md"
+PAGE = artifacts.REVIEW / "report.html"
+CHANGES = artifacts.REVIEW / "changes.png"
 VERDICT = artifacts.REVIEW / "verdict.json"
 
 
@@ -106,9 +110,14 @@ def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
 
 
 def write(found: Review) -> None:
-    """Write the report and the verdict, and print the report."""
+    """Write report, page, plots and verdict, and print the report."""
     text = markdown(found)
     write_text(REPORT, text)
+    plots = []
+    if found.comparisons:
+        draw_changes(CHANGES, found.comparisons, load_params())
+        plots = [CHANGES, *sorted(artifacts.PLOTS.glob("*.png"))]
+    write_text(PAGE, html_page(text, plots))
     write_json(
         VERDICT,
         {

@@ -53,9 +53,9 @@ def cell(value: Any) -> str:
     return text.replace("@", "&#64;")
 
 
-def number(value: float | None) -> str:
-    """Write a metric with 5 significant digits."""
-    return "missing" if value is None else f"{value:,.5g}"
+def number(value: float | None, digits: int = 5) -> str:
+    """Write a metric with so many significant digits, and never as a power of ten."""
+    return "missing" if value is None else f"{float(f'{value:.{digits}g}'):,.12g}"
 
 
 def markdown(review: Review) -> str:
@@ -89,8 +89,8 @@ def _metric_table(review: Review) -> str:
     ]
     for c in review.comparisons:
         share = "" if c.regression is None or not c.regression else f" ({_direction(c.regression)})"
-        change = "none" if c.delta == 0 else f"{number(c.delta)}{share}"
-        between = f"{number(c.ci_low)} … {number(c.ci_high)}"
+        change = "none" if c.delta == 0 else f"{number(c.delta, 3)}{share}"
+        between = f"{number(c.ci_low, 3)} … {number(c.ci_high, 3)}"
         row = (cell(c.metric), number(c.base), number(c.candidate), change, between)
         lines.append(f"| {' | '.join(row)} |")
     lines.append(f"\nBoth models are scored on the same {review.test}.")

@@ -1,0 +1,48 @@
+"""The report as a page: everything in one file, and hostile text stays text."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mlops.params import Params
+from mlops.review.champion import Comparison
+from mlops.review.page import html_page
+from mlops.review.plots import draw_changes
+from mlops.review.report import cell
+
+SURE = Comparison("rmse", 100.0, 100.0, 90.0, -10.0, -15.0, -5.0, -0.1, 0.02)
+MISSING = Comparison("r2", None, None, None, None, None, None, None, None)
+
+
+@pytest.fixture
+def plot(tmp_path: Path, params: Params) -> Path:
+    path = tmp_path / "changes.png"
+    draw_changes(path, [SURE, MISSING], params)
+    return path
+
+
+def test_a_comparison_becomes_a_picture_also_where_a_metric_is_missing(plot: Path) -> None:
+    assert plot.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_the_page_reaches_for_nothing_else(plot: Path) -> None:
+    page = html_page("## Head\n\n| a | b |\n|---|---:|\n| 1 | 2 |\n", [plot])
+
+    assert re.findall(r"(?:src|href)=\"(?!data:)", page) == []
+    assert "http" not in page
+    assert '<img alt="changes" src="data:image/png;base64,' in page
+    assert "<td>1</td>" in page
+
+
+def test_folds_open_and_hostile_cells_stay_text() -> None:
+    hostile = cell("<script>alert(1)</script> <img src=x onerror=alert(1)>")
+
+    page = html_page(
+        f"<details><summary>s</summary>\n\n| a |\n|---|\n| {hostile} |\n\n</details>", []
+    )
+
+    assert "<details><summary>s</summary>" in page
+    assert "<script>" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;" in page
