@@ -1,0 +1,38 @@
+"""Throw out of DVC's cache what is not what its name says; for a cache that came from elsewhere.
+
+DVC trusts its cache: it never hashes again what stands there. One that was restored may have been
+written by anyone who could write to where it was kept. Usage: python -m mlops.cache_check [FOLDER]
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+CACHE = Path(".dvc/cache/files/md5")
+
+
+def false_files(cache: Path) -> list[Path]:
+    """List the files whose MD5 is not the one that they are named by, and links."""
+    found = []
+    for path in sorted(cache.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        named = f"{path.parent.name}{path.name}".removesuffix(".dir")
+        if path.is_symlink() or _md5(path) != named:
+            found.append(path)
+    return found
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def main(cache: Path) -> None:
+    for path in false_files(cache):
+        print(f"cache_check: {path} holds other bytes than its name says: removed")
+        path.unlink()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else CACHE)

@@ -1,0 +1,147 @@
+"""Post a review as the one comment of its pull request. Standard library, `gh` and `cml` only.
+
+Runs with the right to comment, on the default branch's code. The report comes from a pull request's
+run and is hostile text; which pull request it belongs to is asked of GitHub, never of the report.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+TITLE = "model-review"
+"""CML finds its own comment again by this title."""
+
+AUTHOR = "github-actions[bot]"
+MOST_BYTES = 60_000
+_MOST_READ = 1_000_000
+_SECONDS = 120
+
+# Control characters (but tab and line feed), and those that reverse the direction of text.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def find_pull(run: dict[str, Any], repository: str) -> int | None:
+    """Find the open pull request whose head is the run's commit; None if there is none any more."""
+    head = f"{run['head_repository']['owner']['login']}:{run['head_branch']}"
+    pulls = _api(
+        f"repos/{repository}/pulls", "--method", "GET", "-f", "state=open", "-f", f"head={head}"
+    )
+    numbers = [pull["number"] for pull in pulls if pull["head"]["sha"] == run["head_sha"]]
+    return numbers[0] if numbers else None
+
+
+def harmless(text: str) -> str:
+    """Leave tables, emphasis and folds; take the power out of all else.
+
+    No mention, reference, link, image, comment or HTML element survives as such.
+    """
+    text = _UNSEEN.sub("", text)
+    text = re.sub(r"<(?!/?(?:details|summary)>)", "&lt;", text)
+    text = re.sub(r"(?m)^(\s*(?:`{3,}|~{3,})).*$", r"\1", text)  # a fence may name a renderer
+    text = re.sub(r"([@#])(?=\w)", "\\1\u200b", text)
+    text = re.sub(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])", "\\1\u200b", text)
+    return re.sub(r"(!(?=\[)|\](?=[(:]))", "\\1\u200b", text)
+
+
+def bounded(text: str, link: str) -> str:
+    """Cut at the end of a paragraph, so that the comment stays under GitHub's limit."""
+    if len(text.encode()) <= MOST_BYTES:
+        return text
+    kept = text.encode()[:MOST_BYTES].decode(errors="ignore").rpartition("\n\n")[0]
+    open_folds = kept.count("<details>") - kept.count("</details>")
+    return f"{kept}\n\n" + "</details>\n" * open_folds + f"\nThe report is longer: see {link}.\n"
+
+
+def comment_text(folder: Path, run: dict[str, Any]) -> str:
+    """Make the comment from what the run left, or say that it left nothing."""
+    link = f"[the run]({run['html_url']})"
+    report = folder / "report.md"
+    if report.is_symlink() or not report.is_file():
+        return f"## ❌ The review did not finish\n\nSee {link} for what went wrong.\n"
+    with report.open("rb") as file:
+        text = file.read(_MOST_READ).decode("utf-8", errors="replace")
+    return bounded(harmless(text), link) + f"\nPlots and the whole report are in {link}.\n"
+
+
+def post(text: str, number: int, sha: str, repository: str) -> None:
+    """Update or create the comment through CML, or where that fails through `gh`."""
+    report = Path(os.environ["RUNNER_TEMP"]) / "comment.md"
+    report.write_text(text, encoding="utf-8")
+    try:
+        subprocess.run(
+            ["cml", "comment", "update", "--publish=false", f"--watermark-title={TITLE}",
+             f"--target=pr/{number}", str(report)],
+            env=os.environ | {"GITHUB_SHA": sha, "ITERATIVE_DO_NOT_TRACK": "1"},
+            check=True,
+            timeout=_SECONDS,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"CML could not post ({error}); gh takes over", file=sys.stderr)
+        mark = f'![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
+        report.write_text(f"{text}\n\n{mark}", encoding="utf-8")
+        mine = _own_comments(number, repository)
+        where = f"comments/{mine[-1]['id']}" if mine else f"{number}/comments"
+        method = "PATCH" if mine else "POST"
+        _api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
+
+
+def remove_duplicates(number: int, repository: str) -> None:
+    """Keep the newest of our comments: CML looks through 30 only, and posts anew beyond them."""
+    for comment in _own_comments(number, repository)[:-1]:
+        _gh(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
+
+
+def _own_comments(number: int, repository: str) -> list[dict[str, Any]]:
+    """List our comments, the latest written last; anyone else may plant the mark in theirs."""
+    found = []
+    for page in range(1, 101):
+        path = f"repos/{repository}/issues/{number}/comments?per_page=100&page={page}"
+        comments = _api(path)
+        found += [
+            comment
+            for comment in comments
+            if comment["user"]["login"] == AUTHOR and f"CML watermark {TITLE}" in comment["body"]
+        ]
+        if len(comments) < 100:
+            break
+    return sorted(found, key=lambda comment: (comment["updated_at"], comment["id"]))
+
+
+def _api(path: str, *arguments: str) -> Any:
+    return json.loads(_gh(path, *arguments))
+
+
+def _gh(path: str, *arguments: str) -> str:
+    """Call the API by its full address: so `gh` asks the server that the workflow runs on."""
+    address = f"{os.environ['GITHUB_API_URL']}/{path}"
+    run = subprocess.run(
+        ["gh", "api", address, *arguments], capture_output=True, text=True, timeout=_SECONDS
+    )
+    if run.returncode:
+        raise RuntimeError(f"gh api {path}: {run.stderr.strip() or run.stdout.strip()}")
+    return run.stdout
+
+
+def main(folder: Path) -> int:
+    event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+    run, repository = event["workflow_run"], os.environ["GITHUB_REPOSITORY"]
+    try:
+        number = find_pull(run, repository)
+        if number is None:
+            print("No open pull request has this commit as its head: nothing to say.")
+            return 0
+        post(comment_text(folder, run), number, run["head_sha"], repository)
+        remove_duplicates(number, repository)
+    except RuntimeError as error:
+        print(f"The comment could not be posted: {error}", file=sys.stderr)
+        return 1
+    print(f"Posted to pull request {number}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,110 @@
+"""The comment: what a hostile report can't do to those who read it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops.review.post import MOST_BYTES, bounded, comment_text, harmless
+
+RUN: dict[str, Any] = {"html_url": "https://github.example/acme/demo/actions/runs/7"}
+LINK = f"[the run]({RUN['html_url']})"
+
+
+def comment(folder: Path, report: str | bytes) -> str:
+    content = report.encode() if isinstance(report, str) else report
+    (folder / "report.md").write_bytes(content)
+    return comment_text(folder, RUN)
+
+
+def test_what_our_own_report_uses_survives(tmp_path: Path) -> None:
+    report = (
+        "## ✅ Pass\n\n| metric | base |\n|---|---:|\n| median\\_ape | 0.05 |\n\n"
+        "**bold** `code`\n\n"
+        "<details><summary>rmse by slice</summary>\n\nsize: &gt; 1\n\n</details>\n"
+    )
+
+    assert comment(tmp_path, report).startswith(report)
+
+
+@pytest.mark.parametrize(
+    ("hostile", "powerless"),
+    [
+        ("@team look", r"@(?=\w)"),
+        ("@org/everyone", r"@(?=\w)"),
+        ("fixes #1", r"#(?=\w)"),
+        ("acme/other#12", r"#(?=\w)"),
+        ("<script>alert(1)</script>", r"<(?!/?(details|summary)>)"),
+        ("<img src=x onerror=alert(1)>", r"<(?!/?(details|summary)>)"),
+        ("<details open>", r"<(?!/?(details|summary)>)"),
+        ("<!-- hidden -->", r"<!--"),
+        ("<a href='x'>y</a>", r"<(?!/?(details|summary)>)"),
+        ("[click](https://evil.example)", r"\]\("),
+        ("[click][1]\n\n[1]: //evil.example", r"\]:"),
+        ('![](https://cml.dev/watermark.png#0 "CML watermark model-review")', r"!\["),
+        ("see https://evil.example", r"https?:"),
+        ("HTTP://evil.example", r"(?i)https?:"),
+        ("www.evil.example", r"www\."),
+        ("mailto:a@b.example", r"mailto:|@(?=\w)"),
+        ("<https://evil.example>", r"<(?!/?(details|summary)>)|https?:"),
+        ("```mermaid\ngraph\n```", r"```\w"),
+        ("~~~math\nx\n~~~", r"~~~\w"),
+        ("a\u202eb", "\u202e"),
+        ("a\x1b[31mb\x00", "[\x00\x1b]"),
+        ("@\u200bteam", r"@(?=\w)"),
+        ("ht\u2060tps://evil.example", r"https?:"),
+    ],
+)
+def test_hostile_text_loses_its_power(hostile: str, powerless: str) -> None:
+    assert not re.search(powerless, harmless(hostile))
+
+
+def test_making_harmless_twice_changes_nothing_more() -> None:
+    text = harmless("@a #1 [x](https://y) <b> ![z](w)\n\n[q]: r")
+
+    assert harmless(text) == text
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_comment(tmp_path: Path) -> None:
+    assert "�" in comment(tmp_path, b"## \xff\xfe head\n")
+
+
+@pytest.mark.parametrize(("n", "cut"), [(MOST_BYTES - 2, False), (MOST_BYTES + 1, True)])
+def test_a_long_report_is_cut_between_paragraphs(n: int, cut: bool) -> None:
+    text = ("ü" * 49 + "\n\n") * (n // 100 + 1)
+    text = text.encode()[:n].decode(errors="ignore") if not cut else text
+
+    short = bounded(text, LINK)
+
+    assert ("The report is longer" in short) == cut
+    assert len(short.encode()) < MOST_BYTES + 200
+    if cut:
+        assert all(part in ("", "ü" * 49) for part in short.split("\n\n")[:-1])
+
+
+def test_a_cut_leaves_no_fold_open() -> None:
+    text = "head\n\n<details><summary>s</summary>\n\n" + "row\n\n" * 20_000 + "</details>\n"
+
+    assert bounded(text, LINK).count("<details>") == bounded(text, LINK).count("</details>")
+
+
+def test_a_report_of_a_hundred_megabytes_is_read_in_part(tmp_path: Path) -> None:
+    with (tmp_path / "report.md").open("wb") as file:
+        file.truncate(100_000_000)
+
+    assert len(comment_text(tmp_path, RUN)) < 1000
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder", "link"])
+def test_a_run_without_a_report_is_said_to_have_broken_off(tmp_path: Path, kind: str) -> None:
+    if kind == "folder":
+        (tmp_path / "report.md").mkdir()
+    if kind == "link":
+        (tmp_path / "report.md").symlink_to("/etc/passwd")
+
+    text = comment_text(tmp_path, RUN)
+
+    assert text.startswith("## ❌ The review did not finish")
+    assert LINK in text
+    assert "root:" not in text
