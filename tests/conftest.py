@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from clones import origin, reproduced  # noqa: F401  session fixtures
 
 from mlops.params import Params, load_params
 

@@ -35,6 +35,9 @@ SALES = Schema(
 
 HEADER = "id,day,size,kind,price\n"
 
+KEY, TARGET = SCHEMA.key.name, SCHEMA.target.name
+TIME = SCHEMA.time.name if SCHEMA.time else KEY
+
 SETTLED = 60.0
 """Age in seconds that partitions get, so that no test waits for them to be still."""
 
@@ -68,9 +71,8 @@ def parquet_bytes(rows: pd.DataFrame | pa.Table) -> bytes:
 
 def shipped_rows(n_rows: int, seed: int = 0) -> tuple[pd.DataFrame, str]:
     """Make up rows of the repository's own schema, oldest first, and name the newest one's day."""
-    assert SCHEMA.time is not None
-    rows = valid_rows(SCHEMA, n_rows, seed).sort_values(SCHEMA.time.name, ignore_index=True)
-    return rows, str(rows[SCHEMA.time.name].max().date())
+    rows = valid_rows(SCHEMA, n_rows, seed).sort_values([TIME, KEY], ignore_index=True)
+    return rows, str(rows[TIME].max().date())
 
 
 def put_params(folder: Path, source: str, until: str, max_gap_days: int = 45) -> None:

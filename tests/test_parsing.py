@@ -316,7 +316,7 @@ def test_all_faulty_columns_of_a_parquet_partition_are_told_at_once() -> None:
 def test_a_parquet_partition_with_other_columns_is_named() -> None:
     table = sales_table()
     without = parquet_bytes(table.drop_columns("kind").append_column("sort", table["kind"]))
-    twice = parquet_bytes(pa.table(table.columns + [table["id"]], [*table.column_names, "id"]))
+    twice = parquet_bytes(pa.table([*table.columns, table["id"]], [*table.column_names, "id"]))
 
     assert parse_parquet(without, SALES)[1] == [
         "missing column(s) kind",
@@ -335,6 +335,14 @@ def test_a_file_that_is_no_parquet_is_named_so(content: bytes) -> None:
 
     assert table is None
     assert problem.startswith("is empty, truncated or no Parquet: ")
+
+
+def test_texts_of_a_parquet_partition_that_are_not_utf_8_are_named() -> None:
+    kinds = pa.array([b"maison", b"\xe0 louer"], pa.binary()).view(pa.string())
+    table, [problem] = parse_parquet(parquet_bytes(sales_table(kind=kinds)), SALES)
+
+    assert table is None
+    assert "Invalid UTF8 sequence at string index 1" in problem
 
 
 def test_a_parquet_file_cut_anywhere_is_refused() -> None:

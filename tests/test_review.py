@@ -54,19 +54,16 @@ def edit(folder: Path, **sections: dict[str, object]) -> None:
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository like ours with quick parameters, reproduced once and committed."""
-    folder = tmp_path_factory.mktemp("origin") / "repository"
+def quick_repository(folder: Path) -> Path:
+    """Make a repository like ours with quick parameters, reproduced once and committed."""
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     for name in tracked:
-        if name.startswith(("src/", "data/source/", ".dvc", "dvc.yaml", "params", "requirements.")):
+        if not name.startswith(("tests/", "docs/", "benchmarks/")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    shutil.copy(ROOT / ".gitignore", folder / ".gitignore")
     edit(folder, train={"max_iter": 60}, evaluate={"replicates": 300})
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder, "start")
@@ -74,6 +71,11 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     commit(folder, "reproduced")
     return folder
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quick_repository(tmp_path_factory.mktemp("origin") / "repository")
 
 
 @pytest.fixture

@@ -1,10 +1,24 @@
 """Experiment tracking by MLflow, where MLFLOW_TRACKING_URI names a server; else nothing."""
 
 import os
+import re
 import sys
+import threading
 from typing import Any
 
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
+
+DEADLINE_SECONDS = 60.0
+"""What a run may take in all: a server that answers drop by drop outlasts every timeout."""
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # By default the client tries for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # Its own line would show the password of a URI that has one.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
 def track(manifest: dict[str, Any]) -> None:
@@ -12,15 +26,28 @@ def track(manifest: dict[str, Any]) -> None:
 
     The record is Git and DVC; a tracking server that is away costs a warning, never a model.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not (uri := os.environ.get("MLFLOW_TRACKING_URI")):
         return
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # By default the client tries for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         import mlflow
+    except ImportError:
+        _warn("MLFLOW_TRACKING_URI is set but MLflow is not installed: pip install -e '.[mlflow]'")
+        return
+    problems = [f"no end within {DEADLINE_SECONDS:g} seconds"]
+    worker = threading.Thread(target=_log, args=(mlflow, manifest, problems), daemon=True)
+    worker.start()
+    worker.join(DEADLINE_SECONDS)
+    if problems:
+        _warn(problems[0])
+    else:
+        print(f"export: tracked by MLflow at {_plain(uri)}")
 
+
+def _log(mlflow: Any, manifest: dict[str, Any], problems: list[str]) -> None:
+    """Log the run, and leave in `problems` what went wrong, or nothing."""
+    try:
         mlflow.set_experiment(os.environ.get(EXPERIMENT, manifest["target"]))
         with mlflow.start_run(run_name=manifest["model_version"]):
             mlflow.log_params(manifest["params"])
@@ -38,11 +65,15 @@ def track(manifest: dict[str, Any]) -> None:
                     "test_rows_sha256": manifest["data"]["test"]["sha256"],
                 }
             )
-    except ImportError:
-        print(
-            "export: MLFLOW_TRACKING_URI is set but MLflow is not installed, the run is not "
-            "tracked: pip install '.[mlflow]'",
-            file=sys.stderr,
-        )
+        problems.clear()
     except Exception as error:  # whatever a tracker does wrong, the model stands
-        print(f"export: not tracked by MLflow: {type(error).__name__}: {error}", file=sys.stderr)
+        problems[:] = [f"{type(error).__name__}: {error}"]
+
+
+def _warn(problem: str) -> None:
+    print(f"export: not tracked by MLflow: {_plain(problem)}", file=sys.stderr)
+
+
+def _plain(text: str) -> str:
+    """Bring a text to one short line, without the user and password of an address in it."""
+    return re.sub(r"//[^/\s]*@", "//***@", " ".join(text.split()))[:500]

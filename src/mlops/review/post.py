@@ -19,6 +19,7 @@ AUTHOR = "github-actions[bot]"
 MOST_BYTES = 60_000
 _MOST_READ = 1_000_000
 _SECONDS = 120
+_PAGES = 100
 
 # Control characters (but tab and line feed), and those that reverse the direction of text.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -26,7 +27,8 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u20
 
 def find_pull(run: dict[str, Any], repository: str) -> int | None:
     """Find the open pull request whose head is the run's commit; None if there is none any more."""
-    head = f"{run['head_repository']['owner']['login']}:{run['head_branch']}"
+    owner = run["head_repository"]["full_name"].split("/")[0]
+    head = f"{owner}:{run['head_branch']}"
     pulls = _api(
         f"repos/{repository}/pulls", "--method", "GET", "-f", "state=open", "-f", f"head={head}"
     )
@@ -68,10 +70,12 @@ def comment_text(folder: Path, run: dict[str, Any]) -> str:
 
 
 def post(text: str, number: int, sha: str, repository: str) -> None:
-    """Update or create the comment through CML, or where that fails through `gh`."""
+    """Update or create the comment through CML, or where that can't be through `gh`."""
     report = Path(os.environ["RUNNER_TEMP"]) / "comment.md"
     report.write_text(text, encoding="utf-8")
     try:
+        if any(comment["user"]["login"] != AUTHOR for comment in _marked(number, repository)):
+            raise OSError("somebody else's comment has CML's mark, and it would overwrite that one")
         subprocess.run(
             ["cml", "comment", "update", "--publish=false", f"--watermark-title={TITLE}",
              f"--target=pr/{number}", str(report)],
@@ -83,7 +87,7 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
         print(f"CML could not post ({error}); gh takes over", file=sys.stderr)
         mark = f'![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
         report.write_text(f"{text}\n\n{mark}", encoding="utf-8")
-        mine = _own_comments(number, repository)
+        mine = _own(number, repository)
         where = f"comments/{mine[-1]['id']}" if mine else f"{number}/comments"
         method = "PATCH" if mine else "POST"
         _api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
@@ -91,24 +95,26 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
 
 def remove_duplicates(number: int, repository: str) -> None:
     """Keep the newest of our comments: CML looks through 30 only, and posts anew beyond them."""
-    for comment in _own_comments(number, repository)[:-1]:
+    for comment in _own(number, repository)[:-1]:
         _gh(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
 
 
-def _own_comments(number: int, repository: str) -> list[dict[str, Any]]:
-    """List our comments, the latest written last; anyone else may plant the mark in theirs."""
+def _own(number: int, repository: str) -> list[dict[str, Any]]:
+    """List our comments, the latest written last."""
+    mine = [c for c in _marked(number, repository) if c["user"]["login"] == AUTHOR]
+    return sorted(mine, key=lambda comment: (comment["updated_at"], comment["id"]))
+
+
+def _marked(number: int, repository: str) -> list[dict[str, Any]]:
+    """List the comments that have CML's mark; anyone may plant it in theirs."""
     found = []
-    for page in range(1, 101):
+    for page in range(1, _PAGES + 1):
         path = f"repos/{repository}/issues/{number}/comments?per_page=100&page={page}"
         comments = _api(path)
-        found += [
-            comment
-            for comment in comments
-            if comment["user"]["login"] == AUTHOR and f"CML watermark {TITLE}" in comment["body"]
-        ]
+        found += [comment for comment in comments if f"CML watermark {TITLE}" in comment["body"]]
         if len(comments) < 100:
             break
-    return sorted(found, key=lambda comment: (comment["updated_at"], comment["id"]))
+    return found
 
 
 def _api(path: str, *arguments: str) -> Any:

@@ -1,0 +1,141 @@
+"""Build the events that start workflows, from the state of the loopback GitHub."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from github_fake.api import GitHub
+from github_fake.origin import git, merge_commit, resolve
+from github_fake.pulls import find_pull, render_pull
+from github_fake.run import Run
+
+
+@dataclass(frozen=True)
+class Event:
+    """Hold an event: its payload, the commit whose workflow runs, and whether it is trusted.
+
+    `commit` is GITHUB_SHA. `head_sha` and `head_repo` are what the run is listed under.
+    """
+
+    name: str
+    payload: dict[str, Any]
+    commit: str
+    head_sha: str
+    head_branch: str
+    head_repo: str
+    actor: str
+    trusted: bool = True
+
+
+def _commit(github: GitHub, revision: str) -> str:
+    """Return a commit that must exist."""
+    found = resolve(github.origin, revision)
+    if found is None:
+        raise ValueError(f"{revision} does not exist")
+    return found
+
+
+def _common(github: GitHub, actor: str) -> dict[str, Any]:
+    """Return what every payload has."""
+    owner, name = github.state.repository.split("/")
+    return {
+        "repository": {
+            "name": name,
+            "full_name": github.state.repository,
+            "owner": {"login": owner},
+            "default_branch": github.state.default_branch,
+            "html_url": f"{github.url}/{github.state.repository}",
+            "fork": False,
+        },
+        "sender": {"login": actor},
+    }
+
+
+def _on_branch(
+    github: GitHub, name: str, branch: str, payload: dict[str, Any], actor: str
+) -> Event:
+    """Build an event that runs on a branch's tip."""
+    sha = _commit(github, f"refs/heads/{branch}")
+    whole = _common(github, actor) | payload
+    return Event(name, whole, sha, sha, branch, github.state.repository, actor)
+
+
+def push(github: GitHub, branch: str = "main", actor: str = "octocat") -> Event:
+    """Build the push of a branch's last commit."""
+    sha = _commit(github, f"refs/heads/{branch}")
+    before = resolve(github.origin, f"{sha}~1") or "0" * 40
+    message = git(github.origin, "log", "-1", "--format=%B", sha)
+    payload = {
+        "ref": f"refs/heads/{branch}",
+        "before": before,
+        "after": sha,
+        "deleted": False,
+        "head_commit": {"id": sha, "message": message},
+    }
+    return _on_branch(github, "push", branch, payload, actor)
+
+
+def pull_request(
+    github: GitHub, number: int, action: str = "synchronize", actor: str | None = None
+) -> Event:
+    """Build a pull_request event; it runs on the merge of head and base."""
+    issue = find_pull(github.state, str(number))
+    rendered = render_pull(github.state, issue)
+    head, base = rendered["head"], rendered["base"]
+    who = actor or issue.author
+    payload = {"action": action, "number": number, "pull_request": rendered}
+    return Event(
+        name="pull_request",
+        payload=_common(github, who) | payload,
+        commit=merge_commit(github.origin, number, base["sha"], head["sha"]),
+        head_sha=head["sha"],
+        head_branch=head["ref"],
+        head_repo=head["repo"]["full_name"],
+        actor=who,
+        # GitHub treats Dependabot's own pull requests as it treats forks.
+        trusted=not head["repo"]["fork"] and who != "dependabot[bot]",
+    )
+
+
+def workflow_run(github: GitHub, run: Run, action: str = "completed") -> Event:
+    """Build the event that a finished run of another workflow makes; it runs on the default branch.
+
+    As on GitHub, `pull_requests` is empty when the run was for a fork.
+    """
+    event: Event = run.event
+    own = event.head_repo == github.state.repository
+    number = event.payload.get("number")
+    finished = {
+        "id": run.id,
+        "name": run.workflow,
+        "path": run.path,
+        "event": event.name,
+        "status": "completed",
+        "conclusion": run.conclusion,
+        "head_sha": event.head_sha,
+        "head_branch": event.head_branch,
+        "head_repository": {"full_name": event.head_repo, "fork": not own},
+        "run_attempt": 1,
+        "html_url": f"{github.url}/{github.state.repository}/actions/runs/{run.id}",
+        "pull_requests": [{"number": number}] if own and number else [],
+    }
+    payload = {"action": action, "workflow_run": finished, "workflow": {"name": run.workflow}}
+    branch = github.state.default_branch
+    return _on_branch(github, "workflow_run", branch, payload, event.actor)
+
+
+def workflow_dispatch(
+    github: GitHub,
+    branch: str = "main",
+    inputs: Mapping[str, str] | None = None,
+    actor: str = "octocat",
+) -> Event:
+    """Build a dispatch on a branch."""
+    payload = {"ref": f"refs/heads/{branch}", "inputs": dict(inputs or {})}
+    return _on_branch(github, "workflow_dispatch", branch, payload, actor)
+
+
+def schedule(github: GitHub, cron: str) -> Event:
+    """Build a scheduled start on the default branch."""
+    branch = github.state.default_branch
+    return _on_branch(github, "schedule", branch, {"schedule": cron}, "octocat")

