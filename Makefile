@@ -16,7 +16,7 @@ run: .venv/run ## Reproduce the pipeline and print its review against the last c
 	python -m mlops.review --base $(BASE) || test $$? -eq 1
 
 test: .venv/test lint ## Run the tests (SLOW=1: also those of over a minute)
-	python -m pytest $(if $(SLOW),,-m "not slow") $(TESTS)
+	python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
 
 lint: .venv/test ## Check format, style and types
 	ruff format --check .

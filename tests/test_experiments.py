@@ -197,9 +197,8 @@ def test_a_failed_experiment_is_undone_by_restore_and_checkout(repository: Path)
 
 
 def test_an_experiment_starts_from_the_parameters_that_the_last_one_left(repository: Path) -> None:
-    edit_params(repository, {"train.max_iter": 5})
-    run(repository, "dvc exp run train --name first -S train.learning_rate=0.03")
-    run(repository, "dvc exp run train --name second -S train.max_leaf_nodes=8")
+    run(repository, "dvc exp run ingest --name first -S train.learning_rate=0.03")
+    run(repository, "dvc exp run ingest --name second -S train.max_leaf_nodes=8")
     train = yaml.safe_load((repository / "params.yaml").read_text("utf-8"))["train"]
     assert (train["learning_rate"], train["max_leaf_nodes"]) == (0.03, 8)
 

@@ -25,9 +25,11 @@ pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not install
 SECONDS = 300
 BOT = "github-actions[bot]"
 
-# The environment of these tests is what `make .venv/test` makes; -o takes it for up to date.
+# The environment of these tests is what `make .venv/test` makes; -o takes it for up to date. And
+# `make test`, which these tests are a part of, ends as the test says.
 MAKE = """#!/bin/sh
 if [ "$1" = .venv/test ]; then exec ln -sfn "{venv}" .venv; fi
+if [ "$1" = test ]; then exit "$TESTS_END_WITH"; fi
 exec "{make}" -o .venv/run -o .venv/test "$@"
 """
 
@@ -121,6 +123,17 @@ def test_a_fork_without_rights_gets_the_same_review_and_comment(
     assert run.jobs == {"review": "success", "gate": "success"}, run.log
     assert posted.jobs == {"comment": "success"}, posted.log
     assert len(github.comments(number)) == 1
+
+
+@pytest.mark.parametrize(("code", "result"), [("0", "success"), ("1", "failure")])
+def test_the_required_check_is_as_good_as_the_tests(
+    code: str, result: str, github: GitHub, settings: Settings
+) -> None:
+    ends = Settings(path=settings.path, env={**settings.env, "TESTS_END_WITH": code})
+
+    run = run_workflow(github, "check.yml", events.push(github), ends)
+
+    assert run.jobs == {"test": result, "all-green": result}, run.log
 
 
 REPORT = "## ✅ Pass: nothing speaks against merging\n\n| rmse | 1 |\n|---|---|\n"

@@ -11,7 +11,7 @@ EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 DEADLINE_SECONDS = 60.0
 """What a run may take in all: a server that answers drop by drop outlasts every timeout."""
 
-_SETTINGS = {
+SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # By default the client tries for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -28,7 +28,7 @@ def track(manifest: dict[str, Any]) -> None:
     """
     if not (uri := os.environ.get("MLFLOW_TRACKING_URI")):
         return
-    for name, value in _SETTINGS.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         import mlflow
