@@ -32,9 +32,11 @@ bench: .venv/test ## Run the benchmarks
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	$(COMPILE) --upgrade \
-	  --group dev pyproject.toml -o requirements-dev.txt
+	  --group dev --group serve pyproject.toml -o requirements-dev.txt
 	$(COMPILE) \
-	  -c requirements-dev.txt pyproject.toml -o requirements.txt
+	  -c requirements-dev.txt --group serve pyproject.toml -o requirements.txt
+	$(COMPILE) --no-emit-package scipy \
+	  -c requirements-dev.txt --group serve -o requirements-serve.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
 
