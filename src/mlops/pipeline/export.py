@@ -1,6 +1,5 @@
 """Stage export: model, evaluation and schema -> the serving bundle."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -19,23 +18,14 @@ from mlops.frames import read_rows
 from mlops.metrics import Task
 from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
 from mlops.pipeline.form import NotExportable, export_form
-from mlops.request import request_model
+from mlops.request import describe_schema
 from mlops.schema import SCHEMA
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
 
 
-def describe_schema(schema: Schema) -> dict[str, Any]:
-    """Write the columns as plain values, and the JSON schema of a request."""
-    columns = []
-    for column in schema.columns:
-        fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
-        columns.append({**fields, "type": column.type.__name__, "choices": list(column.choices)})
-    return {"columns": columns, "request": request_model(schema).model_json_schema()}
-
-
 def describe_data(schema: Schema) -> dict[str, Any]:
-    """Say which rows trained and tested the model: their number, hash and days."""
+    """Say which rows trained and tested the model: number, hash, days, and the values seen."""
     described: dict[str, Any] = {}
     for name, path in (("train", TRAIN_ROWS), ("test", TEST_ROWS)):
         column = schema.key if schema.time is None else schema.time
@@ -43,7 +33,19 @@ def describe_data(schema: Schema) -> dict[str, Any]:
         described[name] = {"rows": len(values), "sha256": sha256(path)}
         if schema.time is not None:
             described[name] |= {"from": str(values.min().date()), "to": str(values.max().date())}
-    return described
+    return {**described, "seen": describe_seen(read_rows(TRAIN_ROWS), schema)}
+
+
+def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
+    """Give the choices, or the least and greatest number, that each feature has in `rows`."""
+    seen: dict[str, list[Any]] = {}
+    for column in schema.features:
+        values = rows[column.name].dropna()
+        if column.is_categorical:
+            seen[column.name] = [choice for choice in column.choices if (values == choice).any()]
+        else:
+            seen[column.name] = [float(values.min()), float(values.max())] if len(values) else []
+    return seen
 
 
 def publish_engine(folder: Path, model: Pipeline, task: Task) -> dict[str, Any]:
