@@ -18,11 +18,11 @@ from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
 from mlops.pipeline.form import Form, NotExportable, export_form
 from mlops.pipeline.model import KINDS
 from mlops.schema import SCHEMA
-from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
+from mlops.serving.engine import FORM_FILE, Exported
 
 
 def engine_of(form: Form) -> Exported:
-    return Exported(json.loads(json.dumps(form.content, allow_nan=False)), form.trees)
+    return Exported(json.loads(json.dumps(form.content, allow_nan=False)), form.files)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -37,7 +37,8 @@ def test_every_kind_and_task_agrees_on_edge_rows(
     error = largest_error(engine_of(form), model, edge_rows(form.thresholds, 2_000), task)
 
     assert error <= LIMITS[task]
-    assert (form.trees is None) == (kind == "ridge")
+    files = {"ridge": [], "random_forest": ["trees.bin"]}.get(kind, ["masks.npy", "leaves.npy"])
+    assert list(form.files) == files
     assert (sum(len(values) for values in form.thresholds.values()) > 10) == (kind != "ridge")
 
 
@@ -69,6 +70,18 @@ def test_edge_rows_hold_gaps_unknown_choices_bounds_and_thresholds() -> None:
         assert ("no such choice" if column.is_categorical else column.low) in found
     beside = {1234.5, np.nextafter(1234.5, np.inf), np.nextafter(1234.5, -np.inf)}
     assert beside <= set(rows["size"])
+
+
+@pytest.mark.parametrize(("leaves", "files"), [(12, 2), (30, 2), (64, 2), (65, 1)])
+def test_trees_of_up_to_64_leaves_have_masks_and_larger_ones_go_to_treelite(
+    leaves: int, files: int
+) -> None:
+    changes = {"max_leaf_nodes": leaves, "min_samples_leaf": 1}
+    model = fit("regression", "hist_gradient_boosting", **changes)
+    form = export_form(model)
+
+    assert len(form.files) == files
+    assert largest_error(engine_of(form), model, edge_rows(form.thresholds), "regression") <= 1e-9
 
 
 @pytest.mark.parametrize("part", ["intercept", "fill", "threshold"])
@@ -128,7 +141,8 @@ from mlops.files import write_json
 from mlops.pipeline.form import export_form
 form = export_form(joblib.load(sys.argv[1]))
 write_json(Path(sys.argv[2]) / "form.json", form.content)
-(Path(sys.argv[2]) / "trees.bin").write_bytes(form.trees)
+for name, content in form.files.items():
+    (Path(sys.argv[2]) / name).write_bytes(content)
 """
 
 
@@ -146,7 +160,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> Non
             check=True,
             timeout=60,
         )
-        written.append([(folder / name).read_bytes() for name in (FORM_FILE, TREES_FILE)])
+        written.append({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
 
     assert written[0] == written[1]
 
@@ -154,10 +168,11 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> Non
 def test_the_engine_imports_nothing_that_trained_the_model(tmp_path: Path) -> None:
     form = export_form(fit("regression", "hist_gradient_boosting"))
     write_json(tmp_path / FORM_FILE, form.content)
-    (tmp_path / TREES_FILE).write_bytes(form.trees or b"")
+    for name, content in form.files.items():
+        (tmp_path / name).write_bytes(content)
     code = (
         "import sys; from pathlib import Path; from mlops.serving.engine import Exported\n"
-        f"engine = Exported.read(Path({str(tmp_path)!r}))\n"
+        f"engine = Exported.read(Path({str(tmp_path)!r}), {list(form.files)})\n"
         f"engine.predict([dict.fromkeys({[c.name for c in SCHEMA.features]})])\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )

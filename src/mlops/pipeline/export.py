@@ -74,14 +74,13 @@ def publish_engine(folder: Path, model: Pipeline, task: Task) -> dict[str, Any]:
 
 def _write_form(folder: Path, model: Pipeline, task: Task) -> list[str]:
     form = export_form(model)
-    files = [FORM_FILE]
     write_json(folder / FORM_FILE, form.content)
-    if form.trees is not None:
-        (folder / TREES_FILE).write_bytes(form.trees)
-        files.append(TREES_FILE)
+    for name, content in form.files.items():
+        (folder / name).write_bytes(content)
+    files = [FORM_FILE, *form.files]
     known = [read_rows(path) for path in (TRAIN_ROWS, TEST_ROWS)]
     rows = pd.concat([*known, edge_rows(form.thresholds)], ignore_index=True)
-    error = largest_error(Exported.read(folder), model, rows, task)
+    error = largest_error(Exported.read(folder, files), model, rows, task)
     if not error <= LIMITS[task]:
         for name in files:
             (folder / name).unlink()

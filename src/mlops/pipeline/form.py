@@ -1,11 +1,13 @@
 """A fitted pipeline as plain tables and trees: what `mlops.serving.engine` reads."""
 
 import copy
+import io
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -17,9 +19,11 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
 from mlops.metrics import Floats
+from mlops.pipeline.masks import leaf_masks
 from mlops.pipeline.model import as_features
 from mlops.schema import SCHEMA
 from mlops.serving.encoding import Category, Encoding, Number
+from mlops.serving.engine import LEAVES_FILE, MASKS_FILE, TREES_FILE
 
 _BOOSTED = (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
 _FORESTS = (RandomForestRegressor, RandomForestClassifier)
@@ -35,12 +39,12 @@ class Form:
 
     Attributes:
         content: what `serving.engine.Exported` documents, as plain values.
-        trees: serialised by treelite; None for a linear model.
+        files: what else the engine reads, by name.
         thresholds: feature -> the values at which trees split it, in ascending order.
     """
 
     content: dict[str, Any]
-    trees: bytes | None
+    files: dict[str, bytes]
     thresholds: dict[str, Floats]
 
 
@@ -84,25 +88,36 @@ def _linear(estimator: Any, content: dict[str, Any]) -> Form:
         "coef": np.atleast_2d(estimator.coef_).tolist(),
         "intercept": np.atleast_1d(estimator.intercept_).tolist(),
     }
-    return Form({**content, **weights}, None, {})
+    return Form({**content, **weights}, {}, {})
 
 
 def _trees(estimator: Any, content: dict[str, Any], encoding: Encoding) -> Form:
-    import treelite
-
     boosted, n_classes = isinstance(estimator, _BOOSTED), len(content["classes"])
+    thresholds = _thresholds(estimator, encoding)
     if boosted:
+        content = {**content, "link": {0: "identity", 2: "sigmoid"}.get(n_classes, "softmax")}
+        if masks := leaf_masks(estimator):
+            listed = {"thresholds": masks.thresholds, "baseline": masks.baseline}
+            files = {MASKS_FILE: _npy(masks.masks), LEAVES_FILE: _npy(masks.leaves)}
+            return Form({**content, "masks": listed}, files, thresholds)
         # The encoding does what its preprocessor did, and treelite takes no categories of text.
         estimator = copy.copy(estimator)
         estimator._preprocessor = None
-        content = {**content, "link": {0: "identity", 2: "sigmoid"}.get(n_classes, "softmax")}
         n_outputs = 1 if n_classes <= 2 else n_classes
     else:
         content = {**content, "link": "identity"}
         n_outputs = max(1, n_classes)
+    import treelite
+
     trees = treelite.sklearn.import_model(estimator).serialize_bytes()
     content = {**content, "n_outputs": n_outputs, "single_precision": not boosted}
-    return Form(content, trees, _thresholds(estimator, encoding))
+    return Form(content, {TREES_FILE: trees}, thresholds)
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _thresholds(estimator: Any, encoding: Encoding) -> dict[str, Floats]:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -61,7 +62,7 @@ def _field(column: Column) -> str:
         limits = "".join(f' {k}="{v:.12g}"' for k, v in bounds.items() if v is not None)
         step = "1" if column.type is int else "any"
         control = f'<input type="number" step="{step}"{limits} {shared}>'
-        wanted = column.wanted
+        wanted = column.wanted.replace(",", "") if column.unit == "year" else column.wanted
     optional = "; may be left empty" if column.nullable else ""
     label = f'<label for="{name}">{escape(column.description)}</label>'
     text = f"{wanted}{f' {column.unit}' if column.unit not in ('', 'grade', 'year') else ''}"
@@ -121,7 +122,7 @@ def _range(seen: list[Any]) -> str:
     return f"{seen[0]:,.12g} to {seen[1]:,.12g}"
 
 
-def _table(caption: str, heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+def _table(caption: str, heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines

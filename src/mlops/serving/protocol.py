@@ -10,8 +10,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlops.serving.settings import Settings
 
-_SPARE = 65_536  # of a body that came with the head
-
 
 def protocol_with_deadline(settings: Settings) -> type[asyncio.Protocol]:
     """Build the protocol class for these settings."""
@@ -29,12 +27,10 @@ def protocol_with_deadline(settings: Settings) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if self._deadline is not None:
-                self._head += len(data)
-                if self._head > settings.max_header_bytes + _SPARE:
-                    self.transport.close()
-                    return
+            self._head += len(data)
             super().data_received(data)
+            if self._deadline is not None and self._head > settings.max_header_bytes:
+                self.transport.close()  # so much, and still no end of the head
 
         def on_message_begin(self) -> None:
             if self._deadline is None:  # a further request on the same connection

@@ -50,7 +50,11 @@ class Served:
                 advice="Make it anew: dvc repro export",
             )
         try:
-            engine = _Pickled(folder, schema) if _is_pickled(manifest) else Exported.read(folder)
+            engine = (
+                _Pickled(folder, schema)
+                if _is_pickled(manifest)
+                else Exported.read(folder, manifest["engine_files"])
+            )
         except RuntimeError as error:
             raise BadInput(f"{folder}: {error}") from error
         if read_manifest(folder, to_serve=True) != manifest:
