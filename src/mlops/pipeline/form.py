@@ -129,6 +129,7 @@ def _thresholds(estimator: Any, encoding: Encoding) -> dict[str, Floats]:
         pairs = [(tree.tree_.feature, tree.tree_.threshold) for tree in estimator.estimators_]
     features = np.concatenate([feature for feature, _ in pairs])
     values = np.concatenate([value for _, value in pairs])
+    features, values = features[np.isfinite(values)], values[np.isfinite(values)]
     return {n.name: np.unique(values[features == n.at]) for n in encoding.numbers}
 
 

@@ -63,7 +63,9 @@ def _thresholds(trees: list[Any], estimator: Any) -> dict[int, Floats]:
             known = estimator._bin_mapper.bin_thresholds_[column]
             found[column] = np.arange(int(max(known, default=0)) + 1, dtype=np.float64)
         else:
-            found[column] = np.unique(own["num_threshold"])
+            values = np.unique(own["num_threshold"])
+            # An infinite one parts gaps from all numbers, which go where the last place goes.
+            found[column] = values[np.isfinite(values)]
     return found
 
 
