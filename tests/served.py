@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,10 +85,12 @@ class Process:
             "PREDICTION_LOG_URL": log,
             **settings,
         }
+        # A pipe that nobody reads would fill up, and stop the server.
+        self._output = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlops.serving"],
             env=os.environ | environment,
-            stdout=subprocess.PIPE,
+            stdout=self._output,
             stderr=subprocess.STDOUT,
             cwd=bundle.parent,
             text=True,
@@ -102,7 +105,7 @@ class Process:
                     return
             time.sleep(0.02)
         self.process.kill()
-        raise AssertionError(f"not ready: {self.process.communicate()[0]}")
+        raise AssertionError(f"not ready: {self.end(signal.SIGKILL)[1]}")
 
     def ask(self, method: str, path: str, content: Any = None) -> tuple[int, Any]:
         """Ask once, on a connection of its own; give status and parsed body."""
@@ -120,11 +123,15 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
-            output = self.process.communicate(timeout=30)[0]
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            output = self.process.communicate()[0]
-        return self.process.returncode, output
+            self.process.wait()
+        if self._output.closed:
+            return self.process.returncode, ""
+        with self._output as output:
+            output.seek(0)
+            return self.process.returncode, output.read()
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ ACCESS = logging.getLogger("mlops.serving.access")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNLIMITED = frozenset({"/health/live", "/health/ready", "/metrics"})
 _GUARDED = frozenset({"/predict", "/feedback"})
+_CLOSE = (b"connection", b"close")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -101,11 +102,12 @@ class Gate:
             async with asyncio.timeout(settings.read_timeout):
                 return await self._body(headers, receive)
         except TimeoutError:
-            raise _Refusal(408, f"wanted the body in {settings.read_timeout:g} s") from None
+            message = f"wanted the body in {settings.read_timeout:g} s"
+            raise _Refusal(408, message, _CLOSE) from None
 
     async def _body(self, headers: MutableMapping[bytes, bytes], receive: Receive) -> bytes:
         most = self._settings.max_body_bytes
-        too_large = _Refusal(413, f"body: wanted at most {most} bytes", (b"connection", b"close"))
+        too_large = _Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
         told = headers.get(b"content-length", b"0")
         if not told.isdigit() or len(told) > 18 or int(told) > most:
             raise too_large
