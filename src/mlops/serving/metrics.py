@@ -83,11 +83,13 @@ class Metrics:
         """Count predicted rows, and what was missing in them."""
         self.predictions.inc(len(rows))
         self.batches.observe(len(rows))
-        for name, counter in self._of_feature.items():
-            if gaps := sum(row[name] is None for row in rows):
-                counter.inc(gaps)
-            if unseen := sum(_is_unseen(row[name], self._seen.get(name)) for row in rows):
-                self.unseen.labels(name).inc(unseen)
+        gaps, seen = self._of_feature, self._seen
+        for row in rows:
+            for name, value in row.items():
+                if value is None:
+                    gaps[name].inc()
+                elif (held := seen.get(name)) and _is_unseen(value, held):
+                    self.unseen.labels(name).inc()
         for value in values:
             if isinstance(value, dict):
                 self.chosen.labels(max(value, key=value.__getitem__)).inc()
@@ -116,8 +118,6 @@ class Metrics:
 
 def _is_unseen(value: Any, seen: Any) -> bool:
     """Tell whether no training row had the choice, or such a small or large number."""
-    if value is None or not seen:
-        return False
     return value not in seen if isinstance(value, str) else not seen[0] <= value <= seen[1]
 
 
