@@ -5,6 +5,7 @@ at fault.
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -102,6 +103,8 @@ def main() -> None:
     )
     print(f"serve: model {service.served.version}, http://{settings.host}:{settings.port}")
     sys.stdout.flush()
+    gc.collect()
+    gc.freeze()  # what stands now stays; collections need not look at it again
     Server(config, service).run()
 
 

@@ -11,6 +11,8 @@ from mlops.request import describe_schema
 
 Document = dict[str, Any]
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
 
 class Problem(BaseModel):
     """One thing that is wrong with a request: where, and what was wanted."""
@@ -75,8 +77,7 @@ def most_likely(value: Any) -> Any:
 
 def reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Answer in JSON that any client can read: no NaN, and lone surrogates replaced."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    body = text.encode("utf-8", "replace")
+    body = _ENCODER.encode(content).encode("utf-8", "replace")
     return Response(body, status, headers, media_type="application/json")
 
 

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from pydantic import ConfigDict, Field, create_model
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from mlops.columns import Schema
 from mlops.serving import answers
@@ -45,7 +47,20 @@ def create_app(service: Service) -> FastAPI:
     _add_feedback(app, service)
     _add_information(app, service)
     _add_handlers(app)
+    _shorten(app)
     return app
+
+
+def _shorten(app: FastAPI) -> None:
+    """Let the routes of predictions be found first and called without dependencies to solve.
+
+    They take a request and give a response, so FastAPI has only to describe them; what it would
+    do for each call costs more than the prediction.
+    """
+    for route in [route for route in app.routes if isinstance(route, APIRoute)]:
+        if route.path == "/predict":
+            methods = sorted(route.methods or ())
+            app.router.routes.insert(0, Route(route.path, route.endpoint, methods=methods))
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:

@@ -55,7 +55,8 @@ class PredictionLog:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._engine = open_database(url, timeout)
         self._timeout, self._retention = timeout, retention_days * _DAY
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(_PENDING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._pending = 0
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._migrated, self._cleaned = False, float("-inf")
 
@@ -99,15 +100,18 @@ class PredictionLog:
         await self._do(lambda connection: None)
 
     async def _do(self, work: Callable[[sa.Connection], None]) -> None:
+        if self._pending >= _PENDING:
+            raise LogAway(f"{_PENDING} writes are waiting")
         future = self._loop.create_future()
+        self._pending += 1
+        self._jobs.put(_Job(work, future))
         try:
-            self._jobs.put_nowait(_Job(work, future))
             async with asyncio.timeout(self._timeout):
                 await future
-        except queue.Full as error:
-            raise LogAway(f"{_PENDING} writes are waiting") from error
         except TimeoutError as error:
             raise LogAway(f"no answer in {self._timeout:g} s") from error
+        finally:
+            self._pending -= 1
 
     def _run(self) -> None:
         ending = False

@@ -70,26 +70,31 @@ class Metrics:
         self._routes = frozenset(routes)
         self._newest: float | None = None
         self._seen: dict[str, Any] = {}
+        self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.features}
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
         route = path if path in self._routes else "unmatched"
         known = method if method in ("GET", "POST", "HEAD", "OPTIONS") else "other"
-        self._requests.labels(route, known, status).inc()
-        self._latency.labels(route).observe(seconds)
+        found = self._of_request.get((route, known, status))
+        if found is None:
+            found = self._requests.labels(route, known, status), self._latency.labels(route)
+            self._of_request[route, known, status] = found
+        counter, latency = found
+        counter.inc()
+        latency.observe(seconds)
 
     def rows(self, rows: Sequence[Row], values: Sequence[Any]) -> None:
         """Count predicted rows, and what was missing in them."""
         self.predictions.inc(len(rows))
         self.batches.observe(len(rows))
-        gaps, seen = self._of_feature, self._seen
-        for row in rows:
-            for name, value in row.items():
-                if value is None:
-                    gaps[name].inc()
-                elif (held := seen.get(name)) and _is_unseen(value, held):
-                    self.unseen.labels(name).inc()
+        for name, gaps in self._of_feature.items():
+            present = [row[name] for row in rows if row[name] is not None]
+            if len(present) < len(rows):
+                gaps.inc(len(rows) - len(present))
+            if unseen := _unseen(present, self._seen.get(name)):
+                self.unseen.labels(name).inc(unseen)
         for value in values:
             if isinstance(value, dict):
                 self.chosen.labels(max(value, key=value.__getitem__)).inc()
@@ -116,9 +121,16 @@ class Metrics:
         return generate_latest(shared)
 
 
-def _is_unseen(value: Any, seen: Any) -> bool:
-    """Tell whether no training row had the choice, or such a small or large number."""
-    return value not in seen if isinstance(value, str) else not seen[0] <= value <= seen[1]
+def _unseen(present: list[Any], seen: list[Any] | None) -> int:
+    """Count choices that no training row had, or numbers below or above all of theirs."""
+    if not present or not seen:
+        return 0
+    if isinstance(present[0], str):
+        return sum(choice not in seen for choice in present)
+    low, high = seen
+    if low <= min(present) and max(present) <= high:
+        return 0
+    return sum(not low <= value <= high for value in present)
 
 
 def _edges(schema: Schema) -> list[float]:
