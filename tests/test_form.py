@@ -14,7 +14,7 @@ from sklearn.svm import SVR
 
 from mlops.files import write_json
 from mlops.pipeline import agreement, export
-from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
+from mlops.pipeline.agreement import LIMITS, as_requests, edge_rows, largest_error
 from mlops.pipeline.form import Form, NotExportable, export_form
 from mlops.pipeline.model import KINDS
 from mlops.schema import SCHEMA
@@ -59,6 +59,15 @@ def test_a_schema_without_categories_agrees(monkeypatch: pytest.MonkeyPatch) -> 
         form = export_form(model)
         error = largest_error(engine_of(form), model, edge_rows(form.thresholds, 500), "regression")
         assert error <= 1e-9
+
+
+def test_rows_one_at_a_time_are_predicted_as_in_a_batch() -> None:
+    form = export_form(fit("regression", "hist_gradient_boosting"))
+    engine, rows = engine_of(form), as_requests(edge_rows(form.thresholds, 500))
+
+    single = np.concatenate([engine.predict([row]) for row in rows])
+
+    np.testing.assert_array_equal(single, engine.predict(rows))
 
 
 def test_edge_rows_hold_gaps_unknown_choices_bounds_and_thresholds() -> None:
