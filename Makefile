@@ -1,11 +1,12 @@
 # The commands of this repository. Each sets up what it needs; behind each is one line to type.
 PYTHON ?= python3
 BASE ?= HEAD
+PORT ?= 8000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review bench lock clean
+.PHONY: help run test lint review serve bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,15 +27,23 @@ lint: .venv/test ## Check format, style and types
 review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
 	python -m mlops.review --base $(BASE)
 
+serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
+	dvc repro --quiet
+	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
+	  python -m mlops.serving
+
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
+	python benchmarks/serving.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	$(COMPILE) --upgrade \
-	  --group dev pyproject.toml -o requirements-dev.txt
+	  --group dev --group serve pyproject.toml -o requirements-dev.txt
 	$(COMPILE) \
-	  -c requirements-dev.txt pyproject.toml -o requirements.txt
+	  -c requirements-dev.txt --group serve pyproject.toml -o requirements.txt
+	$(COMPILE) --no-emit-package scipy \
+	  -c requirements-dev.txt --group serve -o requirements-serve.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
 

@@ -4,7 +4,7 @@ import pytest
 
 from mlops.columns import Column, Schema
 from mlops.params import Params
-from mlops.pipeline import evaluate, export, model, train
+from mlops.pipeline import agreement, evaluate, export, form, model, train
 
 SCHEMA = Schema(
     (
@@ -18,7 +18,7 @@ SCHEMA = Schema(
 
 def use(monkeypatch: pytest.MonkeyPatch, params: Params) -> Params:
     """Put the schema in the place of the demo's, and fit the parameters to it."""
-    for module in (model, train, evaluate, export):
+    for module in (model, train, evaluate, form, agreement, export):
         monkeypatch.setattr(module, "SCHEMA", SCHEMA)
     scored = params.evaluate.model_copy(update={"slices": ["plan", "age"]})
     return params.model_copy(update={"task": "classification", "evaluate": scored})

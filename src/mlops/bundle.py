@@ -3,7 +3,8 @@
 import hashlib
 import json
 import platform
-from importlib.metadata import version
+from collections.abc import Collection
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ FORMAT = 1
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
 
-def libraries() -> dict[str, str]:
-    """Name the releases that a pickled model depends on, without their last number."""
-    found = {name: _release(version(name)) for name in _LIBRARIES}
-    return {"python": _release(platform.python_version()), **found}
+def libraries(names: Collection[str] = ("python", *_LIBRARIES)) -> dict[str, str]:
+    """Name installed releases without their last number; by default those of a pickled model."""
+    return {name: _installed(name) for name in names}
 
 
 def seal(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -39,8 +39,12 @@ def seal(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {"model_version": _version_of(sealed), **sealed}
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, *, to_serve: bool = False) -> dict[str, Any]:
     """Read a bundle's manifest and check every file against it.
+
+    Args:
+        to_serve: check only what the manifest's engine needs. An exported model needs neither the
+            pickled one nor the libraries that trained it: an image may leave them out.
 
     Raises:
         BadInput: the bundle is missing, cut short, altered, or made for other library releases;
@@ -59,7 +63,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     rest = {name: value for name, value in manifest.items() if name != "model_version"}
     if manifest.get("model_version") != _version_of(rest):
         raise BadInput(f"{path}: was altered: it doesn't match its own version", advice=advice)
-    if problems := [*_file_problems(folder, manifest), *_library_problems(manifest)]:
+    files, wanted = manifest["files"], manifest["libraries"]
+    if to_serve:
+        files = {name: files[name] for name in manifest["engine_files"]}
+        wanted = manifest["engine_libraries"]
+    if problems := [*_file_problems(folder, files), *_library_problems(wanted)]:
         raise BadInput(f"{folder}: {len(problems)} problem(s) in the bundle", problems, advice)
     return manifest
 
@@ -81,9 +89,16 @@ def _release(full: str) -> str:
     return ".".join(full.split(".")[:2])
 
 
-def _file_problems(folder: Path, manifest: dict[str, Any]) -> list[str]:
+def _installed(name: str) -> str:
+    try:
+        return _release(platform.python_version() if name == "python" else version(name))
+    except PackageNotFoundError:
+        return "none"
+
+
+def _file_problems(folder: Path, files: dict[str, Any]) -> list[str]:
     problems = []
-    for name, recorded in manifest["files"].items():
+    for name, recorded in files.items():
         file = folder / name
         if not file.is_file():
             problems.append(f"{name}: missing")
@@ -94,9 +109,9 @@ def _file_problems(folder: Path, manifest: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _library_problems(manifest: dict[str, Any]) -> list[str]:
+def _library_problems(wanted: dict[str, str]) -> list[str]:
     return [
-        f"{name}: found {found}, wanted {manifest['libraries'].get(name)}"
-        for name, found in libraries().items()
-        if found != manifest["libraries"].get(name)
+        f"{name}: found {found}, wanted {wanted[name]}"
+        for name, found in libraries(wanted).items()
+        if found != wanted[name]
     ]

@@ -1,5 +1,6 @@
 """The features as a typed request: pydantic model and JSON schema, derived from the table."""
 
+import dataclasses
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
@@ -20,7 +21,7 @@ def request_model(schema: Schema, name: str = "Row") -> type[BaseModel]:
     """
     features = {column.name for column in schema.features}
     rules = [rule for rule in schema.rules if features.issuperset(rule.columns)]
-    fields: dict[str, Any] = {column.name: _field(column) for column in schema.features}
+    fields: dict[str, Any] = {column.name: column_field(column) for column in schema.features}
     return create_model(name, __base__=_base(rules), **fields)
 
 
@@ -42,7 +43,8 @@ def _base(rules: list[Rule]) -> type[BaseModel]:
     return Base
 
 
-def _field(column: Column) -> tuple[Any, Any]:
+def column_field(column: Column) -> tuple[Any, Any]:
+    """Give the type and constraints of one column, as pydantic takes them."""
     kind: Any = Literal[column.choices] if column.choices else column.type
     bounds = {"ge": column.low, "le": column.high}
     constraints: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
@@ -58,3 +60,12 @@ def _field(column: Column) -> tuple[Any, Any]:
             **constraints,
         ),
     )
+
+
+def describe_schema(schema: Schema) -> dict[str, Any]:
+    """Write the columns as plain values, and the JSON schema of a request."""
+    columns = []
+    for column in schema.columns:
+        fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
+        columns.append({**fields, "type": column.type.__name__, "choices": list(column.choices)})
+    return {"columns": columns, "request": request_model(schema).model_json_schema()}

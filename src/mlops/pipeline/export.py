@@ -1,9 +1,13 @@
 """Stage export: model, evaluation and schema -> the serving bundle."""
 
-import dataclasses
 import json
 import shutil
+from pathlib import Path
 from typing import Any
+
+import joblib
+import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from mlops.artifacts import BUNDLE, EVALUATION, MODEL, TEST_ROWS, TRAIN_ROWS, TRAINING
 from mlops.bundle import MANIFEST, MODEL_FILE, libraries, seal
@@ -11,22 +15,17 @@ from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
 from mlops.frames import read_rows
-from mlops.request import request_model
+from mlops.metrics import Task
+from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
+from mlops.pipeline.form import NotExportable, export_form
+from mlops.request import describe_schema
 from mlops.schema import SCHEMA
+from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
 
 
-def describe_schema(schema: Schema) -> dict[str, Any]:
-    """Write the columns as plain values, and the JSON schema of a request."""
-    columns = []
-    for column in schema.columns:
-        fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
-        columns.append({**fields, "type": column.type.__name__, "choices": list(column.choices)})
-    return {"columns": columns, "request": request_model(schema).model_json_schema()}
-
-
 def describe_data(schema: Schema) -> dict[str, Any]:
-    """Say which rows trained and tested the model: their number, hash and days."""
+    """Say which rows trained and tested the model: number, hash, days, and the values seen."""
     described: dict[str, Any] = {}
     for name, path in (("train", TRAIN_ROWS), ("test", TEST_ROWS)):
         column = schema.key if schema.time is None else schema.time
@@ -34,7 +33,60 @@ def describe_data(schema: Schema) -> dict[str, Any]:
         described[name] = {"rows": len(values), "sha256": sha256(path)}
         if schema.time is not None:
             described[name] |= {"from": str(values.min().date()), "to": str(values.max().date())}
-    return described
+    return {**described, "seen": describe_seen(read_rows(TRAIN_ROWS), schema)}
+
+
+def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
+    """Give the choices, or the least and greatest number, that each feature has in `rows`."""
+    seen: dict[str, list[Any]] = {}
+    for column in schema.features:
+        values = rows[column.name].dropna()
+        if column.is_categorical:
+            seen[column.name] = [choice for choice in column.choices if (values == choice).any()]
+        else:
+            seen[column.name] = [float(values.min()), float(values.max())] if len(values) else []
+    return seen
+
+
+def publish_engine(folder: Path, model: Pipeline, task: Task) -> dict[str, Any]:
+    """Write what serves the model, and say what that is: the exported form, if it agrees.
+
+    Agreement is with the pipeline itself, on all training and test rows and on edge rows. Where
+    there is none, the pickled pipeline serves, and `engine_reason` says why.
+    """
+    try:
+        files = _write_form(folder, model, task)
+    except NotExportable as reason:
+        return {
+            "engine": "joblib",
+            "engine_reason": str(reason),
+            "engine_files": [MODEL_FILE],
+            "engine_libraries": libraries(),
+        }
+    trees = TREES_FILE in files
+    return {
+        "engine": "treelite" if trees else "arrays",
+        "engine_reason": None,
+        "engine_files": files,
+        "engine_libraries": libraries(["treelite"] if trees else []),
+    }
+
+
+def _write_form(folder: Path, model: Pipeline, task: Task) -> list[str]:
+    form = export_form(model)
+    write_json(folder / FORM_FILE, form.content)
+    for name, content in form.files.items():
+        (folder / name).write_bytes(content)
+    files = [FORM_FILE, *form.files]
+    known = [read_rows(path) for path in (TRAIN_ROWS, TEST_ROWS)]
+    rows = pd.concat([*known, edge_rows(form.thresholds)], ignore_index=True)
+    error = largest_error(Exported.read(folder, files), model, rows, task)
+    if not error <= LIMITS[task]:
+        for name in files:
+            (folder / name).unlink()
+        raise NotExportable(f"the exported model is off by {error:.1g}, limit {LIMITS[task]:g}")
+    print(f"export: the exported model agrees with the pipeline within {error:.1g}")
+    return files
 
 
 def main() -> None:
@@ -42,12 +94,13 @@ def main() -> None:
     training = json.loads(TRAINING.read_text(encoding="utf-8"))
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
+        engine = publish_engine(folder, joblib.load(MODEL), evaluation["task"])
         manifest = seal(
             folder,
             {
                 "task": evaluation["task"],
                 "target": SCHEMA.target.name,
-                "engine": "joblib",
+                **engine,
                 "libraries": libraries(),
                 "params": training["params"],
                 "data": describe_data(SCHEMA),
@@ -58,7 +111,11 @@ def main() -> None:
         write_json(folder / MANIFEST, manifest)
     track(manifest)
     size = sum(file["bytes"] for file in manifest["files"].values())
-    print(f"export: model {manifest['model_version']}, {size / 1e6:.2f} MB")
+    why = f" ({manifest['engine_reason']})" if manifest["engine_reason"] else ""
+    print(
+        f"export: model {manifest['model_version']}, {size / 1e6:.2f} MB, "
+        f"served by {manifest['engine']}{why}"
+    )
 
 
 if __name__ == "__main__":

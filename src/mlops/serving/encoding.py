@@ -1,0 +1,110 @@
+"""From the features of a request to the matrix that a model takes, by plain tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A numeric feature: `(value - mean) / scale` in column `at`, `fill` taking a gap's place.
+
+    Attributes:
+        fill: None leaves a gap as NaN, for models that know what to do with one.
+        indicator: (column, its value for a known number, its value for a gap), or None.
+    """
+
+    name: str
+    at: int
+    fill: float | None = None
+    mean: float = 0.0
+    scale: float = 1.0
+    indicator: tuple[int, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Category:
+    """A categorical feature: the columns `at` take the line of `table` that the choice has.
+
+    Attributes:
+        table: a line for each of `choices`, and a last one for a gap and for any other value;
+            None stands for NaN.
+    """
+
+    name: str
+    at: list[int]
+    choices: list[str]
+    table: list[list[float | None]]
+
+
+class Encoding:
+    """All features' tables, and the arrays made of them once.
+
+    Args:
+        width: columns of the matrix.
+    """
+
+    def __init__(self, width: int, numbers: Sequence[Number], categories: Sequence[Category]):
+        self.width, self.numbers, self.categories = width, numbers, categories
+        self._names = [number.name for number in numbers]
+        self._at = np.array([number.at for number in numbers], dtype=np.intp)
+        self._fill = _row(n.fill for n in numbers)
+        self._mean, self._scale = _row(n.mean for n in numbers), _row(n.scale for n in numbers)
+        self._plain = all(n.fill is None and n.mean == 0 and n.scale == 1 for n in numbers)
+        marked = [(i, *n.indicator) for i, n in enumerate(numbers) if n.indicator]
+        self._marked = np.array([i for i, *_ in marked], dtype=np.intp)
+        self._marked_at = np.array([at for _, at, *_ in marked], dtype=np.intp)
+        self._known, self._gap = _row(k for *_, k, _ in marked), _row(g for *_, g in marked)
+        self._tables = [
+            (c.name, np.array(c.at, dtype=np.intp), _places(c), np.array(c.table, dtype=np.float64))
+            for c in categories
+        ]
+
+    def matrix(self, rows: Sequence[Row]) -> Floats:
+        """Encode rows of features, None for a gap: shape (n_rows, width)."""
+        names = self._names
+        values = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
+        values = values.reshape(len(rows), len(names))
+        matrix = np.empty((len(rows), self.width))
+        if self._plain:
+            matrix[:, self._at] = values
+        else:
+            gaps = np.isnan(values)
+            filled = np.where(gaps, self._fill, values)
+            matrix[:, self._at] = (filled - self._mean) / self._scale
+            matrix[:, self._marked_at] = np.where(gaps[:, self._marked], self._gap, self._known)
+        for name, at, places, table in self._tables:
+            lines = [places.get(row[name], len(places)) for row in rows]
+            matrix[:, at] = table[lines]
+        return matrix
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the tables as plain values."""
+        return {
+            "width": self.width,
+            "numbers": [asdict(number) for number in self.numbers],
+            "categories": [asdict(category) for category in self.categories],
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Encoding":
+        """Take what `as_json` gave."""
+        return cls(
+            content["width"],
+            [Number(**number) for number in content["numbers"]],
+            [Category(**category) for category in content["categories"]],
+        )
+
+
+def _row(values: Any) -> Floats:
+    return np.array(list(values), dtype=np.float64)
+
+
+def _places(category: Category) -> dict[str, int]:
+    return {choice: place for place, choice in enumerate(category.choices)}

@@ -1,0 +1,93 @@
+"""The exported model: rows of features to predictions, without the library that trained it."""
+
+import io
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mlops.serving.encoding import Encoding, Floats, Row
+from mlops.serving.masks import Masks
+from mlops.serving.trees import Trees
+
+FORM_FILE = "form.json"
+TREES_FILE = "trees.bin"
+MASKS_FILE, LEAVES_FILE = _MASKS = "masks.npy", "leaves.npy"
+
+
+class Engine(Protocol):
+    """What predicts."""
+
+    def predict(self, rows: Sequence[Row]) -> Floats:
+        """Predict values, shape (n_rows,), or probabilities of the target's choices in their
+        order, shape (n_rows, n_choices). A gap is None; every feature has a key.
+        """
+
+
+class Exported:
+    """A model of plain tables, and of trees if it has any.
+
+    Args:
+        form: what stands in FORM_FILE: encoding, link, inverse, n_choices, classes (the places of
+            the model's classes among the target's choices); and either coef and intercept, or
+            masks, or n_outputs and single_precision of treelite's trees.
+        files: the bytes of the other files, by name.
+    """
+
+    def __init__(self, form: dict[str, Any], files: Mapping[str, bytes]) -> None:
+        self._encoding = Encoding.from_json(form["encoding"])
+        self._link, self._inverse = form["link"], form["inverse"]
+        self._n_choices, self._classes = form["n_choices"], form["classes"]
+        # scikit-learn's forests compare in single precision
+        self._single = form.get("single_precision", False)
+        self._raw: Callable[[Floats], Floats]
+        if TREES_FILE in files:
+            self._raw = Trees(files[TREES_FILE], form["n_outputs"]).raw
+        elif "masks" in form:
+            given, (masks, leaves) = form["masks"], (_array(files[name]) for name in _MASKS)
+            self._raw = Masks(given["thresholds"], masks, leaves, given["baseline"]).raw
+        else:
+            self._raw = _linear(form["coef"], form["intercept"])
+
+    @classmethod
+    def read(cls, folder: Path, files: Collection[str]) -> "Exported":
+        """Load from a folder whose `files` were found to be as recorded."""
+        form = json.loads((folder / FORM_FILE).read_text(encoding="utf-8"))
+        return cls(form, {f: (folder / f).read_bytes() for f in files if f != FORM_FILE})
+
+    def predict(self, rows: Sequence[Row]) -> Floats:
+        matrix = self._encoding.matrix(rows)
+        if self._single:
+            matrix = matrix.astype(np.float32).astype(np.float64)
+        raw = self._raw(matrix)
+        if not self._n_choices:
+            return np.exp(raw[:, 0]) if self._inverse == "exp" else raw[:, 0]
+        proba = np.zeros((len(rows), self._n_choices))
+        proba[:, self._classes] = _LINKS[self._link](raw)
+        return proba
+
+
+def _linear(coef: list[list[float]], intercept: list[float]) -> Callable[[Floats], Floats]:
+    weights, start = np.array(coef, dtype=np.float64).T, np.array(intercept, dtype=np.float64)
+    return lambda matrix: matrix @ weights + start
+
+
+def _array(content: bytes) -> Any:
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _sigmoid(raw: Floats) -> Floats:
+    """Two classes from one score, without overflow: shapes (n_rows, 1) to (n_rows, 2)."""
+    small = np.exp(-np.abs(raw))
+    second = np.where(raw >= 0, 1.0, small) / (1.0 + small)
+    return np.hstack([1.0 - second, second])
+
+
+def _softmax(raw: Floats) -> Floats:
+    powers = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+_LINKS = {"identity": lambda raw: raw, "sigmoid": _sigmoid, "softmax": _softmax}

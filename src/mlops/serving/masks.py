@@ -1,0 +1,82 @@
+"""Small trees predict by masks of their leaves: all trees of a model at once, in numpy.
+
+Each value of a feature rules out the leaves that it leads away from; of the leaves that are left
+over all features, the leftmost is the one that the row falls in. Source: Lucchese et al.,
+QuickScorer, SIGIR 2015, with a table of the masks in place of the scan over thresholds.
+"""
+
+from bisect import bisect_left
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.serving.encoding import Floats
+
+_FEW = 4  # rows for which a search in Python is quicker than one in numpy
+_BLOCK = 64  # rows whose masks stay in the processor's cache
+
+
+class Masks:
+    """Trees of at most 64 leaves.
+
+    Args:
+        thresholds: (column of the matrix, ascending values at which trees split it). A value's
+            place is the number of thresholds below it; a gap's is one more than their number.
+        masks: shape (n_places, n_trees), unsigned: the places of the first column, then those of
+            the second, ...; a bit is set for each leaf that a value in this place may lead to.
+        leaves: values of the leaves, shape (n_trees, n_leaves).
+        baseline: what the sums begin with, shape (n_outputs,); tree t adds to output
+            t % n_outputs.
+    """
+
+    def __init__(
+        self,
+        thresholds: list[tuple[int, list[float]]],
+        masks: NDArray[np.unsignedinteger],
+        leaves: Floats,
+        baseline: list[float],
+    ) -> None:
+        self._columns = [column for column, _ in thresholds]
+        self._lists = [values for _, values in thresholds]
+        self._arrays = [np.array(values, dtype=np.float64) for values in self._lists]
+        places = [len(values) + 2 for values in self._lists]
+        self._starts = np.cumsum([0, *places[:-1]]).tolist()
+        self._masks, self._leaves = masks, leaves.ravel()
+        n_trees, n_leaves = leaves.shape
+        self._first = np.arange(n_trees, dtype=np.intp) * n_leaves
+        self._baseline, self._one = np.array(baseline, dtype=np.float64), masks.dtype.type(1)
+
+    def raw(self, matrix: Floats) -> Floats:
+        """Sum the leaves up: shape (n_rows, n_outputs)."""
+        places = self._few_places(matrix) if len(matrix) <= _FEW else self._places(matrix)
+        sums = [
+            self._sums(places[start : start + _BLOCK]) for start in range(0, len(places), _BLOCK)
+        ]
+        return sums[0] if len(sums) == 1 else np.concatenate(sums)
+
+    def _few_places(self, matrix: Floats) -> NDArray[np.intp]:
+        found = []
+        for line in matrix.tolist():
+            for column, start, values in zip(self._columns, self._starts, self._lists, strict=True):
+                value = line[column]
+                gap = value != value
+                found.append(start + (len(values) + 1 if gap else bisect_left(values, value)))
+        return np.array(found, dtype=np.intp).reshape(len(matrix), len(self._columns))
+
+    def _places(self, matrix: Floats) -> NDArray[np.intp]:
+        places = np.empty((len(matrix), len(self._columns)), dtype=np.intp)
+        searched = zip(self._columns, self._starts, self._arrays, strict=True)
+        for i, (column, start, values) in enumerate(searched):
+            found = np.searchsorted(values, matrix[:, column])
+            found[np.isnan(matrix[:, column])] = len(values) + 1
+            places[:, i] = start + found
+        return places
+
+    def _sums(self, places: NDArray[np.intp]) -> Floats:
+        left = self._masks[places[:, 0]]
+        for i in range(1, places.shape[1]):
+            left &= self._masks[places[:, i]]
+        leaf = np.bitwise_count(~left & (left - self._one))  # zeros below the lowest set bit
+        values = self._leaves[self._first + leaf]
+        outputs = values.reshape(len(places), -1, len(self._baseline))
+        return self._baseline + outputs.sum(axis=1)

@@ -1,0 +1,141 @@
+"""What Prometheus is told of this process, or of all workers where they share a folder."""
+
+import datetime
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from mlops.columns import Schema
+from mlops.serving.encoding import Row
+from mlops.serving.served import Served
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_STEPS = 20
+_DAY = 86_400.0
+
+
+class Metrics:
+    """The counters of one server.
+
+    Args:
+        routes: path templates; any other path counts as "unmatched".
+    """
+
+    def __init__(self, schema: Schema, routes: Sequence[str]) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self._requests = Counter(
+            "http_requests_total", "Requests", ["route", "method", "status"], registry=r
+        )
+        self._latency = Histogram(
+            "http_request_duration_seconds", "Latency", ["route"], buckets=_SECONDS, registry=r
+        )
+        self.predictions = Counter("predictions_total", "Rows predicted", registry=r)
+        self.batches = Histogram(
+            "prediction_rows",
+            "Rows of a request",
+            buckets=(1, 2, 5, 10, 50, 100, 500, 1000),
+            registry=r,
+        )
+        self.values = Histogram(
+            "prediction_value", "Predicted values", buckets=_edges(schema), registry=r
+        )
+        self.chosen = Counter(
+            "prediction_choice_total", "Choices predicted", ["choice"], registry=r
+        )
+        self.missing = Counter("feature_missing_total", "Gaps", ["feature"], registry=r)
+        self.unseen = Counter(
+            "feature_unseen_total", "Values outside the training rows", ["feature"], registry=r
+        )
+        self.logged = Counter("prediction_log_writes_total", "Writes", ["outcome"], registry=r)
+        self.reloads = Counter("model_reloads_total", "New bundles", ["outcome"], registry=r)
+        self._info = Gauge(
+            "model_info", "1 for the model served", ["version", "engine"],
+            multiprocess_mode="mostrecent", registry=r,
+        )  # fmt: skip
+        self._age = Gauge(
+            "model_data_age_days", "Age of the newest row of the data",
+            multiprocess_mode="mostrecent", registry=r,
+        )  # fmt: skip
+        self._routes = frozenset(routes)
+        self._newest: float | None = None
+        self._seen: dict[str, Any] = {}
+        self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.features}
+
+    def request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        route = path if path in self._routes else "unmatched"
+        known = method if method in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+        found = self._of_request.get((route, known, status))
+        if found is None:
+            found = self._requests.labels(route, known, status), self._latency.labels(route)
+            self._of_request[route, known, status] = found
+        counter, latency = found
+        counter.inc()
+        latency.observe(seconds)
+
+    def rows(self, rows: Sequence[Row], values: Sequence[Any]) -> None:
+        """Count predicted rows, and what was missing in them."""
+        self.predictions.inc(len(rows))
+        self.batches.observe(len(rows))
+        for name, gaps in self._of_feature.items():
+            present = [row[name] for row in rows if row[name] is not None]
+            if len(present) < len(rows):
+                gaps.inc(len(rows) - len(present))
+            if unseen := _unseen(present, self._seen.get(name)):
+                self.unseen.labels(name).inc(unseen)
+        for value in values:
+            if isinstance(value, dict):
+                self.chosen.labels(max(value, key=value.__getitem__)).inc()
+            else:
+                self.values.observe(value)
+
+    def model(self, served: Served) -> None:
+        """Tell of the model that is served from now on."""
+        self._seen = served.manifest["data"]["seen"]
+        self._info.clear()
+        self._info.labels(served.version, served.manifest["engine"]).set(1)
+        if day := served.manifest["data"]["test"].get("to"):
+            newest = datetime.datetime.fromisoformat(day).replace(tzinfo=datetime.UTC)
+            self._newest = newest.timestamp()
+
+    def text(self) -> bytes:
+        """Write all of it as Prometheus reads it."""
+        if self._newest is not None:
+            self._age.set((time.time() - self._newest) / _DAY)
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        shared = CollectorRegistry()
+        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)
+
+
+def _unseen(present: list[Any], seen: list[Any] | None) -> int:
+    """Count choices that no training row had, or numbers below or above all of theirs."""
+    if not present or not seen:
+        return 0
+    if isinstance(present[0], str):
+        return sum(choice not in seen for choice in present)
+    low, high = seen
+    if low <= min(present) and max(present) <= high:
+        return 0
+    return sum(not low <= value <= high for value in present)
+
+
+def _edges(schema: Schema) -> list[float]:
+    """Cut the target's range evenly; a target without bounds gets powers of ten."""
+    low, high = schema.target.low, schema.target.high
+    if low is None or high is None:
+        return [10.0**power for power in range(-6, 13)]
+    return [low + (high - low) * step / _STEPS for step in range(1, _STEPS + 1)]

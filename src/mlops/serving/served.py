@@ -1,0 +1,96 @@
+"""The model that is being served: a verified bundle, its engine, and how its answers look."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlops.bundle import load_model, read_manifest
+from mlops.columns import Schema
+from mlops.errors import BadInput
+from mlops.metrics import Task
+from mlops.request import describe_schema
+from mlops.serving.encoding import Floats, Row
+from mlops.serving.engine import Engine, Exported
+
+
+@dataclass(frozen=True)
+class Served:
+    """One verified bundle.
+
+    Attributes:
+        key: the name under which answers give a prediction.
+    """
+
+    manifest: dict[str, Any]
+    engine: Engine
+    key: str
+    choices: tuple[str, ...]
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return str(self.manifest["model_version"])
+
+    @classmethod
+    def read(cls, folder: Path, schema: Schema) -> "Served":
+        """Verify a bundle, load its engine, and let it predict once.
+
+        Raises:
+            BadInput: the bundle is missing, cut short, altered, or made by another version of the
+                libraries or of the schema.
+        """
+        manifest = read_manifest(folder, to_serve=True)
+        if manifest["schema"] != _plain(describe_schema(schema)):
+            raise BadInput(
+                f"{folder}: made for another src/mlops/schema.py than this one",
+                advice="Make it anew: dvc repro export",
+            )
+        try:
+            engine = (
+                _Pickled(folder, schema)
+                if _is_pickled(manifest)
+                else Exported.read(folder, manifest["engine_files"])
+            )
+        except RuntimeError as error:
+            raise BadInput(f"{folder}: {error}") from error
+        if read_manifest(folder, to_serve=True) != manifest:
+            raise BadInput(f"{folder}: was replaced while it was being read; read it again")
+        served = cls(manifest, engine, f"predicted_{schema.target.name}", schema.target.choices)
+        served.engine.predict([dict.fromkeys(column.name for column in schema.features)])
+        return served
+
+    def values(self, predicted: Floats) -> list[Any]:
+        """Write predictions as an answer has them: numbers, or a probability for each choice."""
+        if not self.choices:
+            return predicted.tolist()
+        return [dict(zip(self.choices, line, strict=True)) for line in predicted.tolist()]
+
+
+class _Pickled:
+    """The pipeline itself, for a model that has no exported form."""
+
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self._model, self._names = load_model(folder), [c.name for c in schema.features]
+        self._choices = schema.target.choices
+
+    def predict(self, rows: Sequence[Row]) -> Floats:
+        import pandas as pd
+
+        from mlops.pipeline.model import predict
+
+        frame = pd.DataFrame([dict(row) for row in rows], columns=self._names)
+        task: Task = "classification" if self._choices else "regression"
+        return np.asarray(predict(self._model, frame, task), dtype=np.float64)
+
+
+def _is_pickled(manifest: dict[str, Any]) -> bool:
+    return bool(manifest["engine"] == "joblib")
+
+
+def _plain(content: Any) -> Any:
+    """Give content as it comes back from JSON."""
+    return json.loads(json.dumps(content))

@@ -1,0 +1,135 @@
+"""What the API does, without HTTP: predict, log, take feedback, watch for a new bundle."""
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mlops.columns import Schema
+from mlops.errors import BadInput
+from mlops.serving.encoding import Row
+from mlops.serving.log import LogAway, PredictionLog
+from mlops.serving.metrics import Metrics
+from mlops.serving.page import Page
+from mlops.serving.served import Served
+from mlops.serving.settings import Settings
+
+LOGGER = logging.getLogger("mlops.serving")
+
+_INLINE_ROWS = 32  # more are predicted in a thread, so that single rows need not wait for them
+
+
+class Service:
+    """The state of one process.
+
+    Attributes:
+        served: the model that answers now; a new bundle takes its place in one step.
+        draining: set by SIGTERM; the process answers, and says that it is not ready.
+    """
+
+    def __init__(self, settings: Settings, schema: Schema, metrics: Metrics) -> None:
+        self.settings, self.schema, self.metrics = settings, schema, metrics
+        self.draining = False
+        self._take(Served.read(settings.bundle, schema))
+        self.log: PredictionLog | None = None
+        if settings.prediction_log_url != "none":
+            self.log = PredictionLog(
+                settings.prediction_log_url, settings.log_timeout, settings.retention_days
+            )
+
+    def _take(self, served: Served) -> None:
+        self.served, self.page = served, Page(served, self.schema)
+        self.metrics.model(served)
+
+    async def predict(
+        self, rows: Sequence[Row], request_id: str
+    ) -> tuple[Served, list[Any], list[str]]:
+        """Predict rows and log them; give the model that did it, its values and their ids.
+
+        Raises:
+            LogAway: it couldn't be logged, and the settings say to refuse it then.
+        """
+        served = self.served
+        if len(rows) > _INLINE_ROWS:
+            predicted = await asyncio.to_thread(served.engine.predict, rows)
+        else:
+            predicted = served.engine.predict(rows)
+        values, token = served.values(predicted), secrets.token_hex(12)
+        ids = [f"{token}{place:04x}" for place in range(len(rows))]
+        if self.log is not None:
+            await self._record(self.log, served, rows, values, ids, request_id)
+        self.metrics.rows(rows, values)
+        return served, values, ids
+
+    async def _record(
+        self,
+        log: PredictionLog,
+        served: Served,
+        rows: Sequence[Row],
+        values: list[Any],
+        ids: list[str],
+        request_id: str,
+    ) -> None:
+        common = {"at": time.time(), "model_version": served.version, "request_id": request_id}
+        records = [
+            {
+                "prediction_id": prediction_id,
+                "features": json.dumps(row),
+                "predicted": json.dumps(value),
+                **common,
+            }
+            for prediction_id, row, value in zip(ids, rows, values, strict=True)
+        ]
+        try:
+            await log.predictions(records)
+        except LogAway as error:
+            self.metrics.logged.labels("failed").inc(len(rows))
+            LOGGER.error("not logged", extra={"request_id": request_id, "cause": str(error)})
+            if self.settings.log_failure == "refuse":
+                raise
+        else:
+            self.metrics.logged.labels("written").inc(len(rows))
+
+    async def why_not_ready(self) -> str | None:
+        """Say why no traffic should come here; None if it should."""
+        if self.draining:
+            return "draining"
+        if self.log is not None:
+            try:
+                await self.log.check()
+            except LogAway as error:
+                LOGGER.error("log away", extra={"cause": str(error)})
+                return "the prediction log takes no writes"
+        return None
+
+    async def watch(self) -> None:
+        """Serve a new bundle as soon as a whole and verified one stands there; for ever."""
+        if not self.settings.reload_seconds:
+            return
+        seen = self._stamp()
+        while True:
+            await asyncio.sleep(self.settings.reload_seconds)
+            stamp = self._stamp()
+            if stamp is None or stamp == seen:
+                continue
+            try:
+                served = await asyncio.to_thread(Served.read, self.settings.bundle, self.schema)
+            except (BadInput, OSError, ValueError, KeyError) as error:
+                self.metrics.reloads.labels("refused").inc()
+                LOGGER.error("new bundle refused", extra={"cause": str(error)})
+                continue  # it may be half copied: look again
+            seen = stamp
+            if served.version != self.served.version:
+                self._take(served)
+                self.metrics.reloads.labels("taken").inc()
+                LOGGER.info("new bundle taken", extra={"model_version": served.version})
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            found = (self.settings.bundle / "manifest.json").stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size

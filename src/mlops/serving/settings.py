@@ -1,0 +1,73 @@
+"""What can be set where the API runs, by environment variables: all of it, in one table."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "SERVE_"
+
+
+class Settings(BaseSettings):
+    """Settings; each field's description is its line in the documentation."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    bundle: Path = Field(
+        default=Path("artifacts/bundle"), description="Folder of the bundle to serve"
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen at")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen at")
+    api_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="If set, `/predict` and `/feedback` want it in the header `X-API-Key`",
+    )
+    git_commit: str = Field(default="unknown", description="Commit that `/model` names")
+
+    prediction_log_url: str = Field(
+        default="sqlite:///artifacts/serving/predictions.db",
+        validation_alias="PREDICTION_LOG_URL",
+        description="Database of predictions and feedback, `sqlite:///…` or `postgresql://…`; "
+        "`none` logs nothing",
+    )
+    log_failure: Literal["refuse", "answer"] = Field(
+        default="refuse",
+        description="Prediction that can't be logged: `refuse` it by 503, or `answer` and count it",
+    )
+    log_timeout: float = Field(
+        default=2.0, gt=0, description="Seconds to wait for the prediction log"
+    )
+    retention_days: float = Field(
+        default=400.0, ge=0, description="Days that predictions and feedback are kept; 0: for ever"
+    )
+
+    max_body_bytes: int = Field(default=1_000_000, ge=1, description="Larger bodies get 413")
+    max_header_bytes: int = Field(default=16_384, ge=256, description="Larger headers get 431")
+    max_rows: int = Field(default=1000, ge=1, description="Rows of a request; more get 422")
+    max_concurrency: int = Field(default=64, ge=1, description="Requests at a time; more get 503")
+    read_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds in which a request must have arrived"
+    )
+
+    drain_seconds: float = Field(
+        default=1.0, ge=0, description="After SIGTERM: seconds of not being ready, yet answering"
+    )
+    grace_seconds: int = Field(
+        default=15, ge=1, description="Then: seconds for requests under way before they are cut off"
+    )
+    reload_seconds: float = Field(
+        default=2.0, ge=0, description="Look for a new bundle so often; 0: never, restart for one"
+    )
+    access_log: bool = Field(default=True, description="Write a line of JSON for every request")
+
+
+def settings_table() -> str:
+    """Write the settings as a Markdown table."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or PREFIX + name.upper()
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"

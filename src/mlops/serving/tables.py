@@ -1,0 +1,88 @@
+"""The tables of the prediction log, and how an older log becomes a newer one with its rows."""
+
+import sqlite3
+from typing import Any
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, UTC
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("features", sa.Text, nullable=False),  # JSON object, null for a gap
+    sa.Column("predicted", sa.Text, nullable=False),  # JSON: a number, or {choice: probability}
+)
+FEEDBACK = sa.Table(
+    "feedback",
+    METADATA,
+    sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actual", sa.Text, nullable=False),  # JSON: a number or a choice
+)
+_VERSION = sa.Table("log_version", sa.MetaData(), sa.Column("version", sa.Integer))
+
+_FIRST = (
+    "CREATE TABLE predictions (prediction_id TEXT PRIMARY KEY, at DOUBLE PRECISION NOT NULL,"
+    " model_version TEXT NOT NULL, request_id TEXT NOT NULL, features TEXT NOT NULL,"
+    " predicted TEXT NOT NULL)",
+    "CREATE INDEX predictions_at ON predictions (at)",
+    "CREATE TABLE feedback (prediction_id TEXT PRIMARY KEY, at DOUBLE PRECISION NOT NULL,"
+    " actual TEXT NOT NULL)",
+    "CREATE INDEX feedback_at ON feedback (at)",
+)
+
+MIGRATIONS: list[tuple[str, ...]] = [_FIRST]
+"""Statements that lead from each version of the log to the next. Append; never edit."""
+
+_LOCK = 7_316_204  # any number: servers that start at once take turns by it
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the log to the newest version, in one transaction.
+
+    Raises:
+        RuntimeError: a newer release wrote this log.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        _VERSION.create(connection, checkfirst=True)
+        known = connection.execute(sa.select(_VERSION.c.version)).scalar()
+        if known is None:
+            connection.execute(sa.insert(_VERSION).values(version=0))
+        if (known or 0) > len(MIGRATIONS):
+            raise RuntimeError(f"the prediction log has version {known}, newer than this release")
+        for statements in MIGRATIONS[known or 0 :]:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+        connection.execute(sa.update(_VERSION).values(version=len(MIGRATIONS)))
+
+
+def open_database(url: str, timeout: float) -> sa.Engine:
+    """Prepare connections to a database; none is made yet. `timeout` in seconds."""
+    for short in ("postgres://", "postgresql://"):
+        if url.startswith(short):
+            url = "postgresql+psycopg://" + url.removeprefix(short)
+    if not url.startswith("sqlite:"):
+        waiting = {"connect_timeout": max(1, round(timeout))}
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=waiting)
+    engine = sa.create_engine(url, connect_args={"timeout": timeout})
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, record: Any) -> None:
+        # Write-ahead, so that a reader never waits for the writer; FULL, so that a committed row
+        # outlives a power cut. Transactions begin below, not where the driver thinks best.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

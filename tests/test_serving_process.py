@@ -1,0 +1,392 @@
+"""The API as a process: it starts or says why not, stops without loss, takes a new bundle."""
+
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fitted import ROOT
+from served import ROW, Process, make_bundle, running, small_model
+
+from mlops.bundle import MANIFEST
+from mlops.errors import BadInput
+from mlops.schema import SCHEMA
+from mlops.serving.served import Served
+from mlops.serving.settings import settings_table
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("process") / "bundle"
+    make_bundle(folder, small_model())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("other") / "bundle"
+    make_bundle(folder, small_model(learning_rate=0.3))
+    return folder
+
+
+class Load:
+    """Keeps posting on several connections; remembers what was acknowledged."""
+
+    def __init__(self, port: int, connections: int = 8) -> None:
+        self._port, self._connections = port, connections
+        self.acknowledged: list[str] = []
+        self.statuses: list[int] = []
+        self.broken = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+    async def _run(self) -> None:
+        await asyncio.gather(*(self._post() for _ in range(self._connections)))
+
+    async def _post(self) -> None:
+        content = json.dumps({"rows": [ROW]}).encode()
+        head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n"
+        while not self._stop.is_set():
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            except OSError:  # refused: not accepted, so not lost
+                await asyncio.sleep(0.02)
+                continue
+            with contextlib.suppress(OSError):
+                await self._talk(reader, writer, head.encode() + content)
+            writer.close()
+
+    async def _talk(self, reader: Any, writer: Any, request: bytes) -> None:
+        while not self._stop.is_set():
+            writer.write(request)
+            try:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            except asyncio.IncompleteReadError as error:
+                self.broken += bool(error.partial)
+                return
+            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+            answer = json.loads(await reader.readexactly(length))
+            self.statuses.append(int(head[9:12]))
+            self.acknowledged += answer.get("prediction_ids", [])
+
+
+def logged(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    found = [line[0] for line in connection.execute("SELECT prediction_id FROM predictions")]
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    return found
+
+
+def wait_for(condition: Any, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_sigterm_answers_what_is_under_way_and_loses_nothing(bundle: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.db"
+    with running(bundle, f"sqlite:///{log}") as server, Load(server.port) as load:
+        wait_for(lambda: len(load.acknowledged) > 50)
+        code, output = server.end(signal.SIGTERM)
+    assert code in (0, 143, -signal.SIGTERM), output
+    assert set(load.statuses) == {200}
+    assert load.broken == 0
+    assert set(load.acknowledged) <= set(logged(log))
+
+
+def test_while_draining_it_answers_and_is_not_ready(bundle: Path) -> None:
+    with running(bundle, SERVE_DRAIN_SECONDS="3") as server:
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: server.ask("GET", "/health/ready")[0] == 503, 2)
+        assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 200
+        server.process.send_signal(signal.SIGTERM)  # a second one waits no longer
+        server.process.wait(10)
+
+
+def kill_under_load(bundle: Path, log_url: str, times: int) -> list[str]:
+    acknowledged = []
+    for number in range(times):
+        with running(bundle, log_url) as server, Load(server.port) as load:
+            least = 20 + 7 * number
+            wait_for(lambda load=load, least=least: len(load.acknowledged) > least)
+            server.end(signal.SIGKILL)
+        acknowledged += load.acknowledged
+    return acknowledged
+
+
+def test_kill_9_under_load_loses_no_acknowledged_prediction(bundle: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.db"
+    acknowledged = kill_under_load(bundle, f"sqlite:///{log}", 2)
+    found = logged(log)
+    assert len(acknowledged) > 40
+    assert set(acknowledged) <= set(found)
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.slow
+def test_fifty_times_kill_9_on_sqlite(bundle: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.db"
+    acknowledged = kill_under_load(bundle, f"sqlite:///{log}", 50)
+    assert set(acknowledged) <= set(logged(log))
+
+
+def test_a_new_bundle_is_taken_without_dropping_a_request(
+    bundle: Path, other: Path, tmp_path: Path
+) -> None:
+    served = tmp_path / "bundle"
+    shutil.copytree(bundle, served)
+    with running(served, SERVE_RELOAD_SECONDS="0.1") as server:
+        first = server.ask("GET", "/predict?size=1500&rooms=6")[1]
+        with Load(server.port, 4) as load:
+            shutil.rmtree(served)
+            (tmp_path / "new").mkdir()
+            shutil.copytree(other, tmp_path / "new" / "bundle")
+            (tmp_path / "new" / "bundle").rename(served)
+            wanted = json.loads((other / MANIFEST).read_text())["model_version"]
+            wait_for(lambda: server.ask("GET", "/model")[1]["model_version"] == wanted)
+            # A bundle that is at fault never takes a good one's place.
+            (served / "masks.npy").write_bytes(b"cut")
+            os.utime(served / MANIFEST)
+            time.sleep(0.5)
+        second = server.ask("GET", "/predict?size=1500&rooms=6")[1]
+    assert set(load.statuses) == {200}
+    assert second["model_version"] == wanted != first["model_version"]
+    assert second["predicted_price"] != first["predicted_price"]
+
+
+def fault(folder: Path, kind: str) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    if kind == "missing":
+        shutil.rmtree(folder)
+    elif kind == "half":
+        (folder / "masks.npy").unlink()
+    elif kind == "tampered":
+        with (folder / "form.json").open("r+b") as file:
+            file.seek(100)
+            file.write(b"7")
+    elif kind == "manifest":
+        (folder / MANIFEST).write_text(json.dumps(manifest)[:-200])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("missing", "there is no bundle"),
+        ("half", "masks.npy: missing"),
+        ("tampered", "form.json: its bytes are not those recorded"),
+        ("manifest", "can't be read"),
+    ],
+)
+def test_a_faulty_bundle_ends_the_start_with_its_cause(
+    bundle: Path, tmp_path: Path, kind: str, message: str
+) -> None:
+    shutil.copytree(bundle, tmp_path / "bundle")
+    fault(tmp_path / "bundle", kind)
+    code, output = Process(tmp_path / "bundle", "none").end(signal.SIGCONT)
+    assert code == 1
+    assert message in output
+    assert "dvc repro export" in output
+    assert "Traceback" not in output
+
+
+def test_another_schema_and_other_libraries_are_refused(tmp_path: Path) -> None:
+    model = small_model()
+    make_bundle(tmp_path / "a", model, schema={"columns": []})
+    with pytest.raises(BadInput, match="made for another"):
+        Served.read(tmp_path / "a", SCHEMA)
+    make_bundle(tmp_path / "b", model, engine_libraries={"treelite": "0.1"})
+    with pytest.raises(BadInput, match=r"treelite: found .*, wanted 0\.1"):
+        Served.read(tmp_path / "b", SCHEMA)
+
+
+def test_no_flipped_byte_and_no_cut_is_ever_served(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle, folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for name in manifest["engine_files"]:
+        whole = (folder / name).read_bytes()
+        for place in range(0, len(whole), max(1, len(whole) // 60)):
+            flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+            for content in (flipped, whole[:place]):
+                (folder / name).write_bytes(content)
+                with pytest.raises(BadInput):
+                    Served.read(folder, SCHEMA)
+        (folder / name).write_bytes(whole)
+    assert Served.read(folder, SCHEMA).version == manifest["model_version"]
+
+
+def test_a_pickle_bomb_is_never_unpickled(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundle", small_model(), engine="joblib")
+    mark = tmp_path / "ran"
+    bomb = type("Bomb", (), {"__reduce__": lambda self: (os.mkdir, (str(mark),))})
+    globals()["Bomb"] = bomb
+    (tmp_path / "bundle" / "model.joblib").write_bytes(pickle.dumps(bomb.__reduce__(None)))
+    with pytest.raises(BadInput):
+        Served.read(tmp_path / "bundle", SCHEMA)
+    assert not mark.exists()
+
+
+def test_wrong_settings_end_the_start_and_are_all_named(bundle: Path) -> None:
+    settings = {"SERVE_MAX_ROWS": "many", "SERVE_API_KEY": "short"}
+    code, output = Process(bundle, "none", **settings).end(signal.SIGCONT)
+    assert code == 1
+    assert "SERVE_MAX_ROWS" in output
+    assert "SERVE_API_KEY" in output
+    assert "short" not in output.replace("at least", "")
+
+
+def test_half_sent_requests_are_closed_and_harm_no_other(bundle: Path) -> None:
+    with running(bundle, SERVE_READ_TIMEOUT="1") as server, contextlib.ExitStack() as stack:
+        heads = [
+            b"",
+            b"GET /predict HTTP/1.1\r\nhost: x\r\n",
+            b"GET / HTTP/1.1\r\nx: " + b"a" * 9000,
+        ]
+        heads.append(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{")
+        opened = []
+        for head in heads * 25:
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            half.sendall(head)
+            opened.append(half)
+        # Held-open bodies count as requests under way, but never for longer than the deadline.
+        started = time.monotonic()
+        assert server.ask("GET", "/predict?size=1500&rooms=6")[0] == 200
+        assert time.monotonic() - started < 1
+        for half in opened:
+            half.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                while half.recv(4096):
+                    pass
+        assert time.monotonic() - started < 4
+
+
+def test_endless_headers_are_cut_off(bundle: Path) -> None:
+    with running(bundle) as server:
+        flood = socket.create_connection(("127.0.0.1", server.port))
+        with flood, contextlib.suppress(ConnectionError):
+            flood.sendall(b"GET / HTTP/1.1\r\n")
+            for number in range(20_000):
+                flood.sendall(b"x-%d: %s\r\n" % (number, b"a" * 500))
+            pytest.fail("ten megabytes of headers were taken")
+        assert server.ask("GET", "/health/live")[0] == 200
+
+
+def test_what_serves_imports_neither_pandas_nor_scikit_learn(bundle: Path) -> None:
+    code = (
+        "import sys; import mlops.serving.__main__; from mlops.serving.served import Served\n"
+        "from mlops.schema import SCHEMA; from pathlib import Path\n"
+        f"Served.read(Path({str(bundle)!r}), SCHEMA)\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    unwanted = {"sklearn", "scipy", "pandas", "pandera", "joblib", "dvc", "treelite", "pyarrow"}
+    assert unwanted.isdisjoint(run.stdout.split())
+
+
+def test_the_documentation_has_every_setting() -> None:
+    documented = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    assert settings_table() in documented, "run: python -m mlops.serving --settings"
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Postgres"]:
+    if shutil.which("pg_ctl") is None or shutil.which("initdb") is None:
+        pytest.skip("Postgres is not installed")
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield server
+    if server.running:
+        server.control("stop", "-m", "immediate")
+
+
+class Postgres:
+    """A database server of our own, on a free port of 127.0.0.1."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._folder = folder
+        self._user: dict[str, Any] = {}
+        if os.geteuid() == 0:  # it refuses to run as root
+            for path in (folder, *folder.parents[:2]):
+                path.chmod(0o755)
+            shutil.chown(folder, "nobody")
+            self._user = {"user": "nobody"}
+        made = ["initdb", "-D", str(folder / "data"), "-U", "test", "-A", "trust", "--no-sync"]
+        subprocess.run(made, check=True, capture_output=True, cwd="/", **self._user)
+        self.url = f"postgresql://test@127.0.0.1:{self.port}/postgres"
+        self.running = False
+        self.control("start")
+
+    def control(self, action: str, *more: str) -> None:
+        data, log = str(self._folder / "data"), str(self._folder / "log")
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder}"
+        subprocess.run(
+            ["pg_ctl", "-w", "-D", data, "-l", log, "-o", options, action, *more],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            timeout=60,
+            **self._user,
+        )
+        self.running = action == "start"
+
+    def ids(self) -> list[str]:
+        import psycopg
+
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute("SELECT prediction_id FROM predictions").fetchall()
+        return [line[0] for line in found]
+
+
+@pytest.mark.slow
+def test_fifty_times_kill_9_on_postgres(bundle: Path, postgres: Postgres) -> None:
+    acknowledged = kill_under_load(bundle, postgres.url, 50)
+    found = postgres.ids()
+    assert set(acknowledged) <= set(found)
+    assert len(found) == len(set(found))
+
+
+def test_postgres_may_stop_and_come_back_under_load(bundle: Path, postgres: Postgres) -> None:
+    with running(bundle, postgres.url) as server:
+        with Load(server.port, 4) as load:
+            wait_for(lambda: len(load.acknowledged) > 20)
+            postgres.control("stop", "-m", "fast")
+            wait_for(lambda: 503 in load.statuses)
+            assert server.ask("GET", "/health/ready")[0] == 503
+            postgres.control("start")
+            before = len(load.acknowledged)
+            wait_for(lambda: len(load.acknowledged) > before + 20)
+        assert server.ask("GET", "/health/ready")[0] == 200
+    assert set(load.statuses) == {200, 503}
+    assert set(load.acknowledged) <= set(postgres.ids())
