@@ -338,7 +338,7 @@ class Postgres:
         self._folder = folder
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:  # it refuses to run as root
-            for path in (folder, *folder.parents[:2]):
+            for path in (folder, *folder.parents[:3]):
                 path.chmod(0o755)
             shutil.chown(folder, "nobody")
             self._user = {"user": "nobody"}
