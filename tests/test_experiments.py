@@ -41,7 +41,7 @@ def commands(page: str) -> list[Command]:
 def plain(line: str) -> str:
     """Put a sign for numbers and hashes, which a change of parameters may change, and no rules."""
     line = re.sub(r"\b[0-9a-f]{7,}\b", "#", line)
-    return " ".join(re.sub(r"-?\b\d+(\.\d+)?\b", "#", line).split())
+    return " ".join(re.sub(r"-?\b\d+(\.\d+)?(e-?\d+)?\b", "#", line).split())
 
 
 def agrees(shown: list[str], printed: str) -> bool:
@@ -96,6 +96,7 @@ def repository(reproduced: Path, tmp_path: Path) -> Path:
     return copy(reproduced, tmp_path / "repository")
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_prints_what_the_page_shows(played: Played) -> None:
     assert len(played.printed) > 10
     wrong = {
@@ -115,11 +116,13 @@ def test_a_page_that_shows_what_is_not_printed_is_found_out() -> None:
     assert not agrees([OMITTED, "rmse #"], printed)
 
 
+@pytest.mark.slow
 def test_an_experiment_runs_only_the_stages_that_its_parameter_reaches(played: Played) -> None:
     found = outcomes(played.of("dvc exp run --name lower-rate"))
     assert found == ALL_BUT_TRAINING | {"train": "run", "evaluate": "run", "export": "run"}
 
 
+@pytest.mark.slow
 def test_a_search_that_chooses_the_same_parameters_does_not_evaluate_again(
     played: Played,
 ) -> None:
@@ -132,6 +135,7 @@ def test_a_search_that_chooses_the_same_parameters_does_not_evaluate_again(
     assert len(training["search"]) == 5
 
 
+@pytest.mark.slow
 def test_the_table_holds_the_parameters_and_metrics_of_every_experiment(played: Played) -> None:
     (commit,) = [row for row in played.table if row["rev"] != "workspace"]
     rows = {row["name"]: row["revs"][0]["data"] for row in commit["experiments"]}
@@ -148,6 +152,7 @@ def test_the_table_holds_the_parameters_and_metrics_of_every_experiment(played: 
     assert len({found["rmse"] for found in metrics}) == 3
 
 
+@pytest.mark.slow
 def test_a_branch_keeps_one_experiment_as_a_change_of_parameters_and_lock(played: Played) -> None:
     changed = run(played.folder, "git diff --name-only main try-small-trees").split()
     assert changed == ["dvc.lock", "params.yaml"]
@@ -158,6 +163,7 @@ def test_a_branch_keeps_one_experiment_as_a_change_of_parameters_and_lock(played
     assert run(played.folder, "git rev-list --count main..try-small-trees").strip() == "1"
 
 
+@pytest.mark.slow
 def test_removed_experiments_are_gone_and_the_branch_stays(played: Played) -> None:
     assert re.findall(r"\[(.+)\]", run(played.folder, "dvc exp list")) == ["search"]
     assert "try-small-trees" in run(played.folder, "git branch --list")

@@ -146,6 +146,7 @@ def test_a_wrong_header_is_named_column_by_column(header: str, problems: list[st
             f"2,2009-01-06,{'x' * 41},,5",
             f"size: found '{'x' * 40}…', wanted a number from 10 to 6,000",
         ),
+        (f"2,2009-01-06,1,{'x' * 2**18},?", "field larger than field limit (131072)"),
         ('2,2009-01-06,1,"ho,5', 'found a " that no other one closes on the same line'),
         (
             "2,2009-01-06,1,ho\ruse,5",

@@ -365,6 +365,44 @@ def test_a_change_is_named_before_the_fault_that_it_brought(
     assert "truncated" not in message
 
 
+class Marked(LocalFileSystem):
+    """A storage that tells of a file's state by one mark alone."""
+
+    protocol = "marked"
+    mark: tuple[str, object] = ("", None)
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        """Keep all else to itself."""
+        name, value = type(self).mark
+        return {"name": path, "type": "file", name: value}
+
+
+@pytest.mark.parametrize(
+    ("mark", "before", "after"),
+    [
+        ("size", 10, 11),
+        ("ETag", '"abc"', '"abd"'),
+        ("etag", "abc", "abd"),
+        ("generation", "1", "2"),
+        ("created", 1.5, 2.5),
+        ("mtime", 1.5, 2.5),
+        ("LastModified", datetime.datetime(2026, 1, 1), datetime.datetime(2026, 1, 2)),
+        ("last_modified", datetime.datetime(2026, 1, 1), datetime.datetime(2026, 1, 2)),
+        ("updated", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"),
+        ("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 00:00:01 GMT"),
+    ],
+)
+def test_any_mark_of_a_storage_tells_that_a_partition_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mark: str, before: object, after: object
+) -> None:
+    fsspec.register_implementation("marked", Marked, clobber=True)
+    monkeypatch.setattr(Marked, "mark", (mark, before))
+    assert len(read_partitions(f"marked://{folder}", SALES)) == ROWS_A + ROWS_B
+
+    before_reading(monkeypatch, "b.csv", lambda: setattr(Marked, "mark", (mark, after)))
+    assert "a.csv, b.csv changed while being read" in refusal(f"marked://{folder}")
+
+
 LINES = [HEADER, *A.splitlines(keepends=True)[1:], *B.splitlines(keepends=True)[1:]]
 PARTS = [LINES[0] + LINES[1], *LINES[2:]]
 
@@ -506,6 +544,24 @@ def test_the_time_of_a_partition_may_be_told_in_any_storages_way(
     if tell(0.0) is not None:
         with slow_writer(folder / "c.csv", PARTS, PAUSE):
             assert len(read_partitions(source, SALES)) == 2 * (ROWS_A + ROWS_B)
+
+
+@pytest.mark.parametrize(
+    ("info", "seconds"),
+    [
+        ({}, None),
+        ({"mtime": None}, None),
+        ({"mtime": 1000.5}, 1000.5),
+        ({"mtime": 1000}, 1001),  # cut to a whole second, it may be that late
+        ({"mtime": datetime.datetime.fromtimestamp(1000.5, datetime.UTC)}, 1000.5),
+        ({"mtime": datetime.datetime.fromtimestamp(1000, datetime.UTC)}, 1001),
+        ({"Last-Modified": "Thu, 01 Jan 1970 00:16:40 GMT"}, 1001),
+    ],
+)
+def test_the_time_of_a_write_is_known_to_the_second_at_least(
+    info: dict[str, Any], seconds: float | None
+) -> None:
+    assert partitions._modified(info) == seconds
 
 
 def test_many_partitions_of_both_kinds_give_all_their_rows(tmp_path: Path) -> None:

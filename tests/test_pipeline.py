@@ -207,7 +207,7 @@ def test_another_learning_rate_runs_training_evaluation_and_export(
     [
         ("schema.py", STAGES),
         ("pipeline/parsing.py", ["ingest"]),
-        ("pipeline/model.py", ["train", "evaluate"]),
+        ("pipeline/model.py", ["train", "evaluate", "export"]),
         ("slices.py", ["evaluate"]),
         ("review/gate.py", []),
     ],
