@@ -373,8 +373,9 @@ class Marked(LocalFileSystem):
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
         """Keep all else to itself."""
-        name, value = type(self).mark
-        return {"name": path, "type": "file", name: value}
+        found = super().info(path, **options)
+        mark, value = type(self).mark
+        return {"name": found["name"], "type": found["type"], mark: value}
 
 
 @pytest.mark.parametrize(

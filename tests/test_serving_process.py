@@ -146,13 +146,6 @@ def test_kill_9_under_load_loses_no_acknowledged_prediction(bundle: Path, tmp_pa
     assert len(found) == len(set(found))
 
 
-@pytest.mark.slow
-def test_fifty_times_kill_9_on_sqlite(bundle: Path, tmp_path: Path) -> None:
-    log = tmp_path / "log.db"
-    acknowledged = kill_under_load(bundle, f"sqlite:///{log}", 50)
-    assert set(acknowledged) <= set(logged(log))
-
-
 def test_a_new_bundle_is_taken_without_dropping_a_request(
     bundle: Path, other: Path, tmp_path: Path
 ) -> None:
@@ -367,14 +360,6 @@ class Postgres:
         with psycopg.connect(self.url) as connection:
             found = connection.execute("SELECT prediction_id FROM predictions").fetchall()
         return [line[0] for line in found]
-
-
-@pytest.mark.slow
-def test_fifty_times_kill_9_on_postgres(bundle: Path, postgres: Postgres) -> None:
-    acknowledged = kill_under_load(bundle, postgres.url, 50)
-    found = postgres.ids()
-    assert set(acknowledged) <= set(found)
-    assert len(found) == len(set(found))
 
 
 def test_postgres_may_stop_and_come_back_under_load(bundle: Path, postgres: Postgres) -> None:

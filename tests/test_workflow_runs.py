@@ -259,7 +259,7 @@ def test_a_review_of_an_older_commit_is_not_posted(
 HOSTILE = {
     "another pull request's number": {"pull-request.json": b'{"number": 1}', "pr.txt": b"1"},
     "mentions and markup": {"report.md": b"@team <script>x</script> [a](https://evil.example)"},
-    "a forged mark": {"report.md": b'![](https://cml.dev/watermark.png#0 "CML watermark x")'},
+    "a forged mark": {"report.md": b'![](https://cml.dev/watermark.png#forged "CML watermark x")'},
     "a hundred megabytes": {"report.md": b"\x00" * 100_000_000},
     "no text": {"report.md": bytes(range(256))},
     "commands for the runner": {"report.md": b"::set-output name=x::y\n::error::z\n"},
@@ -283,6 +283,6 @@ def test_a_hostile_artifact_reaches_its_own_pull_request_alone_and_without_power
     (written,) = github.comments(number)
     assert written.author == BOT
     assert len(written.body) < 65_536
-    for power in ("@team", "<script>", "](https://evil", "](https://cml.dev/watermark.png#0"):
+    for power in ("@team", "<script>", "](https://evil", "](https://cml.dev/watermark.png#forged"):
         assert power not in written.body
     assert posted.outputs.get(("comment", "2"), {}) == {}
