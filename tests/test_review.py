@@ -67,7 +67,7 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / ".gitignore", folder / ".gitignore")
-    edit(folder, train={"max_iter": 60}, evaluate={"replicates": 300})
+    edit(folder, train={"max_iter": 60})
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder, "start")
     done = run(folder, "dvc", "repro", "--quiet")
