@@ -28,6 +28,7 @@ review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the g
 
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
+	python benchmarks/review.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
