@@ -39,7 +39,6 @@ def run_stages(
     quick = params.model_copy(
         update={
             "train": params.train.model_copy(update={"max_iter": 20}),
-            "evaluate": params.evaluate.model_copy(update={"replicates": 100}),
         }
     )
     for module in (train, evaluate):

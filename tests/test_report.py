@@ -2,11 +2,12 @@
 
 import pytest
 
+from mlops.intervals import Spread
 from mlops.review.champion import Comparison
 from mlops.review.gate import Check
 from mlops.review.report import LISTED_SLICES, Review, cell, markdown
 
-BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, 0.01)
+BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))
 CHECK = Check("regression of rmse", -0.03, 0.05, "pass", "rmse is 3.0% better than the base's")
 
 
@@ -44,7 +45,7 @@ def test_the_report_says_what_it_could_not_have_seen() -> None:
 
 
 def test_a_change_of_nothing_says_so_and_stays_short() -> None:
-    same = Comparison("rmse", 100.0, 100.0, 100.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    same = Comparison("rmse", 100.0, 100.0, 100.0, 0.0, 0.0, 0.0, 0.0, Spread(0.0, 50.0))
     data = {"rows": [9, 9], "added": 0, "removed": 0, "changed": 0}
 
     text = markdown(review(comparisons=[same], stages={"train": False}, data=data))

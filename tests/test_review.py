@@ -64,7 +64,7 @@ def quick_repository(folder: Path) -> Path:
         if not name.startswith(("tests/", "docs/", "benchmarks/")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    edit(folder, train={"max_iter": 60}, evaluate={"replicates": 300})
+    edit(folder, train={"max_iter": 60})
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder, "start")
     done = run(folder, "dvc", "repro", "--quiet")

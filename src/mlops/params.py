@@ -112,7 +112,6 @@ class Train(Section):
 class Evaluate(Section):
     slices: list[str]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    replicates: Annotated[int, Field(ge=100, le=100_000)]
     seed: Seed
 
 

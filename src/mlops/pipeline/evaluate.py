@@ -13,13 +13,13 @@ from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import whole_folder, write_json
 from mlops.frames import read_rows, write_rows
+from mlops.intervals import spread
 from mlops.metrics import (
     HIGHER_IS_BETTER,
     Floats,
     Predictions,
     Task,
-    bootstrap_scores,
-    interval,
+    estimates,
     rounded,
     score,
 )
@@ -29,7 +29,6 @@ from mlops.pipeline.plots import draw_plots
 from mlops.schema import SCHEMA
 from mlops.slices import slices
 
-SLICE_REPLICATES = 200
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_REPEATS = 5
 
@@ -43,12 +42,16 @@ def trivial_prediction(train: pd.DataFrame, n_rows: int, task: Task) -> Floats:
     return np.tile(shares, (n_rows, 1))
 
 
-def with_intervals(predictions: Predictions, params: Evaluate, replicates: int) -> dict[str, Any]:
+def with_intervals(predictions: Predictions, confidence: float) -> dict[str, Any]:
     """Give each metric as {value, low, high}."""
-    draws = bootstrap_scores(predictions, replicates, params.seed)
     metrics = {}
-    for name, value in score(predictions).items():
-        low, high = interval(draws[name], params.confidence)
+    for name, (value, influence) in estimates(predictions).items():
+        margin = spread(influence).margin(confidence)
+        low, high = value - margin, value + margin
+        if HIGHER_IS_BETTER[predictions.task][name]:
+            high = min(1.0, high)
+        else:
+            low = max(0.0, low)
         metrics[name] = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
     return metrics
 
@@ -62,7 +65,7 @@ def slice_table(
             "column": column,
             "slice": label,
             "rows": int(members.sum()),
-            "metrics": with_intervals(predictions.take(members), params, SLICE_REPLICATES),
+            "metrics": with_intervals(predictions.take(members), params.confidence),
         }
         for column, label, members in slices(test, params.slices, schema)
     ]
@@ -111,7 +114,7 @@ def main() -> None:
     predictions = Predictions(params.task, actual, predict(model, test, params.task))
     trivial = trivial_prediction(train, len(test), params.task)
     baseline = score(Predictions(params.task, actual, trivial))
-    metrics = with_intervals(predictions, params.evaluate, params.evaluate.replicates)
+    metrics = with_intervals(predictions, params.evaluate.confidence)
     evaluation = {
         "task": params.task,
         "rows": len(test),

@@ -73,7 +73,7 @@ def _against_base(base: Side, candidate: Side, params: Params) -> Review:
         outcome=verdict(checks),
         checks=checks,
         comparisons=comparisons,
-        confidence=confidence,
+        confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, SCHEMA),
         slices=compare_slices(of_base, of_candidate, test, params),
         slice_metric=next(iter(limits), comparisons[0].metric),

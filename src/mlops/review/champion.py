@@ -1,5 +1,6 @@
 """Champion against challenger: both models on the same test rows, with paired intervals."""
 
+import math
 import os
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import pandas as pd
 
 from mlops import artifacts
 from mlops.frames import read_rows
+from mlops.intervals import Spread, spread
 from mlops.metrics import (
     HIGHER_IS_BETTER,
+    Estimate,
     Floats,
     Predictions,
-    bootstrap_scores,
-    interval,
+    estimates,
     rounded,
     score,
 )
@@ -43,7 +45,7 @@ class Comparison:
     Attributes:
         regression: how much worse the candidate is, as a share of the base's value; below 0 it
             is better. None where a value is not finite.
-        standard_error: of `regression`, by the bootstrap.
+        spread: of `regression`, over test rows that might have been drawn instead.
     """
 
     metric: str
@@ -54,7 +56,7 @@ class Comparison:
     ci_low: float | None
     ci_high: float | None
     regression: float | None
-    standard_error: float | None
+    spread: Spread | None
 
 
 def predicted_by(side: Side, rows: Path, n_rows: int) -> Floats:
@@ -107,28 +109,33 @@ def compare(
     base: Predictions, candidate: Predictions, recorded: dict[str, Any], params: Params
 ) -> list[Comparison]:
     """Compare every metric of the task; `recorded` are the base's metrics on its own test rows."""
-    draws = [
-        bootstrap_scores(side, params.evaluate.replicates, params.evaluate.seed)
-        for side in (base, candidate)
+    of_base, of_candidate = estimates(base), estimates(candidate)
+    return [
+        _compared(metric, recorded.get(metric), of_base[metric], of_candidate[metric], params)
+        for metric in HIGHER_IS_BETTER[params.task]
     ]
-    values = [score(side) for side in (base, candidate)]
-    found = []
-    for metric, higher in HIGHER_IS_BETTER[params.task].items():
-        was, now = (side[metric] for side in values)
-        low, high = interval(draws[1][metric] - draws[0][metric], params.gate.confidence)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            worse = _worse(draws[0][metric], draws[1][metric], higher)
-            regression = float(_worse(np.float64(was), np.float64(now), higher))
-        found.append(
-            Comparison(
-                metric,
-                recorded.get(metric),
-                *map(
-                    rounded, (was, now, now - was, low, high, regression, float(np.nanstd(worse)))
-                ),
-            )
-        )
-    return found
+
+
+def _compared(
+    metric: str, recorded: float | None, base: Estimate, candidate: Estimate, params: Params
+) -> Comparison:
+    was, now, delta = base.value, candidate.value, candidate.value - base.value
+    known = spread(candidate.influence - base.influence)
+    margin = known.margin(params.evaluate.confidence)
+    worse = -delta if HIGHER_IS_BETTER[params.task][metric] else delta
+    share = 1 / abs(was) if was else math.nan  # of the base's value
+    error = known.error * share
+    return Comparison(
+        metric,
+        recorded,
+        base=rounded(was),
+        candidate=rounded(now),
+        delta=rounded(delta),
+        ci_low=rounded(delta - margin),
+        ci_high=rounded(delta + margin),
+        regression=rounded(worse * share) if delta else 0.0,
+        spread=Spread(error, known.degrees) if math.isfinite(error) else None,
+    )
 
 
 def compare_slices(
@@ -145,9 +152,3 @@ def compare_slices(
         }
         for column, label, members in slices(test, params.evaluate.slices, SCHEMA)
     ]
-
-
-def _worse(base: Any, candidate: Any, higher_is_better: bool) -> Any:
-    """Say how much worse the candidate is, as a share of the base's value."""
-    change = (candidate - base) / np.abs(base)
-    return -change if higher_is_better else change

@@ -31,7 +31,7 @@ def draw_changes(path: Path, comparisons: list[Comparison], params: Params) -> N
     axes.set_yticks(range(len(comparisons)), [c.metric for c in comparisons])
     axes.set_ylim(len(comparisons) - 0.4, -0.6)
     axes.set(
-        title=f"Change against the base, with {params.gate.confidence:.0%} intervals",
+        title=f"Change against the base, with {params.evaluate.confidence:.0%} intervals",
         xlabel="better  ←  per cent of the base's value  →  worse   (black: what the gate allows)",
     )
     axes.spines[["top", "right"]].set_visible(False)
