@@ -34,7 +34,7 @@ _TINY = 1e-15
 
 
 class Estimate(NamedTuple):
-    """A metric of some rows; `influence` has shape (n_rows,). NaN where they don't define it."""
+    """A metric of some rows, not finite where they don't define it; influence: shape (n_rows,)."""
 
     value: float
     influence: Floats
@@ -65,7 +65,7 @@ class Predictions:
 
 
 def score(predictions: Predictions) -> dict[str, float]:
-    """Compute the task's metrics; one that these rows don't define (R² of one row) is NaN."""
+    """Compute the task's metrics; one that these rows don't define (R² of one row) isn't finite."""
     return {name: estimate.value for name, estimate in estimates(predictions).items()}
 
 
