@@ -19,8 +19,6 @@ class Spread(NamedTuple):
 
     def margin(self, confidence: float) -> float:
         """Give half the width of the central interval, by Student's t."""
-        if self.error == 0:
-            return 0.0
         return float(self.error * stdtrit(self.degrees, (1 + confidence) / 2))
 
     def surprise(self, confidence: float) -> float:
@@ -40,4 +38,5 @@ def spread(influence: Floats) -> Spread:
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.sqrt(squares.mean() / np.float64(n - 1))
         kurtosis = (squares**2).mean() / squares.mean() ** 2
-        return Spread(float(error), float(min(n - 1, 2 * n / (kurtosis - 1))))
+        degrees = np.fmin(n - 1, 2 * n / (kurtosis - 1))  # the former where no row has influence
+        return Spread(float(error), float(degrees))
