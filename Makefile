@@ -35,6 +35,7 @@ serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/serving.py
+	python benchmarks/review.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files

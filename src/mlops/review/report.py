@@ -106,7 +106,8 @@ def _detectable(review: Review) -> str:
     if not known or not any(review.stages.values()):
         return ""
     return (
-        "With so many test rows, the smallest regression that would be blocked 9 times in 10: "
+        "Between models that differ as much as these, on so many test rows, the smallest "
+        "regression that would be blocked 9 times in 10: "
         + ", ".join(known)
         + ". About a smaller one this review can't tell."
     )
