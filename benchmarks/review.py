@@ -95,11 +95,16 @@ def usual(population: Population) -> list[str]:
 
 
 def reviewed(
-    population: Population, pairs: list[Pair], n_rows: int, draws: int, seed: int, params: Params
+    population: Population,
+    pairs: list[Pair],
+    truths: list[dict[str, float]],
+    n_rows: int,
+    draws: int,
+    seed: int,
+    params: Params,
 ) -> pd.DataFrame:
     """Review each pair on `draws` test sets of so many rows: a line a pair, test set and metric."""
     rng, lines = np.random.default_rng(seed), []
-    truths = [_true_changes(population, pair) for pair in pairs]
     for _ in range(draws):
         rows, lot = rng.integers(0, len(population.actual), n_rows), rng.random(n_rows) < 0.5
         actual = population.actual[rows]
@@ -114,7 +119,7 @@ def reviewed(
             outcome = verdict(list(checks.values()))
             for c in found:
                 known = c.ci_low is not None and c.ci_high is not None
-                covered = known and c.ci_low <= truth[c.metric] <= c.ci_high  # type: ignore[operator]
+                covered = known and c.ci_low <= truth[c.metric] <= c.ci_high
                 line = {"pair": number, "metric": c.metric, "covered": covered, "gate": outcome}
                 if c.metric in checks:
                     limit = params.gate.max_regression[c.metric]
@@ -127,7 +132,7 @@ def reviewed(
     return pd.DataFrame(lines)
 
 
-def _true_changes(population: Population, pair: Pair) -> dict[str, float]:
+def true_changes(population: Population, pair: Pair) -> dict[str, float]:
     was, now = population.truth(pair.base), population.truth(pair.candidate)
     return {name: 0.0 if pair.swapped else now[name] - was[name] for name in was}
 
@@ -136,8 +141,10 @@ def review_all(
     population: Population, pairs: list[Pair], n_rows: int, draws: int, params: Params
 ) -> pd.DataFrame:
     """Review on all cores; the result depends on the number of rows and draws alone."""
+    truths = [true_changes(population, pair) for pair in pairs]
+    share = draws // CHUNKS
     parts = Parallel(n_jobs=-1)(
-        delayed(reviewed)(population, pairs, n_rows, draws // CHUNKS, 1000 * n_rows + k, params)
+        delayed(reviewed)(population, pairs, truths, n_rows, share, 1000 * n_rows + k, params)
         for k in range(CHUNKS)
     )
     found = pd.concat(parts, ignore_index=True)
@@ -208,12 +215,12 @@ def measure(population: Population, sizes: dict[int, Draws], params: Params) -> 
     """Review all pairs at every size."""
     metrics, parts = list(params.gate.max_regression), []
     good = harmless(population, metrics)
+    worse = regressions(population, LEADING, STEPS, list(RARE))
+    for metric in metrics:
+        worse += regressions(population, metric, STEPS + FAR, usual(population))
     for n_rows, draws in sizes.items():
-        steps = STEPS + (FAR if n_rows <= SMALL else ())
-        worse = regressions(population, LEADING, STEPS, list(RARE))
-        for metric in metrics:
-            worse += regressions(population, metric, steps, usual(population))
-        found = review_all(population, worse, n_rows, draws.worse, params)
+        pairs = [pair for pair in worse if pair.by in STEPS or n_rows <= SMALL]
+        found = review_all(population, pairs, n_rows, draws.worse, params)
         parts += [
             found,
             at_stated_effect(population, found, n_rows, draws.worse, params),
