@@ -13,6 +13,7 @@ help: ## List the commands
 
 run: .venv/run ## Reproduce the pipeline and print its review against the last commit
 	python -m mlops.params
+	python -m mlops.recover
 	dvc repro
 	python -m mlops.review --base $(BASE) || test $$? -eq 1
 
@@ -28,6 +29,7 @@ review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the g
 	python -m mlops.review --base $(BASE)
 
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
+	python -m mlops.recover
 	dvc repro --quiet
 	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
 	  python -m mlops.serving

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import json
 import os
 import random
 import shutil
@@ -18,19 +17,17 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from source_rows import ROOT, TIME, csv_bytes, put, put_params, shipped_rows
-from voluptuous import Invalid
 
 from mlops.artifacts import INGESTED_ROWS
 from mlops.files import TEMPORARY, sha256
 from mlops.params import PARAMS_FILE
+from mlops.recover import recover
 
 INGESTION_KILLS = 200
 KILLS = int(os.environ.get("KILLS", "50"))
 WHOLE_RUN_EVERY = 5
 TIMEOUT = 300
-RWLOCK = ".dvc/tmp/rwlock"
 
 # Ingestion
 
@@ -218,31 +215,6 @@ def run_repro(repository: Path, kill_after: float | None = None) -> bool:
     return True
 
 
-def mend(repository: Path) -> list[str]:
-    """Put right the two files that dvc writes in place: a kill -9 may leave them empty or cut.
-
-    dvc refuses to run beside such a file. Of dvc.lock the last commit has a whole one; of the
-    other file nothing is worth keeping once its writer is dead.
-    """
-    mended = []
-    with suppress(FileNotFoundError):
-        try:
-            json.loads((repository / RWLOCK).read_bytes())
-        except json.JSONDecodeError:
-            (repository / RWLOCK).unlink()
-            mended.append(RWLOCK)
-    lock = (repository / "dvc.lock").read_text(encoding="utf-8")
-    try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock))
-        whole = lock.endswith("\n")
-    except (yaml.YAMLError, Invalid):
-        whole = False
-    if not whole:
-        git(repository, "checkout", "HEAD", "--", "dvc.lock")
-        mended.append("dvc.lock")
-    return mended
-
-
 def hashes(repository: Path) -> dict[str, str]:
     """Hash every file that has its final name."""
     names = (path.relative_to(repository) for path in (repository / "artifacts").rglob("*"))
@@ -274,25 +246,25 @@ def test_a_pipeline_killed_at_any_moment_ends_with_the_same_bytes_when_run_again
     rng = random.Random(0)
     killed = ended = 0
     mended: Counter[str] = Counter()
-    has_all_to_do = True
+    spent = 0.0  # since all was to do
     for number in itertools.count(1):
-        moment = rng.uniform(0.01, 1)
+        moment = rng.uniform(0.01, 1) * max(duration - spent, duration / 5)
         whole = killed == KILLS or number % WHOLE_RUN_EVERY == 0
         start = time.monotonic()
-        if run_repro(repository, None if whole else duration * moment):
+        if run_repro(repository, None if whole else moment):
             assert (repository / "dvc.lock").read_bytes() == lock, f"after {killed} kills"
             assert hashes(repository) == wanted, f"after {killed} kills"
-            if has_all_to_do:
+            if not spent:
                 duration = time.monotonic() - start
             ended += 1
             if killed == KILLS:
                 break
             make_all_to_do(repository)
-            has_all_to_do = True
+            spent = 0.0
             continue
         killed += 1
-        has_all_to_do = False
+        spent += time.monotonic() - start
         half = {name for name, found in hashes(repository).items() if found != wanted.get(name)}
         assert not half, f"after {killed} kills"
-        mended.update(mend(repository))
-    print(f"{killed} kills, {ended} runs to the end of {duration:.1f} s at most, {mended=}")
+        mended.update(map(str, recover(repository)))
+    print(f"{killed} kills, {ended} runs to the end (from the start: {duration:.1f} s), {mended=}")

@@ -15,6 +15,7 @@ import yaml
 
 from mlops import artifacts
 from mlops.errors import FAILURE_FILE, BadInput
+from mlops.recover import recover
 
 
 class PipelineFailed(Exception):
@@ -84,7 +85,9 @@ def reproduce(root: Path) -> None:
 
     Raises:
         PipelineFailed: a stage failed.
+        BadInput: dvc.lock holds a merge conflict.
     """
+    recover(root)
     # What the cache lacks is no failure here: repro makes it.
     subprocess.run(
         ["dvc", "checkout", "--quiet", "--force", "--allow-missing"],
