@@ -16,7 +16,7 @@ EDGE_ROWS = 10_000
 LIMITS: dict[Task, float] = {"regression": 1e-9, "classification": 1e-6}
 """Largest relative error of a value; largest absolute error of a probability."""
 
-_BLOCK = 5_000
+_BLOCK = 5_000  # rows that stand as requests at a time
 _UNKNOWN = "no such choice"
 
 
@@ -53,10 +53,10 @@ def as_requests(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def largest_error(engine: Engine, model: Pipeline, rows: pd.DataFrame, task: Task) -> float:
     """Compare engine and pipeline on every row; a value that is not finite counts as infinite."""
-    worst = 0.0
+    worst, predicted = 0.0, predict(model, rows, task)
     for start in range(0, len(rows), _BLOCK):
-        block = rows.iloc[start : start + _BLOCK]
-        wanted, found = predict(model, block, task), engine.predict(as_requests(block))
+        block = slice(start, start + _BLOCK)
+        wanted, found = predicted[block], engine.predict(as_requests(rows.iloc[block]))
         error = np.abs(found - wanted)
         if task == "regression":
             error = error / np.maximum(np.abs(wanted), np.finfo(float).tiny)
