@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, migrate, open_database
+from mlops.serving.tables import FEEDBACK, PREDICTIONS, migrate, open_database, touch
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs that a transaction takes
@@ -97,7 +97,7 @@ class PredictionLog:
         Raises:
             LogAway: it doesn't.
         """
-        await self._do(lambda connection: None)
+        await self._do(touch)
 
     async def _do(self, work: Callable[[sa.Connection], None]) -> None:
         if self._pending >= _PENDING:
