@@ -52,15 +52,18 @@ def create_app(service: Service) -> FastAPI:
 
 
 def _shorten(app: FastAPI) -> None:
-    """Let the routes of predictions be found first and called without dependencies to solve.
+    """Let predictions be found first and called without dependencies to solve.
 
     They take a request and give a response, so FastAPI has only to describe them; what it would
     do for each call costs more than the prediction.
     """
-    for route in [route for route in app.routes if isinstance(route, APIRoute)]:
-        if route.path == "/predict":
-            methods = sorted(route.methods or ())
-            app.router.routes.insert(0, Route(route.path, route.endpoint, methods=methods))
+    routes = [r for r in app.routes if isinstance(r, APIRoute) and r.path == "/predict"]
+    endpoints = {method: route.endpoint for route in routes for method in route.methods or ()}
+
+    async def predict(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    app.router.routes.insert(0, Route("/predict", predict, methods=list(endpoints)))
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
