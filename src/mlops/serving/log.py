@@ -12,18 +12,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, migrate, open_database, touch
+from mlops.serving.tables import Record, forget, insert, migrate, open_database, tell, touch
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs that a transaction takes
 _DAY = 86_400.0
 _CLEANING_SECONDS = 3600.0
-
-Record = dict[str, Any]
 
 
 class LogAway(Exception):
@@ -36,9 +33,10 @@ class UnknownPrediction(Exception):
 
 @dataclass(frozen=True)
 class _Job:
-    """A piece of a transaction; `work` gets its connection."""
+    """A piece of a transaction: predictions to insert, and work that gets its connection."""
 
-    work: Callable[[sa.Connection], None]
+    records: list[Record]
+    work: Callable[[sa.Connection], None] | None
     future: "asyncio.Future[None]"
 
 
@@ -77,7 +75,7 @@ class PredictionLog:
         Raises:
             LogAway: it is not known to be logged.
         """
-        await self._do(lambda connection: _insert(connection, records))
+        await self._do(records)
 
     async def feedback(self, prediction_id: str, actual: str) -> None:
         """Log what really happened; a repeated or corrected value takes the place of the former.
@@ -87,7 +85,7 @@ class PredictionLog:
             UnknownPrediction: nothing of that id was predicted.
         """
         known: list[bool] = []
-        await self._do(lambda connection: known.append(_upsert(connection, prediction_id, actual)))
+        await self._do([], lambda connection: known.append(tell(connection, prediction_id, actual)))
         if not known[-1]:
             raise UnknownPrediction(prediction_id)
 
@@ -97,14 +95,16 @@ class PredictionLog:
         Raises:
             LogAway: it doesn't.
         """
-        await self._do(touch)
+        await self._do([], touch)
 
-    async def _do(self, work: Callable[[sa.Connection], None]) -> None:
+    async def _do(
+        self, records: list[Record], work: Callable[[sa.Connection], None] | None = None
+    ) -> None:
         if self._pending >= _PENDING:
             raise LogAway(f"{_PENDING} writes are waiting")
         future = self._loop.create_future()
         self._pending += 1
-        self._jobs.put(_Job(work, future))
+        self._jobs.put(_Job(records, work, future))
         try:
             async with asyncio.timeout(self._timeout):
                 await future
@@ -136,13 +136,14 @@ class PredictionLog:
             migrate(self._engine)
             self._migrated = True
         with self._engine.begin() as connection:
+            if records := [record for job in jobs for record in job.records]:
+                insert(connection, records)
             for job in jobs:
-                job.work(connection)
+                if job.work is not None:
+                    job.work(connection)
             if self._retention and time.monotonic() - self._cleaned > _CLEANING_SECONDS:
                 self._cleaned = time.monotonic()
-                for table in (PREDICTIONS, FEEDBACK):
-                    old = table.c.at < time.time() - self._retention
-                    connection.execute(sa.delete(table).where(old))
+                forget(connection, time.time() - self._retention)
 
 
 def _resolve(jobs: list[_Job], error: LogAway | None) -> None:
@@ -153,18 +154,3 @@ def _resolve(jobs: list[_Job], error: LogAway | None) -> None:
             job.future.set_result(None)
         else:
             job.future.set_exception(error)
-
-
-def _insert(connection: sa.Connection, records: list[Record]) -> None:
-    connection.execute(sa.insert(PREDICTIONS), records)
-
-
-def _upsert(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
-    """Tell whether there was such a prediction."""
-    known = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
-    if not connection.execute(known).scalar():
-        return False
-    connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
-    record = {"prediction_id": prediction_id, "at": time.time(), "actual": actual}
-    connection.execute(sa.insert(FEEDBACK), record)
-    return True

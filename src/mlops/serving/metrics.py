@@ -1,5 +1,6 @@
 """What Prometheus is told of this process, or of all workers where they share a folder."""
 
+import asyncio
 import datetime
 import os
 import time
@@ -22,6 +23,7 @@ from mlops.serving.served import Served
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _STEPS = 20
 _DAY = 86_400.0
+_DELAY, _TOGETHER = 1.0, 256  # seconds and requests after which rows are counted
 
 
 class Metrics:
@@ -72,6 +74,7 @@ class Metrics:
         self._seen: dict[str, Any] = {}
         self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.features}
+        self._waiting: list[tuple[Sequence[Row], Sequence[Any]]] = []
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
@@ -86,9 +89,22 @@ class Metrics:
         latency.observe(seconds)
 
     def rows(self, rows: Sequence[Row], values: Sequence[Any]) -> None:
-        """Count predicted rows, and what was missing in them."""
-        self.predictions.inc(len(rows))
+        """Count predicted rows, and what was missing in them, within a second.
+
+        Many rows at a time cost a tenth of what they cost one by one.
+        """
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_DELAY, self._count)
+        self._waiting.append((rows, values))
         self.batches.observe(len(rows))
+        if len(rows) + len(self._waiting) > _TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        rows = [row for several, _ in self._waiting for row in several]
+        values = [value for _, several in self._waiting for value in several]
+        self._waiting.clear()
+        self.predictions.inc(len(rows))
         for name, gaps in self._of_feature.items():
             present = [row[name] for row in rows if row[name] is not None]
             if len(present) < len(rows):
@@ -103,6 +119,7 @@ class Metrics:
 
     def model(self, served: Served) -> None:
         """Tell of the model that is served from now on."""
+        self._count()
         self._seen = served.manifest["data"]["seen"]
         self._info.clear()
         self._info.labels(served.version, served.manifest["engine"]).set(1)
@@ -112,6 +129,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Write all of it as Prometheus reads it."""
+        self._count()
         if self._newest is not None:
             self._age.set((time.time() - self._newest) / _DAY)
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

@@ -1,15 +1,18 @@
-"""The tables of the prediction log, and how an older log becomes a newer one with its rows."""
+"""The tables of the prediction log, what is done with them, and how an older log becomes newer."""
 
 import sqlite3
+import time
 from typing import Any
 
 import sqlalchemy as sa
 
-METADATA = sa.MetaData()
+Record = dict[str, Any]
 
-PREDICTIONS = sa.Table(
+_METADATA = sa.MetaData()
+
+_PREDICTIONS = sa.Table(
     "predictions",
-    METADATA,
+    _METADATA,
     sa.Column("prediction_id", sa.Text, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, UTC
     sa.Column("model_version", sa.Text, nullable=False),
@@ -17,9 +20,9 @@ PREDICTIONS = sa.Table(
     sa.Column("features", sa.Text, nullable=False),  # JSON object, null for a gap
     sa.Column("predicted", sa.Text, nullable=False),  # JSON: a number, or {choice: probability}
 )
-FEEDBACK = sa.Table(
+_FEEDBACK = sa.Table(
     "feedback",
-    METADATA,
+    _METADATA,
     sa.Column("prediction_id", sa.Text, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("actual", sa.Text, nullable=False),  # JSON: a number or a choice
@@ -66,6 +69,28 @@ def migrate(engine: sa.Engine) -> None:
 def touch(connection: sa.Connection) -> None:
     """Write, and change nothing: only so does a full disk or a read-only database show."""
     connection.execute(sa.update(_VERSION).values(version=_VERSION.c.version))
+
+
+def insert(connection: sa.Connection, records: list[Record]) -> None:
+    """Add predictions."""
+    connection.execute(sa.insert(_PREDICTIONS), records)
+
+
+def tell(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
+    """Set what really happened; tell whether there was such a prediction."""
+    known = sa.select(sa.exists().where(_PREDICTIONS.c.prediction_id == prediction_id))
+    if not connection.execute(known).scalar():
+        return False
+    connection.execute(sa.delete(_FEEDBACK).where(_FEEDBACK.c.prediction_id == prediction_id))
+    record = {"prediction_id": prediction_id, "at": time.time(), "actual": actual}
+    connection.execute(sa.insert(_FEEDBACK), record)
+    return True
+
+
+def forget(connection: sa.Connection, before: float) -> None:
+    """Delete what is older than a time in seconds since 1970."""
+    for table in (_PREDICTIONS, _FEEDBACK):
+        connection.execute(sa.delete(table).where(table.c.at < before))
 
 
 def open_database(url: str, timeout: float) -> sa.Engine:
