@@ -88,6 +88,7 @@ def test_a_new_bundle_is_taken_without_dropping_a_request(
             time.sleep(0.5)
         second = server.ask("GET", "/predict?size=1500&rooms=6")[1]
     assert load.statuses == {200}
+    assert load.unanswered == 0
     assert second["model_version"] == wanted != first["model_version"]
     assert second["predicted_price"] != first["predicted_price"]
 
