@@ -1,5 +1,6 @@
 """The prediction log: what was acknowledged is in it once, whatever is killed, full or away."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -12,7 +13,7 @@ from databases import Postgres, connected, logged, postgres, small_disk  # noqa:
 from load import Load, wait_for
 from served import ROW, make_bundle, running, small_model
 
-from mlops.serving import tables
+from mlops.serving import log, tables
 from mlops.serving.tables import migrate, open_database
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
@@ -113,6 +114,21 @@ def test_a_locked_log_refuses_until_it_is_free(bundle: Path, tmp_path: Path) -> 
             wait_for(lambda: len(load.acknowledged) > 20)
         assert server.ask("GET", "/health/ready")[0] == 200
     assert load.acknowledged.items() <= logged(url).items()
+
+
+def test_writes_do_not_pile_up_behind_a_database_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_PENDING", 3)
+    hanging = log.PredictionLog(f"sqlite:///{tmp_path}/log.db", 0.01, 0)
+    monkeypatch.setattr(hanging._thread, "start", lambda: None)
+
+    async def refusals() -> list[str]:
+        hanging.start()
+        tried = [asyncio.create_task(hanging.predictions([])) for _ in range(5)]
+        return [str(error) for error in await asyncio.gather(*tried, return_exceptions=True)]
+
+    assert asyncio.run(refusals()) == ["no answer in 0.01 s"] * 3 + ["3 writes are waiting"] * 2
 
 
 ADDED = "ALTER TABLE predictions ADD COLUMN region TEXT NOT NULL DEFAULT 'unknown'"

@@ -54,7 +54,6 @@ class PredictionLog:
         self._engine = open_database(url, timeout)
         self._timeout, self._retention = timeout, retention_days * _DAY
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._pending = 0
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._migrated, self._cleaned = False, float("-inf")
 
@@ -100,18 +99,15 @@ class PredictionLog:
     async def _do(
         self, records: list[Record], work: Callable[[sa.Connection], None] | None = None
     ) -> None:
-        if self._pending >= _PENDING:
+        if self._jobs.qsize() >= _PENDING:  # those given up included: a database may hang for long
             raise LogAway(f"{_PENDING} writes are waiting")
         future = self._loop.create_future()
-        self._pending += 1
         self._jobs.put(_Job(records, work, future))
         try:
             async with asyncio.timeout(self._timeout):
                 await future
         except TimeoutError as error:
             raise LogAway(f"no answer in {self._timeout:g} s") from error
-        finally:
-            self._pending -= 1
 
     def _run(self) -> None:
         ending = False
@@ -147,10 +143,8 @@ class PredictionLog:
 
 
 def _resolve(jobs: list[_Job], error: LogAway | None) -> None:
-    for job in jobs:
-        if job.future.done():
-            continue
+    for future in (job.future for job in jobs if not job.future.done()):
         if error is None:
-            job.future.set_result(None)
+            future.set_result(None)
         else:
-            job.future.set_exception(error)
+            future.set_exception(error)
