@@ -14,6 +14,8 @@ GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
 READ_ONLY = {"contents": "read"}
+READERS = ({}, READ_ONLY, {**READ_ONLY, "id-token": "write"})
+"""Rights of jobs that may run a pull request's code; OIDC gives it an account that only reads."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -66,19 +68,41 @@ def test_a_job_has_a_limit_and_a_runner_of_github(
     assert job["runs-on"] == "ubuntu-latest"
 
 
+OWN_BRANCH = (
+    "github.event_name == 'pull_request'",
+    "github.event.pull_request.head.repo.full_name == github.repository",
+)
+"""What the `if:` of a job must ask that writes in a workflow of pull requests."""
+
+
 @pytest.mark.parametrize(("path", "name", "job"), jobs())
-def test_code_of_a_pull_request_runs_with_the_right_to_read_alone(
+def test_a_job_that_writes_runs_no_code_of_a_pull_request_and_restores_no_cache(
     path: Path, name: str, job: dict[str, Any]
 ) -> None:
-    permissions = job.get("permissions", {})
+    triggers = load(path)["on"]
+    if job.get("permissions", {}) in READERS:
+        return
+    assert {"pull_request", "workflow_run"} & set(triggers), "say here what else may write"
+    refs = {None, "${{ github.event.repository.default_branch }}"}
+    for step in job["steps"]:
+        assert not step.get("uses", "").startswith(("./", "actions/cache"))
+        if step.get("uses", "").startswith("actions/checkout"):
+            # Of a pull_request event the default is the merge: the pull request's code.
+            assert step["with"].get("ref") in (
+                refs - {None} if "pull_request" in triggers else refs
+            )
+    if "pull_request" in triggers:
+        assert all(condition in job["if"] for condition in OWN_BRANCH)
+        assert "||" not in job["if"]
 
+
+@pytest.mark.parametrize(("path", "name", "job"), jobs())
+def test_a_job_of_a_pull_request_sees_no_secret_but_what_reads_the_storage(
+    path: Path, name: str, job: dict[str, Any]
+) -> None:
     if "pull_request" in load(path)["on"]:
-        assert permissions in ({}, READ_ONLY)
-        assert "secrets." not in str(job)
-    elif permissions not in ({}, READ_ONLY):
-        assert "workflow_run" in load(path)["on"]
-        checkouts = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout")]
-        assert all("ref" not in step["with"] for step in checkouts), "main's code alone"
+        assert set(re.findall(r"secrets\.\w+", str(job))) <= {"secrets.DVC_READ_SETTINGS"}
+        assert not re.search(r"vars\.\w*WRITE", str(job))
 
 
 @pytest.mark.parametrize(("path", "step"), steps())
@@ -105,7 +129,10 @@ def test_the_required_check_waits_for_every_other_job() -> None:
 def test_a_pull_request_is_reviewed_whatever_it_changes() -> None:
     # A required check that a filter leaves out stays pending for ever.
     for name in ("check", "pull-request"):
-        assert not load(GITHUB / "workflows" / f"{name}.yml")["on"]["pull_request"]
+        triggers = load(GITHUB / "workflows" / f"{name}.yml")["on"]
+        assert not triggers["pull_request"]
+        # A merge queue waits for them too, and so does the commit that the lock job makes.
+        assert {"merge_group", "workflow_dispatch"} <= set(triggers)
 
 
 def test_the_comment_follows_every_review_and_no_other_workflow() -> None:

@@ -19,13 +19,15 @@ from mlops.review.differences import params_diff, rows_diff, stages_diff
 from mlops.review.gate import (
     Check,
     check_floors,
+    check_gate_is_kept,
     check_regressions,
     detectable_regression,
     verdict,
 )
+from mlops.review.lock import is_behind
 from mlops.review.page import html_page
 from mlops.review.plots import draw_changes
-from mlops.review.report import Review, markdown
+from mlops.review.report import Review, markdown, no_verdict
 from mlops.review.sides import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.schema import SCHEMA
 
@@ -65,7 +67,12 @@ def _against_base(base: Side, candidate: Side, params: Params) -> Review:
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
-    checks = [*check_floors(metrics, params), *check_regressions(comparisons, params)]
+    changed = params_diff(base.params, candidate.params)
+    checks = [
+        *check_floors(metrics, params),
+        *check_regressions(comparisons, params),
+        *check_gate_is_kept(path for path, _, _ in changed),
+    ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
         base=base.commit,
@@ -77,9 +84,10 @@ def _against_base(base: Side, candidate: Side, params: Params) -> Review:
         test=_test_rows(len(test), candidate, SCHEMA),
         slices=compare_slices(of_base, of_candidate, test, params),
         slice_metric=next(iter(limits), comparisons[0].metric),
-        params=params_diff(base.params, candidate.params),
+        params=changed,
         stages=stages_diff(base.stages, candidate.stages),
         data=_data_diff(base, SCHEMA),
+        lock_behind=_lock_is_behind(candidate),
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
             for c in comparisons
@@ -91,7 +99,22 @@ def _against_base(base: Side, candidate: Side, params: Params) -> Review:
 def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
     metrics = {k: v["value"] for k, v in candidate.manifest["evaluation"]["metrics"].items()}
     checks = check_floors(metrics, params)
-    return Review(base_commit, candidate.commit, verdict(checks), checks, not_comparable=why)
+    return Review(
+        base_commit,
+        candidate.commit,
+        verdict(checks),
+        checks,
+        not_comparable=why,
+        lock_behind=_lock_is_behind(candidate),
+    )
+
+
+def _lock_is_behind(candidate: Side) -> bool:
+    try:
+        committed = git("show", "HEAD:./dvc.lock")
+    except BadInput:  # HEAD has none
+        return True
+    return is_behind(committed, candidate.stages)
 
 
 def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
@@ -133,6 +156,7 @@ def write(found: Review) -> None:
             },
             "base": found.base,
             "head": found.head,
+            "lock": None if found.failure else "behind" if found.lock_behind else "current",
         },
     )
     print(text)
@@ -145,6 +169,7 @@ def main() -> int:
         found = review(parser.parse_args().base)
     except (BadInput, PipelineFailed) as error:
         print(f"The review could not judge:\n{error}", file=sys.stderr)
+        write_text(REPORT, no_verdict(str(error)))
         return 2
     write(found)
     return 1 if found.outcome == "block" else 0

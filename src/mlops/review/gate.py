@@ -1,6 +1,7 @@
 """The gate: the comparison held against params.yaml's `gate:` section."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,6 +65,13 @@ def check_regressions(comparisons: list[Comparison], params: Params) -> list[Che
         _check_regression(found[metric], limit, params)
         for metric, limit in params.gate.max_regression.items()
     ]
+
+
+def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
+    """Warn of a change that moves the limits which it is held against; `changed` are parameters."""
+    moved = [path for path in changed if path.startswith("gate.")]
+    why = f"this change moves the gate's own limits: {', '.join(moved)}"
+    return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
 
 
 def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:

@@ -15,6 +15,11 @@ _HEADS: dict[Outcome, str] = {
 }
 _MARKS: dict[Outcome, str] = {"pass": "✅", "warn": "⚠️", "block": "❌"}
 
+_LOCK_BEHIND = """\
+**dvc.lock must follow before this is merged:** it holds the hashes of what the pipeline made, and
+was made from other inputs. On a branch of this repository a workflow commits it; from a fork, or by
+hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git push`"""
+
 LISTED_SLICES = 40
 
 
@@ -27,6 +32,7 @@ class Review:
         not_comparable: why there is no comparison with the base, in words.
         data: as `differences.rows_diff` gives it.
         detectable: metric -> smallest regression that the gate would have blocked.
+        lock_behind: the commit's dvc.lock was made from other inputs than the commit holds.
     """
 
     base: str
@@ -44,6 +50,7 @@ class Review:
     stages: dict[str, bool] = field(default_factory=dict)
     data: dict[str, Any] | None = None
     detectable: dict[str, float | None] = field(default_factory=dict)
+    lock_behind: bool = False
 
 
 def cell(value: Any) -> str:
@@ -71,8 +78,14 @@ def markdown(review: Review) -> str:
     parts.append("\n".join(f"- {_MARKS[c.outcome]} {cell(c.why)}" for c in review.checks))
     parts.append(_detectable(review))
     parts += [_params(review), _data(review), _slices(review), _stages(review)]
+    parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(f"Base `{review.base[:10] or 'none'}`, head `{review.head[:10]}`.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def no_verdict(why: str) -> str:
+    """Write the report of a review that could not judge."""
+    return f"## ❌ The review could not judge\n\n{_fenced(why)}\n"
 
 
 def _fenced(text: str) -> str:
