@@ -1,7 +1,7 @@
 """The gate: the comparison held against params.yaml's `gate:` section."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,6 +56,44 @@ def check_floors(candidate: dict[str, Any], params: Params) -> list[Check]:
         why = f"{metric} is {value:.4g}, wanted {side} {limit:g}"
         checks.append(Check(name, value, limit, "pass" if reached else "block", why))
     return checks
+
+
+def check_slices(slices: list[dict[str, Any]], params: Params) -> list[Check]:
+    """Hold each slice of enough rows against its floors: block where chance can't explain it.
+
+    Args:
+        slices: column, slice, rows, and of each metric its value and interval, as evaluate gives.
+    """
+    known = [part for part in slices if part["rows"] >= params.gate.slices.min_rows]
+    return [
+        check
+        for metric, limit in params.gate.slices.floors.items()
+        for check in _check_slices(metric, limit, known, HIGHER_IS_BETTER[params.task][metric])
+    ]
+
+
+def _check_slices(
+    metric: str, limit: float, slices: list[dict[str, Any]], higher: bool
+) -> Iterator[Check]:
+    sign, side = (1, "at least") if higher else (-1, "at most")
+    n_short = 0
+    for part in slices:
+        found = part["metrics"][metric]
+        value, best = found["value"], found["high" if higher else "low"]
+        if value is not None and sign * value >= sign * limit:
+            continue
+        n_short += 1
+        sure = value is None or best is None or sign * best < sign * limit
+        name = f"{part['column']}: {part['slice']}"
+        text = "missing" if value is None else f"{value:.4g}"
+        why = f"{metric} is {text} on the {part['rows']:,} rows of {name}, wanted {side} {limit:g}"
+        yield Check(
+            f"floor of {metric} in {name}", value, limit, "block" if sure else "warn",
+            why if sure else f"{why}; that may be chance",
+        )  # fmt: skip
+    if slices and not n_short:
+        why = f"{metric} is {side} {limit:g} in each of {len(slices)} parts of the rows"
+        yield Check(f"floor of {metric} in slices", None, limit, "pass", why)
 
 
 def check_regressions(comparisons: list[Comparison], params: Params) -> list[Check]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.github import SECONDS, GitHubRefused, api
+from mlops.review.markup import CHART
 
 TITLE = "model-review"
 """CML finds its own comment again by this title."""
@@ -38,11 +39,18 @@ def find_pull(run: dict[str, Any], repository: str) -> int | None:
 
 
 def harmless(text: str) -> str:
-    """Leave tables, emphasis and folds; take the power out of all else.
+    """Leave tables, emphasis, folds and the charts of markup; take the power out of all else.
 
     No mention, reference, link, image, comment or HTML element survives as such.
     """
     text = _UNSEEN.sub("", text)
+    charts = iter(CHART.findall(text))
+    return "".join(
+        part for plain in CHART.split(text) for part in (_powerless(plain), next(charts, ""))
+    )
+
+
+def _powerless(text: str) -> str:
     text = re.sub(r"<(?!/?(?:details|summary)>)", "&lt;", text)
     text = re.sub(r"(?m)^(\s*(?:`{3,}|~{3,})).*$", r"\1", text)  # a fence may name a renderer
     text = re.sub(r"([@#])(?=\w)", "\\1\u200b", text)
