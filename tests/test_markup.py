@@ -29,7 +29,7 @@ def test_a_hostile_label_stays_a_label(label: str) -> None:
 
     assert CHART.fullmatch(text)
     assert text.count("\n") == 8
-    assert text.count('"') == 6 + 8  # of title and labels, and of the theme
+    assert text.count('"') == 6 + 12  # of title and labels, and of the theme
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -208,7 +208,11 @@ def test_a_base_without_a_pipeline_leaves_the_floors(repository: Path) -> None:
     assert code == 0
     assert "the base has no pipeline yet" in report
     assert verdict["metrics"] == {}
-    assert {check["name"] for check in verdict["checks"]} == {"floor of r2", "floor of mape"}
+    assert {check["name"] for check in verdict["checks"]} == {
+        "floor of r2",
+        "floor of mape",
+        "floor of mape in slices",
+    }
 
 
 def test_a_base_that_does_not_exist_can_not_be_judged(repository: Path) -> None:

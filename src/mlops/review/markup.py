@@ -8,8 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 # One theme and one kind of chart: what a comment may hold, `post.harmless` lets no other through.
-_THEME = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0969da, #bf3989"}}}}%%'
-_LABEL = re.compile(r"[^\w .,%≤\u2013-]+")
+_THEME = (
+    '%%{init: {"xyChart": {"height": 280}, '
+    '"themeVariables": {"xyChart": {"plotColorPalette": "#0969da, #bf3989"}}}}%%'
+)
+_LABEL = re.compile(r"[^\w .,≤\u2013-]+")
 
 
 def cell(value: Any) -> str:
@@ -51,7 +54,7 @@ def chart(title: str, labels: Sequence[str], series: Sequence[Sequence[float]]) 
     values = [value for line in series for value in line]
     if not values or not all(map(math.isfinite, values)):
         return ""
-    short = [_LABEL.sub(" ", label.replace(">", "above"))[:24].strip() for label in labels]
+    short = [_LABEL.sub(" ", label.replace(">", "above"))[:24].strip() or "-" for label in labels]
     names = ", ".join(f'"{label}"' for label in short)
     low, high = min(0.0, *values), 1.05 * max(0.0, *values) or 1.0
     lines = [f"line [{', '.join(_decimal(value) for value in line)}]" for line in series]
@@ -69,7 +72,7 @@ def _decimal(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-_TEXT = r"[\w .,%≤\u2013-]*"
+_TEXT = r"[\w .,≤\u2013-]*"
 CHART = re.compile(
     rf"```mermaid\n{re.escape(_THEME)}\nxychart-beta\n"
     rf'(?:    (?:title "{_TEXT}"|x-axis \["{_TEXT}"(?:, "{_TEXT}")*\]'
