@@ -39,8 +39,7 @@ def main(base: str) -> int:
         run = run_workflow(github, "pull-request.yml", event, timeout=SECONDS)
         posted = run_workflow(github, "comment.yml", events.workflow_run(github, run))
         print(run.log if run.rc else "", posted.log if posted.rc else "")
-        for comment in github.comments(number):
-            print(comment.body)
+        print(run.summaries.get("review", ""))
         print("Jobs:", ", ".join(f"{name} {end}" for name, end in (run.jobs | posted.jobs).items()))
         return run.rc or posted.rc
 

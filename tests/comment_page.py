@@ -3,21 +3,14 @@
 python tests/comment_page.py report.md docs/comment.png
 """
 
-import hashlib
-import html
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
-
-MERMAID = "11.17.2"
-SHA256 = "581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390eb8"
-KEPT = Path(sys.prefix) / f"mermaid-{MERMAID}.min.js"
+from npm_files import MERMAID, MERMAID_FILES, npm_files
 
 _STYLE = """
 body { font: 14px/1.5 -apple-system, "Segoe UI", "Noto Sans", Helvetica, Arial, sans-serif;
@@ -37,30 +30,13 @@ code { background: #818b981f; border-radius: 6px; padding: .2em .4em; font-size:
 """
 
 
-def mermaid() -> Path:
-    """Give the real Mermaid as one script, by npm where it isn't kept yet.
+def page(text: str) -> str:
+    """Render a comment's Markdown; charts are drawn when the page is opened.
 
     Raises:
-        OSError, subprocess.SubprocessError: there is no npm, or it can't reach its packages.
+        OSError, subprocess.SubprocessError: Mermaid can't be had.
     """
-    if not KEPT.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(
-                ["npm", "pack", "--silent", f"mermaid@{MERMAID}"],
-                cwd=folder, check=True, capture_output=True, timeout=120,
-            )  # fmt: skip
-            with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-                script = archive.extractfile("package/dist/mermaid.min.js")
-                assert script is not None
-                KEPT.write_bytes(script.read())
-    if hashlib.sha256(KEPT.read_bytes()).hexdigest() != SHA256:
-        KEPT.unlink()
-        raise OSError(f"Mermaid {MERMAID} has other bytes than this test was written with")
-    return KEPT
-
-
-def page(text: str) -> str:
-    """Render a comment's Markdown; charts are drawn when the page is opened."""
+    mermaid = npm_files(MERMAID, MERMAID_FILES) / "dist/mermaid.min.js"
     body = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     body = re.sub(
         r'<pre><code class="language-mermaid">(.*?)</code></pre>',
@@ -70,7 +46,7 @@ def page(text: str) -> str:
     )
     return f"""<!doctype html><meta charset="utf-8"><title>…</title><style>{_STYLE}</style>
 <div class="comment"><div class="by"><b>github-actions</b> <span>bot</span> commented</div>
-<div class="body">{body}</div></div><script src="{mermaid().as_uri()}"></script>
+<div class="body">{body}</div></div><script src="{mermaid.as_uri()}"></script>
 <script>mermaid.initialize({{startOnLoad: false, securityLevel: "strict"}});
 mermaid.run().then(() => document.title = "drawn", e => document.title = "failed: " + e.message);
 </script>"""
@@ -87,17 +63,6 @@ def chromium(file: Path, *arguments: str) -> str:
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     return done.stdout
-
-
-def why_not() -> str:
-    """Say what a machine lacks to draw a comment; nothing if it lacks nothing."""
-    if not shutil.which("chromium"):
-        return "chromium is not installed"
-    try:
-        mermaid()
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"Mermaid can't be had: {html.escape(str(error))}"
-    return ""
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """The comment in a browser: Mermaid itself reads our charts, and draws no hostile label as more."""
 
+import shutil
 from pathlib import Path
 
 import pytest
-from comment_page import chromium, page, why_not
+from comment_page import chromium, page
+from npm_files import MERMAID, MERMAID_FILES, npm_files_or_skip
 
 from mlops.review.markup import chart
 from mlops.review.post import harmless
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "drawn")
+pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 
 HOSTILE = [
     '"]',
@@ -23,6 +25,7 @@ HOSTILE = [
 
 
 def drawn(text: str, folder: Path) -> str:
+    npm_files_or_skip(MERMAID, MERMAID_FILES)
     file = folder / "comment.html"
     file.write_text(page(text), encoding="utf-8")
     return chromium(file, "--dump-dom")

@@ -55,6 +55,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     # The commit's lock was made from other parameters: it must not be merged as it stands.
     assert first.jobs == LOCKED, first.log
     assert verdict(first)["verdict"] == "pass"
+    assert verdict(first)["metrics"]["rmse"]["delta"] < 0
     assert stages_run(first) == ["train", "evaluate", "export"]
     assert "dvc.lock must follow before this is merged" in first.summaries["review"]
     assert origin_git(warm.origin, "log", "--format=%s", "main..change").splitlines() == [
@@ -82,6 +83,9 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
 
     assert worse.jobs == BLOCKED, worse.log
     assert verdict(worse)["verdict"] == "block"
+    assert verdict(worse)["metrics"]["rmse"]["ci_low"] > 0
+    assert not all(check["passed"] for check in verdict(worse)["checks"])
+    assert "Stages that differ from the base: train, evaluate, export;" in worse.summaries["review"]
     assert posted.jobs == {"comment": "success"}, posted.log
     (updated,) = warm.comments(number)
     assert updated.id == written.id
@@ -183,8 +187,7 @@ def test_a_partition_that_breaks_the_contract_is_blocked_and_hostile_text_has_no
     assert run.jobs == BLOCKED, run.log
     assert posted.jobs == {"comment": "success"}, posted.log
     text = text_on(warm, number)
-    assert "size: found 99999, wanted a number from 200 to 6,000" in text
-    assert "10000" in text
+    assert "| 10000 | size: found 99999, wanted a number from 200 to 6,000" in text
     for power in ("@everyone", "<script>", "](https://evil", "\n%%{"):
         assert power not in text
     assert not list(tmp_path.rglob("owned"))
@@ -208,6 +211,8 @@ def test_another_schema_is_reviewed_and_said_to_be_another(
 
     assert run.jobs == LOCKED, run.log
     assert "No comparison with the base:" in run.summaries["review"]
+    assert "garage" in run.summaries["review"]
+    assert "wanted at least 0.85" in run.summaries["review"]  # the floors still hold
 
 
 def test_a_fork_gets_the_same_review_and_the_command_that_a_workflow_may_not_type_for_it(
