@@ -44,6 +44,7 @@ bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/serving.py
 	python benchmarks/review.py
+	python benchmarks/review_overhead.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
