@@ -54,6 +54,7 @@ FAULTS = {
     "another secret": (PULL, "secrets.DVC_READ_SETTINGS", "secrets.DEPLOY_KEY"),
     "the account that writes": (PULL, "vars.DVC_READ_AWS_ROLE", "vars.DVC_WRITE_AWS_ROLE"),
     "the run cache": (SETUP, "path: .dvc/cache/files", "path: .dvc/cache"),
+    "a cache that nobody hashes": (SETUP, "mlops.cache_check", "mlops.params"),
     "no limit of time": (PULL, "    timeout-minutes: 60\n", ""),
     "a machine of one's own": (PULL, "runs-on: ubuntu-latest", "runs-on: self-hosted"),
     "no end of older runs": (PULL, "cancel-in-progress: true", "cancel-in-progress: false"),

@@ -160,6 +160,17 @@ def test_caches_hold_data_and_models_but_not_the_run_cache() -> None:
             assert line == ".dvc/cache/files"
 
 
+def test_what_a_cache_restores_is_hashed_before_anything_reads_it() -> None:
+    for path in ACTIONS:
+        commands = [str(step.get("uses", step.get("run"))) for step in load(path)["runs"]["steps"]]
+        for place, command in enumerate(commands):
+            if command.startswith("actions/cache"):
+                assert "make .venv/test" in commands[place + 1]
+                assert "mlops.cache_check" in commands[place + 2]
+    for path in WORKFLOWS:
+        assert "actions/cache" not in path.read_text(encoding="utf-8"), "through setup alone"
+
+
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / command[0]
     return subprocess.run(
