@@ -1,6 +1,7 @@
 """Single files of npm packages, held to their hashes and kept beside this Python."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tarfile
@@ -30,7 +31,7 @@ def npm_files(package: str, files: Mapping[str, str]) -> Path:
             files have other bytes.
     """
     folder = KEPT / package.replace("/", "_")
-    if not folder.exists():
+    if not all((folder / name).exists() for name in files):
         with tempfile.TemporaryDirectory() as temporary:
             subprocess.run(
                 ["npm", "pack", "--silent", package],
@@ -41,7 +42,10 @@ def npm_files(package: str, files: Mapping[str, str]) -> Path:
                 for name, content in contents.items():
                     assert content is not None
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    (folder / name).write_bytes(content.read())
+                    # Other workers of pytest may be doing the same.
+                    whole = (folder / name).with_suffix(f".{os.getpid()}")
+                    whole.write_bytes(content.read())
+                    whole.replace(folder / name)
     for name, sha256 in files.items():
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha256:
             raise OSError(f"{folder / name}: other bytes than this was written with")
