@@ -115,8 +115,14 @@ class Evaluate(Section):
     seed: Seed
 
 
+class SliceFloors(Section):
+    min_rows: PositiveInt
+    floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+
+
 class Gate(Section):
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    slices: SliceFloors
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
 
@@ -149,6 +155,7 @@ class Params(Section):
                 )
         for part, metrics in (
             ("floors", self.gate.floors),
+            ("slices.floors", self.gate.slices.floors),
             ("max_regression", self.gate.max_regression),
         ):
             for name in metrics:
