@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review serve bench lock clean
+.PHONY: help run test lint review serve image bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,6 +34,11 @@ serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
 	  python -m mlops.serving
 
+image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
+	python -m mlops.recover
+	dvc repro --quiet
+	python -m mlops.release.image $(IMAGE_OPTIONS)
+
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/serving.py
@@ -47,6 +52,8 @@ lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	  -c requirements-dev.txt --group serve pyproject.toml -o requirements.txt
 	$(COMPILE) --no-emit-package scipy \
 	  -c requirements-dev.txt --group serve -o requirements-serve.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt --group serve-joblib -o requirements-serve-joblib.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
 
