@@ -24,7 +24,7 @@ RUN python -m venv --without-pip /opt/venv; \
 FROM base AS code
 COPY src/mlops /out/app/mlops
 RUN python -m compileall -q --invalidation-mode unchecked-hash -s /out /out/app; \
-    mkdir -m 1777 /out/data; \
+    chmod -R go=rX /out/app; mkdir -m 1777 /out/data; \
     find /out -exec touch --date=1980-01-01 {} +
 
 FROM base AS model
@@ -32,6 +32,7 @@ COPY artifacts/bundle /out/app/bundle
 # What an exported model doesn't need: the pickled one.
 RUN grep -q '"engine": "joblib"' /out/app/bundle/manifest.json \
       || rm -f /out/app/bundle/model.joblib; \
+    chmod -R go=rX /out/app; \
     find /out -exec touch --date=1980-01-01 {} +
 
 FROM base

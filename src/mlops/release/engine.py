@@ -1,17 +1,15 @@
 """The container engine of this machine: docker, podman or buildah, whichever answers."""
 
+import json
 import subprocess
 from collections.abc import Sequence
 
 from mlops.errors import BadInput
+from mlops.release.labels import Contents
 
 BUILDS = ("docker", "podman", "buildah")
 RUNS = ("docker", "podman")
 _SECONDS = 20
-
-
-class Refused(Exception):
-    """The engine ended with an error; the message is its own."""
 
 
 def find_engine(names: Sequence[str] = RUNS) -> str:
@@ -40,12 +38,26 @@ def find_engine(names: Sequence[str] = RUNS) -> str:
 
 
 def ask(*command: str) -> str:
-    """Run an engine's command and give what it prints.
+    """Run a command and give what it prints.
 
     Raises:
-        Refused: it failed.
+        BadInput: it failed; the message is its own.
     """
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
-        raise Refused(f"{' '.join(command[:2])}: {run.stderr.strip() or run.stdout.strip()}")
+        said = (run.stderr.strip() or run.stdout.strip()).splitlines()
+        raise BadInput(f"{' '.join(command[:3])}: exit code {run.returncode}", said)
     return run.stdout.strip()
+
+
+def contents(engine: str, image: str) -> Contents:
+    """Read the labels of a local image.
+
+    Raises:
+        BadInput: it is none of ours.
+    """
+    labels = json.loads(ask(engine, "image", "inspect", "--format={{json .Config.Labels}}", image))
+    try:
+        return Contents.of_labels(labels or {})
+    except KeyError as error:
+        raise BadInput(f"{image}: has no label {error}", advice="Build it by make image") from error

@@ -4,46 +4,24 @@ Takes docker, podman or buildah. Options other than --tag go to the engine's own
 """
 
 import argparse
-import json
-import os
 import subprocess
 from typing import Any
 
 from mlops.artifacts import BUNDLE
 from mlops.bundle import read_manifest
 from mlops.errors import BadInput, run_command
-from mlops.release.engine import BUILDS, find_engine
+from mlops.release.engine import BUILDS, ask, find_engine
+from mlops.release.labels import DIRTY, Contents
 from mlops.release.lock import altered_outputs, committed_lock, differences, present_lock
-from mlops.review.sides import git
 
 TAG = "mlops"
-DIRTY = "-dirty"
-OWN = "io.github.mlops-loop."
-"""Prefix of the labels that are ours."""
 
 
 def revision() -> str:
     """Name the commit that the image is made of, marked if the work tree holds anything else."""
-    commit = git("rev-parse", "HEAD")
-    other = git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    commit = ask("git", "rev-parse", "HEAD")
+    other = ask("git", "status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
     return commit + (DIRTY if other or differences(committed_lock(), present_lock()) else "")
-
-
-def labels(manifest: dict[str, Any], commit: str) -> dict[str, str]:
-    """Say what is in the image: which code, model and data, and how good it is."""
-    data, metrics = manifest["data"], manifest["evaluation"]["metrics"]
-    labels = {
-        "org.opencontainers.image.revision": commit,
-        "org.opencontainers.image.version": manifest["model_version"],
-        f"{OWN}model.sha256": manifest["files"]["model.joblib"]["sha256"],
-        f"{OWN}data": _json({part: data[part] for part in ("train", "test")}),
-        f"{OWN}metrics": _json({name: metric["value"] for name, metric in metrics.items()}),
-        f"{OWN}params": _json(manifest["params"]),
-    }
-    if repository := os.environ.get("GITHUB_REPOSITORY"):
-        server = os.environ["GITHUB_SERVER_URL"]
-        labels["org.opencontainers.image.source"] = f"{server}/{repository}"
-    return labels
 
 
 def build_command(engine: str, tag: str, manifest: dict[str, Any], commit: str) -> list[str]:
@@ -53,20 +31,17 @@ def build_command(engine: str, tag: str, manifest: dict[str, Any], commit: str) 
         "REVISION": commit,
         "REQUIREMENTS": f"requirements-serve{'-joblib' if pickled else ''}.txt",
         # The time that the image says it was made at: with it, all of it is reproducible.
-        "SOURCE_DATE_EPOCH": git("show", "--no-patch", "--format=%ct", "HEAD"),
+        "SOURCE_DATE_EPOCH": ask("git", "show", "--no-patch", "--format=%ct", "HEAD"),
     }
+    labels = Contents.of_bundle(manifest, commit).labels()
     return [
         engine,
         "build",
         *(() if engine == "docker" else ("--format", "docker")),  # OCI's knows no health check
         *(f"--build-arg={name}={value}" for name, value in arguments.items()),
-        *(f"--label={name}={value}" for name, value in labels(manifest, commit).items()),
+        *(f"--label={name}={value}" for name, value in labels.items()),
         f"--tag={tag}",
     ]
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, sort_keys=True)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from mlops import artifacts
 from mlops.errors import BadInput
-from mlops.review.sides import git
+from mlops.release.engine import ask
 
 LOCK = Path("dvc.lock")
 Stages = dict[str, Any]
@@ -18,7 +18,7 @@ Stages = dict[str, Any]
 
 def committed_lock() -> Stages:
     """Read the lock of the commit that is checked out."""
-    return _stages(git("show", f"HEAD:./{LOCK}"))
+    return _stages(ask("git", "show", f"HEAD:./{LOCK}"))
 
 
 def present_lock() -> Stages:

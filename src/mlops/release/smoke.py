@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from mlops.errors import BadInput, run_command
 from mlops.release.answers import get, wrong_answers, wrong_identity
-from mlops.release.engine import Refused, ask, find_engine
+from mlops.release.engine import ask, find_engine
 
 LOCKED_DOWN = (
     "--read-only",
@@ -36,14 +36,11 @@ def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
     Raises:
         BadInput: it doesn't start; the message has its last words.
     """
-    try:
-        container = ask(engine, "run", "--detach", *LOCKED_DOWN, image)
-    except Refused as error:
-        raise BadInput(f"{image}: can't be started: {error}") from error
+    container = ask(engine, "run", "--detach", *LOCKED_DOWN, image)
     try:
         try:
             port = ask(engine, "port", container, "8000").rpartition(":")[2]
-        except Refused as error:
+        except BadInput as error:
             raise BadInput(f"{image}: ended at once:", _last_words(engine, container)) from error
         yield container, f"http://127.0.0.1:{port}"
     finally:
