@@ -27,6 +27,7 @@ def jobs() -> list[Any]:
         pytest.param(path, name, job, id=f"{path.stem}-{name}")
         for path in WORKFLOWS
         for name, job in load(path)["jobs"].items()
+        if "uses" not in job  # a workflow that is called stands among these files itself
     ]
 
 
@@ -35,7 +36,7 @@ def steps() -> list[Any]:
         pytest.param(path, step, id=f"{path.stem}-{name}-{number}")
         for path in WORKFLOWS
         for name, job in load(path)["jobs"].items()
-        for number, step in enumerate(job["steps"])
+        for number, step in enumerate(job.get("steps", []))
     ]
     return found + [
         pytest.param(path, step, id=f"{path.parent.name}-{number}")
@@ -54,8 +55,14 @@ def test_a_workflow_has_no_right_but_what_a_job_asks_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_newer_run_takes_the_place_of_an_older_one(path: Path) -> None:
-    assert load(path)["concurrency"]["cancel-in-progress"] is True
+def test_a_newer_run_takes_the_place_of_an_older_one_unless_it_would_be_left_half_done(
+    path: Path,
+) -> None:
+    half_done = path.stem in ("release", "deploy")
+
+    assert load(path)["concurrency"]["cancel-in-progress"] is not half_done
+    if half_done:
+        assert load(path)["concurrency"]["group"] == path.stem, "one at a time"
 
 
 @pytest.mark.parametrize(("path", "name", "job"), jobs())
@@ -75,7 +82,7 @@ def test_code_of_a_pull_request_runs_with_the_right_to_read_alone(
     if "pull_request" in load(path)["on"]:
         assert permissions in ({}, READ_ONLY)
         assert "secrets." not in str(job)
-    elif permissions not in ({}, READ_ONLY):
+    elif permissions not in ({}, READ_ONLY) and path.stem != "release":
         assert "workflow_run" in load(path)["on"]
         checkouts = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout")]
         assert all("ref" not in step["with"] for step in checkouts), "main's code alone"
@@ -154,3 +161,43 @@ def test_the_files_have_githubs_form(schema: str, paths: list[Path]) -> None:
     found = run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, paths))
 
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+RELEASE = GITHUB / "workflows" / "release.yml"
+
+
+def test_a_release_is_of_main_alone_and_restores_no_cache() -> None:
+    assert load(RELEASE)["on"] == {"push": {"branches": ["main"]}}
+    assert "cache" not in RELEASE.read_text(encoding="utf-8").split("jobs:")[1]
+    assert "uses: ./.github/actions" not in RELEASE.read_text(encoding="utf-8")
+
+
+def test_the_rights_of_a_release_stand_on_the_jobs_that_need_them() -> None:
+    rights = {name: job["permissions"] for name, job in load(RELEASE)["jobs"].items()}
+
+    assert rights["image"] == READ_ONLY, "it runs the pipeline and all its libraries"
+    assert {job for job, may in rights.items() if "packages" in may} == {"publish"}
+    assert {job for job, may in rights.items() if may["contents"] == "write"} == {"note"}
+    for name in ("publish", "note"):
+        lines = [step["run"] for step in load(RELEASE)["jobs"][name]["steps"] if "run" in step]
+        assert not re.search(r"\bpip\b|\bmake\b|\.venv", str(lines)), "no library is installed"
+
+
+def test_latest_is_moved_after_the_image_is_signed_and_attested() -> None:
+    steps = load(RELEASE)["jobs"]["publish"]["steps"]
+    said = [step.get("run", step.get("uses", "")) for step in steps]
+
+    def place(text: str) -> int:
+        return next(i for i, line in enumerate(said) if text in line)
+
+    assert place("publish push") < place("cosign sign") < place("publish promote")
+    assert max(i for i, line in enumerate(said) if "actions/attest@" in line) < place("promote")
+
+
+@pytest.mark.parametrize(("path", "name", "job"), jobs())
+def test_secrets_belong_to_an_environment_and_are_not_inherited(
+    path: Path, name: str, job: dict[str, Any]
+) -> None:
+    if path.stem in ("release", "deploy") and "secrets." in str(job):
+        assert "environment" in job
+    assert "inherit" not in path.read_text(encoding="utf-8")

@@ -1,12 +1,10 @@
 """Command outputs: bring here what dvc.lock names of a commit, as it was reviewed.
 
 What the remote has is pulled, never trained again. Where the remote lacks it (there is none yet, or
-somebody forgot to push) the pipeline runs once more, and must reproduce the metrics. DVC_REMOTE_URL
-is the remote's address, by default that of .dvc/config.
+somebody forgot to push) the pipeline runs once more, and must reproduce the metrics.
 """
 
 import json
-import os
 
 from mlops.artifacts import BUNDLE, METRICS, PREDICTIONS, TEST_ROWS
 from mlops.errors import BadInput, run_command
@@ -48,7 +46,7 @@ def bring() -> str:
         raise BadInput(
             "What was reviewed can't be reproduced:",
             found,
-            "dvc.lock is out of date, or the metrics depend on the machine: reproduce the pipeline, "
+            "dvc.lock is out of date, or metrics depend on the machine: reproduce the pipeline, "
             "commit dvc.lock and have it reviewed",
         )
     if altered := altered_outputs(present_lock(), NEEDED):
@@ -57,8 +55,6 @@ def bring() -> str:
 
 
 def main() -> None:
-    if url := os.environ.get("DVC_REMOTE_URL"):
-        ask("dvc", "remote", "modify", "--local", "storage", "url", url)
     print(f"outputs: {bring()}")
     ask("dvc", "push", *_NAMES)
     if lacking := missing_in_remote():
