@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review serve image bench lock clean
+.PHONY: help run test lint review serve image smoke bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,10 +39,14 @@ image: .venv/run ## Build the serving image with docker, podman or buildah (mlop
 	dvc repro --quiet
 	python -m mlops.release.image $(IMAGE_OPTIONS)
 
+smoke: image ## Build the image, run it without any rights, hold its answers against the evaluation
+	python -m mlops.release.smoke mlops
+
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/serving.py
 	python benchmarks/review.py
+	python benchmarks/image.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from mlops.errors import BadInput, run_command
 from mlops.release.answers import get, wrong_answers, wrong_identity
 from mlops.release.engine import ask, find_engine
+from mlops.release.image import revision
 
 LOCKED_DOWN = (
     "--read-only",
@@ -86,9 +87,9 @@ def _last_words(engine: str, container: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.release.smoke", description=__doc__)
     parser.add_argument("image")
-    parser.add_argument("--commit", required=True, help="commit that it must say it is made of")
+    parser.add_argument("--commit", help="that it must be made of; by default the work tree's")
     options = parser.parse_args()
-    if problems := faults(find_engine(), options.image, options.commit):
+    if problems := faults(find_engine(), options.image, options.commit or revision()):
         raise BadInput(f"{options.image} is not fit to be released:", problems)
     print(f"smoke: {options.image} answers as evaluated")
 
