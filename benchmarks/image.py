@@ -1,8 +1,8 @@
 """The serving image beside images of the same model as others document them: size, start, rebuild.
 
-`python benchmarks/image.py [--base-from-tag]`; needs docker. Size is that of the layers above the base,
-compressed as a registry has them. A peer's image is its own documented way in one line: its packages
-and scikit-learn from pip, and the fitted model. What can't be installed here is left out, saying so.
+`python benchmarks/image.py [--base-from-tag]`; needs docker. Sizes are of the layers above the base,
+compressed as a registry has them. A peer's image is its documented way in one line: its
+packages and scikit-learn from pip, and the fitted model; one that can't be installed is left out.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def megabytes(image: str) -> list[float]:
 def seconds_to_build(*options: str) -> float:
     start = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "mlops.release.image", "--tag=mlops-bench", "--quiet", *options],
+        [sys.executable, "-m", "mlops.release.image", "--tag=mlops-bench:latest", "-q", *options],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return time.monotonic() - start
@@ -73,8 +73,7 @@ def seconds_to_ready(image: str) -> float:
 
 def rebuilt(options: list[str]) -> float:
     """Build after the model has changed, and put the model back."""
-    manifest = BUNDLE / "leaves.npy"
-    content = manifest.read_bytes()
+    content = (BUNDLE / "leaves.npy").read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT, f"{folder}/copy", ignore=shutil.ignore_patterns(".venv", ".dvc"))
         os.chdir(f"{folder}/copy")
@@ -97,7 +96,7 @@ def main(options: list[str]) -> None:
         cold.append(seconds_to_build("--no-cache", *options))
         ready.append(seconds_to_ready("mlops-bench"))
         warm.append(rebuilt(options))
-    ours = megabytes("mlops-bench")
+    ours = megabytes("mlops-bench:latest")
     print(f"cold build {spread(cold)}; with a new model {spread(warm)}; ready {spread(ready)}\n")
     print("| image | MB above the base, compressed | times ours |\n|---|---:|---:|")
     parts = ", ".join(f"{size:.2f}" for size in ours)
