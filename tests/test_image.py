@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from clones import copy, edit_params, run
-from containers import Built, build, container, docker, engine_variables, wait_for
+from containers import Built, base_options, build, container, docker, engine_variables, wait_for
+from served import make_bundle, small_model
 
 from mlops.errors import BadInput
 from mlops.release.answers import get
@@ -156,6 +157,20 @@ def test_without_an_engine_the_message_says_what_was_looked_for(tmp_path: Path) 
     with pytest.raises(BadInput, match="no container engine here") as caught:
         find_engine(["no-such-engine", "false"])
     assert caught.value.problems == ("no-such-engine: not installed", "false: failed")
+
+
+@pytest.mark.slow
+def test_a_model_without_exported_form_is_served_pickled(built: Built, tmp_path: Path) -> None:
+    folder = copy(built.repository, tmp_path / "pickled")
+    make_bundle(folder / "artifacts/bundle", small_model(), engine="joblib")
+    libraries = "--build-arg=REQUIREMENTS=requirements-serve-joblib.txt"
+
+    docker("build", "--quiet", "--tag=mlops-test:pickled", libraries, *base_options(), str(folder))
+
+    with container("mlops-test:pickled", *RIGHTLESS) as (_, address):
+        wait_for(address, "/health/ready")
+        assert get(address + "/model")[1]["engine"] == "joblib"
+        assert get(address + QUESTION)[0] == 200
 
 
 BROKEN = {
