@@ -24,6 +24,9 @@ from mlops.release.engine import find_engine
 
 PINNED = re.findall(r"^FROM (\S+@\S+) AS base", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 
+LOCAL = f"mlops-test-{os.getpid()}"
+"""Name of images that tests make; of this process alone, for others may share the engine."""
+
 
 def docker(*arguments: str, wanted: int | None = 0, **variables: str) -> str:
     """Run docker; give what it prints, without the last line feed."""
@@ -45,7 +48,7 @@ def engine() -> Iterator[str]:
             raise
         pytest.skip(str(error))
     yield found
-    if names := docker("images", "--format={{.Repository}}:{{.Tag}}", "mlops-test").split():
+    if names := docker("images", "--format={{.Repository}}:{{.Tag}}", LOCAL).split():
         docker("image", "rm", "--force", *names)
 
 
@@ -88,7 +91,7 @@ class Built:
 def built(engine: str, reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Build the image once; tests only read it or run it."""
     repository = copy(reproduced, tmp_path_factory.mktemp("image") / "repository")
-    tag = f"mlops-test:{os.getpid()}"
+    tag = f"{LOCAL}:built"
     build(repository, tag)
     return Built(tag, repository, run(repository, "git rev-parse HEAD").strip())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clones import ROOT
-from containers import PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
+from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
 
 COMPOSE = ROOT / "deploy/compose.yaml"
 NAME = "acme/demo"
@@ -58,8 +58,8 @@ def stand_in(folder: Path, name: str, text: str) -> str:
     (folder / "Dockerfile").write_text(text.format(base=PINNED.partition("@")[0]))
     (folder / "start").write_text(START)
     (folder / "start").chmod(0o755)
-    docker("build", "--quiet", f"--tag=mlops-test:{name}", str(folder))
-    return f"mlops-test:{name}"
+    docker("build", "--quiet", f"--tag={LOCAL}:{name}", str(folder))
+    return f"{LOCAL}:{name}"
 
 
 @dataclass
@@ -137,8 +137,8 @@ def variant(built: Built, folder: Path, name: str, *lines: str) -> str:
     folder.mkdir()
     text = "\n".join([f"FROM {built.tag}", *lines])
     (folder / "Dockerfile").write_text(text + "\n")
-    docker("build", "--quiet", f"--tag=mlops-test:{name}", str(folder))
-    return f"mlops-test:{name}"
+    docker("build", "--quiet", f"--tag={LOCAL}:{name}", str(folder))
+    return f"{LOCAL}:{name}"
 
 
 @contextmanager

@@ -5,11 +5,21 @@ import re
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
 from clones import copy, edit_params, run
-from containers import Built, base_options, build, container, docker, engine_variables, wait_for
+from containers import (
+    LOCAL,
+    Built,
+    base_options,
+    build,
+    container,
+    docker,
+    engine_variables,
+    wait_for,
+)
 from served import make_bundle, small_model
 
 from mlops.errors import BadInput
@@ -96,9 +106,9 @@ def test_the_same_commit_gives_the_same_image_anywhere(built: Built, tmp_path: P
     elsewhere = copy(built.repository, tmp_path / "elsewhere")
     run(elsewhere, "find src artifacts/bundle -type f -exec touch {} + -exec chmod go+w {} +")
 
-    build(elsewhere, "mlops-test:again", "--no-cache")
+    build(elsewhere, f"{LOCAL}:again", "--no-cache")
 
-    assert Built("mlops-test:again", elsewhere, built.commit).inspect() == built.inspect()
+    assert Built(f"{LOCAL}:again", elsewhere, built.commit).inspect() == built.inspect()
 
 
 def test_a_new_model_changes_one_small_layer(built: Built, tmp_path: Path) -> None:
@@ -106,15 +116,15 @@ def test_a_new_model_changes_one_small_layer(built: Built, tmp_path: Path) -> No
     edit_params(changed, {"train.max_iter": 60})
     run(changed, "dvc repro && git commit -qam 'Fewer trees'")
 
-    build(changed, "mlops-test:changed")
+    build(changed, f"{LOCAL}:changed")
 
     old = json.loads(built.inspect("{{json .RootFS.Layers}}"))
-    new = json.loads(Built("mlops-test:changed", changed, "").inspect("{{json .RootFS.Layers}}"))
+    new = json.loads(Built(f"{LOCAL}:changed", changed, "").inspect("{{json .RootFS.Layers}}"))
     assert new[:-1] == old[:-1]
     assert new[-1] != old[-1]
-    layer = layers("mlops-test:changed", tmp_path)[-1]
+    layer = layers(f"{LOCAL}:changed", tmp_path)[-1]
     assert sum(entry.size for entry in layer) < 2_000_000
-    found = smoke(built, "mlops-test:changed", wanted=1)  # against the other bundle's evaluation
+    found = smoke(built, f"{LOCAL}:changed", wanted=1)  # against the other bundle's evaluation
     assert "model_version" in found
     assert "a batch: row 0" in found
 
@@ -123,12 +133,12 @@ def test_an_image_of_a_dirty_work_tree_says_so(built: Built, tmp_path: Path) -> 
     dirty = copy(built.repository, tmp_path / "dirty")
     (dirty / "src/mlops/serving/page.css").write_text("body { color: red }\n")
 
-    assert "can't be released" in build(dirty, "mlops-test:dirty")
+    assert "can't be released" in build(dirty, f"{LOCAL}:dirty")
 
     wanted = f"{built.commit}-dirty"
-    found = Built("mlops-test:dirty", dirty, wanted).inspect("{{json .Config.Labels}}")
+    found = Built(f"{LOCAL}:dirty", dirty, wanted).inspect("{{json .Config.Labels}}")
     assert json.loads(found)["org.opencontainers.image.revision"] == wanted
-    assert f"found {wanted}" in smoke(built, "mlops-test:dirty", wanted=1)
+    assert f"found {wanted}" in smoke(built, f"{LOCAL}:dirty", wanted=1)
 
 
 def test_a_bundle_that_is_not_the_locked_one_is_not_built(built: Built, tmp_path: Path) -> None:
@@ -140,7 +150,7 @@ def test_a_bundle_that_is_not_the_locked_one_is_not_built(built: Built, tmp_path
     file.write_bytes(content)
     run(swapped, f"touch --date=@{times.st_mtime} artifacts/bundle/leaves.npy")
 
-    found = build(swapped, "mlops-test:swapped", wanted=1)
+    found = build(swapped, f"{LOCAL}:swapped", wanted=1)
 
     assert "The bundle is not the one that dvc.lock records" in found
 
@@ -165,9 +175,9 @@ def test_a_model_without_exported_form_is_served_pickled(built: Built, tmp_path:
     make_bundle(folder / "artifacts/bundle", small_model(), engine="joblib")
     libraries = "--build-arg=REQUIREMENTS=requirements-serve-joblib.txt"
 
-    docker("build", "--quiet", "--tag=mlops-test:pickled", libraries, *base_options(), str(folder))
+    docker("build", "--quiet", f"--tag={LOCAL}:pickled", libraries, *base_options(), str(folder))
 
-    with container("mlops-test:pickled", *RIGHTLESS) as (_, address):
+    with container(f"{LOCAL}:pickled", *RIGHTLESS) as (_, address):
         wait_for(address, "/health/ready")
         assert get(address + "/model")[1]["engine"] == "joblib"
         assert get(address + QUESTION)[0] == 200
@@ -199,17 +209,18 @@ def test_the_smoke_test_finds(fault: str, built: Built, tmp_path: Path) -> None:
     line, told = BROKEN[fault]
     file = tmp_path / "Dockerfile"
     file.write_text(f"FROM {built.tag}\nUSER 0\n{line}\nUSER 10001\n")
-    docker("build", "--quiet", "--tag=mlops-test:broken", str(tmp_path))
+    docker("build", "--quiet", f"--tag={LOCAL}:broken", str(tmp_path))
 
-    assert told in smoke(built, "mlops-test:broken", wanted=1)
+    assert told in smoke(built, f"{LOCAL}:broken", wanted=1)
 
 
 def test_a_container_killed_for_memory_comes_back_once_it_has_enough(built: Built) -> None:
     small = ("--memory=20m", "--memory-swap=20m", "--restart=always")
     with container(built.tag, *small) as (name, address):
-        for _ in range(200):
+        for _ in range(600):
             if int(docker("inspect", "--format={{.RestartCount}}", name)):
                 break
+            time.sleep(0.1)
         else:
             raise AssertionError("never killed")
         docker("update", "--memory=256m", "--memory-swap=256m", name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from clones import copy, run
-from containers import Built, Registry, build, docker, login
+from containers import LOCAL, Built, Registry, build, docker, login
 
 from mlops.errors import BadInput
 from mlops.release.labels import Contents
@@ -30,8 +30,8 @@ def history(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def newer(history: Path) -> str:
-    build(history, "mlops-test:newer")
-    return "mlops-test:newer"
+    build(history, f"{LOCAL}:newer")
+    return f"{LOCAL}:newer"
 
 
 def test_a_pushed_image_has_its_commit_as_its_only_tag_until_it_is_promoted(
@@ -87,10 +87,10 @@ def test_an_image_of_a_dirty_work_tree_is_not_pushed(
 ) -> None:
     dirty = copy(built.repository, tmp_path / "dirty")
     (dirty / "src/mlops/extra.py").write_text("")
-    build(dirty, "mlops-test:dirty")
+    build(dirty, f"{LOCAL}:dirty")
 
     with pytest.raises(BadInput, match="not committed"):
-        push("docker", "mlops-test:dirty", f"{registry.host}/{NAME}")
+        push("docker", f"{LOCAL}:dirty", f"{registry.host}/{NAME}")
 
     assert not (registry.folder / "data").exists()
 
@@ -176,10 +176,10 @@ def test_a_registry_that_dies_in_mid_push_leaves_no_tag(
 
 def test_an_image_of_somebody_else_is_refused(engine: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL maker=other\n")
-    docker("build", "--quiet", "--tag=mlops-test:foreign", str(tmp_path))
+    docker("build", "--quiet", f"--tag={LOCAL}:foreign", str(tmp_path))
 
     with pytest.raises(BadInput, match="has no label"):
-        push("docker", "mlops-test:foreign", "127.0.0.1:9/acme/demo")
+        push("docker", f"{LOCAL}:foreign", "127.0.0.1:9/acme/demo")
 
 
 def contents(**changes: object) -> Contents:

@@ -9,7 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from containers import PASSWORD, USER, Built, Registry, base_options, docker, engine_variables
+from containers import (
+    LOCAL,
+    PASSWORD,
+    USER,
+    Built,
+    Registry,
+    base_options,
+    docker,
+    engine_variables,
+)
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
 from github_fake.api import GitHub
@@ -201,8 +210,8 @@ def test_a_signature_of_another_image_or_key_does_not_verify(
     (tmp_path / "Dockerfile").write_text(
         f"FROM {built.tag}\nUSER 0\nRUN touch /app/tampered\nUSER 10001\n"
     )
-    docker("build", "--quiet", "--tag=mlops-test:tampered", str(tmp_path))
-    tampered = pushed("mlops-test:tampered", registry, "good")
+    docker("build", "--quiet", f"--tag={LOCAL}:tampered", str(tmp_path))
+    tampered = pushed(f"{LOCAL}:tampered", registry, "good")
     sign = ["cosign", "sign", "--yes", "--tlog-upload=false", "--key"]
     subprocess.run([*sign, str(tmp_path / "ours/cosign.key"), good], env=key, check=True)
 
