@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review ci serve remote bench lock clean
+.PHONY: help run test lint review ci serve remote image smoke bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,11 +40,20 @@ serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://
 	python -m mlops.remote
 
+image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
+	python -m mlops.recover
+	dvc repro --quiet
+	python -m mlops.release.image $(IMAGE_OPTIONS)
+
+smoke: image ## Build the image, run it without any rights, hold its answers against the evaluation
+	python -m mlops.release.smoke mlops
+
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/serving.py
 	python benchmarks/review.py
 	python benchmarks/review_overhead.py
+	python benchmarks/image.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
@@ -54,6 +63,8 @@ lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	  -c requirements-dev.txt --group serve pyproject.toml -o requirements.txt
 	$(COMPILE) --no-emit-package scipy \
 	  -c requirements-dev.txt --group serve -o requirements-serve.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt --group serve-joblib -o requirements-serve-joblib.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
 	$(COMPILE) \

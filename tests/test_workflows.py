@@ -33,6 +33,7 @@ def jobs() -> list[Any]:
         pytest.param(path, name, job, id=f"{path.stem}-{name}")
         for path in WORKFLOWS
         for name, job in load(path)["jobs"].items()
+        if "uses" not in job  # a workflow that is called stands among these files itself
     ]
 
 
@@ -41,7 +42,7 @@ def steps() -> list[Any]:
         pytest.param(path, step, id=f"{path.stem}-{name}-{number}")
         for path in WORKFLOWS
         for name, job in load(path)["jobs"].items()
-        for number, step in enumerate(job["steps"])
+        for number, step in enumerate(job.get("steps", []))
     ]
     return found + [
         pytest.param(path, step, id=f"{path.parent.name}-{number}")
@@ -60,8 +61,14 @@ def test_a_workflow_has_no_right_but_what_a_job_asks_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_newer_run_takes_the_place_of_an_older_one(path: Path) -> None:
-    assert load(path)["concurrency"]["cancel-in-progress"] is True
+def test_a_newer_run_takes_the_place_of_an_older_one_unless_it_would_be_left_half_done(
+    path: Path,
+) -> None:
+    half_done = path.stem in ("release", "deploy")
+
+    assert load(path)["concurrency"]["cancel-in-progress"] is not half_done
+    if half_done:
+        assert load(path)["concurrency"]["group"] == path.stem, "one at a time"
 
 
 @pytest.mark.parametrize(("path", "name", "job"), jobs())
@@ -232,7 +239,7 @@ def test_actionlint_finds_nothing() -> None:
 def test_actionlint_finds_what_it_should(tmp_path: Path) -> None:
     text = (GITHUB / "workflows" / "check.yml").read_text(encoding="utf-8")
     broken = tmp_path / "check.yml"
-    broken.write_text(text.replace("needs: [test]", "needs: [tests]"), encoding="utf-8")
+    broken.write_text(text.replace("needs: [test,", "needs: [tests,"), encoding="utf-8")
 
     found = actionlint([broken])
 
@@ -257,8 +264,47 @@ def test_shellcheck_finds_nothing_in_any_script(tmp_path: Path) -> None:
 DOCKERFILE = ROOT / "Dockerfile"
 
 
-@pytest.mark.skipif(not DOCKERFILE.exists(), reason="there is no Dockerfile yet")
 def test_hadolint_finds_nothing() -> None:
     found = run("hadolint", str(DOCKERFILE))
 
     assert found.returncode == 0, found.stdout
+
+
+RELEASE = GITHUB / "workflows" / "release.yml"
+
+
+def test_a_release_is_of_main_alone_and_restores_no_cache() -> None:
+    assert load(RELEASE)["on"] == {"push": {"branches": ["main"]}}
+    assert "cache" not in RELEASE.read_text(encoding="utf-8").split("jobs:")[1]
+    assert "uses: ./.github/actions" not in RELEASE.read_text(encoding="utf-8")
+
+
+def test_the_rights_of_a_release_stand_on_the_jobs_that_need_them() -> None:
+    rights = {name: job["permissions"] for name, job in load(RELEASE)["jobs"].items()}
+
+    assert rights["image"] == READ_ONLY, "it runs the pipeline and all its libraries"
+    assert {job for job, may in rights.items() if "packages" in may} == {"publish"}
+    assert {job for job, may in rights.items() if may["contents"] == "write"} == {"note"}
+    for name in ("publish", "note"):
+        lines = [step["run"] for step in load(RELEASE)["jobs"][name]["steps"] if "run" in step]
+        assert not re.search(r"\bpip\b|\bmake\b|\.venv", str(lines)), "no library is installed"
+
+
+def test_latest_is_moved_after_the_image_is_signed_and_attested() -> None:
+    steps = load(RELEASE)["jobs"]["publish"]["steps"]
+    said = [step.get("run", step.get("uses", "")) for step in steps]
+
+    def place(text: str) -> int:
+        return next(i for i, line in enumerate(said) if text in line)
+
+    assert place("publish push") < place("cosign sign") < place("publish promote")
+    assert max(i for i, line in enumerate(said) if "actions/attest@" in line) < place("promote")
+
+
+@pytest.mark.parametrize(("path", "name", "job"), jobs())
+def test_secrets_belong_to_an_environment_and_are_not_inherited(
+    path: Path, name: str, job: dict[str, Any]
+) -> None:
+    if path.stem in ("release", "deploy") and "secrets." in str(job):
+        assert "environment" in job
+    assert "inherit" not in path.read_text(encoding="utf-8")

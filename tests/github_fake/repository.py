@@ -131,8 +131,13 @@ def create_status(state: State, request: Request, sha: str) -> Answer:
 
 
 def create_release(state: State, request: Request) -> Answer:
-    """Record a release."""
-    tag = request.text("tag_name")
+    """Record a release, and make its tag if there is none yet."""
+    tag, ref = request.text("tag_name"), f"refs/tags/{request.text('tag_name')}"
+    if any(release["tag_name"] == tag for release in state.releases):
+        fault = {"resource": "Release", "code": "already_exists", "field": "tag_name"}
+        raise ApiError(422, "Validation Failed", errors=[fault])
+    if resolve(state.origin, ref) is None:
+        git(state.origin, "update-ref", ref, _commit(state, request.text("target_commitish")))
     release = request.body | {"id": next(state.ids)}
     release["html_url"] = f"{state.server_url}/{state.repository}/releases/tag/{tag}"
     state.releases.insert(0, release)

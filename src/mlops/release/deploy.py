@@ -1,0 +1,68 @@
+"""Command deploy: let the host run another image, one container after the other, without dropping a
+request. Rolling back is the same with an earlier image. Standard library, docker and cosign only.
+
+DOCKER_HOST says which host. The image must be signed by this repository's release workflow, or by
+the key whose public half COSIGN_PUBLIC_KEY holds.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from mlops.errors import BadInput, run_command
+from mlops.release.engine import ask
+
+COMPOSE = Path("deploy/compose.yaml")
+WAIT_SECONDS = 120
+
+_BY_DIGEST = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
+_ISSUER = "https://token.actions.githubusercontent.com"
+
+
+def verify(address: str) -> None:
+    """Make sure that an image is one of ours.
+
+    Raises:
+        BadInput: it isn't signed, or not by whom it should be.
+    """
+    if os.environ.get("COSIGN_PUBLIC_KEY"):
+        who = ["--key=env://COSIGN_PUBLIC_KEY", "--insecure-ignore-tlog=true"]
+    else:
+        home = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}"
+        workflow = f"{home}/.github/workflows/release.yml@refs/heads/main"
+        who = [f"--certificate-identity={workflow}", f"--certificate-oidc-issuer={_ISSUER}"]
+    ask("cosign", "verify", *who, address)
+
+
+def update(address: str) -> None:
+    """Replace one API container and wait until it is ready, then the other.
+
+    Raises:
+        BadInput: the new one doesn't become ready. The other one then still serves the old image.
+    """
+    environment = os.environ | {"IMAGE": address}
+    compose = ["docker", "compose", "--file", str(COMPOSE)]
+    wait = ["up", "--detach", "--wait", f"--wait-timeout={WAIT_SECONDS}"]
+    for services in (["postgres"], ["--no-deps", "api-a"], ["--no-deps", "api-b"], ["proxy"]):
+        run = subprocess.run([*compose, *wait, *services], env=environment)
+        if run.returncode:
+            raise BadInput(
+                f"deploy: {services[-1]} doesn't become ready with {address}",
+                advice=f"See docker compose logs {services[-1]}; roll back by deploying the image "
+                "before",
+            )
+
+
+def main() -> None:
+    address = "".join(sys.argv[1:])
+    if not _BY_DIGEST.fullmatch(address):
+        raise BadInput(f"{address!r}: wanted an image by digest: NAME@sha256:…")
+    verify(address)
+    update(address)
+    print(f"deploy: {address} is served")
+
+
+if __name__ == "__main__":
+    run_command(main)

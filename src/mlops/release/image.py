@@ -1,0 +1,67 @@
+"""Command image: build the serving image of the work tree's model.
+
+Takes docker, podman or buildah. Options other than --tag go to the engine's own `build`.
+"""
+
+import argparse
+import subprocess
+from typing import Any
+
+from mlops.artifacts import BUNDLE
+from mlops.bundle import read_manifest
+from mlops.errors import BadInput, run_command
+from mlops.release.engine import BUILDS, ask, find_engine
+from mlops.release.labels import DIRTY, Contents
+from mlops.release.lock import altered_outputs, committed_lock, differences, present_lock
+
+TAG = "mlops"
+
+
+def revision() -> str:
+    """Name the commit that the image is made of, marked if the work tree holds anything else."""
+    commit = ask("git", "rev-parse", "HEAD")
+    other = ask("git", "status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    return commit + (DIRTY if other or differences(committed_lock(), present_lock()) else "")
+
+
+def build_command(engine: str, tag: str, manifest: dict[str, Any], commit: str) -> list[str]:
+    """Give the engine's command line."""
+    pickled = manifest["engine"] == "joblib"
+    arguments = {
+        "REVISION": commit,
+        "REQUIREMENTS": f"requirements-serve{'-joblib' if pickled else ''}.txt",
+        # The time that the image says it was made at: with it, all of it is reproducible.
+        "SOURCE_DATE_EPOCH": ask("git", "show", "--no-patch", "--format=%ct", "HEAD"),
+    }
+    labels = Contents.of_bundle(manifest, commit).labels()
+    return [
+        engine,
+        "build",
+        *(() if engine == "docker" else ("--format", "docker")),  # OCI's knows no health check
+        *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+        *(f"--label={name}={value}" for name, value in labels.items()),
+        f"--tag={tag}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mlops.release.image", description=__doc__)
+    parser.add_argument("--tag", default=TAG, help=f"name of the image; by default {TAG}")
+    options, passed = parser.parse_known_args()
+    if problems := altered_outputs(present_lock(), [BUNDLE]):
+        raise BadInput(
+            "The bundle is not the one that dvc.lock records:",
+            problems,
+            "Bring it up to date: dvc repro, or take the recorded one: dvc checkout --force",
+        )
+    engine, manifest, commit = find_engine(BUILDS), read_manifest(BUNDLE), revision()
+    command = [*build_command(engine, options.tag, manifest, commit), *passed, "."]
+    if code := subprocess.run(command).returncode:
+        raise BadInput(f"{engine} build ended with exit code {code}")
+    print(f"image: {options.tag}: model {manifest['model_version']}, commit {commit}")
+    if commit.endswith(DIRTY):
+        print("image: the work tree holds changes that are not committed: can't be released")
+
+
+if __name__ == "__main__":
+    run_command(main)

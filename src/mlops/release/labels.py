@@ -1,0 +1,67 @@
+"""What an image says of itself: which code, model and data are in it, and how good it is."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+DIRTY = "-dirty"
+"""Ends the commit of an image that holds more than the commit."""
+
+_OCI = "org.opencontainers.image."
+_OWN = "io.github.mlops-loop."
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What stands in the labels.
+
+    Attributes:
+        commit: full SHA, with DIRTY behind it if the work tree held anything else.
+        model: the model's version.
+        model_sha256: of the fitted pipeline, before it was exported.
+        data: rows, days and SHA-256 of the training and test rows.
+        metrics: on the test rows, by name.
+    """
+
+    commit: str
+    model: str
+    model_sha256: str
+    data: dict[str, Any]
+    metrics: dict[str, float]
+    params: dict[str, Any]
+
+    @classmethod
+    def of_bundle(cls, manifest: Mapping[str, Any], commit: str) -> "Contents":
+        """Take them from a bundle's manifest."""
+        metrics = manifest["evaluation"]["metrics"]
+        return cls(
+            commit,
+            manifest["model_version"],
+            manifest["files"]["model.joblib"]["sha256"],
+            {part: manifest["data"][part] for part in ("train", "test")},
+            {name: metric["value"] for name, metric in metrics.items()},
+            manifest["params"],
+        )
+
+    @classmethod
+    def of_labels(cls, labels: Mapping[str, str]) -> "Contents":
+        """Take them from an image's labels."""
+        own = [json.loads(labels[_OWN + name]) for name in ("data", "metrics", "params")]
+        revision, version = labels[f"{_OCI}revision"], labels[f"{_OCI}version"]
+        return cls(revision, version, labels[f"{_OWN}model.sha256"], *own)
+
+    def labels(self) -> dict[str, str]:
+        """Give them as labels."""
+        labels = {
+            f"{_OCI}revision": self.commit,
+            f"{_OCI}version": self.model,
+            f"{_OWN}model.sha256": self.model_sha256,
+            f"{_OWN}data": json.dumps(self.data, sort_keys=True),
+            f"{_OWN}metrics": json.dumps(self.metrics, sort_keys=True),
+            f"{_OWN}params": json.dumps(self.params, sort_keys=True),
+        }
+        if repository := os.environ.get("GITHUB_REPOSITORY"):
+            labels[f"{_OCI}source"] = f"{os.environ['GITHUB_SERVER_URL']}/{repository}"
+        return labels

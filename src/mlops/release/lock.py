@@ -1,0 +1,91 @@
+"""dvc.lock against what was reviewed, and against the bytes on the disk."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlops import artifacts
+from mlops.errors import BadInput
+from mlops.release.engine import ask
+
+LOCK = Path("dvc.lock")
+Stages = dict[str, Any]
+
+
+def committed_lock() -> Stages:
+    """Read the lock of the commit that is checked out."""
+    return _stages(ask("git", "show", f"HEAD:./{LOCK}"))
+
+
+def present_lock() -> Stages:
+    """Read the lock of the work tree.
+
+    Raises:
+        BadInput: there is none.
+    """
+    try:
+        return _stages(LOCK.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(f"{LOCK}: missing", advice="Run the pipeline: make run") from error
+
+
+def differences(reviewed: Stages, found: Stages) -> list[str]:
+    """List in what two locks differ: commands, code, data, parameters, metrics.
+
+    Bytes of models may differ: on another kind of processor they do. Metrics are rounded to eight
+    digits where they are written, and so rounded they must be the same.
+    """
+    before, after = _facts(reviewed), _facts(found)
+    return [
+        f"{name}: reviewed {before.get(name)}, found {after.get(name)}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def altered_outputs(stages: Stages, paths: Iterable[Path]) -> list[str]:
+    """Hash outputs anew, and list those whose bytes are not the lock's.
+
+    DVC itself remembers hashes by size and time of change, and believes its cache.
+    """
+    recorded = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    problems = []
+    for path in paths:
+        if not path.exists():
+            problems.append(f"{path}: missing")
+        elif (found := _md5(path)) != recorded[path.as_posix()]:
+            problems.append(f"{path}: found {found}, wanted {recorded[path.as_posix()]}")
+    return problems
+
+
+def _stages(text: str) -> Stages:
+    stages: Stages = yaml.safe_load(text)["stages"]
+    return stages
+
+
+def _facts(stages: Stages) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for name, stage in stages.items():
+        facts[f"{name}: command"] = stage["cmd"]
+        for file, values in stage.get("params", {}).items():
+            facts |= {f"{name}: {file}: {key}": value for key, value in values.items()}
+        for entry in [*stage.get("deps", []), *stage["outs"]]:
+            path = entry["path"]
+            if not path.startswith("artifacts/") or Path(path) == artifacts.METRICS:
+                facts[f"{name}: {path}"] = {k: v for k, v in entry.items() if k != "path"}
+    return facts
+
+
+def _md5(path: Path) -> str:
+    """Hash as DVC does: a folder by the list of its files."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    text = json.dumps(sorted(listed, key=lambda entry: entry["relpath"]), sort_keys=True)
+    return hashlib.md5(text.encode()).hexdigest() + ".dir"

@@ -1,0 +1,90 @@
+"""The release note of a model: what is in its image, and what changed since the one before.
+
+Command note: publish it on the model's git tag, by `gh`; standard library only.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlops.errors import BadInput, run_command
+from mlops.release.labels import Contents
+
+
+def release_note(address: str, new: Contents, old: Contents | None) -> str:
+    """Write it: how to get, run and verify the image; metrics, data and parameters, and those of
+    the release before.
+    """
+    before = old or new
+    return "\n\n".join(
+        [
+            f"# Model {new.model}",
+            f"Commit {new.commit}. " + (f"Before: model {old.model}." if old else "The first one."),
+            f"```console\n{commands(address)}```",
+            "## Metrics on the test rows",
+            _table(before.metrics, new.metrics, old is not None),
+            "## Data",
+            _table(_flat(before.data), _flat(new.data), old is not None),
+            "## Parameters",
+            _table(before.params, new.params, old is not None),
+        ]
+    )
+
+
+def commands(address: str) -> str:
+    """Give the lines that pull, verify and run an image."""
+    workflow = "^{}/.github/workflows/release.yml@refs/heads/main$".format(
+        f"{os.environ.get('GITHUB_SERVER_URL', '')}/{os.environ.get('GITHUB_REPOSITORY', '')}"
+    )
+    return (
+        f"$ docker pull {address}\n"
+        f"$ gh attestation verify oci://{address} --repo {os.environ.get('GITHUB_REPOSITORY')}\n"
+        f"$ cosign verify {address} --certificate-identity-regexp '{workflow}' \\\n"
+        "    --certificate-oidc-issuer https://token.actions.githubusercontent.com\n"
+        "$ docker run --read-only --cap-drop ALL --security-opt no-new-privileges \\\n"
+        f"    -p 127.0.0.1:8000:8000 -v predictions:/data {address}\n"
+    )
+
+
+def _flat(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{part} {name}": v for part, facts in data.items() for name, v in facts.items()}
+
+
+def _table(before: Mapping[str, Any], after: Mapping[str, Any], compared: bool) -> str:
+    names = [*after, *(name for name in before if name not in after)]
+    if not compared:
+        lines = [f"| {name} | {after[name]} |" for name in names]
+        return "\n".join(["| | |", "|---|---|", *lines])
+    lines = []
+    for name in names:
+        old, new = before.get(name, ""), after.get(name, "")
+        lines.append(f"| {name} | {old} | {new if new == old else f'**{new}**'} |")
+    return "\n".join(["| | before | now |", "|---|---|---|", *lines])
+
+
+def publish_note(note: Path, tag: str, commit: str) -> None:
+    """Make the release of a git tag; one that exists stays as it is.
+
+    Raises:
+        BadInput: GitHub refuses.
+    """
+    address = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}/releases"
+    fields = [f"tag_name={tag}", f"target_commitish={commit}", f"name=Model {tag[6:]}"]
+    command = ["gh", "api", address, "--method", "POST", "-F", f"body=@{note}"]
+    command += [part for field in fields for part in ("-f", field)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if run.returncode and "already_exists" not in run.stdout + run.stderr:
+        raise BadInput(f"The note can't be published: {run.stderr.strip() or run.stdout.strip()}")
+    print(f"note: {tag} {'was released before' if run.returncode else 'released'}")
+
+
+def main() -> None:
+    tag, commit, note = sys.argv[1:]
+    publish_note(Path(note), tag, commit)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,118 @@
+"""Command publish: send a smoke-tested image to a registry; standard library and the engine only.
+
+`push IMAGE NAME`: push it under its commit, and give its digest. Nothing refers to it yet.
+`promote NAME@DIGEST`: let the tags of its model and then `latest` refer to it, and write the
+release note; a tag that is further on already stays where it is, so `latest` never goes backwards.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mlops.errors import BadInput, run_command
+from mlops.release.engine import ask, contents, find_engine
+from mlops.release.labels import DIRTY, Contents
+from mlops.release.note import release_note
+
+NOTE = Path("release-note.md")
+_ABSENT = ("manifest unknown", "not found", "name unknown")
+
+
+def push(engine: str, image: str, name: str) -> str:
+    """Push an image under the commit that it is made of; give its address by digest.
+
+    Raises:
+        BadInput: it was built of a dirty work tree, or the registry refuses.
+    """
+    found = contents(engine, image)
+    if found.commit.endswith(DIRTY):
+        raise BadInput(
+            f"{image}: built of changes that are not committed",
+            advice="Commit them, and build the image anew: make image",
+        )
+    return _push(engine, image, f"{name}:sha-{found.commit}")
+
+
+def promote(engine: str, address: str) -> tuple[str, list[str]]:
+    """Move the tags to a pushed image; give the release note, and the tags that were moved.
+
+    Raises:
+        BadInput: the registry refuses, or a tag refers to an image of a history that isn't ours.
+    """
+    name, _, _ = address.partition("@")
+    ask(engine, "pull", "--quiet", address)
+    new, old = contents(engine, address), _released(engine, f"{name}:latest")
+    moved = []
+    for tag in (f"model-{new.model}", "latest"):
+        if _goes_backwards(new, _released(engine, f"{name}:{tag}")):
+            print(f"publish: {tag} is further on already, and stays where it is")
+            continue
+        if (pushed := _push(engine, address, f"{name}:{tag}")) != address:
+            raise BadInput(f"{tag}: the registry says {pushed}, wanted {address}")
+        moved.append(tag)
+    return release_note(address, new, old), moved
+
+
+def _push(engine: str, image: str, target: str) -> str:
+    ask(engine, "tag", image, target)
+    ask(engine, "push", target)
+    name = target.rpartition(":")[0]
+    found = ask(engine, "image", "inspect", '--format={{join .RepoDigests "\\n"}}', target)
+    return next(line for line in found.splitlines() if line.startswith(f"{name}@"))
+
+
+def _released(engine: str, target: str) -> Contents | None:
+    """Read what a tag of the registry refers to; None if there is no such tag."""
+    try:
+        ask(engine, "pull", "--quiet", target)
+    except BadInput as error:
+        if any(word in str(error) for word in _ABSENT):
+            return None
+        raise
+    return contents(engine, target)
+
+
+def _goes_backwards(new: Contents, old: Contents | None) -> bool:
+    """Tell whether the released commit comes after the new one."""
+    if old is None or _is_before(old.commit, new.commit):
+        return False
+    if _is_before(new.commit, old.commit):
+        return True
+    raise BadInput(
+        f"The released commit {old.commit} is not in the history of {new.commit}",
+        advice="If that is meant, move the tag by hand, once",
+    )
+
+
+def _is_before(one: str, other: str) -> bool:
+    run = subprocess.run(
+        ["git", "merge-base", "--is-ancestor", one, other], capture_output=True, text=True
+    )
+    return run.returncode == 0
+
+
+def _tell_workflow(**outputs: str) -> None:
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.writelines(f"{name}={value}\n" for name, value in outputs.items())
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["push", image, name]:
+            address = push(find_engine(), image, name.lower())
+            name, _, digest = address.partition("@")
+            _tell_workflow(address=address, name=name, digest=digest)
+            print(f"publish: pushed {address}")
+        case ["promote", address]:
+            note, moved = promote(find_engine(), address)
+            NOTE.write_text(note, encoding="utf-8")
+            _tell_workflow(model=moved[0] if moved else "", latest=str("latest" in moved).lower())
+            print(f"publish: {address}: {', '.join(moved) or 'no tag moved'}\n\n{note}")
+        case _:
+            raise BadInput("Usage: python -m mlops.release.publish push IMAGE NAME | promote …")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,243 @@
+"""Updates and roll-backs on one host, for real: compose, a proxy, a database, and load."""
+
+import http.client
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from clones import ROOT
+from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
+
+COMPOSE = ROOT / "deploy/compose.yaml"
+NAME = "acme/demo"
+UPDATES = int(os.environ.get("UPDATES", "2"))
+"""The 20 of docs/release.md were UPDATES=20 pytest tests/test_deploy.py."""
+
+PROXY = """
+FROM {base}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy
+"""
+# As the official image does: a database on the first start, then the server as process 1.
+DATABASE = """
+FROM {base}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql
+RUN ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ || true
+RUN install -d -o postgres /var/lib/postgresql/data /run/postgresql
+COPY start /start
+CMD ["/start"]
+"""
+START = """#!/bin/sh -e
+export PGDATA=/var/lib/postgresql/data
+chown postgres $PGDATA
+as() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
+if [ ! -f $PGDATA/PG_VERSION ]; then
+  cat $POSTGRES_PASSWORD_FILE > /tmp/password; chown postgres /tmp/password
+  as initdb --username=$POSTGRES_USER --pwfile=/tmp/password --auth=scram-sha-256 > /dev/null
+  echo "host all all all scram-sha-256" >> $PGDATA/pg_hba.conf
+  as pg_ctl start --wait --silent --log=/tmp/log
+  export PGPASSWORD=$(cat /tmp/password) PGUSER=$POSTGRES_USER
+  as createdb --host=127.0.0.1 $POSTGRES_DB
+  as pg_ctl stop --wait --silent
+fi
+exec setpriv --reuid=postgres --regid=postgres --init-groups postgres -c listen_addresses='*'
+"""
+
+
+def stand_in(folder: Path, name: str, text: str) -> str:
+    """Build what can't be pulled here."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(text.format(base=PINNED.partition("@")[0]))
+    (folder / "start").write_text(START)
+    (folder / "start").chmod(0o755)
+    docker("build", "--quiet", f"--tag={LOCAL}:{name}", str(folder))
+    return f"{LOCAL}:{name}"
+
+
+@dataclass
+class Host:
+    """A host with compose, and what it is told."""
+
+    folder: Path
+    registry: Registry
+    variables: dict[str, str]
+    address: str
+
+    def deploy(self, image: str, wanted: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "mlops.release.deploy", image],
+            cwd=ROOT, env=os.environ | self.variables, capture_output=True, text=True, timeout=400,
+        )  # fmt: skip
+        assert done.returncode == wanted, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def release(self, image: str, *, key: str = "ours") -> str:
+        """Push and sign an image; give its address."""
+        target = f"{self.registry.host}/{NAME}:{image.partition(':')[2]}"
+        docker("tag", image, target)
+        docker("push", target)
+        digest = self.registry.digest(NAME, target.rpartition(":")[2])
+        address = f"{self.registry.host}/{NAME}@{digest}"
+        sign = ["cosign", "sign", "--yes", "--tlog-upload=false"]
+        subprocess.run(
+            [*sign, f"--key={self.folder / key}/cosign.key", address],
+            env=os.environ | {"COSIGN_PASSWORD": PASSWORD}, check=True, timeout=60,
+        )  # fmt: skip
+        return address
+
+    def compose(self, *arguments: str) -> str:
+        project = self.variables["COMPOSE_PROJECT_NAME"]
+        return docker(
+            "compose", "--file", str(COMPOSE), "--project-name", project, *arguments,
+            **self.variables, IMAGE="none",
+        )  # fmt: skip
+
+
+@pytest.fixture
+def host(built: Built, registry: Registry, tmp_path: Path) -> Iterator[Host]:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "postgres").write_text("secret")
+    (secrets / "pgpass").write_text("postgres:5432:mlops:mlops:secret\n")
+    (secrets / "pgpass").chmod(0o600)
+    os.chown(secrets / "pgpass", 10001, 10001)
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        subprocess.run(
+            ["cosign", "generate-key-pair"],
+            cwd=tmp_path / name, env=os.environ | {"COSIGN_PASSWORD": PASSWORD}, check=True,
+        )  # fmt: skip
+    port = free_port()
+    variables = {
+        "PYTHONPATH": "src",
+        "COMPOSE_PROJECT_NAME": f"mlops-test-{port}",
+        "HAPROXY_IMAGE": stand_in(tmp_path / "proxy", "haproxy", PROXY),
+        "POSTGRES_IMAGE": stand_in(tmp_path / "database", "postgres", DATABASE),
+        "SECRETS": str(secrets),
+        "LISTEN": f"127.0.0.1:{port}",
+        "COSIGN_PUBLIC_KEY": (tmp_path / "ours/cosign.pub").read_text(),
+    }
+    found = Host(tmp_path, registry, variables, f"http://127.0.0.1:{port}")
+    try:
+        yield found
+    finally:
+        found.compose("down", "--volumes", "--timeout=5")
+
+
+def variant(built: Built, folder: Path, name: str, *lines: str) -> str:
+    """Make another image of the built one."""
+    folder.mkdir()
+    text = "\n".join([f"FROM {built.tag}", *lines])
+    (folder / "Dockerfile").write_text(text + "\n")
+    docker("build", "--quiet", f"--tag={LOCAL}:{name}", str(folder))
+    return f"{LOCAL}:{name}"
+
+
+@contextmanager
+def load(address: str, rate: float, threads: int = 10) -> Iterator[Counter[object]]:
+    """Ask at a rate until the block ends; count statuses, and errors by their text."""
+    counted: Counter[object] = Counter()
+    stop, host = threading.Event(), address.removeprefix("http://")
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(host, timeout=20)
+        due = time.monotonic()
+        while not stop.is_set():
+            try:
+                connection.request("POST", "/predict", '{"rows": [{"size": 1500, "rooms": 6}]}')
+                answer = connection.getresponse()
+                answer.read()
+                counted[answer.status] += 1
+            except (OSError, http.client.HTTPException) as error:
+                counted[repr(error)] += 1
+                connection.close()
+            due += threads / rate
+            stop.wait(max(0.0, due - time.monotonic()))
+        connection.close()
+
+    workers = [threading.Thread(target=ask) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield counted
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+
+
+@pytest.mark.slow
+def test_updates_and_roll_backs_under_load_fail_no_request(
+    built: Built, host: Host, tmp_path: Path
+) -> None:
+    old = host.release(built.tag)
+    new = host.release(variant(built, tmp_path / "new", "new", "ENV SERVE_GIT_COMMIT=newer"))
+    host.deploy(old)
+    wait_for(host.address, "/health/ready")
+
+    with load(host.address, rate=200) as counted:
+        for number in range(UPDATES):
+            host.deploy(old if number % 2 else new)
+            served = wait_for(host.address, "/model")["git_commit"]
+            assert served == (built.commit if number % 2 else "newer")
+
+    print(f"{UPDATES} updates and roll-backs: {dict(counted)}")
+    assert set(counted) == {200}, counted
+    assert counted[200] > 1000
+
+
+@pytest.mark.slow
+def test_a_broken_or_unsigned_image_leaves_the_old_one_serving(
+    built: Built, host: Host, tmp_path: Path
+) -> None:
+    old = host.release(built.tag)
+    broken = variant(built, tmp_path / "broken", "broken", "ENV SERVE_BUNDLE=/nowhere")
+    foreign = variant(built, tmp_path / "foreign", "foreign", "ENV SERVE_GIT_COMMIT=theirs")
+    host.deploy(old)
+    wait_for(host.address, "/health/ready")
+
+    with load(host.address, rate=20) as counted:
+        told = host.deploy(host.release(broken), wanted=1)
+        assert "api-a doesn't become ready" in told
+        assert "cosign verify" in host.deploy(host.release(foreign, key="theirs"), wanted=1)
+        assert "wanted an image by digest" in host.deploy(built.tag, wanted=1)
+    assert set(counted) == {200}, counted
+
+    host.deploy(old)  # the roll-back
+    assert wait_for(host.address, "/model")["git_commit"] == built.commit
+
+
+def test_every_container_of_the_host_is_locked_down_and_limited() -> None:
+    services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+
+    for name, service in services.items():
+        assert service["restart"] == "unless-stopped", name
+        assert service["mem_limit"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        if name.startswith("api"):
+            assert service["read_only"]
+            assert service["cap_drop"] == ["ALL"]
+            assert "ports" not in service, "reached through the proxy alone"
+    assert "password" not in str(services).lower().replace("postgres_password_file", "")
+
+
+def test_kubernetes_gets_the_same_limits() -> None:
+    text = (ROOT / "deploy/kubernetes/api.yaml").read_text(encoding="utf-8")
+    deployment = next(yaml.safe_load_all(text))
+
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["resources"]["limits"]["memory"]
+    drain = {e["name"]: e["value"] for e in container["env"]}["SERVE_DRAIN_SECONDS"]
+    assert int(drain) + 15 < pod["terminationGracePeriodSeconds"], "drain, then grace"
