@@ -33,7 +33,7 @@ from servers import BUNDLE, HERE, SERVERS, Rows, Server, get, install_peers, mem
 from mlops.bundle import load_model
 from mlops.schema import SCHEMA
 
-ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 3
+ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 2
 OURS = ("ours", "ours, logging")
 Results = dict[str, dict[str, list[tuple[float, float]]]]
 """By load and server, for each round: rows a second, 99th percentile of the milliseconds."""
