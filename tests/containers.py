@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from clones import ROOT, copy, run
@@ -38,15 +38,20 @@ def docker(*arguments: str, wanted: int | None = 0, **variables: str) -> str:
     return (ended.stdout if ended.returncode == 0 else ended.stderr).strip()
 
 
+def unavailable(why: str) -> NoReturn:
+    """Skip a test, or fail where none may be skipped."""
+    if os.environ.get("IMAGE_TESTS") == "required":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[str]:
     """Give docker, if it works here; take away what tests have built."""
     try:
         found = find_engine(["docker"])
     except BadInput as error:
-        if os.environ.get("IMAGE_TESTS") == "required":
-            raise
-        pytest.skip(str(error))
+        unavailable(str(error))
     yield found
     if names := docker("images", "--format={{.Repository}}:{{.Tag}}", LOCAL).split():
         docker("image", "rm", "--force", *names)
@@ -143,9 +148,9 @@ class Registry:
     """Debian's registry on loopback; it wants a password for everything."""
 
     def __init__(self, folder: Path) -> None:
-        program = shutil.which("docker-registry")
-        if program is None:
-            pytest.skip("docker-registry is not installed")
+        wanted = ("docker-registry", "htpasswd", "cosign")
+        if missing := [program for program in wanted if not shutil.which(program)]:
+            unavailable(f"not installed: {', '.join(missing)}")
         self.folder, self.port = folder, free_port()
         self.host = f"127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +159,7 @@ class Registry:
         )
         (folder / "users").write_text(users.stdout)
         (folder / "settings.yml").write_text(_REGISTRY.format(folder=folder, port=self.port))
-        self._command = [program, "serve", str(folder / "settings.yml")]
+        self._command = ["docker-registry", "serve", str(folder / "settings.yml")]
 
     def start(self) -> None:
         """Serve, on the same port each time."""

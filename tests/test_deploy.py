@@ -20,7 +20,7 @@ from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_po
 COMPOSE = ROOT / "deploy/compose.yaml"
 NAME = "acme/demo"
 UPDATES = int(os.environ.get("UPDATES", "2"))
-"""The 20 of docs/release.md were UPDATES=20 pytest tests/test_deploy.py."""
+"""More of them: UPDATES=20 python -m pytest tests/test_deploy.py -m slow -s."""
 
 PROXY = """
 FROM {base}
