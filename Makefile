@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review serve bench lock clean
+.PHONY: help run test lint review serve monitor bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -33,6 +33,11 @@ serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	dvc repro --quiet
 	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
 	  python -m mlops.serving
+
+monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's model
+	python -m mlops.recover
+	dvc repro --quiet
+	python -m mlops.monitoring
 
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py

@@ -9,14 +9,14 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, migrate, open_database
+from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS, migrate, open_database
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs that a transaction takes
@@ -91,6 +91,20 @@ class PredictionLog:
         if not known[-1]:
             raise UnknownPrediction(prediction_id)
 
+    def refused(self, reasons: Collection[str]) -> None:
+        """Count a request that was refused, without waiting; while the log is behind, don't."""
+        if self._pending >= _PENDING:
+            return
+        minute = time.time() // 60 * 60
+        future = self._loop.create_future()
+        self._pending += 1
+        future.add_done_callback(self._counted)
+        self._jobs.put(_Job(lambda c: _count(c, minute, {ANY, *reasons}), future))
+
+    def _counted(self, future: "asyncio.Future[None]") -> None:
+        self._pending -= 1
+        future.exception()  # nobody waits for it
+
     async def check(self) -> None:
         """Make sure that the log takes writes now.
 
@@ -140,7 +154,7 @@ class PredictionLog:
                 job.work(connection)
             if self._retention and time.monotonic() - self._cleaned > _CLEANING_SECONDS:
                 self._cleaned = time.monotonic()
-                for table in (PREDICTIONS, FEEDBACK):
+                for table in (PREDICTIONS, FEEDBACK, REFUSALS):
                     old = table.c.at < time.time() - self._retention
                     connection.execute(sa.delete(table).where(old))
 
@@ -157,6 +171,16 @@ def _resolve(jobs: list[_Job], error: LogAway | None) -> None:
 
 def _insert(connection: sa.Connection, records: list[Record]) -> None:
     connection.execute(sa.insert(PREDICTIONS), records)
+
+
+def _count(connection: sa.Connection, minute: float, reasons: Collection[str]) -> None:
+    statement = sa.text(
+        "INSERT INTO refusals (at, reason, requests) VALUES (:at, :reason, 1)"
+        " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1"
+    )
+    # In one order: else two servers that count the same reasons wait for each other.
+    counted = [{"at": minute, "reason": reason} for reason in sorted(reasons)]
+    connection.execute(statement, counted)
 
 
 def _upsert(connection: sa.Connection, prediction_id: str, actual: str) -> bool:

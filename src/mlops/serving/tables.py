@@ -24,6 +24,16 @@ FEEDBACK = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("actual", sa.Text, nullable=False),  # JSON: a number or a choice
 )
+REFUSALS = sa.Table(
+    "refusals",
+    METADATA,
+    sa.Column("at", sa.Double, primary_key=True),  # start of a minute
+    sa.Column("reason", sa.Text, primary_key=True),  # "field: what was wrong", or ANY
+    sa.Column("requests", sa.BigInteger, nullable=False),
+)
+ANY = "any"
+"""Reason under which every refused request counts once."""
+
 _VERSION = sa.Table("log_version", sa.MetaData(), sa.Column("version", sa.Integer))
 
 _FIRST = (
@@ -36,7 +46,12 @@ _FIRST = (
     "CREATE INDEX feedback_at ON feedback (at)",
 )
 
-MIGRATIONS: list[tuple[str, ...]] = [_FIRST]
+_REFUSALS = (
+    "CREATE TABLE refusals (at DOUBLE PRECISION NOT NULL, reason TEXT NOT NULL,"
+    " requests BIGINT NOT NULL, PRIMARY KEY (at, reason))",
+)
+
+MIGRATIONS: list[tuple[str, ...]] = [_FIRST, _REFUSALS]
 """Statements that lead from each version of the log to the next. Append; never edit."""
 
 _LOCK = 7_316_204  # any number: servers that start at once take turns by it
@@ -63,14 +78,19 @@ def migrate(engine: sa.Engine) -> None:
         connection.execute(sa.update(_VERSION).values(version=len(MIGRATIONS)))
 
 
-def open_database(url: str, timeout: float) -> sa.Engine:
+def open_database(url: str, timeout: float, read_only: bool = False) -> sa.Engine:
     """Prepare connections to a database; none is made yet. `timeout` in seconds."""
     for short in ("postgres://", "postgresql://"):
         if url.startswith(short):
             url = "postgresql+psycopg://" + url.removeprefix(short)
     if not url.startswith("sqlite:"):
-        waiting = {"connect_timeout": max(1, round(timeout))}
+        waiting: dict[str, Any] = {"connect_timeout": max(1, round(timeout))}
+        if read_only:
+            waiting["options"] = "-c default_transaction_read_only=on"
         return sa.create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=waiting)
+    if read_only:  # a missing file is an error then, and no new log
+        file = url.removeprefix("sqlite:///")
+        return sa.create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
     engine = sa.create_engine(url, connect_args={"timeout": timeout})
 
     @sa.event.listens_for(engine, "connect")
