@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review serve monitor bench lock clean
+.PHONY: help run test lint review serve monitor retrain loop bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -38,6 +38,13 @@ monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's
 	python -m mlops.recover
 	dvc repro --quiet
 	python -m mlops.monitoring
+
+retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=--force: in any case)
+	python -m mlops.recover
+	python -m mlops.monitoring.retrain $(RETRAIN)
+
+loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
+	python examples/loop.py
 
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py

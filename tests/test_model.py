@@ -14,10 +14,10 @@ import pytest
 from mlops.metrics import Predictions, score
 from mlops.params import Params
 from mlops.pipeline.model import (
-    at_recent_level,
     KINDS,
     actual_values,
     as_features,
+    at_recent_level,
     build_model,
     fit_model,
     predict,

@@ -76,7 +76,9 @@ def test_code_of_a_pull_request_runs_with_the_right_to_read_alone(
         assert permissions in ({}, READ_ONLY)
         assert "secrets." not in str(job)
     elif permissions not in ({}, READ_ONLY):
-        assert "workflow_run" in load(path)["on"]
+        # Events that run the default branch's code, or are for those who may write to it.
+        assert {"workflow_run", "schedule"} & set(load(path)["on"])
+        assert not any(s.get("uses", "").startswith(("./", "actions/cache")) for s in job["steps"])
         checkouts = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout")]
         assert all("ref" not in step["with"] for step in checkouts), "main's code alone"
 
@@ -106,6 +108,13 @@ def test_a_pull_request_is_reviewed_whatever_it_changes() -> None:
     # A required check that a filter leaves out stays pending for ever.
     for name in ("check", "pull-request"):
         assert not load(GITHUB / "workflows" / f"{name}.yml")["on"]["pull_request"]
+
+
+def test_a_job_that_reads_the_prediction_log_writes_nothing() -> None:
+    for path in WORKFLOWS:
+        for job in load(path)["jobs"].values():
+            if "PREDICTION_LOG_URL" in str(job):
+                assert job["permissions"] == READ_ONLY
 
 
 def test_the_comment_follows_every_review_and_no_other_workflow() -> None:

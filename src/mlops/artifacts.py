@@ -26,3 +26,4 @@ BUNDLE = _ROOT / "bundle"
 
 REVIEW = _ROOT / "review"
 MONITOR = _ROOT / "monitor"
+RETRAIN = _ROOT / "retrain"

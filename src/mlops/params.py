@@ -132,6 +132,7 @@ class Retrain(Section):
 class Monitor(Section):
     window_days: PositiveFloat
     window_rows: PositiveInt
+    window_labels: PositiveInt
     max_age_days: PositiveFloat
     max_rows: PositiveInt
     min_rows: Annotated[int, Field(ge=2)]

@@ -26,6 +26,8 @@ from mlops.review.page import html_page
 from mlops.schema import SCHEMA
 
 URL = "PREDICTION_LOG_URL"
+FAILURE = "failure.txt"
+"""What a monitor that could not judge leaves in the place of its report."""
 
 
 def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
@@ -78,9 +80,13 @@ def main() -> None:
     if not (url := os.environ.get(URL)):
         print(f"monitor: {URL} is not set, so nothing is deployed yet: nothing to monitor")
         return
-    params = load_params()
-    now = options.now or time.time()
-    print(write(options.out, monitor(url, options.bundle, params, now), params))
+    try:
+        params = load_params()
+        decision = monitor(url, options.bundle, params, options.now or time.time())
+    except BadInput as error:
+        write_text(options.out / FAILURE, str(error))
+        raise
+    print(write(options.out, decision, params))
 
 
 if __name__ == "__main__":

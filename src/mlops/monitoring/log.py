@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,8 @@ _SKEW_SECONDS = 300.0
 _TIMEOUT = 30.0
 _DIGITS = 8
 
-PREDICTED, ACTUAL, AT, VERSION, REQUEST = "__predicted", "__actual", "__at", "__version", "__req"
+PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
+ID, ACTUAL, TOLD = "__id", "__actual", "__told"
 """Columns beside the features; no feature is named so."""
 
 
@@ -58,10 +60,27 @@ def read_window(
         BadInput: the log can't be read.
     """
     now = time.time() if now is None else now
+    with _connected(url) as connection:
+        return _read(connection, version, schema, params, now)
+
+
+def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
+    """Read every prediction whose actual value came in, of any model, oldest feedback first.
+
+    Raises:
+        BadInput: the log can't be read.
+    """
+    f, both = FEEDBACK.c, _labelled()
+    with _connected(url) as connection:
+        return _frame(connection.execute(both.order_by(f.at, f.prediction_id)).all(), schema)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
     engine = open_database(url, _TIMEOUT, read_only=True)
     try:
         with engine.connect() as connection:
-            return _read(connection, version, schema, params, now)
+            yield connection
     except sa.exc.SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise BadInput(
@@ -76,17 +95,14 @@ def _read(
     connection: sa.Connection, version: str, schema: Schema, params: Monitor, now: float
 ) -> Window:
     p, f = PREDICTIONS.c, FEEDBACK.c
-    start = _start(connection, p.at, params, now)
+    start = _start(connection, p.at, params.window_rows, params, now)
     total = int(connection.execute(sa.select(sa.func.count()).where(p.at >= start)).scalar_one())
     wanted = sa.select(p.features, p.predicted, p.at, p.model_version, p.request_id)
     wanted = wanted.where(p.at >= start, *_by_chance(p.prediction_id, total, params.max_rows))
     rows = _frame(connection.execute(wanted).all(), schema)
 
-    of_model = p.model_version == version
-    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
-    told = _start(connection, f.at, params, now)
-    labels = sa.select(p.features, p.predicted, p.at, p.model_version, p.request_id, f.actual)
-    labels = labels.select_from(both).where(f.at >= told, of_model)
+    told = _start(connection, f.at, params.window_labels, params, now)
+    labels = _labelled().where(f.at >= told, p.model_version == version)
     labels = labels.order_by(f.at.desc()).limit(params.max_rows)
     labelled = _frame(connection.execute(labels).all(), schema)
 
@@ -96,9 +112,17 @@ def _read(
     return Window(rows, total, labelled, counted, _oddities(connection, told, now))
 
 
-def _start(connection: sa.Connection, at: Any, params: Monitor, now: float) -> float:
+def _labelled() -> sa.Select[Any]:
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
+    told = (f.prediction_id, f.actual, f.at.label("told"))
+    columns = (p.features, p.predicted, p.at, p.model_version, p.request_id, *told)
+    return sa.select(*columns).select_from(both)
+
+
+def _start(connection: sa.Connection, at: Any, rows: int, params: Monitor, now: float) -> float:
     """Give the time from which on rows belong to the window: see `monitor.window_*`."""
-    newest = sa.select(at).order_by(at.desc()).offset(params.window_rows - 1).limit(1)
+    newest = sa.select(at).order_by(at.desc()).offset(rows - 1).limit(1)
     start = now - params.window_days * _DAY
     of_enough_rows = connection.execute(newest).scalar()
     if of_enough_rows is None or of_enough_rows < start:
@@ -147,6 +171,8 @@ def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
     rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")
     rows[REQUEST] = pd.Series([row.request_id for row in found], dtype="object")
     if found and hasattr(found[0], "actual"):
+        rows[ID] = pd.Series([row.prediction_id for row in found], dtype="object")
+        rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")
         rows[ACTUAL] = pd.Series([json.loads(row.actual) for row in found], dtype="object")
     return rows
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mlops.monitoring.decision import Decision, Verdict
-from mlops.monitoring.performance import Performance
+from mlops.monitoring.performance import Performance, overall, too_much_worse
 from mlops.params import Params
 from mlops.review.report import cell, number
 from mlops.serving.tables import ANY
@@ -23,6 +23,9 @@ def as_json(decision: Decision, params: Params) -> dict[str, Any]:
     return {
         "verdict": decision.verdict,
         "retrain": decision.retrain,
+        "accuracy_fell": any(
+            too_much_worse(kept, params.monitor) for kept in overall(decision.performance)
+        ),
         "reasons": [asdict(reason) for reason in decision.reasons],
         "notes": decision.notes,
         "model_version": decision.model_version,
@@ -33,7 +36,7 @@ def as_json(decision: Decision, params: Params) -> dict[str, Any]:
         "refusals": decision.refusals,
         "drift": [change.as_json() for change in decision.changes],
         "performance": [kept.as_json() for kept in decision.performance],
-        "parameters": params.monitor.model_dump(exclude={"retrain"}),
+        "parameters": params.monitor.model_dump(),
     }
 
 

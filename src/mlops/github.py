@@ -1,0 +1,35 @@
+"""Calls of GitHub's API through `gh api`, for what workflows do. Standard library only."""
+
+import json
+import os
+import subprocess
+from typing import Any
+
+SECONDS = 120
+
+
+class GitHubRefused(Exception):
+    """A call failed; the message is GitHub's."""
+
+
+def api(path: str, *arguments: str, body: Any = None) -> Any:
+    """Call `repos/OWNER/NAME/…` and return the decoded answer, None if it is empty.
+
+    The address is given in full: so `gh` asks the server that the workflow runs on.
+
+    Raises:
+        GitHubRefused: the call failed.
+    """
+    address = f"{os.environ['GITHUB_API_URL']}/{path}"
+    sent = [] if body is None else ["--input", "-"]
+    run = subprocess.run(
+        ["gh", "api", address, *arguments, *sent],
+        input=None if body is None else json.dumps(body),
+        stdin=subprocess.DEVNULL if body is None else None,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    if run.returncode:
+        raise GitHubRefused(f"gh api {path}: {run.stderr.strip() or run.stdout.strip()}")
+    return json.loads(run.stdout) if run.stdout.strip() else None
