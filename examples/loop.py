@@ -42,9 +42,9 @@ SEED = 0
 START, END = datetime.date(2010, 1, 4), datetime.date(2010, 7, 5)
 STEP = datetime.timedelta(days=7)
 ASKED = 8  # houses asked for, for each one that is sold
-DELAY = datetime.timedelta(days=10)  # between a sale and its feedback
+DELAY = datetime.timedelta(days=4)  # between a sale and its feedback
 
-SHOCK = datetime.date(2010, 3, 1)
+SHOCK = datetime.date(2010, 3, 29)
 FALL = 0.85  # prices, from the shock on
 MISTAKE = SHOCK + STEP  # until then, a client sends lots in square metres
 STRANGERS = SHOCK + 2 * STEP  # until then, every fifth house stands where none was ever sold
@@ -106,6 +106,7 @@ def prepare() -> None:
     shutil.rmtree(HERE, ignore_errors=True)
     HERE.mkdir(parents=True)
     subprocess.run(["git", "clone", "--quiet", ".", str(CLONE)], check=True)
+    run("git", "checkout", "--quiet", "-B", "main")
     for path in (CLONE / "data/source").glob("2010-*"):
         path.unlink()
     run("git", "commit", "--quiet", "--all", "--message", "The data end in 2009")
@@ -159,7 +160,7 @@ class Replay:
         self._engine = open_database(URL, 10)
 
     def week(self, first: datetime.date, after: datetime.date) -> None:
-        """Ask for the houses sold from `first` to before `after`, and for others; tell what is due."""
+        """Ask for the houses sold in a week, and for others; tell what is due."""
         days = self._all["sold_on"].dt.date
         sold = self._all[(days >= first) & (days < after)]
         others = self._all.sample((ASKED - 1) * len(sold), random_state=self._random)
@@ -200,14 +201,12 @@ def retrain(day: datetime.date) -> str:
     if not decision["propose"]:
         run("git", "checkout", "--quiet", "--force", "main")
         run("git", "clean", "--quiet", "--force", "data")
-        run("dvc", "checkout", "--quiet")
         return "retrained, but not better"
     verdict = json.loads((CLONE / "artifacts/review/verdict.json").read_text())["verdict"]
     run("git", "add", "--all")
     run("git", "commit", "--quiet", "--message", f"Retrain on data up to {decision['until']}")
     run("git", "checkout", "--quiet", "main")
     if verdict == "block":
-        run("dvc", "checkout", "--quiet")
         return "retrained; the review blocks it"
     run("git", "merge", "--quiet", "--no-ff", "--no-edit", BRANCH)
     release()
@@ -228,7 +227,7 @@ def draw(history: list[dict[str, Any]]) -> None:
         at = [entry["day"] for entry in history if entry["verdict"] == verdict]
         axes.scatter(at, [0.4] * len(at), marker="s", s=90, color=colour, label=verdict)
     axes.axvline(SHOCK, color="black", linewidth=1, linestyle=":")
-    axes.text(SHOCK, top * 0.98, " shock, made up: prices −15 %;\n lots in m² for a week",
+    axes.text(SHOCK, top * 0.98, " shock, made up: prices fall by 15 %;\n lots in m² for a week",
               va="top", fontsize=8)  # fmt: skip
     for entry in (e for e in history if e["event"]):
         axes.axvline(entry["day"], color="#9aa5b1", linewidth=1)

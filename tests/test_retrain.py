@@ -53,7 +53,7 @@ def test_params_without_such_a_line_are_refused() -> None:
 
 def test_feedback_becomes_rows_of_the_days_that_the_source_lacks(log: Log, tmp_path: Path) -> None:
     rows = SALES[:40]
-    ids = log.predict(rows, at=JUNE - 30 * DAY)
+    ids = log.predict(rows, at=JUNE - 30 * DAY, together=40)
     log.tell(ids[:10], rows["price"], at=JUNE - DAY)  # the source's own days
     log.tell(ids[10:30], rows["price"][10:], at=JUNE)
     log.tell(ids[30:], rows["price"][30:], at=JUNE + 60 * DAY)  # too new to be complete

@@ -1,6 +1,7 @@
 """Feedback as labelled rows: what really happened to predictions, where the source lacks it."""
 
 import datetime
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mlops.monitoring.log import ACTUAL, ID, TOLD
 PARTITION = "feedback.csv"
 """Partition of `ingest.source` that holds them; it is written anew each time."""
 
-_DIGITS = 13  # hexadecimal ones of an id that fit a whole number of any JSON reader
+_BYTES = 6  # what a whole number of any reader holds
 
 
 def labelled_rows(
@@ -35,14 +36,20 @@ def labelled_rows(
     days = pd.to_datetime(told[TOLD], unit="s").dt.floor("D")
     new = (days > pd.Timestamp(after)) & (days <= pd.Timestamp(until))
     rows = told[new].reset_index(drop=True)
-    ids = rows[ID] if schema.key.type is str else rows[ID].map(lambda i: int(i[:_DIGITS], 16))
-    rows = rows.assign(**{schema.key.name: ids, schema.target.name: rows[ACTUAL]})
+    keys = rows[ID] if schema.key.type is str else rows[ID].map(_number)
+    rows = rows.assign(**{schema.key.name: keys, schema.target.name: rows[ACTUAL]})
     if schema.time is not None:
         rows[schema.time.name] = days[new].reset_index(drop=True)
     rows = rows[schema.names].astype({c.name: frame_dtype(c) for c in schema.columns})
     failing = problems(rows, schema)["row"].dropna()
     kept = rows[~rows.index.isin(failing)].drop_duplicates(schema.key.name)
     return kept.reset_index(drop=True), len(rows) - len(kept)
+
+
+def _number(prediction_id: str) -> int:
+    """Make a number of an id; ids of one request differ in their last digits alone."""
+    hashed = hashlib.blake2b(prediction_id.encode(), digest_size=_BYTES).digest()
+    return 1 + int.from_bytes(hashed)
 
 
 def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
