@@ -231,8 +231,7 @@ def draw(history: list[dict[str, Any]]) -> None:
               va="top", fontsize=8)  # fmt: skip
     for entry in (e for e in history if e["event"]):
         axes.axvline(entry["day"], color="#9aa5b1", linewidth=1)
-        axes.text(entry["day"], top * 0.78, f" {entry['event'].replace(', ', chr(10) + ' ')}",
-                  va="top", fontsize=8)  # fmt: skip
+        axes.text(entry["day"], 1.2, entry["event"], rotation=90, ha="right", fontsize=8)
     axes.set(ylim=(0, top), ylabel="median error of labelled predictions, %",
              title="The loop: what the monitor said every week of 2010")  # fmt: skip
     locator = AutoDateLocator()

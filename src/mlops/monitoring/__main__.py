@@ -18,6 +18,7 @@ from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.monitoring.decision import Decision, decide
+from mlops.monitoring.exposition import exposition
 from mlops.monitoring.log import read_window
 from mlops.monitoring.plots import draw
 from mlops.monitoring.report import as_json, markdown
@@ -61,11 +62,12 @@ def monitor(url: str, bundle: Path, params: Params, now: float | None = None) ->
 
 
 def write(folder: Path, decision: Decision, params: Params) -> str:
-    """Write report.json, report.md, report.html and the plots; give the Markdown."""
+    """Write report.json, .md, .html, .prom and the plots; give the Markdown."""
     text = markdown(decision, params)
     with whole_folder(folder) as new:
         write_json(new / "report.json", as_json(decision, params))
         write_text(new / "report.md", text)
+        write_text(new / "report.prom", exposition(decision, params))
         write_text(new / "report.html", html_page(text, draw(new, decision, params), "Monitor"))
     return text
 
