@@ -1,5 +1,6 @@
 """The monitor's verdict on each kind of production, good and bad, and on a log that is odd."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
+from test_serving_process import Postgres
 
 from mlops.columns import Schema
 from mlops.errors import BadInput
@@ -274,3 +276,30 @@ def test_the_reports_hold_what_was_decided(log: Log) -> None:
     assert content["predictions"] == 200
     assert {line["column"] for line in content["drift"]} >= {"size", "prediction"}
     assert predicted(rows).shape == (200,)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    if shutil.which("pg_ctl") is None or shutil.which("initdb") is None:
+        pytest.skip("Postgres is not installed")
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.control("stop", "-m", "immediate")
+
+
+def test_a_log_in_postgres_is_read_as_one_in_sqlite(log: Log, postgres: Postgres) -> None:
+    other = Log(postgres.url)
+    rows = LATER[:200]
+    for one in (log, other):
+        one.tell(one.predict(rows), rows["price"] * 0.85)
+        one.refuse("size: greater_than_equal", 7)
+
+    found = [as_json(judge(one, with_monitor(max_rows=150)), PARAMS) for one in (log, other)]
+
+    assert found[0] == found[1]
+    assert (found[0]["verdict"], found[0]["refusals"]["any"]) == ("act", 7)
+    postgres.control("stop", "-m", "immediate")
+    with pytest.raises(BadInput, match="can't be read"):
+        judge(other)
+    other.close()
+    postgres.control("start")
