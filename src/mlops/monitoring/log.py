@@ -98,18 +98,24 @@ def _read(
     start = _start(connection, p.at, params.window_rows, params, now)
     total = int(connection.execute(sa.select(sa.func.count()).where(p.at >= start)).scalar_one())
     wanted = sa.select(p.features, p.predicted, p.at, p.model_version, p.request_id)
-    wanted = wanted.where(p.at >= start, *_by_chance(p.prediction_id, total, params.max_rows))
+    if total > params.max_rows:
+        # Ids are random and indexed. The sum keeps databases from taking the index of `at`.
+        share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
+        wanted = wanted.where(p.prediction_id < share, p.at + 0 >= start)
+    else:
+        wanted = wanted.where(p.at >= start)
     rows = _frame(connection.execute(wanted).all(), schema)
 
     told = _start(connection, f.at, params.window_labels, params, now)
-    labels = _labelled().where(f.at >= told, p.model_version == version)
-    labels = labels.order_by(f.at.desc()).limit(params.max_rows)
-    labelled = _frame(connection.execute(labels).all(), schema)
+    newest = sa.select(f.prediction_id).where(f.at >= told).order_by(f.at.desc())
+    newest = newest.limit(params.max_rows)
+    labels = _labelled().where(f.prediction_id.in_(newest), p.model_version == version)
+    labelled = _frame(connection.execute(labels.order_by(f.at.desc())).all(), schema)
 
     refusals = sa.select(REFUSALS.c.reason, sa.func.sum(REFUSALS.c.requests))
     refusals = refusals.where(REFUSALS.c.at >= start - 60).group_by(REFUSALS.c.reason)
     counted = {str(reason): int(n) for reason, n in connection.execute(refusals).all()}
-    return Window(rows, total, labelled, counted, _oddities(connection, told, now))
+    return Window(rows, total, labelled, counted, _oddities(connection, told, params.max_rows, now))
 
 
 def _labelled() -> sa.Select[Any]:
@@ -130,28 +136,21 @@ def _start(connection: sa.Connection, at: Any, rows: int, params: Monitor, now: 
     return start
 
 
-def _by_chance(prediction_id: Any, total: int, most: int) -> list[Any]:
-    """Pick about `most` of `total` rows: ids are random hexadecimal digits, and indexed."""
-    if total <= most:
-        return []
-    return [prediction_id < f"{int(most / total * 16**_DIGITS):0{_DIGITS}x}"]
-
-
-def _oddities(connection: sa.Connection, told: float, now: float) -> list[str]:
+def _oddities(connection: sa.Connection, told: float, most: int, now: float) -> list[str]:
     p, f = PREDICTIONS.c, FEEDBACK.c
+    newest = sa.select(FEEDBACK).where(f.at >= told).order_by(f.at.desc()).limit(most).subquery()
+    both = sa.outerjoin(newest, PREDICTIONS, newest.c.prediction_id == p.prediction_id)
+    unknown = sa.func.count().filter(p.prediction_id.is_(None))
+    early = sa.func.count().filter(newest.c.at < p.at - _SKEW_SECONDS)
     ahead = sa.select(sa.func.count()).where(p.at > now + _SKEW_SECONDS)
-    known = sa.exists().where(p.prediction_id == f.prediction_id)
-    orphans = sa.select(sa.func.count()).where(f.at >= told, ~known)
-    early = sa.select(sa.func.count()).select_from(
-        sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
-    )
-    early = early.where(f.at >= told, f.at < p.at - _SKEW_SECONDS)
-    texts = {
-        "prediction(s) lie in the future: a server's clock is ahead": ahead,
+    orphans, older = connection.execute(sa.select(unknown, early).select_from(both)).one()
+    counts = {
+        "prediction(s) lie in the future: a server's clock is ahead": (
+            connection.execute(ahead).scalar_one()
+        ),
         "feedback row(s) are of predictions that the log doesn't have; they count nowhere": orphans,
-        "feedback row(s) are older than their predictions: the servers' clocks differ": early,
+        "feedback row(s) are older than their predictions: the servers' clocks differ": older,
     }
-    counts = {text: int(connection.execute(query).scalar_one()) for text, query in texts.items()}
     return [f"{n:,} {text}" for text, n in counts.items() if n]
 
 
