@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review serve monitor retrain loop bench lock clean
+.PHONY: help run test lint review ci serve monitor retrain loop remote bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ lint: .venv/test ## Check format, style and types
 review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
 	python -m mlops.review --base $(BASE)
 
+ci: .venv/test ## Run the pull request's workflows here, by act, against BASE
+	python tests/ci.py $(BASE)
+
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	python -m mlops.recover
 	dvc repro --quiet
@@ -46,10 +49,14 @@ retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=
 loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
 	python examples/loop.py
 
+remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://
+	python -m mlops.remote
+
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/serving.py
 	python benchmarks/review.py
+	python benchmarks/review_overhead.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
@@ -61,6 +68,8 @@ lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	  -c requirements-dev.txt --group serve -o requirements-serve.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt $(addprefix --extra ,s3 gs azure ssh) pyproject.toml -o requirements-remotes.txt
 
 clean: ## Delete everything generated, the cache of data and models included
 	rm -rf artifacts .venv .dvc/cache .dvc/tmp .dvc-remote
@@ -82,4 +91,9 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 
 .venv/test: .venv/run requirements-dev.txt
 	$(call INSTALL,requirements-dev.txt)
+	touch $@
+
+# What real storage needs beside, for those who have one.
+.venv/remotes: .venv/run requirements-remotes.txt
+	$(call INSTALL,requirements-remotes.txt)
 	touch $@

@@ -30,15 +30,6 @@ def predict(body: Rows) -> dict[str, list[float]]:
     return {"predictions": pipeline.predict(frame).tolist()}
 
 
-@app.get("/predict")
-def predict_one(
-    size: float,
-    rooms: int,
-) -> dict[str, float]:
-    frame = pd.DataFrame([{"size": size, "rooms": rooms}], columns=features)
-    return {"predicted_price": float(pipeline.predict(frame)[0])}
-
-
 async def hello(scope: Any, receive: Any, send: Any) -> None:
     """Read the body, answer two bytes."""
     if scope["type"] != "http":

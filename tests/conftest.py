@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from clones import origin, reproduced  # noqa: F401  session fixtures
+from proposals import github, kept_by_main, settings, template, warm  # noqa: F401  likewise
 
 from mlops.params import Params, load_params
 

@@ -96,12 +96,12 @@ class Process:
             text=True,
         )
 
-    def wait_ready(self, seconds: float = 20) -> None:
-        """Wait until it says that it is ready."""
+    def wait_ready(self, path: str = "/health/ready", seconds: float = 20) -> None:
+        """Wait until it answers a health check."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                if self.ask("GET", "/health/ready")[0] == 200:
+                if self.ask("GET", path)[0] == 200:
                     return
             time.sleep(0.02)
         self.process.kill()
@@ -135,11 +135,13 @@ class Process:
 
 
 @contextlib.contextmanager
-def running(bundle: Path, log: str = "none", **settings: str) -> Iterator[Process]:
+def running(
+    bundle: Path, log: str = "none", ready: str = "/health/ready", **settings: str
+) -> Iterator[Process]:
     """Run a server until the block ends."""
     server = Process(bundle, log, **settings)
     try:
-        server.wait_ready()
+        server.wait_ready(ready)
         yield server
     finally:
         server.end(signal.SIGKILL)

@@ -32,7 +32,7 @@ def test_true_files_stay_and_false_ones_go(
     assert all(path.exists() for path in true)
     assert not any(path.exists() for path in false)
     assert not link.is_symlink()
-    assert capsys.readouterr().out.count("removed") == 3
+    assert capsys.readouterr().err.count("removed") == 3
 
 
 def test_no_cache_is_no_fault(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 
 from mlops.intervals import Spread
-from mlops.params import Gate, Params
+from mlops.params import Gate, Params, SliceFloors
 from mlops.review.champion import Comparison
 from mlops.review.gate import (
     Check,
     check_floors,
+    check_gate_is_kept,
     check_regressions,
+    check_slices,
     detectable_regression,
     verdict,
 )
@@ -27,7 +29,12 @@ def comparison(regression: float | None, spread: Spread | None = SURE) -> Compar
 @pytest.fixture
 def limits(params: Params) -> Params:
     """Give a gate of one floor each way, and one limit to a regression, of a tenth."""
-    gate = Gate(floors={"r2": 0.85, "mape": 0.13}, max_regression={"rmse": 0.1}, confidence=0.99)
+    gate = Gate(
+        floors={"r2": 0.85, "mape": 0.13},
+        slices=SliceFloors(min_rows=30, floors={"mape": 0.25, "r2": 0.5}),
+        max_regression={"rmse": 0.1},
+        confidence=0.99,
+    )
     return params.model_copy(update={"gate": gate})
 
 
@@ -225,3 +232,59 @@ def test_fewer_degrees_of_freedom_detect_less() -> None:
 
 def test_without_an_interval_nothing_is_said_to_be_detectable() -> None:
     assert detectable_regression(replace(comparison(0.1), spread=None), 0.1, 0.99) is None
+
+
+def part(rows: int = 30, **values: tuple[float | None, float | None, float | None]) -> dict:  # type: ignore[type-arg]
+    fine = {"mape": (0.1, 0.05, 0.15), "r2": (0.9, 0.85, 0.95)}
+    metrics = {
+        metric: {"value": value, "low": low, "high": high}
+        for metric, (value, low, high) in (fine | values).items()
+    }
+    return {"column": "size", "slice": "> 9", "rows": rows, "metrics": metrics}
+
+
+@pytest.mark.parametrize(
+    ("metric", "found", "outcome"),
+    [
+        ("mape", (0.25, 0.2, 0.3), "pass"),
+        ("mape", (0.26, 0.25, 0.3), "warn"),
+        ("mape", (0.26, 0.251, 0.3), "block"),
+        ("mape", (0.26, None, None), "block"),
+        ("mape", (None, None, None), "block"),
+        ("r2", (0.5, 0.4, 0.6), "pass"),
+        ("r2", (0.49, 0.4, 0.5), "warn"),
+        ("r2", (0.49, 0.4, 0.499), "block"),
+    ],
+)
+def test_a_slice_blocks_where_its_whole_interval_is_beyond_the_floor(
+    limits: Params, metric: str, found: tuple[float, float, float], outcome: str
+) -> None:
+    assert verdict(check_slices([part(), part(**{metric: found})], limits)) == outcome
+
+
+@pytest.mark.parametrize(("rows", "outcome"), [(29, "pass"), (30, "block"), (31, "block")])
+def test_a_slice_of_few_rows_is_left_alone(limits: Params, rows: int, outcome: str) -> None:
+    assert verdict(check_slices([part(rows, mape=(0.9, 0.8, 1.0))], limits)) == outcome
+
+
+def test_a_slice_beyond_its_floor_is_named_and_one_line_is_enough_for_the_others(
+    limits: Params,
+) -> None:
+    fine = check_slices([part(), part()], limits)
+    (short, _) = check_slices([part(), part(mape=(0.3, 0.2, 0.4))], limits)
+
+    assert [check.why for check in fine] == [
+        "mape is at most 0.25 in each of 2 parts of the rows",
+        "r2 is at least 0.5 in each of 2 parts of the rows",
+    ]
+    assert short.why == (
+        "mape is 0.3 on the 30 rows of size: > 9, wanted at most 0.25; that may be chance"
+    )
+
+
+def test_a_change_of_the_gate_itself_is_a_warning() -> None:
+    (found,) = check_gate_is_kept(["train.alpha", "gate.floors.r2"])
+
+    assert found.outcome == "warn"
+    assert found.why == "this change moves the gate's own limits: gate.floors.r2"
+    assert check_gate_is_kept(["train.gate.x"]) == []

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from databases import Postgres
 from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
-from test_serving_process import Postgres
 
 from mlops.columns import Schema
 from mlops.errors import BadInput

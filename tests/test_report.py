@@ -3,9 +3,13 @@
 import pytest
 
 from mlops.intervals import Spread
+from mlops.metrics import HIGHER_IS_BETTER
 from mlops.review.champion import Comparison
 from mlops.review.gate import Check
-from mlops.review.report import LISTED_SLICES, Review, cell, markdown
+from mlops.review.markup import cell
+from mlops.review.post import MOST_BYTES, bounded, harmless
+from mlops.review.report import Review, markdown
+from mlops.review.sections import LISTED_SLICES, Served
 
 BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))
 CHECK = Check("regression of rmse", -0.03, 0.05, "pass", "rmse is 3.0% better than the base's")
@@ -142,3 +146,77 @@ def test_data_is_folded_under_its_counts() -> None:
 
     assert "<summary>Data: rows 2 added, 1 removed, 3 changed</summary>" in text
     assert "| size | — |  | 1 … 2 … 3 | 25.0% |" in text
+
+
+def many(n_columns: int, n_slices: int) -> dict[str, object]:
+    side = {"missing": 0.25, "text": "-1,234.56 … 12,345.6 … 1,234,560"}
+    long = "a_name_of_some_length_"
+    return {
+        "data": {
+            "rows": [100_000, 120_000],
+            "added": 30_000,
+            "removed": 10_000,
+            "changed": 50_000,
+            "changed_columns": {f"{long}{n}": 50_000 for n in range(n_columns)},
+            "columns": [
+                {"column": f"{long}{n}", "base": side, "candidate": side} for n in range(n_columns)
+            ],
+        },
+        "slices": [
+            {
+                "column": f"{long}{n % 10}",
+                "slice": f"{long}{n}",
+                "rows": n,
+                "base": {"rmse": 12_345.678},
+                "candidate": {"rmse": 12_345.678},
+            }
+            for n in range(n_slices)
+        ],
+        "slice_metric": "rmse",
+        "params": [(f"train.{long}{n}", 0.123456, 0.654321) for n in range(50)],
+    }
+
+
+def test_a_hundred_columns_and_five_hundred_slices_need_no_cut() -> None:
+    text = markdown(review(**many(100, 500)))
+
+    assert len(text.encode()) < MOST_BYTES
+    assert bounded(harmless(text), "the run") == harmless(text)
+    assert "460 smaller slices" in text
+
+
+def test_what_serves_both_models_is_told_in_one_line() -> None:
+    exported = Served("arrays", None, 123_456, 0.0123)
+    itself = Served("joblib", "no form for Lasso", 2_000_000, 1.7)
+
+    text = markdown(review(**many(1, 4), served=[exported, itself]))
+
+    assert (
+        "To serve: scikit-learn itself, 2.00 MB, about 2 ms a row; the base exported as arrays, "
+        "0.12 MB, about 0.01 ms a row. The model could not be exported: no form for Lasso."
+    ) in text
+
+
+def test_a_reader_is_told_what_to_do_and_what_the_words_mean() -> None:
+    text = markdown(review(**many(1, 4)))
+
+    assert "**What to do:** Merge it, if this is what the change was meant to do." in text
+    assert "**base**: the model of the branch" in text
+    for metrics in HIGHER_IS_BETTER.values():
+        for metric in metrics:
+            assert f"**{metric}**" in text
+
+
+def test_a_lock_that_is_behind_comes_with_the_command_that_mends_it() -> None:
+    assert "git commit" not in markdown(review())
+    assert (
+        '`make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git push`'
+        in markdown(review(lock_behind=True))
+    )
+
+
+def test_the_error_over_the_parts_of_one_column_is_drawn() -> None:
+    text = markdown(review(**many(1, 100)))  # ten columns of ten slices
+
+    assert text.count("```mermaid") == 1
+    assert 'title "rmse by a_name_of_some_length_0, blue base, magenta candidate"' in text

@@ -1,6 +1,5 @@
 """The API as a process: it starts or says why not, stops without loss, takes a new bundle."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -8,17 +7,15 @@ import pickle
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from databases import logged
 from fitted import ROOT
+from load import Load, wait_for
 from served import ROW, Process, make_bundle, running, small_model
 
 from mlops.bundle import MANIFEST
@@ -42,79 +39,24 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Load:
-    """Keeps posting on several connections; remembers what was acknowledged."""
-
-    def __init__(self, port: int, connections: int = 8) -> None:
-        self._port, self._connections = port, connections
-        self.acknowledged: list[str] = []
-        self.statuses: list[int] = []
-        self.broken = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(30)
-
-    async def _run(self) -> None:
-        await asyncio.gather(*(self._post() for _ in range(self._connections)))
-
-    async def _post(self) -> None:
-        content = json.dumps({"rows": [ROW]}).encode()
-        head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n"
-        while not self._stop.is_set():
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            except OSError:  # refused: not accepted, so not lost
-                await asyncio.sleep(0.02)
-                continue
-            with contextlib.suppress(OSError):
-                await self._talk(reader, writer, head.encode() + content)
-            writer.close()
-
-    async def _talk(self, reader: Any, writer: Any, request: bytes) -> None:
-        while not self._stop.is_set():
-            writer.write(request)
-            try:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            except asyncio.IncompleteReadError as error:
-                self.broken += bool(error.partial)
-                return
-            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
-            answer = json.loads(await reader.readexactly(length))
-            self.statuses.append(int(head[9:12]))
-            self.acknowledged += answer.get("prediction_ids", [])
-
-
-def logged(path: Path) -> list[str]:
-    connection = sqlite3.connect(path)
-    found = [line[0] for line in connection.execute("SELECT prediction_id FROM predictions")]
-    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
-    return found
-
-
-def wait_for(condition: Any, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_sigterm_answers_what_is_under_way_and_loses_nothing(bundle: Path, tmp_path: Path) -> None:
-    log = tmp_path / "log.db"
-    with running(bundle, f"sqlite:///{log}") as server, Load(server.port) as load:
+    url = f"sqlite:///{tmp_path}/log.db"
+    with running(bundle, url) as server, Load(server.port) as load:
         wait_for(lambda: len(load.acknowledged) > 50)
         code, output = server.end(signal.SIGTERM)
     assert code in (0, 143, -signal.SIGTERM), output
-    assert set(load.statuses) == {200}
-    assert load.broken == 0
-    assert set(load.acknowledged) <= set(logged(log))
+    assert load.statuses == {200}
+    assert load.acknowledged.items() <= logged(url).items()
+
+
+def test_while_draining_clients_are_sent_away_and_none_is_cut_off(bundle: Path) -> None:
+    drain = {"SERVE_DRAIN_SECONDS": "2"}
+    with running(bundle, **drain) as server, Load(server.port, stays=False) as load:
+        wait_for(lambda: len(load.acknowledged) > 50)
+        server.end(signal.SIGTERM)
+    assert load.statuses == {200}
+    assert load.unanswered == 0
+    assert sum(b"connection: close" in answer.head for answer in load.answers) == 8
 
 
 def test_while_draining_it_answers_and_is_not_ready(bundle: Path) -> None:
@@ -124,26 +66,6 @@ def test_while_draining_it_answers_and_is_not_ready(bundle: Path) -> None:
         assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 200
         server.process.send_signal(signal.SIGTERM)  # a second one waits no longer
         server.process.wait(10)
-
-
-def kill_under_load(bundle: Path, log_url: str, times: int) -> list[str]:
-    acknowledged = []
-    for number in range(times):
-        with running(bundle, log_url) as server, Load(server.port) as load:
-            least = 20 + 7 * number
-            wait_for(lambda load=load, least=least: len(load.acknowledged) > least)
-            server.end(signal.SIGKILL)
-        acknowledged += load.acknowledged
-    return acknowledged
-
-
-def test_kill_9_under_load_loses_no_acknowledged_prediction(bundle: Path, tmp_path: Path) -> None:
-    log = tmp_path / "log.db"
-    acknowledged = kill_under_load(bundle, f"sqlite:///{log}", 2)
-    found = logged(log)
-    assert len(acknowledged) > 40
-    assert set(acknowledged) <= set(found)
-    assert len(found) == len(set(found))
 
 
 def test_a_new_bundle_is_taken_without_dropping_a_request(
@@ -165,7 +87,8 @@ def test_a_new_bundle_is_taken_without_dropping_a_request(
             os.utime(served / MANIFEST)
             time.sleep(0.5)
         second = server.ask("GET", "/predict?size=1500&rooms=6")[1]
-    assert set(load.statuses) == {200}
+    assert load.statuses == {200}
+    assert load.unanswered == 0
     assert second["model_version"] == wanted != first["model_version"]
     assert second["predicted_price"] != first["predicted_price"]
 
@@ -309,69 +232,3 @@ def test_what_serves_imports_neither_pandas_nor_scikit_learn(bundle: Path) -> No
 def test_the_documentation_has_every_setting() -> None:
     documented = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     assert settings_table() in documented, "run: python -m mlops.serving --settings"
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Postgres"]:
-    if shutil.which("pg_ctl") is None or shutil.which("initdb") is None:
-        pytest.skip("Postgres is not installed")
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    yield server
-    if server.running:
-        server.control("stop", "-m", "immediate")
-
-
-class Postgres:
-    """A database server of our own, on a free port of 127.0.0.1."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._folder = folder
-        self._user: dict[str, Any] = {}
-        if os.geteuid() == 0:  # it refuses to run as root
-            for path in (folder, *folder.parents[:3]):
-                path.chmod(0o755)
-            shutil.chown(folder, "nobody")
-            self._user = {"user": "nobody"}
-        made = ["initdb", "-D", str(folder / "data"), "-U", "test", "-A", "trust", "--no-sync"]
-        subprocess.run(made, check=True, capture_output=True, cwd="/", **self._user)
-        self.url = f"postgresql://test@127.0.0.1:{self.port}/postgres"
-        self.running = False
-        self.control("start")
-
-    def control(self, action: str, *more: str) -> None:
-        data, log = str(self._folder / "data"), str(self._folder / "log")
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder}"
-        subprocess.run(
-            ["pg_ctl", "-w", "-D", data, "-l", log, "-o", options, action, *more],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            timeout=60,
-            **self._user,
-        )
-        self.running = action == "start"
-
-    def ids(self) -> list[str]:
-        import psycopg
-
-        with psycopg.connect(self.url) as connection:
-            found = connection.execute("SELECT prediction_id FROM predictions").fetchall()
-        return [line[0] for line in found]
-
-
-def test_postgres_may_stop_and_come_back_under_load(bundle: Path, postgres: Postgres) -> None:
-    with running(bundle, postgres.url) as server:
-        with Load(server.port, 4) as load:
-            wait_for(lambda: len(load.acknowledged) > 20)
-            postgres.control("stop", "-m", "fast")
-            wait_for(lambda: 503 in load.statuses)
-            assert server.ask("GET", "/health/ready")[0] == 503
-            postgres.control("start")
-            before = len(load.acknowledged)
-            wait_for(lambda: len(load.acknowledged) > before + 20)
-        assert server.ask("GET", "/health/ready")[0] == 200
-    assert set(load.statuses) == {200, 503}
-    assert set(load.acknowledged) <= set(postgres.ids())

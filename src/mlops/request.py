@@ -48,16 +48,18 @@ def column_field(column: Column) -> tuple[Any, Any]:
     kind: Any = Literal[column.choices] if column.choices else column.type
     bounds = {"ge": column.low, "le": column.high}
     constraints: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
+    # Bounds stand by the type: beside the default, the JSON schema of a nullable one lacks them.
     if column.type is int:
-        kind = Annotated[int, BeforeValidator(_whole)]
         constraints = {k: int(v) for k, v in constraints.items()}
+        kind = Annotated[int, Field(**constraints), BeforeValidator(_whole)]
+    else:
+        kind = Annotated[kind, Field(**constraints)]
     return (
         Optional[kind] if column.nullable else kind,  # noqa: UP045 - `kind | None` needs a type
         Field(
             default=None if column.nullable else ...,
             description=column.description,
             json_schema_extra={"unit": column.unit} if column.unit else None,
-            **constraints,
         ),
     )
 

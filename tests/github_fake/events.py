@@ -97,6 +97,23 @@ def pull_request(
     )
 
 
+def merge_group(github: GitHub, number: int, base_ref: str = "main") -> Event:
+    """Build the event of a merge queue: it runs on the merge that main would become."""
+    rendered = render_pull(github.state, find_pull(github.state, str(number)))
+    base, head = _commit(github, f"refs/heads/{base_ref}"), rendered["head"]["sha"]
+    sha = merge_commit(github.origin, number, base, head)
+    branch = f"gh-readonly-queue/{base_ref}/pr-{number}-{base}"
+    git(github.origin, "update-ref", f"refs/heads/{branch}", sha)
+    group = {
+        "head_sha": sha,
+        "head_ref": f"refs/heads/{branch}",
+        "base_sha": base,
+        "base_ref": f"refs/heads/{base_ref}",
+    }
+    payload = {"action": "checks_requested", "merge_group": group}
+    return _on_branch(github, "merge_group", branch, payload, "octocat")
+
+
 def workflow_run(github: GitHub, run: Run, action: str = "completed") -> Event:
     """Build the event that a finished run of another workflow makes; it runs on the default branch.
 

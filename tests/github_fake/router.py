@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from github_fake import issues, pulls, repository, runs
 from github_fake.faults import Fault
@@ -81,7 +81,7 @@ class Router:
         if fault:
             return fault.answer
         base = f"{self.state.server_url}/api/v3"
-        request = Request(method, path, dict(parse_qsl(query)), raw, token, base)
+        request = Request(method, unquote(path), dict(parse_qsl(query)), raw, token, base)
         try:
             return self._route(request)
         except ApiError as error:

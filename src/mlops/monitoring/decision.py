@@ -13,7 +13,7 @@ from mlops.monitoring.drift import Change, changes
 from mlops.monitoring.log import ACTUAL, AT, PREDICTED, Window, refused
 from mlops.monitoring.performance import Performance, overall, performance, too_much_worse
 from mlops.params import Params
-from mlops.review.report import number
+from mlops.review.markup import number
 from mlops.serving.tables import ANY
 
 Verdict = Literal["ok", "watch", "act"]

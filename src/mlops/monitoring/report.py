@@ -7,7 +7,7 @@ from typing import Any
 from mlops.monitoring.decision import Decision, Verdict
 from mlops.monitoring.performance import Performance, overall, too_much_worse
 from mlops.params import Params
-from mlops.review.report import cell, number
+from mlops.review.markup import cell, number
 from mlops.serving.tables import ANY
 
 _HEADS: dict[Verdict, str] = {

@@ -25,8 +25,9 @@ from mlops.monitoring.feedback import PARTITION, labelled_rows, write_partition
 from mlops.monitoring.log import read_feedback
 from mlops.params import PARAMS_FILE, Params, load_params
 from mlops.pipeline.partitions import FILE, read_partitions
-from mlops.review.__main__ import REPORT, VERDICT, review
+from mlops.review.__main__ import REPORT, VERDICT
 from mlops.review.__main__ import write as write_review
+from mlops.review.judge import review
 from mlops.review.sides import PipelineFailed
 from mlops.schema import SCHEMA
 

@@ -6,107 +6,21 @@ Exit code: 0 pass or warn, 1 block, 2 could not judge.
 import argparse
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from mlops import artifacts
-from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.files import write_json, write_text
-from mlops.frames import read_rows
-from mlops.params import Params, load_params
-from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
-from mlops.review.differences import params_diff, rows_diff, stages_diff
-from mlops.review.gate import (
-    Check,
-    check_floors,
-    check_regressions,
-    detectable_regression,
-    verdict,
-)
+from mlops.params import load_params
+from mlops.review.judge import review
 from mlops.review.page import html_page
 from mlops.review.plots import draw_changes
-from mlops.review.report import Review, markdown
-from mlops.review.sides import PipelineFailed, Side, base_tree, git, merge_base, reproduce
-from mlops.schema import SCHEMA
+from mlops.review.report import Review, markdown, no_verdict
+from mlops.review.sides import PipelineFailed
 
 REPORT = artifacts.REVIEW / "report.md"
 PAGE = artifacts.REVIEW / "report.html"
 CHANGES = artifacts.REVIEW / "changes.png"
 VERDICT = artifacts.REVIEW / "verdict.json"
-
-
-def review(revision: str) -> Review:
-    """Review the work tree against the commit where it left `revision`.
-
-    Raises:
-        BadInput: params.yaml is faulty or there is no such revision.
-        PipelineFailed: the base could not be reproduced.
-    """
-    params = load_params()
-    base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
-    try:
-        reproduce(Path())
-    except PipelineFailed as error:
-        failed = Check("pipeline", None, None, "block", "the pipeline runs to its end: it does not")
-        return Review(base_commit, head, "block", [failed], failure=str(error))
-    candidate = Side.read(Path())
-    with base_tree(base_commit) as root:
-        try:
-            if not (root / "dvc.yaml").exists():
-                raise NotComparable("the base has no pipeline yet; the floors alone decide")
-            reproduce(root)
-            return _against_base(Side.read(root), candidate, params)
-        except NotComparable as error:
-            return _alone(base_commit, candidate, params, str(error))
-
-
-def _against_base(base: Side, candidate: Side, params: Params) -> Review:
-    test, of_base, of_candidate = models_on_same_rows(base, candidate, params)
-    recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
-    comparisons = compare(of_base, of_candidate, recorded, params)
-    metrics = {c.metric: c.candidate for c in comparisons}
-    checks = [*check_floors(metrics, params), *check_regressions(comparisons, params)]
-    confidence, limits = params.gate.confidence, params.gate.max_regression
-    return Review(
-        base=base.commit,
-        head=candidate.commit,
-        outcome=verdict(checks),
-        checks=checks,
-        comparisons=comparisons,
-        confidence=params.evaluate.confidence,
-        test=_test_rows(len(test), candidate, SCHEMA),
-        slices=compare_slices(of_base, of_candidate, test, params),
-        slice_metric=next(iter(limits), comparisons[0].metric),
-        params=params_diff(base.params, candidate.params),
-        stages=stages_diff(base.stages, candidate.stages),
-        data=_data_diff(base, SCHEMA),
-        detectable={
-            c.metric: detectable_regression(c, limits[c.metric], confidence)
-            for c in comparisons
-            if c.metric in limits
-        },
-    )
-
-
-def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
-    metrics = {k: v["value"] for k, v in candidate.manifest["evaluation"]["metrics"].items()}
-    checks = check_floors(metrics, params)
-    return Review(base_commit, candidate.commit, verdict(checks), checks, not_comparable=why)
-
-
-def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
-    window = candidate.manifest["data"]["test"]
-    days = f" ({window['from']} to {window['to']})" if schema.time else ""
-    return f"{n_rows:,} test rows{days}"
-
-
-def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
-    try:
-        return rows_diff(
-            read_rows(base.root / artifacts.VALID_ROWS), read_rows(artifacts.VALID_ROWS), schema
-        )
-    except (KeyError, FileNotFoundError):  # the base has other columns or stages
-        return None
 
 
 def write(found: Review) -> None:
@@ -133,6 +47,7 @@ def write(found: Review) -> None:
             },
             "base": found.base,
             "head": found.head,
+            "lock": None if found.failure else "behind" if found.lock_behind else "current",
         },
     )
     print(text)
@@ -145,6 +60,7 @@ def main() -> int:
         found = review(parser.parse_args().base)
     except (BadInput, PipelineFailed) as error:
         print(f"The review could not judge:\n{error}", file=sys.stderr)
+        write_text(REPORT, no_verdict(str(error)))
         return 2
     write(found)
     return 1 if found.outcome == "block" else 0

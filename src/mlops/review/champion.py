@@ -59,14 +59,14 @@ class Comparison:
     spread: Spread | None
 
 
-def predicted_by(side: Side, rows: Path, n_rows: int) -> Floats:
-    """Score `rows` by the side's model in a process of its own.
+def predicted_by(side: Side, rows: Path, n_rows: int) -> tuple[Floats, float]:
+    """Score `rows` by the side's model in a process of its own; time a row alone, in milliseconds.
 
     Raises:
         NotComparable: the side's model can't take these rows.
     """
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "predictions.npy"
+        out = Path(folder) / "scored.npz"
         run = subprocess.run(
             [sys.executable, scoring.__file__, side.root / artifacts.BUNDLE, rows.resolve(), out],
             env=os.environ | {"PYTHONPATH": str(side.root / "src")},
@@ -77,16 +77,17 @@ def predicted_by(side: Side, rows: Path, n_rows: int) -> Floats:
         if run.returncode:
             cause = run.stderr.strip().splitlines()[-1:] or ["no message"]
             raise NotComparable(f"the base's model can't score the candidate's rows: {cause[0]}")
-        predicted = np.load(out, allow_pickle=False)
+        with np.load(out, allow_pickle=False) as scored:
+            predicted, row_ms = scored["predicted"], float(scored["row_ms"])
     if len(predicted) != n_rows:
         raise NotComparable(f"the base's model gave {len(predicted)} predictions, wanted {n_rows}")
-    return predicted
+    return predicted, row_ms
 
 
 def models_on_same_rows(
     base: Side, candidate: Side, params: Params
-) -> tuple[pd.DataFrame, Predictions, Predictions]:
-    """Give the candidate's test rows, and what both models predict for them.
+) -> tuple[pd.DataFrame, list[Predictions], list[float]]:
+    """Give the candidate's test rows, what base and candidate predict, and the time of a row each.
 
     Raises:
         NotComparable: task or target differ, or the base's model can't take the rows.
@@ -98,11 +99,9 @@ def models_on_same_rows(
             )
     test = read_rows(artifacts.TEST_ROWS)
     actual = actual_values(test, params.task)
-    of_base, of_candidate = (
-        Predictions(params.task, actual, predicted_by(side, artifacts.TEST_ROWS, len(test)))
-        for side in (base, candidate)
-    )
-    return test, of_base, of_candidate
+    scored = [predicted_by(side, artifacts.TEST_ROWS, len(test)) for side in (base, candidate)]
+    predictions = [Predictions(params.task, actual, predicted) for predicted, _ in scored]
+    return test, predictions, [row_ms for _, row_ms in scored]
 
 
 def compare(

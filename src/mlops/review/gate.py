@@ -1,6 +1,7 @@
 """The gate: the comparison held against params.yaml's `gate:` section."""
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,6 +58,44 @@ def check_floors(candidate: dict[str, Any], params: Params) -> list[Check]:
     return checks
 
 
+def check_slices(slices: list[dict[str, Any]], params: Params) -> list[Check]:
+    """Hold each slice of enough rows against its floors: block where chance can't explain it.
+
+    Args:
+        slices: column, slice, rows, and of each metric its value and interval, as evaluate gives.
+    """
+    known = [part for part in slices if part["rows"] >= params.gate.slices.min_rows]
+    return [
+        check
+        for metric, limit in params.gate.slices.floors.items()
+        for check in _check_slices(metric, limit, known, HIGHER_IS_BETTER[params.task][metric])
+    ]
+
+
+def _check_slices(
+    metric: str, limit: float, slices: list[dict[str, Any]], higher: bool
+) -> Iterator[Check]:
+    sign, side = (1, "at least") if higher else (-1, "at most")
+    n_short = 0
+    for part in slices:
+        found = part["metrics"][metric]
+        value, best = found["value"], found["high" if higher else "low"]
+        if value is not None and sign * value >= sign * limit:
+            continue
+        n_short += 1
+        sure = value is None or best is None or sign * best < sign * limit
+        name = f"{part['column']}: {part['slice']}"
+        text = "missing" if value is None else f"{value:.4g}"
+        why = f"{metric} is {text} on the {part['rows']:,} rows of {name}, wanted {side} {limit:g}"
+        yield Check(
+            f"floor of {metric} in {name}", value, limit, "block" if sure else "warn",
+            why if sure else f"{why}; that may be chance",
+        )  # fmt: skip
+    if slices and not n_short:
+        why = f"{metric} is {side} {limit:g} in each of {len(slices)} parts of the rows"
+        yield Check(f"floor of {metric} in slices", None, limit, "pass", why)
+
+
 def check_regressions(comparisons: list[Comparison], params: Params) -> list[Check]:
     """Block a regression that is too large and not chance; warn of one that may be chance."""
     found = {comparison.metric: comparison for comparison in comparisons}
@@ -64,6 +103,13 @@ def check_regressions(comparisons: list[Comparison], params: Params) -> list[Che
         _check_regression(found[metric], limit, params)
         for metric, limit in params.gate.max_regression.items()
     ]
+
+
+def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
+    """Warn of a change that moves the limits which it is held against; `changed` are parameters."""
+    moved = [path for path in changed if path.startswith("gate.")]
+    why = f"this change moves the gate's own limits: {', '.join(moved)}"
+    return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
 
 
 def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from mlops.review.markup import CHART
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2328; max-width: 60rem;
        margin: 2rem auto; padding: 0 1rem; }
@@ -22,7 +24,8 @@ h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: .3rem; }
 def html_page(text: str, plots: list[Path], title: str = "Model review") -> str:
     """Render the report's Markdown, with `plots` (PNG files) below it."""
     # HTML stays on for the folds; all other angle brackets were escaped when the text was written.
-    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    drawn = CHART.sub("", text)  # as pictures below
+    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(drawn)
     images = "\n".join(
         f'<img alt="{plot.stem.replace("_", " ")}" src="data:image/png;base64,'
         f'{base64.b64encode(plot.read_bytes()).decode()}">'

@@ -12,13 +12,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.github import SECONDS, GitHubRefused, api
+from mlops.review.markup import CHART
+
 TITLE = "model-review"
 """CML finds its own comment again by this title."""
 
 AUTHOR = "github-actions[bot]"
 MOST_BYTES = 60_000
 _MOST_READ = 1_000_000
-_SECONDS = 120
 _PAGES = 100
 
 # Control characters (but tab and line feed), and those that reverse the direction of text.
@@ -29,7 +31,7 @@ def find_pull(run: dict[str, Any], repository: str) -> int | None:
     """Find the open pull request whose head is the run's commit; None if there is none any more."""
     owner = run["head_repository"]["full_name"].split("/")[0]
     head = f"{owner}:{run['head_branch']}"
-    pulls = _api(
+    pulls = api(
         f"repos/{repository}/pulls", "--method", "GET", "-f", "state=open", "-f", f"head={head}"
     )
     numbers = [pull["number"] for pull in pulls if pull["head"]["sha"] == run["head_sha"]]
@@ -37,11 +39,18 @@ def find_pull(run: dict[str, Any], repository: str) -> int | None:
 
 
 def harmless(text: str) -> str:
-    """Leave tables, emphasis and folds; take the power out of all else.
+    """Leave tables, emphasis, folds and the charts of markup; take the power out of all else.
 
     No mention, reference, link, image, comment or HTML element survives as such.
     """
     text = _UNSEEN.sub("", text)
+    charts = iter(CHART.findall(text))
+    return "".join(
+        part for plain in CHART.split(text) for part in (_powerless(plain), next(charts, ""))
+    )
+
+
+def _powerless(text: str) -> str:
     text = re.sub(r"<(?!/?(?:details|summary)>)", "&lt;", text)
     text = re.sub(r"(?m)^(\s*(?:`{3,}|~{3,})).*$", r"\1", text)  # a fence may name a renderer
     text = re.sub(r"([@#])(?=\w)", "\\1\u200b", text)
@@ -81,7 +90,7 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
              f"--target=pr/{number}", str(report)],
             env=os.environ | {"GITHUB_SHA": sha, "ITERATIVE_DO_NOT_TRACK": "1"},
             check=True,
-            timeout=_SECONDS,
+            timeout=SECONDS,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         print(f"CML could not post ({error}); gh takes over", file=sys.stderr)
@@ -90,13 +99,13 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
         mine = _own(number, repository)
         where = f"comments/{mine[-1]['id']}" if mine else f"{number}/comments"
         method = "PATCH" if mine else "POST"
-        _api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
+        api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
 
 
 def remove_duplicates(number: int, repository: str) -> None:
     """Keep the newest of our comments: CML looks through 30 only, and posts anew beyond them."""
     for comment in _own(number, repository)[:-1]:
-        _gh(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
+        api(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
 
 
 def _own(number: int, repository: str) -> list[dict[str, Any]]:
@@ -110,26 +119,11 @@ def _marked(number: int, repository: str) -> list[dict[str, Any]]:
     found = []
     for page in range(1, _PAGES + 1):
         path = f"repos/{repository}/issues/{number}/comments?per_page=100&page={page}"
-        comments = _api(path)
+        comments = api(path)
         found += [comment for comment in comments if f"CML watermark {TITLE}" in comment["body"]]
         if len(comments) < 100:
             break
     return found
-
-
-def _api(path: str, *arguments: str) -> Any:
-    return json.loads(_gh(path, *arguments))
-
-
-def _gh(path: str, *arguments: str) -> str:
-    """Call the API by its full address: so `gh` asks the server that the workflow runs on."""
-    address = f"{os.environ['GITHUB_API_URL']}/{path}"
-    run = subprocess.run(
-        ["gh", "api", address, *arguments], capture_output=True, text=True, timeout=_SECONDS
-    )
-    if run.returncode:
-        raise RuntimeError(f"gh api {path}: {run.stderr.strip() or run.stdout.strip()}")
-    return run.stdout
 
 
 def main(folder: Path) -> int:
@@ -142,7 +136,7 @@ def main(folder: Path) -> int:
             return 0
         post(comment_text(folder, run), number, run["head_sha"], repository)
         remove_duplicates(number, repository)
-    except RuntimeError as error:
+    except GitHubRefused as error:
         print(f"The comment could not be posted: {error}", file=sys.stderr)
         return 1
     print(f"Posted to pull request {number}.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import yaml
 from mlops import artifacts
 from mlops.errors import FAILURE_FILE, BadInput
 from mlops.recover import recover
+from mlops.remote import CONFIG, fetch
 
 
 class PipelineFailed(Exception):
@@ -79,15 +81,16 @@ def merge_base(revision: str) -> str:
 
 
 def reproduce(root: Path) -> None:
-    """Bring a checkout's outputs up to date: from the cache where they are known, else by running.
+    """Bring a checkout's outputs up to date: from storage or cache if known, else by running.
 
     The run cache stays off: whoever can write to it decides what a stage is said to have given.
 
     Raises:
         PipelineFailed: a stage failed.
-        BadInput: dvc.lock holds a merge conflict.
+        BadInput: dvc.lock holds a merge conflict, or the storage of data and models failed.
     """
     recover(root)
+    fetch(root)
     # What the cache lacks is no failure here: repro makes it.
     subprocess.run(
         ["dvc", "checkout", "--quiet", "--force", "--allow-missing"],
@@ -117,10 +120,15 @@ def base_tree(commit: str) -> Iterator[Path]:
         git("worktree", "add", "--quiet", "--detach", str(root), commit)
         try:
             if (root / ".dvc").is_dir():
-                cache = subprocess.run(
-                    ["dvc", "cache", "dir"], capture_output=True, text=True, check=True
-                ).stdout.strip()
-                (root / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {cache}\n")
+                _share_cache(root)
             yield root
         finally:
             git("worktree", "remove", "--force", str(root))
+
+
+def _share_cache(root: Path) -> None:
+    """Let a second work tree use the cache and the storage of this one."""
+    cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True)
+    if CONFIG.exists():
+        shutil.copy(CONFIG, root / CONFIG)
+    subprocess.run(["dvc", "cache", "dir", "--local", cache.stdout.strip()], cwd=root, check=True)

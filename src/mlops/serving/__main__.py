@@ -58,6 +58,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self._service.draining = True
+        self.config.encoded_headers.append((b"connection", b"close"))  # no client stays
         seconds = self._service.settings.drain_seconds
         asyncio.get_running_loop().call_later(seconds, super().handle_exit, sig, frame)
 

@@ -11,6 +11,9 @@ from mlops.request import describe_schema
 
 Document = dict[str, Any]
 
+LIMITS = (408, 413, 431, 503)
+"""Statuses of a request that is beyond a limit."""
+
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False)
 
 

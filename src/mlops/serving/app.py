@@ -2,28 +2,24 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
-from pydantic import ConfigDict, Field, create_model
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlops.columns import Schema
 from mlops.serving import answers
-from mlops.serving.answers import errors, most_likely, refusal, reply
-from mlops.serving.log import LogAway, UnknownPrediction
-from mlops.serving.requests import Parser, Unprocessable, parse_json, validated
+from mlops.serving.answers import errors, refusal, reply
+from mlops.serving.log import LogAway
+from mlops.serving.predictions import PATH, add_feedback, add_predictions
+from mlops.serving.requests import Unprocessable
 from mlops.serving.service import LOGGER, Service
 
-_LIMITS = (408, 413, 431, 503)
 
-
-def create_app(service: Service) -> FastAPI:
+def create_app(service: Service) -> ASGIApp:
     """Build the application around a service."""
 
     @contextlib.asynccontextmanager
@@ -43,111 +39,39 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    _add_predictions(app, service)
-    _add_feedback(app, service)
+    add_predictions(app, service)
+    add_feedback(app, service)
     _add_information(app, service)
     _add_handlers(app, service)
-    _shorten(app)
-    return app
+    return Shortcut(app)
 
 
-def _shorten(app: FastAPI) -> None:
-    """Let the routes of predictions be found first and called without dependencies to solve.
+class Shortcut:
+    """ASGI application: calls predictions directly, and leaves all else to FastAPI.
 
     They take a request and give a response, so FastAPI has only to describe them; what it would
     do for each call costs more than the prediction.
     """
-    for route in [route for route in app.routes if isinstance(route, APIRoute)]:
-        if route.path == "/predict":
-            methods = sorted(route.methods or ())
-            app.router.routes.insert(0, Route(route.path, route.endpoint, methods=methods))
 
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        routes = [r for r in app.routes if isinstance(r, APIRoute) and r.path == PATH]
+        self._endpoints = {m: route.endpoint for route in routes for m in route.methods or ()}
 
-def _add_predictions(app: FastAPI, service: Service) -> None:
-    parser = Parser(service.schema, service.settings.max_rows)
-    parameters = answers.query_parameters(service.schema)
-    rows = parser.rows.model_json_schema(ref_template="#/components/schemas/{model}")
-    definitions = rows.pop("$defs")
-    rows["properties"]["rows"]["items"] = definitions["Row"]
-    content = {
-        "schema": rows,
-        "example": {"rows": [answers.example_row(service.schema)]},
-    }
-    responses = errors(401, 422, *_LIMITS)
-
-    @app.get(
-        "/predict",
-        summary="Predict for one row",
-        response_model=answers.single_model(service.schema),
-        responses=responses,
-        openapi_extra={"parameters": parameters},
-    )
-    async def predict_one(request: Request) -> Response:
-        row = parser.single(request.query_params.multi_items())
-        name = request.scope["state"]["request_id"]
-        served, values, ids = await service.predict([row], name)
-        answer = {
-            served.key: most_likely(values[0]),
-            "prediction_id": ids[0],
-            "model_version": served.version,
-        }
-        if served.choices:
-            answer["probabilities"] = values[0]
-        return reply(answer)
-
-    @app.post(
-        "/predict",
-        summary="Predict for many rows",
-        response_model=answers.batch_model(service.schema),
-        responses=responses,
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
-    )
-    async def predict_many(request: Request) -> Response:
-        rows = parser.batch(await request.body())
-        name = request.scope["state"]["request_id"]
-        served, values, ids = await service.predict(rows, name)
-        answer = {
-            "predictions": [most_likely(value) for value in values],
-            "prediction_ids": ids,
-            "model_version": served.version,
-        }
-        if served.choices:
-            answer["probabilities"] = values
-        return reply(answer)
-
-
-def _add_feedback(app: FastAPI, service: Service) -> None:
-    model = _feedback_model(service.schema)
-    content = {"schema": model.model_json_schema()}
-
-    @app.post(
-        "/feedback",
-        summary="Tell what really happened",
-        response_model=answers.Feedback,
-        responses=errors(401, 404, 422, *_LIMITS),
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
-    )
-    async def feedback(request: Request) -> Response:
-        given: Any = validated(model, parse_json(await request.body()), "body")
-        if service.log is None:
-            return refusal(404, "no prediction is logged here", "unknown_prediction")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self._app(scope, receive, send)
+            return
         try:
-            await service.log.feedback(given.prediction_id, json.dumps(given.actual))
-        except UnknownPrediction:
-            return refusal(404, "no prediction has this id", "unknown_prediction")
-        return reply({"prediction_id": given.prediction_id, "status": "recorded"})
-
-
-def _feedback_model(schema: Schema) -> Any:
-    """Build the model of feedback; the bounds of the target hold for what happened, too."""
-    from mlops.request import column_field
-
-    return create_model(
-        "Actual",
-        __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),
-        prediction_id=(str, Field(min_length=1, max_length=64, pattern="^[0-9a-f]+$")),
-        actual=column_field(schema.target),
-    )
+            endpoint = self._endpoints.get(scope["method"])
+            if endpoint is None:
+                raise HTTPException(405, headers={"allow": ", ".join(self._endpoints)})
+            response = await endpoint(Request(scope))
+        except Exception as error:
+            handlers: dict[Any, Any] = self._app.exception_handlers
+            answer = handlers.get(type(error), handlers[Exception])
+            response = await answer(Request(scope), error)
+        await response(scope, receive, send)
 
 
 def _add_information(app: FastAPI, service: Service) -> None:

@@ -41,7 +41,7 @@ class _Refusal(Exception):
 
 
 class Gate:
-    """ASGI middleware around `app`; `scope["state"]["request_id"]` names the request."""
+    """ASGI middleware around `app`; `scope["state"]` has the request's name and its whole body."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
@@ -57,7 +57,8 @@ class Gate:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -69,8 +70,8 @@ class Gate:
 
         self._under_way += 1
         try:
-            body = await self._admit(scope, headers, receive)
-            await self._app(scope, _replay(body, receive), answer)
+            state["body"] = await self._admit(scope, headers, receive)
+            await self._app(scope, receive, answer)
         except _Refusal as refusal:
             await _refuse(refusal, answer)
         finally:
@@ -123,20 +124,6 @@ class Gate:
             parts.append(part)
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the whole body at once, then whatever comes."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 async def _refuse(refusal: _Refusal, send: Send) -> None:

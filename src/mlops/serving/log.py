@@ -12,18 +12,15 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS, migrate, open_database
+from mlops.serving.tables import Record, count, forget, insert, migrate, open_database, tell, touch
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs that a transaction takes
 _DAY = 86_400.0
 _CLEANING_SECONDS = 3600.0
-
-Record = dict[str, Any]
 
 
 class LogAway(Exception):
@@ -36,9 +33,10 @@ class UnknownPrediction(Exception):
 
 @dataclass(frozen=True)
 class _Job:
-    """A piece of a transaction; `work` gets its connection."""
+    """A piece of a transaction: predictions to insert, and work that gets its connection."""
 
-    work: Callable[[sa.Connection], None]
+    records: list[Record]
+    work: Callable[[sa.Connection], None] | None
     future: "asyncio.Future[None]"
 
 
@@ -56,7 +54,6 @@ class PredictionLog:
         self._engine = open_database(url, timeout)
         self._timeout, self._retention = timeout, retention_days * _DAY
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._pending = 0
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._migrated, self._cleaned = False, float("-inf")
 
@@ -77,7 +74,7 @@ class PredictionLog:
         Raises:
             LogAway: it is not known to be logged.
         """
-        await self._do(lambda connection: _insert(connection, records))
+        await self._do(records)
 
     async def feedback(self, prediction_id: str, actual: str) -> None:
         """Log what really happened; a repeated or corrected value takes the place of the former.
@@ -87,23 +84,18 @@ class PredictionLog:
             UnknownPrediction: nothing of that id was predicted.
         """
         known: list[bool] = []
-        await self._do(lambda connection: known.append(_upsert(connection, prediction_id, actual)))
+        await self._do([], lambda connection: known.append(tell(connection, prediction_id, actual)))
         if not known[-1]:
             raise UnknownPrediction(prediction_id)
 
     def refused(self, reasons: Collection[str]) -> None:
         """Count a request that was refused, without waiting; while the log is behind, don't."""
-        if self._pending >= _PENDING:
+        if self._jobs.qsize() >= _PENDING:
             return
         minute = time.time() // 60 * 60
         future = self._loop.create_future()
-        self._pending += 1
-        future.add_done_callback(self._counted)
-        self._jobs.put(_Job(lambda c: _count(c, minute, {ANY, *reasons}), future))
-
-    def _counted(self, future: "asyncio.Future[None]") -> None:
-        self._pending -= 1
-        future.exception()  # nobody waits for it
+        future.add_done_callback(lambda done: done.exception())  # nobody waits for it
+        self._jobs.put(_Job([], lambda connection: count(connection, minute, reasons), future))
 
     async def check(self) -> None:
         """Make sure that the log takes writes now.
@@ -111,21 +103,20 @@ class PredictionLog:
         Raises:
             LogAway: it doesn't.
         """
-        await self._do(lambda connection: None)
+        await self._do([], touch)
 
-    async def _do(self, work: Callable[[sa.Connection], None]) -> None:
-        if self._pending >= _PENDING:
+    async def _do(
+        self, records: list[Record], work: Callable[[sa.Connection], None] | None = None
+    ) -> None:
+        if self._jobs.qsize() >= _PENDING:  # those given up included: a database may hang for long
             raise LogAway(f"{_PENDING} writes are waiting")
         future = self._loop.create_future()
-        self._pending += 1
-        self._jobs.put(_Job(work, future))
+        self._jobs.put(_Job(records, work, future))
         try:
             async with asyncio.timeout(self._timeout):
                 await future
         except TimeoutError as error:
             raise LogAway(f"no answer in {self._timeout:g} s") from error
-        finally:
-            self._pending -= 1
 
     def _run(self) -> None:
         ending = False
@@ -150,45 +141,19 @@ class PredictionLog:
             migrate(self._engine)
             self._migrated = True
         with self._engine.begin() as connection:
+            if records := [record for job in jobs for record in job.records]:
+                insert(connection, records)
             for job in jobs:
-                job.work(connection)
+                if job.work is not None:
+                    job.work(connection)
             if self._retention and time.monotonic() - self._cleaned > _CLEANING_SECONDS:
                 self._cleaned = time.monotonic()
-                for table in (PREDICTIONS, FEEDBACK, REFUSALS):
-                    old = table.c.at < time.time() - self._retention
-                    connection.execute(sa.delete(table).where(old))
+                forget(connection, time.time() - self._retention)
 
 
 def _resolve(jobs: list[_Job], error: LogAway | None) -> None:
-    for job in jobs:
-        if job.future.done():
-            continue
+    for future in (job.future for job in jobs if not job.future.done()):
         if error is None:
-            job.future.set_result(None)
+            future.set_result(None)
         else:
-            job.future.set_exception(error)
-
-
-def _insert(connection: sa.Connection, records: list[Record]) -> None:
-    connection.execute(sa.insert(PREDICTIONS), records)
-
-
-def _count(connection: sa.Connection, minute: float, reasons: Collection[str]) -> None:
-    statement = sa.text(
-        "INSERT INTO refusals (at, reason, requests) VALUES (:at, :reason, 1)"
-        " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1"
-    )
-    # In one order: else two servers that count the same reasons wait for each other.
-    counted = [{"at": minute, "reason": reason} for reason in sorted(reasons)]
-    connection.execute(statement, counted)
-
-
-def _upsert(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
-    """Tell whether there was such a prediction."""
-    known = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
-    if not connection.execute(known).scalar():
-        return False
-    connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
-    record = {"prediction_id": prediction_id, "at": time.time(), "actual": actual}
-    connection.execute(sa.insert(FEEDBACK), record)
-    return True
+            future.set_exception(error)

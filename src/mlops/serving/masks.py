@@ -73,10 +73,8 @@ class Masks:
         return places
 
     def _sums(self, places: NDArray[np.intp]) -> Floats:
-        left = self._masks[places[:, 0]]
-        for i in range(1, places.shape[1]):
-            left &= self._masks[places[:, i]]
+        left = np.bitwise_and.reduce(self._masks.take(places, axis=0), axis=1)
         leaf = np.bitwise_count(~left & (left - self._one))  # zeros below the lowest set bit
-        values = self._leaves[self._first + leaf]
+        values = self._leaves.take(self._first + leaf)
         outputs = values.reshape(len(places), -1, len(self._baseline))
         return self._baseline + outputs.sum(axis=1)

@@ -1,5 +1,6 @@
 """What Prometheus is told of this process, or of all workers where they share a folder."""
 
+import asyncio
 import datetime
 import os
 import time
@@ -20,8 +21,10 @@ from mlops.serving.encoding import Row
 from mlops.serving.served import Served
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_ROWS = (1, 2, 5, 10, 50, 100, 500, 1000)
 _STEPS = 20
 _DAY = 86_400.0
+_DELAY, _TOGETHER = 1.0, 256  # seconds and requests after which rows are counted
 
 
 class Metrics:
@@ -32,33 +35,23 @@ class Metrics:
     """
 
     def __init__(self, schema: Schema, routes: Sequence[str]) -> None:
-        self.registry = CollectorRegistry()
-        r = self.registry
-        self._requests = Counter(
-            "http_requests_total", "Requests", ["route", "method", "status"], registry=r
-        )
-        self._latency = Histogram(
-            "http_request_duration_seconds", "Latency", ["route"], buckets=_SECONDS, registry=r
-        )
-        self.predictions = Counter("predictions_total", "Rows predicted", registry=r)
-        self.batches = Histogram(
-            "prediction_rows",
-            "Rows of a request",
-            buckets=(1, 2, 5, 10, 50, 100, 500, 1000),
-            registry=r,
-        )
-        self.values = Histogram(
-            "prediction_value", "Predicted values", buckets=_edges(schema), registry=r
-        )
-        self.chosen = Counter(
-            "prediction_choice_total", "Choices predicted", ["choice"], registry=r
-        )
-        self.missing = Counter("feature_missing_total", "Gaps", ["feature"], registry=r)
-        self.unseen = Counter(
-            "feature_unseen_total", "Values outside the training rows", ["feature"], registry=r
-        )
-        self.logged = Counter("prediction_log_writes_total", "Writes", ["outcome"], registry=r)
-        self.reloads = Counter("model_reloads_total", "New bundles", ["outcome"], registry=r)
+        self.registry = r = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=r)
+
+        self._requests = counter("http_requests_total", "Requests", "route", "method", "status")
+        name = "http_request_duration_seconds"
+        self._latency = Histogram(name, "Latency", ["route"], buckets=_SECONDS, registry=r)
+        self.predictions = counter("predictions_total", "Rows predicted")
+        self.batches = Histogram("prediction_rows", "Rows", buckets=_ROWS, registry=r)
+        edges = _edges(schema)
+        self.values = Histogram("prediction_value", "Values", buckets=edges, registry=r)
+        self.chosen = counter("prediction_choice_total", "Choices predicted", "choice")
+        self.missing = counter("feature_missing_total", "Gaps", "feature")
+        self.unseen = counter("feature_unseen_total", "Values that no training row had", "feature")
+        self.logged = counter("prediction_log_writes_total", "Writes", "outcome")
+        self.reloads = counter("model_reloads_total", "New bundles", "outcome")
         self._info = Gauge(
             "model_info", "1 for the model served", ["version", "engine"],
             multiprocess_mode="mostrecent", registry=r,
@@ -72,6 +65,7 @@ class Metrics:
         self._seen: dict[str, Any] = {}
         self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.features}
+        self._waiting: list[tuple[Sequence[Row], Sequence[Any]]] = []
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
@@ -86,9 +80,22 @@ class Metrics:
         latency.observe(seconds)
 
     def rows(self, rows: Sequence[Row], values: Sequence[Any]) -> None:
-        """Count predicted rows, and what was missing in them."""
-        self.predictions.inc(len(rows))
+        """Count predicted rows, and what was missing in them, within a second.
+
+        Many rows at a time cost a tenth of what they cost one by one.
+        """
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_DELAY, self._count)
+        self._waiting.append((rows, values))
         self.batches.observe(len(rows))
+        if len(rows) + len(self._waiting) > _TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        rows = [row for several, _ in self._waiting for row in several]
+        values = [value for _, several in self._waiting for value in several]
+        self._waiting.clear()
+        self.predictions.inc(len(rows))
         for name, gaps in self._of_feature.items():
             present = [row[name] for row in rows if row[name] is not None]
             if len(present) < len(rows):
@@ -103,6 +110,7 @@ class Metrics:
 
     def model(self, served: Served) -> None:
         """Tell of the model that is served from now on."""
+        self._count()
         self._seen = served.manifest["data"]["seen"]
         self._info.clear()
         self._info.labels(served.version, served.manifest["engine"]).set(1)
@@ -112,6 +120,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Write all of it as Prometheus reads it."""
+        self._count()
         if self._newest is not None:
             self._age.set((time.time() - self._newest) / _DAY)
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

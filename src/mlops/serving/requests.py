@@ -13,7 +13,7 @@ LISTED = 20
 """Problems named in an answer: a small request must not get a large one."""
 
 _NAME_LENGTH = 64
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,19})(\.\d{1,20})?([eE][+-]?\d{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,19})(\.\d{1,20})?([eE][+-]?\d{1,3})?", re.ASCII)
 
 Problem = dict[str, Any]
 
@@ -72,8 +72,8 @@ class Parser:
             if name in found:
                 twice.append(_problem(["query", name], "stands twice", "duplicate_key"))
             elif text or name not in self.row.model_fields:
-                numeric = name in self._numeric and _NUMBER.fullmatch(text)
-                found[name] = json.loads(text) if numeric else text
+                number = _NUMBER.fullmatch(text) if name in self._numeric else None
+                found[name] = text if number is None else _value(text, number)
         try:
             parsed = validated(self.row, found, "query")
         except Unprocessable as error:
@@ -90,9 +90,7 @@ def parse_json(body: bytes) -> Any:
         Unprocessable: it is none.
     """
     try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        return _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         wanted = "not UTF-8"
     except RecursionError:
@@ -118,6 +116,10 @@ def validated(model: type[BaseModel], content: Any, where: str) -> Any:
     raise _limited(problems)
 
 
+def _value(text: str, number: re.Match[str]) -> int | float:
+    return int(text) if number.lastindex is None else float(text)
+
+
 class _Refused(ValueError):
     """JSON that is valid for Python's parser alone."""
 
@@ -131,6 +133,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise _Refused(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def _problem(loc: list[Any], message: str, kind: str) -> Problem:

@@ -1,12 +1,13 @@
 """What the API does, without HTTP: predict, log, take feedback, watch for a new bundle."""
 
 import asyncio
-import json
 import logging
 import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
+
+from pydantic_core import to_json
 
 from mlops.columns import Schema
 from mlops.errors import BadInput
@@ -78,8 +79,8 @@ class Service:
         records = [
             {
                 "prediction_id": prediction_id,
-                "features": json.dumps(row),
-                "predicted": json.dumps(value),
+                "features": to_json(row).decode(),
+                "predicted": to_json(value).decode(),
                 **common,
             }
             for prediction_id, row, value in zip(ids, rows, values, strict=True)

@@ -1,15 +1,19 @@
-"""The tables of the prediction log, and how an older log becomes a newer one with its rows."""
+"""The tables of the prediction log, what is done with them, and how an older log becomes newer."""
 
 import sqlite3
+import time
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 
-METADATA = sa.MetaData()
+Record = dict[str, Any]
+
+_METADATA = sa.MetaData()
 
 PREDICTIONS = sa.Table(
     "predictions",
-    METADATA,
+    _METADATA,
     sa.Column("prediction_id", sa.Text, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, UTC
     sa.Column("model_version", sa.Text, nullable=False),
@@ -19,14 +23,14 @@ PREDICTIONS = sa.Table(
 )
 FEEDBACK = sa.Table(
     "feedback",
-    METADATA,
+    _METADATA,
     sa.Column("prediction_id", sa.Text, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("actual", sa.Text, nullable=False),  # JSON: a number or a choice
 )
 REFUSALS = sa.Table(
     "refusals",
-    METADATA,
+    _METADATA,
     sa.Column("at", sa.Double, primary_key=True),  # start of a minute
     sa.Column("reason", sa.Text, primary_key=True),  # "field: what was wrong", or ANY
     sa.Column("requests", sa.BigInteger, nullable=False),
@@ -76,6 +80,44 @@ def migrate(engine: sa.Engine) -> None:
             for statement in statements:
                 connection.exec_driver_sql(statement)
         connection.execute(sa.update(_VERSION).values(version=len(MIGRATIONS)))
+
+
+def touch(connection: sa.Connection) -> None:
+    """Write, and change nothing: only so does a full disk or a read-only database show."""
+    connection.execute(sa.update(_VERSION).values(version=_VERSION.c.version))
+
+
+def insert(connection: sa.Connection, records: list[Record]) -> None:
+    """Add predictions."""
+    connection.execute(sa.insert(PREDICTIONS), records)
+
+
+def tell(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
+    """Set what really happened; tell whether there was such a prediction."""
+    known = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
+    if not connection.execute(known).scalar():
+        return False
+    connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
+    record = {"prediction_id": prediction_id, "at": time.time(), "actual": actual}
+    connection.execute(sa.insert(FEEDBACK), record)
+    return True
+
+
+def count(connection: sa.Connection, minute: float, reasons: Collection[str]) -> None:
+    """Count a refused request once under each of its reasons."""
+    statement = sa.text(
+        "INSERT INTO refusals (at, reason, requests) VALUES (:at, :reason, 1)"
+        " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1"
+    )
+    # In one order: else two servers that count the same reasons wait for each other.
+    counted = [{"at": minute, "reason": reason} for reason in sorted({ANY, *reasons})]
+    connection.execute(statement, counted)
+
+
+def forget(connection: sa.Connection, before: float) -> None:
+    """Delete what is older than a time in seconds since 1970."""
+    for table in (PREDICTIONS, FEEDBACK, REFUSALS):
+        connection.execute(sa.delete(table).where(table.c.at < before))
 
 
 def open_database(url: str, timeout: float, read_only: bool = False) -> sa.Engine:

@@ -1,0 +1,73 @@
+"""Commit a pull request's new dvc.lock to its branch and start the checks of that commit.
+
+Runs with the right to write, on the default branch's code. The lock comes from a job that ran the
+pull request's code: it is checked, and written anew. Usage: python -m mlops.review.lock_commit FILE
+"""
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+
+from mlops.errors import BadInput, run_command
+from mlops.github import GitHubRefused, api
+from mlops.review.lock import checked_lock
+
+LOCK = "dvc.lock"
+MESSAGE = "Bring dvc.lock up to date"
+
+# What a push by a workflow's own token does not start: every workflow with a required check.
+CHECKS = ("check.yml", "pull-request.yml")
+
+
+def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignore[type-arg]
+    """Do it, and say what was done.
+
+    Raises:
+        BadInput: the lock is not one of this pull request's pipeline.
+        GitHubRefused: a call failed, for one because somebody else just changed the file.
+    """
+    head, base = event["pull_request"]["head"], event["pull_request"]["base"]
+    branch, here = head["ref"], f"repos/{repository}"
+    tip = api(f"{here}/git/ref/heads/{quote(branch)}")["object"]["sha"]
+    if tip != head["sha"]:
+        return "The branch has a newer commit, whose own run sees to dvc.lock."
+    pipeline = yaml.safe_load(_file(f"{here}/contents/dvc.yaml?ref={tip}")[0])
+    text = checked_lock(lock, pipeline["stages"])
+    try:
+        committed, blob = _file(f"{here}/contents/{LOCK}?ref={tip}")
+    except GitHubRefused:  # the branch has none; of any other cause the next call tells
+        committed, blob = b"", ""
+    if committed == text.encode():
+        return "The branch has this dvc.lock already."
+    content = base64.b64encode(text.encode()).decode()
+    change = {"message": MESSAGE, "content": content, "branch": branch}
+    if blob:
+        change["sha"] = blob
+    api(f"{here}/contents/{LOCK}", "--method", "PUT", body=change)
+    for name in CHECKS:
+        inputs = {"base": base["ref"]} if name == "pull-request.yml" else {}
+        api(f"{here}/actions/workflows/{name}/dispatches", body={"ref": branch, "inputs": inputs})
+    return f"Committed dvc.lock to the pull request's branch; started {', '.join(CHECKS)} there."
+
+
+def _file(path: str) -> tuple[bytes, str]:
+    found = api(path)
+    return base64.b64decode(found["content"]), found["sha"]
+
+
+def main() -> int:
+    event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+    try:
+        print(commit_lock(Path(sys.argv[1]), event, os.environ["GITHUB_REPOSITORY"]))
+    except GitHubRefused as error:
+        raise BadInput(f"dvc.lock could not be committed: {error}") from error
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
