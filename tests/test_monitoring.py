@@ -1,13 +1,12 @@
 """The monitor's verdict on each kind of production, good and bad, and on a log that is odd."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from databases import Postgres
+from databases import Postgres, postgres  # noqa: F401  a fixture
 from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
 
 from mlops.columns import Schema
@@ -278,17 +277,8 @@ def test_the_reports_hold_what_was_decided(log: Log) -> None:
     assert predicted(rows).shape == (200,)
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    if shutil.which("pg_ctl") is None or shutil.which("initdb") is None:
-        pytest.skip("Postgres is not installed")
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.control("stop", "-m", "immediate")
-
-
-def test_a_log_in_postgres_is_read_as_one_in_sqlite(log: Log, postgres: Postgres) -> None:
-    other = Log(postgres.url)
+def test_a_log_in_postgres_is_read_as_one_in_sqlite(log: Log, postgres: Postgres) -> None:  # noqa: F811
+    other = Log(postgres.new_database())
     rows = LATER[:200]
     for one in (log, other):
         one.tell(one.predict(rows), rows["price"] * 0.85)
