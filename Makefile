@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review ci serve remote image smoke bench lock clean
+.PHONY: help run test lint review ci serve image smoke monitor retrain loop remote bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,18 @@ serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	dvc repro --quiet
 	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
 	  python -m mlops.serving
+
+monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's model
+	python -m mlops.recover
+	dvc repro --quiet
+	python -m mlops.monitoring
+
+retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=--force: in any case)
+	python -m mlops.recover
+	python -m mlops.monitoring.retrain $(RETRAIN)
+
+loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
+	python examples/loop.py
 
 remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://
 	python -m mlops.remote

@@ -71,3 +71,9 @@ def test_intervals_of_skewed_rows_cover_the_truth_as_often_as_they_say() -> None
         covered += abs(values.mean() - np.exp(0.7**2 / 2)) <= spread(centred(values)).margin(0.95)
 
     assert 0.93 <= covered / draws <= 0.97
+
+
+def test_rows_of_equal_influence_have_a_spread() -> None:
+    # As those on a median have: rounding must not make their kurtosis less than it can be.
+    for n in range(2, 300):
+        assert spread(np.tile([0.1, -0.1], n)).degrees == 2 * n - 1

@@ -17,6 +17,7 @@ from mlops.pipeline.model import (
     KINDS,
     actual_values,
     as_features,
+    at_recent_level,
     build_model,
     fit_model,
     predict,
@@ -147,3 +148,16 @@ def test_the_number_of_threads_changes_no_byte_of_a_model(kind: str, tmp_path: P
         found.append(out.read_bytes())
 
     assert found[0] == found[1] == found[2]
+
+
+def test_older_targets_are_brought_to_the_level_of_the_newest_days(params: Params) -> None:
+    rows = valid_rows(SCHEMA, 600, seed=3).sort_values("sold_on", ignore_index=True)
+    train = params.train.model_copy(update={"max_iter": 40})
+    fallen = rows.assign(price=rows["price"].where(rows.index < 500, rows["price"] * 0.7))
+    model = fit_model(build_model(train, "regression"), fallen[:500])
+    days = (rows["sold_on"].max() - rows["sold_on"][500]).days + 1
+
+    levelled = at_recent_level(fallen, model, days)
+
+    assert (levelled["price"][500:] == fallen["price"][500:]).all()
+    assert levelled["price"][0] / fallen["price"][0] == pytest.approx(0.7, abs=0.04)

@@ -92,10 +92,10 @@ def test_a_stage_tells_dvc_every_section_of_params_that_it_reads(stage: str) -> 
     assert read == {key.split(".")[0] for key in STAGES[stage].get("params", [])}
 
 
-def test_every_section_of_params_belongs_to_a_stage_or_to_the_review() -> None:
+def test_every_section_of_params_belongs_to_a_stage_the_review_or_the_monitor() -> None:
     sections = set(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
 
-    assert sections <= {*STAGES, "task", "gate"}
+    assert sections <= {*STAGES, "task", "gate", "monitor"}
 
 
 def test_every_output_of_a_stage_is_a_path_that_the_code_names() -> None:
@@ -107,7 +107,12 @@ def test_every_output_of_a_stage_is_a_path_that_the_code_names() -> None:
     }
 
     assert outputs <= named
-    assert named - outputs == {"artifacts", "artifacts/review"}
+    assert named - outputs == {
+        "artifacts",
+        "artifacts/review",
+        "artifacts/monitor",
+        "artifacts/retrain",
+    }
 
 
 def test_outputs_are_cached_and_never_kept_from_an_earlier_run() -> None:

@@ -154,6 +154,13 @@ def test_the_commit_of_the_lock_job_gets_every_check_that_a_pull_request_gets() 
     }
 
 
+def test_a_job_that_reads_the_prediction_log_writes_nothing() -> None:
+    for path in WORKFLOWS:
+        for job in load(path)["jobs"].values():
+            if "PREDICTION_LOG_URL" in str(job):
+                assert job["permissions"] == READ_ONLY
+
+
 def test_the_comment_follows_every_review_and_no_other_workflow() -> None:
     trigger = load(GITHUB / "workflows" / "comment.yml")["on"]["workflow_run"]
 

@@ -25,3 +25,5 @@ PLOTS = _ROOT / "evaluate" / "plots"
 BUNDLE = _ROOT / "bundle"
 
 REVIEW = _ROOT / "review"
+MONITOR = _ROOT / "monitor"
+RETRAIN = _ROOT / "retrain"

@@ -13,6 +13,7 @@ from mlops.files import sha256
 
 MANIFEST = "manifest.json"
 MODEL_FILE = "model.joblib"
+REFERENCE_FILE = "reference.json"
 FORMAT = 1
 
 # A model unpickles and predicts alike only under the releases that it was fitted with.

@@ -38,5 +38,7 @@ def spread(influence: Floats) -> Spread:
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.sqrt(squares.mean() / np.float64(n - 1))
         kurtosis = (squares**2).mean() / squares.mean() ** 2
-        degrees = np.fmin(n - 1, 2 * n / (kurtosis - 1))  # the former where no row has influence
+        degrees = np.fmin(
+            n - 1, 2 * n / np.maximum(kurtosis - 1, 0)
+        )  # n - 1 where all have as much
         return Spread(float(error), float(degrees))

@@ -85,6 +85,7 @@ class Train(Section):
     max_leaf_nodes: Annotated[int, Field(ge=2)]
     min_samples_leaf: PositiveInt
     l2_regularization: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    level_days: PositiveInt | None
     search: Search
 
     @model_validator(mode="after")
@@ -127,6 +128,28 @@ class Gate(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
 
 
+class Retrain(Section):
+    cooldown_days: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    max_per_month: PositiveInt
+    test_days: PositiveInt
+    level_days: PositiveInt | None
+
+
+class Monitor(Section):
+    window_days: PositiveFloat
+    window_rows: PositiveInt
+    window_labels: PositiveInt
+    max_age_days: PositiveFloat
+    max_rows: PositiveInt
+    min_rows: Annotated[int, Field(ge=2)]
+    alpha: Share
+    min_effect: PositiveFloat
+    implausible_effect: PositiveFloat
+    max_share: Share
+    max_worse: dict[str, PositiveFloat]
+    retrain: Retrain
+
+
 class Params(Section):
     task: Literal["regression", "classification"]
     ingest: Ingest
@@ -135,6 +158,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     gate: Gate
+    monitor: Monitor
 
     @model_validator(mode="after")
     def _fits_schema_and_task(self) -> "Params":
@@ -145,6 +169,8 @@ class Params(Section):
             )
         if self.task == "regression" and SCHEMA.target.choices:
             problems.append(f"task: the target {SCHEMA.target.name} has choices: classification")
+        if self.train.level_days and (SCHEMA.target.choices or not SCHEMA.time):
+            problems.append("train.level_days: wants a number to predict, and a column of dates")
         if self.split.test_from and not SCHEMA.time:
             problems.append("split.test_from: the schema has no column of role 'time'; set null")
         features = [column.name for column in SCHEMA.features]
@@ -154,13 +180,14 @@ class Params(Section):
                     f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
                 )
         for part, metrics in (
-            ("floors", self.gate.floors),
-            ("slices.floors", self.gate.slices.floors),
-            ("max_regression", self.gate.max_regression),
+            ("gate.floors", self.gate.floors),
+            ("gate.slices.floors", self.gate.slices.floors),
+            ("gate.max_regression", self.gate.max_regression),
+            ("monitor.max_worse", self.monitor.max_worse),
         ):
             for name in metrics:
                 if name not in known:
-                    problems.append(f"gate.{part}: {name!r}: wanted metrics: {', '.join(known)}")
+                    problems.append(f"{part}: {name!r}: wanted metrics: {', '.join(known)}")
         if problems:
             raise ValueError("\n".join(problems))
         return self

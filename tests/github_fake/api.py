@@ -134,7 +134,7 @@ class GitHub:
     def failing(
         self, kind: str, *, method: str | None = None, path: str = "", times: int | None = None
     ) -> Iterator[None]:
-        """Fail the calls that match, as "forbidden", "bad gateway" or "rate limited"."""
+        """Fail the calls that match, as one of the answers of `faults`."""
         fault = Fault(ANSWERS[kind], method, re.compile(path), times)
         self.router.faults.append(fault)
         try:

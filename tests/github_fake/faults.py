@@ -7,6 +7,7 @@ from github_fake.web import Answer
 
 ANSWERS = {
     "forbidden": Answer(403, {"message": "Resource not accessible by integration"}),
+    "not found": Answer(404, {"message": "Not Found"}),
     "bad gateway": Answer(502, {"message": "Server Error"}),
     "rate limited": Answer(429, {"message": "API rate limit exceeded"}, {"Retry-After": "1"}),
 }

@@ -71,9 +71,10 @@ def artifact_id(run: int | str, name: str) -> int:
     return int(hashlib.sha256(f"{run}/{name}".encode()).hexdigest()[:8], 16)
 
 
-def render_run(run: WorkflowRun) -> Json:
+def render_run(state: State, run: WorkflowRun) -> Json:
     """Render a run as the API does."""
-    return dict(vars(run))
+    page = f"{state.server_url}/{state.repository}/actions/runs/{run.id}"
+    return vars(run) | {"html_url": page}
 
 
 def list_runs(state: State, request: Request, *workflow: str) -> Answer:
@@ -82,7 +83,7 @@ def list_runs(state: State, request: Request, *workflow: str) -> Answer:
     wanted = {filters[key]: value for key, value in request.query.items() if key in filters}
     status = request.query.get("status")
     found = [
-        render_run(run)
+        render_run(state, run)
         for run in sorted(state.runs.values(), key=lambda run: -run.id)
         if all(getattr(run, key) == value for key, value in wanted.items())
         and status in (None, run.status, run.conclusion)
@@ -98,7 +99,7 @@ def get_run(state: State, request: Request, number: str) -> Answer:
     run = state.runs.get(int(number))
     if run is None:
         raise ApiError(404, "Not Found")
-    return Answer(200, render_run(run))
+    return Answer(200, render_run(state, run))
 
 
 def list_artifacts(state: State, request: Request, run: str) -> Answer:

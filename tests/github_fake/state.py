@@ -65,6 +65,7 @@ class WorkflowRun:
     head_branch: str
     conclusion: str
     status: str = "completed"
+    created_at: str = field(default_factory=now)
 
 
 @dataclass

@@ -6,18 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from mlops.artifacts import BUNDLE, EVALUATION, MODEL, TEST_ROWS, TRAIN_ROWS, TRAINING
-from mlops.bundle import MANIFEST, MODEL_FILE, libraries, seal
+from mlops.artifacts import (
+    BUNDLE,
+    EVALUATION,
+    MODEL,
+    PREDICTIONS,
+    TEST_ROWS,
+    TRAIN_ROWS,
+    TRAINING,
+)
+from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
 from mlops.frames import read_rows
-from mlops.metrics import Task
+from mlops.intervals import spread
+from mlops.metrics import Predictions, Task, estimates, rounded
 from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
 from mlops.pipeline.form import NotExportable, export_form
+from mlops.pipeline.model import actual_values
+from mlops.profile import prediction_profile, reference_profile
 from mlops.request import describe_schema
 from mlops.schema import SCHEMA
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
@@ -46,6 +58,28 @@ def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
         else:
             seen[column.name] = [float(values.min()), float(values.max())] if len(values) else []
     return seen
+
+
+def describe_reference(rows: pd.DataFrame, predictions: Predictions, schema: Schema) -> Any:
+    """Describe what production is compared with: the features of all rows, the predictions of
+    those that tested the model, and its metrics on them with their standard errors.
+    """
+    found = estimates(predictions)
+    return {
+        "features": reference_profile(rows, schema),
+        "predicted": prediction_profile(predictions.predicted, schema),
+        "metrics": {
+            name: {"value": rounded(value), "error": rounded(spread(influence).error)}
+            for name, (value, influence) in found.items()
+        },
+    }
+
+
+def _tested(task: Task, schema: Schema) -> Predictions:
+    kept = read_rows(PREDICTIONS)
+    names = [f"probability_{choice}" for choice in schema.target.choices]
+    predicted = kept[names] if names else kept["predicted"]
+    return Predictions(task, actual_values(kept, task), predicted.to_numpy(dtype=np.float64))
 
 
 def publish_engine(folder: Path, model: Pipeline, task: Task) -> dict[str, Any]:
@@ -95,6 +129,9 @@ def main() -> None:
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         engine = publish_engine(folder, joblib.load(MODEL), evaluation["task"])
+        rows = pd.concat([read_rows(TRAIN_ROWS), read_rows(TEST_ROWS)], ignore_index=True)
+        tested = _tested(evaluation["task"], SCHEMA)
+        write_json(folder / REFERENCE_FILE, describe_reference(rows, tested, SCHEMA))
         manifest = seal(
             folder,
             {

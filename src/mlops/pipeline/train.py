@@ -12,7 +12,7 @@ from mlops.files import whole_file, write_json
 from mlops.frames import read_rows
 from mlops.metrics import rounded
 from mlops.params import load_params
-from mlops.pipeline.model import build_model, fit_model
+from mlops.pipeline.model import at_recent_level, build_model, fit_model
 from mlops.pipeline.search import search
 from mlops.schema import SCHEMA
 
@@ -30,6 +30,9 @@ def main() -> None:
     if params.train.search.candidates:
         chosen, tried = search(rows, params.train, params.task, SCHEMA)
     model = fit_model(build_model(chosen, params.task), rows)
+    if chosen.level_days is not None:
+        levelled = at_recent_level(rows, model, chosen.level_days)
+        model = fit_model(build_model(chosen, params.task), levelled)
     save_model(MODEL, model)
     tried = [{k: rounded(v) if isinstance(v, float) else v for k, v in t.items()} for t in tried]
     own = chosen.model_dump(exclude={"search"})

@@ -21,7 +21,7 @@ h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: .3rem; }
 """
 
 
-def html_page(text: str, plots: list[Path]) -> str:
+def html_page(text: str, plots: list[Path], title: str = "Model review") -> str:
     """Render the report's Markdown, with `plots` (PNG files) below it."""
     # HTML stays on for the folds; all other angle brackets were escaped when the text was written.
     drawn = CHART.sub("", text)  # as pictures below
@@ -34,6 +34,6 @@ def html_page(text: str, plots: list[Path]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Model review</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n{body}{images}\n</main>\n</body>\n</html>\n"
     )

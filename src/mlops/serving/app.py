@@ -42,7 +42,7 @@ def create_app(service: Service) -> ASGIApp:
     add_predictions(app, service)
     add_feedback(app, service)
     _add_information(app, service)
-    _add_handlers(app)
+    _add_handlers(app, service)
     return Shortcut(app)
 
 
@@ -109,9 +109,11 @@ def _add_information(app: FastAPI, service: Service) -> None:
         return HTMLResponse(service.page.html, headers=service.page.headers)
 
 
-def _add_handlers(app: FastAPI) -> None:
+def _add_handlers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Unprocessable)
     async def unprocessable(request: Request, error: Unprocessable) -> Response:
+        if request.url.path == "/predict":
+            service.refused(error.problems)
         return reply({"detail": error.problems, "more": error.more}, 422)
 
     @app.exception_handler(LogAway)

@@ -9,13 +9,13 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from mlops.serving.tables import Record, forget, insert, migrate, open_database, tell, touch
+from mlops.serving.tables import Record, count, forget, insert, migrate, open_database, tell, touch
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs that a transaction takes
@@ -87,6 +87,15 @@ class PredictionLog:
         await self._do([], lambda connection: known.append(tell(connection, prediction_id, actual)))
         if not known[-1]:
             raise UnknownPrediction(prediction_id)
+
+    def refused(self, reasons: Collection[str]) -> None:
+        """Count a request that was refused, without waiting; while the log is behind, don't."""
+        if self._jobs.qsize() >= _PENDING:
+            return
+        minute = time.time() // 60 * 60
+        future = self._loop.create_future()
+        future.add_done_callback(lambda done: done.exception())  # nobody waits for it
+        self._jobs.put(_Job([], lambda connection: count(connection, minute, reasons), future))
 
     async def check(self) -> None:
         """Make sure that the log takes writes now.

@@ -34,6 +34,7 @@ class Service:
     def __init__(self, settings: Settings, schema: Schema, metrics: Metrics) -> None:
         self.settings, self.schema, self.metrics = settings, schema, metrics
         self.draining = False
+        self._features = {column.name for column in schema.features}
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
         if settings.prediction_log_url != "none":
@@ -93,6 +94,15 @@ class Service:
                 raise
         else:
             self.metrics.logged.labels("written").inc(len(rows))
+
+    def refused(self, problems: Sequence[dict[str, Any]]) -> None:
+        """Count a refused request by the features that were wrong in it, for the monitor."""
+        if self.log is not None:
+            self.log.refused({f"{self._field(p['loc'])}: {p['type']}" for p in problems})
+
+    def _field(self, loc: Sequence[Any]) -> str:
+        """Name a feature of the schema; any other name is the client's, and may be any text."""
+        return next((part for part in loc if part in self._features), "request")
 
     async def why_not_ready(self) -> str | None:
         """Say why no traffic should come here; None if it should."""

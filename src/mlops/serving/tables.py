@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ Record = dict[str, Any]
 
 _METADATA = sa.MetaData()
 
-_PREDICTIONS = sa.Table(
+PREDICTIONS = sa.Table(
     "predictions",
     _METADATA,
     sa.Column("prediction_id", sa.Text, primary_key=True),
@@ -20,13 +21,23 @@ _PREDICTIONS = sa.Table(
     sa.Column("features", sa.Text, nullable=False),  # JSON object, null for a gap
     sa.Column("predicted", sa.Text, nullable=False),  # JSON: a number, or {choice: probability}
 )
-_FEEDBACK = sa.Table(
+FEEDBACK = sa.Table(
     "feedback",
     _METADATA,
     sa.Column("prediction_id", sa.Text, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("actual", sa.Text, nullable=False),  # JSON: a number or a choice
 )
+REFUSALS = sa.Table(
+    "refusals",
+    _METADATA,
+    sa.Column("at", sa.Double, primary_key=True),  # start of a minute
+    sa.Column("reason", sa.Text, primary_key=True),  # "field: what was wrong", or ANY
+    sa.Column("requests", sa.BigInteger, nullable=False),
+)
+ANY = "any"
+"""Reason under which every refused request counts once."""
+
 _VERSION = sa.Table("log_version", sa.MetaData(), sa.Column("version", sa.Integer))
 
 _FIRST = (
@@ -39,7 +50,12 @@ _FIRST = (
     "CREATE INDEX feedback_at ON feedback (at)",
 )
 
-MIGRATIONS: list[tuple[str, ...]] = [_FIRST]
+_REFUSALS = (
+    "CREATE TABLE refusals (at DOUBLE PRECISION NOT NULL, reason TEXT NOT NULL,"
+    " requests BIGINT NOT NULL, PRIMARY KEY (at, reason))",
+)
+
+MIGRATIONS: list[tuple[str, ...]] = [_FIRST, _REFUSALS]
 """Statements that lead from each version of the log to the next. Append; never edit."""
 
 _LOCK = 7_316_204  # any number: servers that start at once take turns by it
@@ -73,34 +89,50 @@ def touch(connection: sa.Connection) -> None:
 
 def insert(connection: sa.Connection, records: list[Record]) -> None:
     """Add predictions."""
-    connection.execute(sa.insert(_PREDICTIONS), records)
+    connection.execute(sa.insert(PREDICTIONS), records)
 
 
 def tell(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
     """Set what really happened; tell whether there was such a prediction."""
-    known = sa.select(sa.exists().where(_PREDICTIONS.c.prediction_id == prediction_id))
+    known = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
     if not connection.execute(known).scalar():
         return False
-    connection.execute(sa.delete(_FEEDBACK).where(_FEEDBACK.c.prediction_id == prediction_id))
+    connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
     record = {"prediction_id": prediction_id, "at": time.time(), "actual": actual}
-    connection.execute(sa.insert(_FEEDBACK), record)
+    connection.execute(sa.insert(FEEDBACK), record)
     return True
+
+
+def count(connection: sa.Connection, minute: float, reasons: Collection[str]) -> None:
+    """Count a refused request once under each of its reasons."""
+    statement = sa.text(
+        "INSERT INTO refusals (at, reason, requests) VALUES (:at, :reason, 1)"
+        " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1"
+    )
+    # In one order: else two servers that count the same reasons wait for each other.
+    counted = [{"at": minute, "reason": reason} for reason in sorted({ANY, *reasons})]
+    connection.execute(statement, counted)
 
 
 def forget(connection: sa.Connection, before: float) -> None:
     """Delete what is older than a time in seconds since 1970."""
-    for table in (_PREDICTIONS, _FEEDBACK):
+    for table in (PREDICTIONS, FEEDBACK, REFUSALS):
         connection.execute(sa.delete(table).where(table.c.at < before))
 
 
-def open_database(url: str, timeout: float) -> sa.Engine:
+def open_database(url: str, timeout: float, read_only: bool = False) -> sa.Engine:
     """Prepare connections to a database; none is made yet. `timeout` in seconds."""
     for short in ("postgres://", "postgresql://"):
         if url.startswith(short):
             url = "postgresql+psycopg://" + url.removeprefix(short)
     if not url.startswith("sqlite:"):
-        waiting = {"connect_timeout": max(1, round(timeout))}
+        waiting: dict[str, Any] = {"connect_timeout": max(1, round(timeout))}
+        if read_only:
+            waiting["options"] = "-c default_transaction_read_only=on"
         return sa.create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=waiting)
+    if read_only:  # a missing file is an error then, and no new log
+        file = url.removeprefix("sqlite:///")
+        return sa.create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
     engine = sa.create_engine(url, connect_args={"timeout": timeout})
 
     @sa.event.listens_for(engine, "connect")

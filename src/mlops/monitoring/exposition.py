@@ -1,0 +1,42 @@
+"""The decision as Prometheus reads it: for a textfile collector, or to be pushed to a gateway."""
+
+import time
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from mlops.monitoring.decision import Decision, Verdict
+from mlops.monitoring.performance import overall
+from mlops.params import Params
+
+
+def exposition(decision: Decision, params: Params) -> str:
+    """Write verdict, accuracy and drift as gauges."""
+    r = CollectorRegistry()
+    verdict = Gauge("model_monitor_verdict", "1 for what the monitor said", ["verdict"], registry=r)
+    for name in get_args(Verdict):
+        verdict.labels(name).set(name == decision.verdict)
+    ran = Gauge("model_monitor_last_run_timestamp_seconds", "End of the last run", registry=r)
+    ran.set(time.time())
+    value = Gauge("model_monitor_metric", "Metric of labelled predictions", ["metric"], registry=r)
+    surely = Gauge(
+        "model_monitor_metric_surely_worse_ratio",
+        "How much worse than at the review it is at least", ["metric"], registry=r,
+    )  # fmt: skip
+    allowed = Gauge(
+        "model_monitor_metric_allowed_ratio",
+        "How much worse it may be", ["metric"], registry=r,
+    )  # fmt: skip
+    for kept in overall(decision.performance):
+        if kept.value is not None and kept.surely_worse is not None:
+            value.labels(kept.metric).set(kept.value)
+            surely.labels(kept.metric).set(kept.surely_worse)
+            allowed.labels(kept.metric).set(params.monitor.max_worse[kept.metric])
+    distance = Gauge(
+        "model_monitor_drift_distance",
+        "Chi-squared distance from the reference", ["column"], registry=r,
+    )  # fmt: skip
+    for change in decision.changes:
+        if change.what == "distribution":
+            distance.labels(change.column).set(change.effect)
+    return generate_latest(r).decode()

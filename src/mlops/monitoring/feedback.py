@@ -1,0 +1,81 @@
+"""Feedback as labelled rows: what really happened to predictions, where the source lacks it."""
+
+import datetime
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlops.columns import Schema
+from mlops.contract import frame_dtype, problems
+from mlops.errors import BadInput
+from mlops.files import write_text
+from mlops.monitoring.log import ACTUAL, ID, TOLD
+
+PARTITION = "feedback.csv"
+"""Partition of `ingest.source` that holds them; it is written anew each time."""
+
+_BYTES = 6  # what a whole number of any reader holds
+
+
+def labelled_rows(
+    told: pd.DataFrame, after: datetime.date, until: datetime.date, schema: Schema
+) -> tuple[pd.DataFrame, int]:
+    """Make rows of the schema of feedback that came in after a day and up to another.
+
+    The day of the feedback stands for the event's, and the prediction's id for its key. Rows that
+    break the contract are left out.
+
+    Returns:
+        The rows, and how many were left out.
+    """
+    if not len(told):
+        return pd.DataFrame(columns=schema.names), 0
+    days = pd.to_datetime(told[TOLD], unit="s").dt.floor("D")
+    new = (days > pd.Timestamp(after)) & (days <= pd.Timestamp(until))
+    rows = told[new].reset_index(drop=True)
+    keys = rows[ID] if schema.key.type is str else rows[ID].map(_number)
+    rows = rows.assign(**{schema.key.name: keys, schema.target.name: rows[ACTUAL]})
+    if schema.time is not None:
+        rows[schema.time.name] = days[new].reset_index(drop=True)
+    rows = rows[schema.names].astype({c.name: frame_dtype(c) for c in schema.columns})
+    failing = problems(rows, schema)["row"].dropna()
+    kept = rows[~rows.index.isin(failing)].drop_duplicates(schema.key.name)
+    return kept.reset_index(drop=True), len(rows) - len(kept)
+
+
+def _number(prediction_id: str) -> int:
+    """Make a number of an id; ids of one request differ in their last digits alone."""
+    hashed = hashlib.blake2b(prediction_id.encode(), digest_size=_BYTES).digest()
+    return 1 + int.from_bytes(hashed)
+
+
+def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
+    """Put the rows into the source's folder, or take an older such partition out of it.
+
+    Raises:
+        BadInput: the source is no folder of this repository.
+    """
+    if "://" in source or not Path(source).is_dir():
+        raise BadInput(
+            f"ingest.source {source}: feedback can't be put there",
+            advice="Let your own job copy feedback into the source, and start with --no-feedback.",
+        )
+    path = Path(source) / PARTITION
+    if not len(rows):
+        path.unlink(missing_ok=True)
+        return
+    shown: dict[str, Any] = {}
+    for column in schema.columns:
+        values = rows[column.name]
+        if column.type is int:
+            shown[column.name] = values.astype("Int64")
+        elif column is schema.time:
+            shown[column.name] = values.dt.strftime("%Y-%m-%d")
+        else:
+            shown[column.name] = values
+    text = io.StringIO()
+    pd.DataFrame(shown).sort_values(schema.key.name).to_csv(text, index=False, lineterminator="\n")
+    write_text(path, text.getvalue())

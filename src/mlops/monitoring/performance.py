@@ -1,0 +1,100 @@
+"""How well the served model does, by feedback, against how well it did at its review."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mlops.columns import Schema
+from mlops.intervals import Spread, spread
+from mlops.metrics import HIGHER_IS_BETTER, Predictions, estimates, rounded
+from mlops.params import Monitor, Params
+from mlops.slices import slices
+
+
+@dataclass(frozen=True)
+class Performance:
+    """One metric of labelled rows of production.
+
+    Attributes:
+        part: "all", or "column: slice".
+        low, high: its interval at `evaluate.confidence`.
+        reference: its value at the review; None of a slice, as what follows from it.
+        worse: how much worse it is, as a share of `reference`; below 0 it is better.
+        surely_worse: the least that `worse` is, at the confidence of the monitor.
+    """
+
+    metric: str
+    part: str
+    rows: int
+    value: float | None
+    low: float | None
+    high: float | None
+    reference: float | None
+    worse: float | None
+    surely_worse: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Write plain values."""
+        return asdict(self)
+
+
+def performance(
+    labelled: pd.DataFrame,
+    predictions: Predictions,
+    reference: dict[str, Any],
+    schema: Schema,
+    params: Params,
+) -> list[Performance]:
+    """Compare the metrics of `monitor.max_worse` with the review's, and show them slice by slice.
+
+    Slices of fewer than `monitor.min_rows` rows are left out. They are shown without a judgement:
+    some are harder than the whole from the start.
+    """
+    everything = np.ones(len(labelled), dtype=bool)
+    found = _measured("all", predictions.take(everything), reference["metrics"], params)
+    for column, label, members in slices(labelled, params.evaluate.slices, schema):
+        if members.sum() >= params.monitor.min_rows:
+            found += _measured(f"{column}: {label}", predictions.take(members), {}, params)
+    return found
+
+
+def _measured(
+    part: str, taken: Predictions, reference: dict[str, Any], params: Params
+) -> list[Performance]:
+    known, found = estimates(taken), []
+    for metric in params.monitor.max_worse:
+        value, influence = known[metric]
+        margin = spread(influence).margin(params.evaluate.confidence)
+        ends = rounded(value - margin), rounded(value + margin)
+        then = reference.get(metric, {"value": None, "error": None})
+        worse = _loss(value, spread(influence), metric, then, params)
+        n = len(taken.actual)
+        found.append(Performance(metric, part, n, rounded(value), *ends, then["value"], *worse))
+    return found
+
+
+def _loss(
+    value: float, known: Spread, metric: str, then: dict[str, Any], params: Params
+) -> tuple[float | None, float | None]:
+    """Give the loss as a share of the reference, and its lower bound over both samples' chance."""
+    if not then["value"] or then["error"] is None:
+        return None, None
+    change = then["value"] - value
+    loss = change if HIGHER_IS_BETTER[params.task][metric] else -change
+    chance = params.monitor.alpha / len(params.monitor.max_worse)
+    margin = np.hypot(known.error, then["error"]) * stats.t.ppf(1 - chance, known.degrees)
+    scale = abs(then["value"])
+    return rounded(loss / scale), rounded((loss - margin) / scale)
+
+
+def overall(found: list[Performance]) -> list[Performance]:
+    """Leave the slices out."""
+    return [p for p in found if p.part == "all"]
+
+
+def too_much_worse(found: Performance, monitor: Monitor) -> bool:
+    """Tell whether chance doesn't explain that it is worse than allowed."""
+    return found.surely_worse is not None and found.surely_worse > monitor.max_worse[found.metric]

@@ -1,0 +1,71 @@
+"""What rows look like, as counts: small enough for the bundle, and enough to test drift against."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops.columns import Column, Schema
+
+BINS = 20
+"""Bins of a numeric column, of about equally many reference rows each."""
+
+Profile = dict[str, Any]
+
+
+def reference_profile(rows: pd.DataFrame, schema: Schema) -> dict[str, Profile]:
+    """Count every feature of the rows that a model was made with.
+
+    Returns:
+        Column -> {rows, missing, choices: {choice: rows}} for categories, or {rows, missing,
+        edges: [ascending, inner], low, high, counts: [one more than edges]} for numbers. `low` and
+        `high` are the least and greatest value.
+    """
+    return {column.name: _counted(rows[column.name], column) for column in schema.features}
+
+
+def prediction_profile(predicted: Any, schema: Schema) -> Profile:
+    """Count predictions: numbers, shape (n_rows,), or the likeliest choice of probabilities."""
+    if not schema.target.choices:
+        return number_profile(predicted)
+    return choice_profile(pd.Series(np.array(schema.target.choices)[predicted.argmax(axis=1)]))
+
+
+def number_profile(values: Any) -> Profile:
+    """Count numbers in bins cut at their own quantiles; a value on an edge falls below it."""
+    numbers = pd.Series(values, dtype="float64")
+    present = numbers.dropna().to_numpy()
+    if not len(present):
+        return {"rows": len(numbers), "missing": len(numbers), "edges": [], "counts": [0]}
+    # An edge is a value that occurs: so whole numbers of which there are few get a bin each.
+    cuts = np.quantile(present, np.arange(1, BINS) / BINS, method="lower")
+    edges = [float(edge) for edge in np.unique(cuts) if edge < present.max()]
+    return {
+        "rows": len(numbers),
+        "missing": len(numbers) - len(present),
+        "edges": edges,
+        "low": float(present.min()),
+        "high": float(present.max()),
+        "counts": binned(present, edges),
+    }
+
+
+def choice_profile(values: pd.Series) -> Profile:
+    """Count choices, the frequent ones first."""
+    counts = values.value_counts()
+    return {
+        "rows": len(values),
+        "missing": int(values.isna().sum()),
+        "choices": {str(choice): int(rows) for choice, rows in counts.items() if rows},
+    }
+
+
+def binned(present: Any, edges: Sequence[float]) -> list[int]:
+    """Count numbers between edges: len(edges) + 1 counts."""
+    places = np.searchsorted(np.asarray(edges), present, side="left")
+    return [int(rows) for rows in np.bincount(places, minlength=len(edges) + 1)]
+
+
+def _counted(values: pd.Series, column: Column) -> Profile:
+    return choice_profile(values) if column.is_categorical else number_profile(values)

