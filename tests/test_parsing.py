@@ -8,7 +8,9 @@ import pytest
 from source_rows import HEADER, SALES, parquet_bytes, plain, sales
 
 from mlops.columns import Column, Schema
-from mlops.pipeline.parsing import LISTED, parse_csv, parse_parquet
+from mlops.pipeline.csv_parsing import parse_csv
+from mlops.pipeline.parquet_parsing import parse_parquet
+from mlops.pipeline.parsing import LISTED
 
 GOOD = "1,2009-01-05,100,house,5000"
 OTHER = "2,2009-01-06,,,5000.5"

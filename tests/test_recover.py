@@ -1,9 +1,9 @@
 """What a killed DVC leaves cut is put right; what a person has to decide is left to them."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from clones import run
 
 from mlops.errors import BadInput
 from mlops.recover import LOCK, RWLOCK, SET_ASIDE, recover
@@ -12,18 +12,11 @@ ROOT = Path(__file__).parent.parent
 WHOLE = (ROOT / "dvc.lock").read_text(encoding="utf-8")
 
 
-def git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    git(tmp_path, "init")
     (tmp_path / RWLOCK).parent.mkdir(parents=True)
     (tmp_path / LOCK).write_text(WHOLE, encoding="utf-8")
-    git(tmp_path, "add", str(LOCK))
-    git(tmp_path, "commit", "--message", "lock")
+    run(tmp_path, f"git init -q && git add {LOCK} && git commit -q -m lock")
     return tmp_path
 
 
@@ -69,7 +62,7 @@ def test_a_cut_lock_is_replaced_by_the_committed_one_and_kept_aside(checkout: Pa
 
 
 def test_a_cut_lock_that_was_never_committed_is_taken_away(tmp_path: Path) -> None:
-    git(tmp_path, "init")
+    run(tmp_path, "git init -q")
     (tmp_path / LOCK).write_text("", encoding="utf-8")
 
     assert recover(tmp_path) == [LOCK]

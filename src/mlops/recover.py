@@ -5,6 +5,7 @@ do. All else that a killed run leaves, DVC and the stages mend by themselves.
 """
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -35,15 +36,17 @@ def recover(root: Path) -> list[Path]:
         # Who holds which file: of no use once the holder is dead.
         (root / RWLOCK).unlink(missing_ok=True)
         mended.append(RWLOCK)
-    if _is_cut_lock(root / LOCK):
-        write_text(root / SET_ASIDE, (root / LOCK).read_text(encoding="utf-8", errors="replace"))
+    lock = root / LOCK
+    if lock.exists() and _is_cut_lock(lock.read_text(encoding="utf-8", errors="replace")):
+        (root / SET_ASIDE).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(lock, root / SET_ASIDE)
         committed = subprocess.run(
-            ["git", "show", f"HEAD:./{LOCK}"], cwd=root, capture_output=True, text=True
+            ["git", "show", f"HEAD:./{LOCK}"], cwd=root, capture_output=True, encoding="utf-8"
         )
         if committed.returncode == 0:
-            write_text(root / LOCK, committed.stdout)
+            write_text(lock, committed.stdout)
         else:
-            (root / LOCK).unlink()
+            lock.unlink()
         mended.append(LOCK)
     return mended
 
@@ -62,15 +65,15 @@ def _is_cut_rwlock(path: Path) -> bool:
     return True
 
 
-def _is_cut_lock(path: Path) -> bool:
-    """Tell whether DVC would refuse the file, or its last line has no end."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return False
+def _is_cut_lock(text: str) -> bool:
+    """Tell whether DVC would refuse the text, or its last line has no end.
+
+    Raises:
+        BadInput: it holds a merge conflict.
+    """
     if any(line.startswith(_CONFLICT) for line in text.splitlines()):
         raise BadInput(
-            f"{path}: holds a merge conflict",
+            f"{LOCK}: holds a merge conflict",
             advice="Settle dvc.yaml, params.yaml and the data first; then take either side's lock "
             "(git checkout --theirs dvc.lock) and bring it up to date: dvc repro",
         )

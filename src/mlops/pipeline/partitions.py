@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from mlops.columns import Schema
 from mlops.errors import BadInput
-from mlops.pipeline.parsing import parse_csv, parse_parquet
+from mlops.pipeline.csv_parsing import parse_csv
+from mlops.pipeline.parquet_parsing import parse_parquet
 
 FILE, LINE = "__file__", "__line__"
 """Columns that tell where a row stands, for messages; no column of a schema is named so."""

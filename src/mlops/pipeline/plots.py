@@ -3,32 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mlops.columns import Schema
 from mlops.metrics import HIGHER_IS_BETTER, Floats, Predictions, rounded
+from mlops.pipeline import figures
 
 POINTS = 1000
 """Points of a scatter plot: more hide each other."""
 
 _BINS = 10
-_BLUE, _GREY, _RED = "#2a6f97", "#9aa5b1", "#c1121f"
-
-matplotlib.rcParams.update(
-    {
-        "figure.figsize": (7.0, 4.5),
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.color": "#e5e9ee",
-        "axes.axisbelow": True,
-        "savefig.dpi": 120,
-    }
-)
 
 
 def draw_plots(
@@ -53,14 +38,16 @@ def draw_plots(
         numbers = table.select_dtypes("number").columns
         table = table.assign(**{c: table[c].map(rounded) for c in numbers})
         table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    figures = {
-        "predicted_actual": _draw_predicted_actual(tables["predicted_actual"], predictions, unit),
-        "residuals": _draw_residuals(tables["residuals"], predictions, unit),
-        "calibration": _draw_calibration(tables["calibration"], predictions, unit),
-        "slices": _draw_slices(tables["slices"], shown),
-        "importance": _draw_importance(importance, leading),
+    drawn = {
+        "predicted_actual": figures.predicted_actual(
+            tables["predicted_actual"], predictions.task, unit
+        ),
+        "residuals": figures.residuals(tables["residuals"], predictions.task, unit),
+        "calibration": figures.calibration(tables["calibration"], predictions.task, unit),
+        "slices": figures.slices(tables["slices"], shown),
+        "importance": figures.importance(importance, leading),
     }
-    for name, figure in figures.items():
+    for name, figure in drawn.items():
         # No software version in the file: the same figure gives the same bytes.
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
 
@@ -116,96 +103,3 @@ def _slices(evaluation: dict[str, Any], metric: str) -> pd.DataFrame:
         ],
         columns=["slice", "rows", "value", "low", "high"],
     ).rename(columns={"value": metric})
-
-
-def _axes(title: str, x: str, y: str, height: float = 4.5) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(7.0, height))
-    axes = figure.subplots()
-    axes.set(title=title, xlabel=x, ylabel=y)
-    return figure, axes
-
-
-def _draw_predicted_actual(table: pd.DataFrame, predictions: Predictions, unit: str) -> Figure:
-    if predictions.task == "classification":
-        return _draw_confusion(table)
-    figure, axes = _axes("Predicted against actual", f"actual{unit}", f"predicted{unit}")
-    axes.scatter(table["actual"], table["predicted"], s=9, alpha=0.5, color=_BLUE, linewidths=0)
-    ends = [table.to_numpy().min(), table.to_numpy().max()]
-    axes.plot(ends, ends, color=_RED, linewidth=1, label="exact")
-    _thousands(axes.xaxis, axes.yaxis)
-    axes.legend(frameon=False)
-    return figure
-
-
-def _draw_confusion(table: pd.DataFrame) -> Figure:
-    counts = pd.crosstab(table["actual"], table["predicted"])
-    figure, axes = _axes("Predicted against actual", "predicted", "actual")
-    axes.imshow(counts.to_numpy(), cmap="Blues")
-    axes.set_xticks(range(counts.shape[1]), list(counts.columns), rotation=45, ha="right")
-    axes.set_yticks(range(counts.shape[0]), list(counts.index))
-    axes.grid(False)
-    if counts.size <= 100:
-        for (row, column), count in np.ndenumerate(counts.to_numpy()):
-            axes.text(column, row, str(count), ha="center", va="center")
-    return figure
-
-
-def _draw_residuals(table: pd.DataFrame, predictions: Predictions, unit: str) -> Figure:
-    regression = predictions.task == "regression"
-    x = f"predicted - actual{unit}" if regression else "1 - probability of what came true"
-    figure, axes = _axes("Errors", x, "test rows")
-    width = np.diff(table["residual"]).min() if len(table) > 1 else 1.0
-    axes.bar(table["residual"], table["rows"], width=width, color=_BLUE)
-    if regression:
-        axes.axvline(0, color=_RED, linewidth=1)
-        _thousands(axes.xaxis)
-    return figure
-
-
-def _draw_calibration(table: pd.DataFrame, predictions: Predictions, unit: str) -> Figure:
-    figure, axes = _axes(
-        "Calibration: rows in ten groups by prediction",
-        f"mean predicted{unit}",
-        f"mean actual{unit}" if predictions.task == "regression" else "share that came true",
-    )
-    ends = [
-        table[["predicted", "actual"]].to_numpy().min(),
-        table[["predicted", "actual"]].to_numpy().max(),
-    ]
-    axes.plot(ends, ends, color=_RED, linewidth=1, label="exact")
-    axes.plot(table["predicted"], table["actual"], "o-", color=_BLUE, markersize=4)
-    if predictions.task == "regression":
-        _thousands(axes.xaxis, axes.yaxis)
-    axes.legend(frameon=False)
-    return figure
-
-
-def _draw_slices(table: pd.DataFrame, metric: str) -> Figure:
-    figure, axes = _axes(f"{metric} by slice", metric, "", max(2.5, 0.22 * len(table) + 1))
-    places, value = np.arange(len(table)), table[metric].astype(float)
-    low, high = table["low"].astype(float), table["high"].astype(float)
-    axes.errorbar(
-        value, places, xerr=[(value - low).clip(0), (high - value).clip(0)],
-        fmt="o", color=_BLUE, ecolor=_GREY, markersize=4,
-    )  # fmt: skip
-    axes.set_yticks(
-        places, [f"{s} ({n})" for s, n in zip(table["slice"], table["rows"], strict=True)]
-    )
-    axes.tick_params(axis="y", labelsize=7)
-    axes.invert_yaxis()
-    axes.set_ylim(len(table) - 0.4, -0.6)
-    return figure
-
-
-def _draw_importance(table: pd.DataFrame, metric: str) -> Figure:
-    figure, axes = _axes(
-        "Permutation importance", f"{metric} lost when the feature is shuffled", ""
-    )
-    axes.barh(table["feature"], table["importance"], color=_BLUE)
-    axes.invert_yaxis()
-    return figure
-
-
-def _thousands(*axes: Any) -> None:
-    for axis in axes:
-        axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.6g}"))

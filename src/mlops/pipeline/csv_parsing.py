@@ -1,0 +1,119 @@
+"""The bytes of a CSV partition as a typed table, or all that is wrong with them, by line."""
+
+import csv
+import datetime
+import io
+import re
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import pyarrow.csv
+
+from mlops.columns import Column, Schema
+from mlops.pipeline.parsing import arrow_type, name_problems, shortened
+
+
+def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str]]:
+    """Parse a CSV partition: UTF-8, a header, commas, a line a row; an empty field is missing."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return None, [f"line {line}: byte {content[error.start]:#04x} is not UTF-8; save as UTF-8"]
+    if not text.strip():
+        return None, ["is empty, wanted a header and rows"]
+    try:
+        header = _fields(text.split("\n", 1)[0])
+    except ValueError as error:
+        return None, [f"line 1: {error}"]
+    if problems := name_problems(header, schema):
+        return None, [f"line 1: {problem}" for problem in problems]
+    if not text.endswith("\n"):
+        return None, [f"line {text.count(chr(10)) + 1}: ends in mid-line: the file is truncated"]
+    if text.count("\n") == 1:
+        return None, ["line 2: no row follows the header"]
+    table, problem = None, ""
+    try:
+        table = pyarrow.csv.read_csv(
+            io.BytesIO(content),
+            parse_options=pyarrow.csv.ParseOptions(ignore_empty_lines=False),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={c.name: arrow_type(c) for c in schema.columns},
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        problem = str(error)
+    # Arrow takes an empty line for a row of missing values, and line breaks within quotes.
+    if table is None or table[schema.key.name].null_count or len(table) + 1 != text.count("\n"):
+        return None, shortened(_line_problems(text, header, schema)) or [problem]
+    return table.select(schema.names), []
+
+
+def _fields(line: str) -> list[str]:
+    """Part a line at its commas.
+
+    Raises:
+        ValueError: it can't be parted; the message says what is wrong.
+    """
+    line = line.removesuffix("\r")
+    if "\r" in line:
+        raise ValueError("found a carriage return in mid-line, wanted lines to end in LF or CRLF")
+    if line.count('"') % 2:
+        raise ValueError('found a " that no other one closes on the same line')
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _line_problems(text: str, header: list[str], schema: Schema) -> Iterator[str]:
+    """Say line by line what Arrow, which stops at the first fault, could not read."""
+    checks = [(schema[name], _READERS[schema[name].type]) for name in header]
+    for number, line in enumerate(text.removesuffix("\n").split("\n")[1:], 2):
+        try:
+            fields = _fields(line)
+        except ValueError as error:
+            yield f"line {number}: {error}"
+            continue
+        if len(fields) != len(header):
+            found = f"{len(fields)} field(s)" if fields else "an empty line"
+            yield f"line {number}: found {found}, wanted {len(header)} fields"
+            continue
+        for value, (column, reads) in zip(fields, checks, strict=True):
+            if value and not reads(value, column):
+                shown = value if len(value) <= 40 else value[:40] + "…"
+                yield f"line {number}: {column.name}: found {shown!r}, wanted {column.wanted}"
+            elif not value and column.role == "key":
+                yield f"line {number}: {column.name}: found nothing, wanted {column.wanted}"
+
+
+# These refuse all that Arrow refuses: Python's own float() and fromisoformat() take more.
+_NUMBER = re.compile(
+    r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?[ \t]*|[ \t]*[+-]?(nan|inf(inity)?)[ \t]*",
+    re.ASCII | re.IGNORECASE,
+)
+_WHOLE = re.compile(r"[ \t]*-?\d+[ \t]*", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?", re.ASCII)
+
+
+def _reads_number(value: str, column: Column) -> bool:
+    if pa.types.is_integer(arrow_type(column)):
+        return bool(_WHOLE.fullmatch(value)) and -(2**63) <= int(value) < 2**63
+    return bool(_NUMBER.fullmatch(value))
+
+
+def _reads_time(value: str, _: Column) -> bool:
+    try:
+        return bool(_TIME.fullmatch(value) and datetime.datetime.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+_READERS: dict[object, Callable[[str, Column], bool]] = {
+    float: _reads_number,
+    int: _reads_number,
+    str: lambda value, column: True,
+    datetime.date: _reads_time,
+}
