@@ -1,5 +1,7 @@
 """Fixtures that several test files share."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,16 @@ ROOT = Path(__file__).parent.parent
 def params() -> Params:
     """Give the parameters as shipped."""
     return load_params(ROOT / "params.yaml")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Fail the run for what was skipped, save for the reasons that ALLOWED_SKIPS matches."""
+    allowed = os.environ.get("ALLOWED_SKIPS")
+    if allowed is None:
+        return
+    reasons = {str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])}
+    refused = sorted(reason for reason in reasons if not re.search(allowed, reason))
+    for reason in refused:
+        terminalreporter.write_line(f"not allowed here: {reason}", red=True)
+    if refused and terminalreporter._session is not None:
+        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED

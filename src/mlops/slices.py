@@ -16,25 +16,28 @@ def slices(
     """Yield column, label and membership (shape (n_rows,)) of each slice that has rows."""
     for name in columns:
         values = rows[name]
+        gaps = values.isna().to_numpy()
         if schema[name].is_categorical:
-            labels = values.astype("object").where(values.notna(), "missing")
-            order = [*schema[name].choices, "missing"]
+            labels = list(schema[name].choices)
+            coded = values.astype("category").cat
+            known = pd.Index(labels, dtype=object).get_indexer(coded.categories)
+            places = np.append(known, -1)[coded.codes]
         else:
-            labels, order = _quartiles(values)
-        for label in order:
-            members = (labels == label).to_numpy(dtype=bool)
+            labels, places = _quartiles(values)
+        for place, label in enumerate(labels):
+            members = (places == place) & ~gaps
             if members.any():
                 yield name, label, members
+        if gaps.any():
+            yield name, "missing", gaps
 
 
-def _quartiles(values: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Label numbers by the quartile of these rows that they fall in."""
+def _quartiles(values: pd.Series) -> tuple[list[str], NDArray[np.intp]]:
+    """Name the quartiles of these numbers, and give the place of each number's."""
     present = values.dropna()
     edges = np.unique(np.quantile(present, [0.25, 0.5, 0.75])) if len(present) else np.array([])
     named = [f"{edge:,.6g}" for edge in edges]
-    order = [f"≤ {named[0]}"] if named else ["all"]
-    order += [f"{low} – {high}" for low, high in itertools.pairwise(named)]
-    order += [f"> {named[-1]}"] if named else []
-    places = np.searchsorted(edges, values.fillna(0))
-    labels = pd.Series(np.array(order, dtype=object)[places], index=values.index)
-    return labels.where(values.notna(), "missing"), [*order, "missing"]
+    labels = [f"≤ {named[0]}"] if named else ["all"]
+    labels += [f"{low} – {high}" for low, high in itertools.pairwise(named)]
+    labels += [f"> {named[-1]}"] if named else []
+    return labels, np.searchsorted(edges, values)

@@ -10,13 +10,13 @@ from mlops.columns import Column
 from mlops.metrics import Floats, Task
 from mlops.pipeline.model import predict
 from mlops.schema import SCHEMA
-from mlops.serving.engine import Engine
+from mlops.serving.encoding import Coded, Columns
+from mlops.serving.engine import Exported
 
 EDGE_ROWS = 10_000
 LIMITS: dict[Task, float] = {"regression": 1e-9, "classification": 1e-6}
 """Largest relative error of a value; largest absolute error of a probability."""
 
-_BLOCK = 5_000  # rows that stand as requests at a time
 _UNKNOWN = "no such choice"
 
 
@@ -51,17 +51,35 @@ def as_requests(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(names, line, strict=True)) for line in values]
 
 
-def largest_error(engine: Engine, model: Pipeline, rows: pd.DataFrame, task: Task) -> float:
-    """Compare engine and pipeline on every row; a value that is not finite counts as infinite."""
-    worst, predicted = 0.0, predict(model, rows, task)
-    for start in range(0, len(rows), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        wanted, found = predicted[block], engine.predict(as_requests(rows.iloc[block]))
-        error = np.abs(found - wanted)
-        if task == "regression":
-            error = error / np.maximum(np.abs(wanted), np.finfo(float).tiny)
-        worst = max(worst, float(np.where(np.isfinite(error), error, np.inf).max(initial=0.0)))
-    return worst
+def as_columns(rows: pd.DataFrame) -> Columns:
+    """Give the features of many rows as the engine takes them; no choice is taken out."""
+    columns: dict[str, Floats | Coded] = {}
+    for column in SCHEMA.features:
+        values = rows[column.name]
+        if column.is_categorical:
+            coded = values.astype("category").cat
+            columns[column.name] = Coded(list(coded.categories), coded.codes.to_numpy())
+        else:
+            columns[column.name] = values.to_numpy(dtype=np.float64)
+    return columns
+
+
+def largest_error(engine: Exported, model: Pipeline, rows: pd.DataFrame, task: Task) -> float:
+    """Compare engine and pipeline on every row, the last EDGE_ROWS of them also as requests.
+
+    A value that is not finite counts as infinite.
+    """
+    wanted = predict(model, rows, task)
+    found = engine.predict_columns(as_columns(rows))
+    asked = engine.predict(as_requests(rows.tail(EDGE_ROWS)))
+    return max(_error(found, wanted, task), _error(asked, wanted[-len(asked) :], task))
+
+
+def _error(found: Floats, wanted: Floats, task: Task) -> float:
+    error = np.abs(found - wanted)
+    if task == "regression":
+        error = error / np.maximum(np.abs(wanted), np.finfo(float).tiny)
+    return float(np.where(np.isfinite(error), error, np.inf).max(initial=0.0))
 
 
 def _bounds(column: Column) -> tuple[float, float]:

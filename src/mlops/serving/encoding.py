@@ -1,14 +1,25 @@
 """From the features of a request to the matrix that a model takes, by plain tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Row = Mapping[str, Any]
+
+
+class Coded(NamedTuple):
+    """A categorical feature of many rows: `choices[codes[i]]` in row i, a gap's code being -1."""
+
+    choices: Sequence[str]
+    codes: NDArray[np.integer[Any]]
+
+
+Columns = Mapping[str, Floats | Coded]
+"""Many rows, feature by feature; shape (n_rows,) each, NaN for a number's gap."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +79,32 @@ class Encoding:
 
     def matrix(self, rows: Sequence[Row]) -> Floats:
         """Encode rows of features, None for a gap: shape (n_rows, width)."""
-        names = self._names
-        values = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
-        values = values.reshape(len(rows), len(names))
-        matrix = np.empty((len(rows), self.width))
+        values = np.array(
+            [[row[name] for name in self._names] for row in rows], dtype=np.float64
+        ).reshape(len(rows), len(self._names))
+        return self._encoded(
+            values,
+            [
+                [places.get(row[name], len(places)) for row in rows]
+                for name, _, places, _ in self._tables
+            ],
+        )
+
+    def matrix_of_columns(self, columns: Columns) -> Floats:
+        """Encode many rows, a feature at a time: shape (n_rows, width)."""
+        values = np.empty((len(next(iter(columns.values()))), len(self._names)))
+        for i, name in enumerate(self._names):
+            values[:, i] = columns[name]
+        lines = []
+        for name, _, places, _ in self._tables:
+            choices, codes = columns[name]
+            known = [places.get(choice, len(places)) for choice in choices]
+            lines.append(np.array([*known, len(places)])[codes])
+        return self._encoded(values, lines)
+
+    def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:
+        """Fill the matrix: numbers as they came, categories by their lines in the tables."""
+        matrix = np.empty((len(values), self.width))
         if self._plain:
             matrix[:, self._at] = values
         else:
@@ -79,9 +112,8 @@ class Encoding:
             filled = np.where(gaps, self._fill, values)
             matrix[:, self._at] = (filled - self._mean) / self._scale
             matrix[:, self._marked_at] = np.where(gaps[:, self._marked], self._gap, self._known)
-        for name, at, places, table in self._tables:
-            lines = [places.get(row[name], len(places)) for row in rows]
-            matrix[:, at] = table[lines]
+        for (_, at, _, table), line in zip(self._tables, lines, strict=True):
+            matrix[:, at] = table[line]
         return matrix
 
     def as_json(self) -> dict[str, Any]:

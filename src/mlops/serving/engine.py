@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlops.serving.encoding import Encoding, Floats, Row
+from mlops.serving.encoding import Columns, Encoding, Floats, Row
 from mlops.serving.masks import Masks
 from mlops.serving.trees import Trees
 
@@ -58,13 +58,19 @@ class Exported:
         return cls(form, {f: (folder / f).read_bytes() for f in files if f != FORM_FILE})
 
     def predict(self, rows: Sequence[Row]) -> Floats:
-        matrix = self._encoding.matrix(rows)
+        return self._predict(self._encoding.matrix(rows))
+
+    def predict_columns(self, columns: Columns) -> Floats:
+        """Predict many rows that come feature by feature; shapes as `predict` has them."""
+        return self._predict(self._encoding.matrix_of_columns(columns))
+
+    def _predict(self, matrix: Floats) -> Floats:
         if self._single:
             matrix = matrix.astype(np.float32).astype(np.float64)
         raw = self._raw(matrix)
         if not self._n_choices:
             return np.exp(raw[:, 0]) if self._inverse == "exp" else raw[:, 0]
-        proba = np.zeros((len(rows), self._n_choices))
+        proba = np.zeros((len(matrix), self._n_choices))
         proba[:, self._classes] = _LINKS[self._link](raw)
         return proba
 
