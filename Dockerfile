@@ -29,8 +29,9 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash -s /out /out/app;
 
 FROM base AS model
 COPY artifacts/bundle /out/app/bundle
-# What an exported model doesn't need: the pickled one.
-RUN grep -q '"engine": "joblib"' /out/app/bundle/manifest.json \
+# What serving doesn't need: the monitor's reference and, of an exported model, the pickled one.
+RUN rm -f /out/app/bundle/reference.json; \
+    grep -q '"engine": "joblib"' /out/app/bundle/manifest.json \
       || rm -f /out/app/bundle/model.joblib; \
     chmod -R go=rX /out/app; \
     find /out -exec touch --date=1980-01-01 {} +
