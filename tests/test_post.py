@@ -1,5 +1,6 @@
 """The comment: what a hostile report can't do to those who read it."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,56 @@ def test_a_report_of_a_hundred_megabytes_is_read_in_part(tmp_path: Path) -> None
     assert len(comment_text(tmp_path, RUN)) < 1000
 
 
-@pytest.mark.parametrize("kind", ["absent", "folder", "link"])
+MARK = '![](https://cml.dev/watermark.png#{} "CML watermark model-review")'
+ARTIFACTS: dict[str, str | bytes] = {
+    "another pull request's number": "pr/1 #1 acme/demo#1 GH-1",
+    "a team": "@team @acme/everyone\n@\u200bteam",
+    "a team in entities": "&commat;team &#64;team &#x40;team @&fjlig;ord &num;1 a&commat;b.example",
+    "a team behind a backslash": "\\@team \\#1",
+    "a thousand mentions": "@mallory " * 1000,
+    "a script": "<script>alert(1)</script><ScRiPt src=//evil.example></sCrIpT >",
+    "an image that calls home": "![](https://evil.example/x.png) ![a][b]\n\n[b]: //evil.example",
+    "a link in HTML": "<a href='javascript:alert(1)'>✅ Pass</a><img src=x onerror=y>",
+    "a link by reference": "[✅][1]\n\n[1]: https://evil.example 'x'",
+    "a bare address": "https://evil.example HTTP://evil.example www.evil.example mailto:a@b.c",
+    "our own mark": MARK.format("0" * 40),
+    "our own mark in a fence": f"```\n{MARK.format('a' * 40)}\n```",
+    "a comment that hides": "<!-- hidden\n" + "x\n" * 50,
+    "a fold that never closes": "<details><summary>✅ Pass</summary>\n\n" * 30,
+    "a fold with a handler": "<details open ontoggle=alert(1)><summary onclick=x>y</summary>",
+    "a fence that never closes": "``````mermaid\ngraph TD; A-->B; click A href 'https://evil.example'",
+    "a chart with a handler": "~~~mermaid\n%%{init: {'securityLevel': 'loose'}}%%\ngraph LR\n~~~",
+    "a chart of ours bent": "```mermaid\nxychart-beta\n    line [1]\n    click A call x()\n```",
+    "text that runs backwards": "\u202e\u2066ssaP ✅\u2069 \u200f@team",
+    "commands for a terminal": "\x1b]0;owned\x07\x1b[2J\x00\x9b31m",
+    "commands for the runner": "::set-output name=lock::current\n::add-mask::✅\n##[error]x",
+    "no text": bytes(range(256)) * 100,
+    "one line of a megabyte": "|" * 1_000_000,
+    "a million paragraphs": "a\n\n" * 1_000_000,
+}
+POWER = re.compile(
+    r"[@#](?=\w)|<(?!/?(?:details|summary)>)|\]\(|!\[|\]:|(?i:\b(?:https?|mailto|www)[:.])"
+    r"|(?:```|~~~)\w|&(?!lt;|gt;|amp;)\w+;|(?i:\bgh-\d)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_a_hostile_artifact_has_no_power_and_no_length(name: str, tmp_path: Path) -> None:
+    text = comment(tmp_path, ARTIFACTS[name])
+
+    assert LINK in text
+    assert not POWER.search(text.replace(LINK, ""))
+    assert len(text) < 65_536
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder", "link", "pipe"])
 def test_a_run_without_a_report_is_said_to_have_broken_off(tmp_path: Path, kind: str) -> None:
     if kind == "folder":
         (tmp_path / "report.md").mkdir()
     if kind == "link":
         (tmp_path / "report.md").symlink_to("/etc/passwd")
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "report.md")  # who opens it waits for ever
 
     text = comment_text(tmp_path, RUN)
 

@@ -1,5 +1,7 @@
 """The report: verdict first, and no text from a pull request that breaks out of its cell."""
 
+import re
+
 import pytest
 
 from mlops.intervals import Spread
@@ -120,7 +122,7 @@ def test_hostile_text_stays_text(hostile: str) -> None:
 
     assert "\n" not in text
     assert "<" not in text
-    assert "@" not in text
+    assert not re.search(r"@\w", text)
     for mark in "|`[]!*$":
         assert text.count(mark) == text.count(f"\\{mark}")
 

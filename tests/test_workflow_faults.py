@@ -58,7 +58,7 @@ FAULTS = {
     "no limit of time": (PULL, "    timeout-minutes: 60\n", ""),
     "a machine of one's own": (PULL, "runs-on: ubuntu-latest", "runs-on: self-hosted"),
     "no end of older runs": (PULL, "cancel-in-progress: true", "cancel-in-progress: false"),
-    "a required check that forgets a job": (CHECK, "needs: [test]", "needs: []"),
+    "a required check that forgets a job": (CHECK, "needs: [test, image]", "needs: [test]"),
     "a required check that is skipped": (CHECK, "    if: always()\n", ""),
     "a comment on success alone": (COMMENT, "types: [completed]", "types: [requested]"),
     "another workflow's comment": (COMMENT, "workflows: [Pull request]", "workflows: [Check]"),

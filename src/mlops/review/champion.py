@@ -25,12 +25,11 @@ from mlops.metrics import (
     score,
 )
 from mlops.params import Params
-from mlops.pipeline.model import actual_values
-from mlops.review import scoring
 from mlops.review.sides import Side
 from mlops.schema import SCHEMA
 from mlops.slices import slices
 
+_SCORING = Path(__file__).with_name("scoring.py")  # importing it would load scikit-learn here, too
 _SCORING_SECONDS = 600
 
 
@@ -59,8 +58,10 @@ class Comparison:
     spread: Spread | None
 
 
-def predicted_by(side: Side, rows: Path, n_rows: int) -> tuple[Floats, float]:
-    """Score `rows` by the side's model in a process of its own; time a row alone, in milliseconds.
+def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
+    """Give what the side's model predicts, what happened, and the milliseconds of a row alone.
+
+    Scores in a process of its own: `predicted` and `actual` of the `rows`, and `row_ms`.
 
     Raises:
         NotComparable: the side's model can't take these rows.
@@ -68,7 +69,7 @@ def predicted_by(side: Side, rows: Path, n_rows: int) -> tuple[Floats, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scored.npz"
         run = subprocess.run(
-            [sys.executable, scoring.__file__, side.root / artifacts.BUNDLE, rows.resolve(), out],
+            [sys.executable, _SCORING, side.root / artifacts.BUNDLE, rows.resolve(), out],
             env=os.environ | {"PYTHONPATH": str(side.root / "src")},
             capture_output=True,
             text=True,
@@ -77,11 +78,11 @@ def predicted_by(side: Side, rows: Path, n_rows: int) -> tuple[Floats, float]:
         if run.returncode:
             cause = run.stderr.strip().splitlines()[-1:] or ["no message"]
             raise NotComparable(f"the base's model can't score the candidate's rows: {cause[0]}")
-        with np.load(out, allow_pickle=False) as scored:
-            predicted, row_ms = scored["predicted"], float(scored["row_ms"])
-    if len(predicted) != n_rows:
-        raise NotComparable(f"the base's model gave {len(predicted)} predictions, wanted {n_rows}")
-    return predicted, row_ms
+        with np.load(out, allow_pickle=False) as found:
+            scored = dict(found)
+    if (n_found := len(scored["predicted"])) != n_rows:
+        raise NotComparable(f"the base's model gave {n_found} predictions, wanted {n_rows}")
+    return scored
 
 
 def models_on_same_rows(
@@ -98,10 +99,10 @@ def models_on_same_rows(
                 f"the {what} was {base.manifest[what]} and is {candidate.manifest[what]}"
             )
     test = read_rows(artifacts.TEST_ROWS)
-    actual = actual_values(test, params.task)
-    scored = [predicted_by(side, artifacts.TEST_ROWS, len(test)) for side in (base, candidate)]
-    predictions = [Predictions(params.task, actual, predicted) for predicted, _ in scored]
-    return test, predictions, [row_ms for _, row_ms in scored]
+    scored = [scored_by(side, artifacts.TEST_ROWS, len(test)) for side in (base, candidate)]
+    actual = scored[-1]["actual"]  # as the candidate's code reads it
+    predictions = [Predictions(params.task, actual, one["predicted"]) for one in scored]
+    return test, predictions, [float(one["row_ms"]) for one in scored]
 
 
 def compare(

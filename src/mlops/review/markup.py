@@ -19,7 +19,7 @@ def cell(value: Any) -> str:
     """Make any text safe in a table: no markup, no mention, no line break."""
     text = html.escape(re.sub(r"\s+", " ", str(value)), quote=False)
     text = re.sub(r"([\\`*_{}\[\]()#!|~$])", r"\\\1", text)
-    return text.replace("@", "&#64;")
+    return text.replace("@", "@\u200b")  # neither a backslash nor an entity stops a mention
 
 
 def number(value: float | None, digits: int = 5) -> str:

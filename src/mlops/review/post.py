@@ -52,9 +52,11 @@ def harmless(text: str) -> str:
 
 def _powerless(text: str) -> str:
     text = re.sub(r"<(?!/?(?:details|summary)>)", "&lt;", text)
+    # GitHub looks for mentions when entities have become characters, and backslashes have gone.
+    text = re.sub(r"&(?!(?:lt|gt|amp);)(?=\w+;)", "&amp;", text)
     text = re.sub(r"(?m)^(\s*(?:`{3,}|~{3,})).*$", r"\1", text)  # a fence may name a renderer
     text = re.sub(r"([@#])(?=\w)", "\\1\u200b", text)
-    text = re.sub(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])", "\\1\u200b", text)
+    text = re.sub(r"(?i)\b((?:https?|ftp|mailto|www)(?=[:.])|gh(?=-\d))", "\\1\u200b", text)
     return re.sub(r"(!(?=\[)|\](?=[(:]))", "\\1\u200b", text)
 
 
@@ -137,7 +139,10 @@ def main(folder: Path) -> int:
         post(comment_text(folder, run), number, run["head_sha"], repository)
         remove_duplicates(number, repository)
     except GitHubRefused as error:
-        print(f"The comment could not be posted: {error}", file=sys.stderr)
+        told = f"The comment could not be posted: {error}"
+        print(told, file=sys.stderr)
+        with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
+            summary.write(f"{harmless(told)}\n")
         return 1
     print(f"Posted to pull request {number}.")
     return 0

@@ -15,7 +15,7 @@ import pandas as pd
 from mlops.bundle import load_model, read_manifest
 from mlops.frames import read_rows
 from mlops.pipeline.agreement import as_requests
-from mlops.pipeline.model import predict
+from mlops.pipeline.model import actual_values, predict
 from mlops.schema import SCHEMA
 from mlops.serving.served import Served
 
@@ -34,8 +34,12 @@ def row_ms(bundle: Path, rows: pd.DataFrame) -> float:
 
 def main(bundle: Path, rows: Path, out: Path) -> None:
     table, task = read_rows(rows), read_manifest(bundle)["task"]
-    predicted = predict(load_model(bundle), table, task)
-    np.savez(out, predicted=predicted, row_ms=row_ms(bundle, table))
+    np.savez(
+        out,
+        actual=actual_values(table, task),
+        predicted=predict(load_model(bundle), table, task),
+        row_ms=row_ms(bundle, table),
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dvc.config import Config
 
 from mlops import artifacts
 from mlops.errors import FAILURE_FILE, BadInput
@@ -128,7 +129,9 @@ def base_tree(commit: str) -> Iterator[Path]:
 
 def _share_cache(root: Path) -> None:
     """Let a second work tree use the cache and the storage of this one."""
-    cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True)
+    own = Path(".dvc")
     if CONFIG.exists():
         shutil.copy(CONFIG, root / CONFIG)
-    subprocess.run(["dvc", "cache", "dir", "--local", cache.stdout.strip()], cwd=root, check=True)
+    cache = Config(str(own))["cache"].get("dir", own / "cache")
+    with Config(str(root / own)).edit("local") as config:
+        config["cache"]["dir"] = str(Path(cache).resolve())
