@@ -25,7 +25,11 @@ FILES = {
 stages:
   rows: {cmd: cat data/* > rows, deps: [data], outs: [rows]}
   train: {cmd: sh code > model, deps: [rows, code], params: [a, b], outs: [model]}
-  export: {cmd: "(cat model; grep ^c: params.yaml) > bundle", deps: [model], params: [c], outs: [bundle]}
+  export:
+    cmd: "(cat model; grep ^c: params.yaml) > bundle"
+    deps: [model]
+    params: [c]
+    outs: [bundle]
 """,
     "params.yaml": "a: 1\n\n\n\nb: 1\n\n\n\nc: 1\n",
     "code": "cat rows\ngrep '^[ab]:' params.yaml\n",

@@ -155,12 +155,8 @@ def commit(folder: Path) -> None:
     git("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "x", root=folder)
 
 
-@pytest.fixture
-def published(tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository whose model is in the storage, and our own DVC settings."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    folder = tmp_path / "published"
+def start(folder: Path) -> None:
+    """Make a repository with the toy pipeline and our own DVC settings."""
     (folder / ".dvc").mkdir(parents=True)
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
     shutil.copy(ROOT / ".dvc/.gitignore", folder / ".dvc/.gitignore")
@@ -168,6 +164,15 @@ def published(tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch)
     (folder / "data").write_bytes(HONEST)
     (folder / ".gitignore").write_text("/trained\n")
     git("init", "--quiet", "--initial-branch=main", root=folder)
+
+
+@pytest.fixture
+def published(tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose model is in the storage, and our own DVC settings."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    folder = tmp_path / "published"
+    start(folder)
     connect(folder, storage.url, storage.settings)
     reproduce(folder)
     dvc(folder, "push")
