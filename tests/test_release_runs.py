@@ -37,8 +37,10 @@ DONE = {"image": "success", "publish": "success", "note": "success", "update": "
 MAKE = """#!/bin/sh
 ln -sfn "{venv}" .venv && echo .venv >> .git/info/exclude
 """
-# What the release builds on can't be had by its digest everywhere.
+# What the release builds on can't be had by its digest everywhere. What compose does with a
+# deployment is in test_deploy; here it is only written down.
 DOCKER = """#!/bin/sh
+if [ "$1" = compose ]; then echo "$DOCKER_HOST $IMAGE $*" >> "{composed}"; exit; fi
 if [ "$1" = build ]; then shift; exec "{docker}" build {options} "$@"; fi
 exec "{docker}" "$@"
 """
@@ -61,6 +63,7 @@ def settings(registry: Registry, tmp_path: Path) -> Settings:
     tools = tmp_path / "tools"
     tools.mkdir()
     found = {"docker": shutil.which("docker"), "options": " ".join(base_options())}
+    found["composed"] = str(tmp_path / "composed")
     for name, text in {
         "make": MAKE.format(venv=sys.prefix),
         "docker": DOCKER.format(**found),
@@ -224,3 +227,31 @@ def pushed(image: str, registry: Registry, tag: str) -> str:
     docker("tag", image, f"{registry.host}/{NAME}:{tag}")
     docker("push", f"{registry.host}/{NAME}:{tag}")
     return f"{registry.host}/{NAME}@{registry.digest(NAME, tag)}"
+
+
+def test_a_deployment_takes_what_the_owners_key_signed_and_nothing_else(
+    github: GitHub, built: Built, settings: Settings, registry: Registry, tmp_path: Path
+) -> None:
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    more = {"DEPLOY_HOST": host, "COSIGN_PUBLIC_KEY": (tmp_path / "cosign.pub").read_text()}
+    owner = replace(
+        settings,
+        variables={**settings.variables, **more},
+        secrets={**settings.secrets, "DEPLOY_KEY": "a key"},
+    )
+    signed = pushed(built.tag, registry, "signed")
+    sign = ["cosign", "sign", "--yes", "--tlog-upload=false", f"--key={tmp_path}/cosign.key"]
+    key = {**os.environ, "COSIGN_PASSWORD": PASSWORD}
+    subprocess.run([*sign, signed], env=key, check=True, timeout=60)
+    (tmp_path / "Dockerfile").write_text(f"FROM {built.tag}\nLABEL tampered=yes\n")
+    docker("build", "--quiet", f"--tag={LOCAL}:tampered", str(tmp_path))
+    tampered = pushed(f"{LOCAL}:tampered", registry, "signed")
+
+    for address, wanted in ((tampered, "failure"), (signed, "success")):
+        dispatch = events.workflow_dispatch(github, inputs={"address": address})
+        run = run_workflow(github, "deploy.yml", dispatch, owner, timeout=120)
+        assert run.jobs == {"update": wanted}, run.log
+
+    updates = (tmp_path / "composed").read_text().splitlines()
+    assert [line.split()[-1] for line in updates] == ["postgres", "api-a", "api-b", "proxy"]
+    assert all(line.startswith(f"{host} {signed} compose") for line in updates)
