@@ -1,5 +1,6 @@
 """Fresh clones of the repository as it stands in the work tree, and commands run in them."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -133,10 +134,8 @@ def copy(repository: Path, folder: Path) -> Path:
     return shutil.copytree(repository, folder, symlinks=True)
 
 
-@pytest.fixture(scope="session")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Commit all that is not ignored of the work tree to a repository of its own."""
-    folder = tmp_path_factory.mktemp("origin") / "repository"
+def copy_tracked(folder: Path, without: tuple[str, ...] = ()) -> None:
+    """Copy all of the work tree that is not ignored, save for folders, with the shipped params."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -145,10 +144,17 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and not name.startswith(without):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     edit_params(folder, SHIPPED)
+
+
+@pytest.fixture(scope="session")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Commit all that is not ignored of the work tree to a repository of its own."""
+    folder = tmp_path_factory.mktemp("origin") / "repository"
+    copy_tracked(folder)
     run(folder, "git init -q -b main && git add -A && git commit -q -m start")
     return folder
 
@@ -160,4 +166,25 @@ def reproduced(origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = run(folder, "dvc repro", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     assert set(outcomes(output).values()) == {"run"}
     run(folder, "git commit -q --allow-empty -a -m 'dvc.lock as reproduced'")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository like ours with a quick model, reproduced and committed; to be copied.
+
+    The first of pytest's workers that needs it makes it for all.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, made = shared / "quick", shared / "quick.made"
+    with (shared / "quick.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half-way
+            copy_tracked(folder, without=("tests/", "docs/", "benchmarks/"))
+            edit_params(folder, {"train.max_iter": 60})
+            run(folder, "git init -q -b main && git add -A && git commit -q -m start")
+            run(folder, "dvc repro --quiet && git commit -q -a --allow-empty -m reproduced")
+            made.touch()
     return folder

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from clones import origin, reproduced  # noqa: F401  session fixtures
+from clones import origin, quick, reproduced  # noqa: F401  session fixtures
 from containers import built, engine, registry  # noqa: F401
 from proposals import github, kept_by_main, settings, template, warm  # noqa: F401  likewise
 

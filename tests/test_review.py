@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from clones import copy
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 240
@@ -54,28 +54,9 @@ def edit(folder: Path, **sections: dict[str, object]) -> None:
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
-def quick_repository(folder: Path) -> Path:
-    """Make a repository like ours with quick parameters, reproduced once and committed."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in tracked:
-        if not name.startswith(("tests/", "docs/", "benchmarks/")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    edit(folder, train={"max_iter": 60})
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    commit(folder, "start")
-    done = run(folder, "dvc", "repro", "--quiet")
-    assert done.returncode == 0, done.stderr
-    commit(folder, "reproduced")
-    return folder
-
-
 @pytest.fixture(scope="module")
-def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return quick_repository(tmp_path_factory.mktemp("origin") / "repository")
+def reviewed(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy(quick, tmp_path_factory.mktemp("origin") / "repository")
 
 
 @pytest.fixture
@@ -125,9 +106,10 @@ def test_a_partition_that_can_not_be_read_is_blocked_in_plain_words(repository: 
     git(repository, "checkout", "--quiet", "-b", "broken-file")
     (repository / "data/source/2010-q4.csv").write_text("sale_id,sold\n1,2\n", encoding="utf-8")
 
-    code, report, _ = review(repository)
+    code, report, verdict = review(repository)
 
     assert code == 1
+    assert verdict["verdict"] == "block"
     assert "2010-q4.csv: line 1: missing column(s) sold_on, size" in report
     assert "Traceback" not in report
 

@@ -106,7 +106,19 @@ def _metric_table(review: Review) -> str:
         rows.append((cell(c.metric), number(c.base), number(c.candidate), change, between))
     interval = f"{review.confidence:.0%} interval of the change"
     metrics = table(("metric", "base", "candidate", "change", interval), "lrrrr", rows)
-    return f"{metrics}\n\nBoth models are scored on the same {review.test}."
+    in_short = _in_short(review.comparisons[0])
+    return f"{metrics}\n\n**{in_short}** Both models are scored on the same {review.test}."
+
+
+def _in_short(c: Comparison) -> str:
+    """Say of the leading metric whether it got better, and how sure that is."""
+    if not c.regression:
+        return (
+            f"{cell(c.metric)} {'can not be compared' if c.regression is None else 'is unchanged'}."
+        )
+    sure = c.ci_low is not None and c.ci_high is not None and c.ci_low * c.ci_high > 0
+    chance = "hardly by chance" if sure else "which may be chance"
+    return f"{cell(c.metric)} is {_direction(c.regression)}, {chance}."
 
 
 def _direction(regression: float) -> str:
