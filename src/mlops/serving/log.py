@@ -7,13 +7,17 @@ a disk that syncs a few hundred times a second still takes thousands of predicti
 import asyncio
 import contextlib
 import queue
+import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+
+if sys.platform != "win32":
+    import fcntl
 
 from mlops.serving.tables import Record, count, forget, insert, migrate, open_database, tell, touch
 
@@ -49,8 +53,10 @@ class PredictionLog:
     """
 
     def __init__(self, url: str, timeout: float, retention_days: float) -> None:
+        self._file = None
         if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            self._file = Path(url.removeprefix("sqlite:///"))
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         self._engine = open_database(url, timeout)
         self._timeout, self._retention = timeout, retention_days * _DAY
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -126,11 +132,13 @@ class PredictionLog:
                 while len(found) < _TOGETHER:
                     found.append(self._jobs.get_nowait())
             ending = None in found
-            # Nobody waits any longer for a job that is done: its answer was a refusal.
-            jobs = [job for job in found if job is not None and not job.future.done()]
+            jobs = [job for job in found if job is not None]
             error: LogAway | None = None
             try:
-                self._write(jobs)
+                with _turn(self._file):
+                    # Nobody waits any longer for a job that is done: its answer was a refusal.
+                    jobs = [job for job in jobs if not job.future.done()]
+                    self._write(jobs)
             except Exception as cause:  # whatever a database does wrong, the thread lives on
                 error = LogAway(f"{type(cause).__name__}: {cause}")
             with contextlib.suppress(RuntimeError):  # the loop was closed under way
@@ -149,6 +157,21 @@ class PredictionLog:
             if self._retention and time.monotonic() - self._cleaned > _CLEANING_SECONDS:
                 self._cleaned = time.monotonic()
                 forget(connection, time.time() - self._retention)
+
+
+@contextlib.contextmanager
+def _turn(file: Path | None) -> Iterator[None]:
+    """Wait in a row with the other servers that write to an SQLite file.
+
+    SQLite keeps no row: who finds it locked looks again after a pause, and a busy server leaves
+    hardly a moment free. The kernel ends the lock of a process that dies.
+    """
+    if file is None or sys.platform == "win32":
+        yield
+        return
+    with file.with_name(f"{file.name}-turn").open("a") as row:
+        fcntl.flock(row, fcntl.LOCK_EX)
+        yield
 
 
 def _resolve(jobs: list[_Job], error: LogAway | None) -> None:
