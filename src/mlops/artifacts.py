@@ -27,3 +27,6 @@ BUNDLE = _ROOT / "bundle"
 REVIEW = _ROOT / "review"
 MONITOR = _ROOT / "monitor"
 RETRAIN = _ROOT / "retrain"
+
+FEEDBACK = "feedback.csv"
+"""Partition of `ingest.source` that holds feedback as rows; a retraining writes it anew."""

@@ -18,12 +18,13 @@ def false_files(cache: Path) -> list[Path]:
         if path.is_dir() and not path.is_symlink():
             continue
         named = f"{path.parent.name}{path.name}".removesuffix(".dir")
-        if path.is_symlink() or _md5(path) != named:
+        if path.is_symlink() or md5(path) != named:
             found.append(path)
     return found
 
 
-def _md5(path: Path) -> str:
+def md5(path: Path) -> str:
+    """Hash a file's bytes, as DVC names it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 

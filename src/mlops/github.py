@@ -7,6 +7,9 @@ from typing import Any
 
 SECONDS = 120
 
+# What a push by a workflow's own token does not start: every workflow with a required check.
+CHECKS = ("check.yml", "pull-request.yml")
+
 
 class GitHubRefused(Exception):
     """A call failed; the message is GitHub's."""
@@ -33,3 +36,14 @@ def api(path: str, *arguments: str, body: Any = None) -> Any:
     if run.returncode:
         raise GitHubRefused(f"gh api {path}: {run.stderr.strip() or run.stdout.strip()}")
     return json.loads(run.stdout) if run.stdout.strip() else None
+
+
+def start_checks(here: str, branch: str, base: str) -> None:
+    """Start the checks of a branch that is to be merged into `base`; `here` is repos/OWNER/NAME.
+
+    Raises:
+        GitHubRefused: a call failed.
+    """
+    for name in CHECKS:
+        inputs = {"base": base} if name == "pull-request.yml" else {}
+        api(f"{here}/actions/workflows/{name}/dispatches", body={"ref": branch, "inputs": inputs})

@@ -54,8 +54,8 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
     return manifest["model_version"], reference
 
 
-def monitor(url: str, bundle: Path, params: Params, now: float | None = None) -> Decision:
-    """Judge the prediction log at `url` against `bundle`."""
+def monitor(url: str, bundle: Path, params: Params, now: float) -> Decision:
+    """Judge the prediction log at `url` against `bundle`; `now` in seconds since 1970."""
     version, reference = read_reference(bundle, SCHEMA)
     window = read_window(url, version, SCHEMA, params.monitor, now)
     return decide(window, version, reference, SCHEMA, params)
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.monitoring", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=artifacts.BUNDLE)
     parser.add_argument("--out", type=Path, default=artifacts.MONITOR)
-    parser.add_argument("--now", type=float, default=None, help="seconds since 1970")
+    parser.add_argument("--now", type=float, default=time.time(), help="seconds since 1970")
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)  # nobody must take an old report for a new one
     if not (url := os.environ.get(URL)):
@@ -84,7 +84,7 @@ def main() -> None:
         return
     try:
         params = load_params()
-        decision = monitor(url, options.bundle, params, options.now or time.time())
+        decision = monitor(url, options.bundle, params, options.now)
     except BadInput as error:
         write_text(options.out / FAILURE, str(error))
         raise

@@ -1,40 +1,21 @@
 """From what was found to one verdict, with its reasons in words."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from mlops.columns import Schema
 from mlops.metrics import Predictions
 from mlops.monitoring.drift import Change, changes
-from mlops.monitoring.log import ACTUAL, AT, PREDICTED, Window, refused
-from mlops.monitoring.performance import Performance, overall, performance, too_much_worse
+from mlops.monitoring.log import ACTUAL, AT, PREDICTED, Window
+from mlops.monitoring.performance import Performance, performance
+from mlops.monitoring.reasons import Cause, Reason, Verdict, find_reasons
 from mlops.params import Params
-from mlops.review.markup import number
-from mlops.serving.tables import ANY
-
-Verdict = Literal["ok", "watch", "act"]
-Cause = Literal["data", "model", "notice"]
 
 COMMON = 0.05
 """Share of the predictions from which on a slice without feedback is named."""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a verdict is what it is.
-
-    Attributes:
-        cause: "data" are wrong, and a retrained model would learn what is wrong with them;
-            "model" may be mended by retraining; a "notice" asks for nothing yet.
-    """
-
-    verdict: Verdict
-    cause: Cause
-    text: str
 
 
 @dataclass(frozen=True)
@@ -42,12 +23,9 @@ class Decision:
     """All that a report shows.
 
     Attributes:
-        retrain: whether the verdict asks for a retraining.
         notes: what could not be judged, or is odd, in words.
     """
 
-    verdict: Verdict
-    retrain: bool
     reasons: list[Reason]
     notes: list[str]
     model_version: str
@@ -58,6 +36,22 @@ class Decision:
     changes: list[Change] = field(default_factory=list)
     performance: list[Performance] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the reasons' verdicts."""
+        verdicts = {reason.verdict for reason in self.reasons}
+        return "act" if "act" in verdicts else "watch" if "watch" in verdicts else "ok"
+
+    @property
+    def causes(self) -> set[Cause]:
+        """What has to be acted on."""
+        return {reason.cause for reason in self.reasons if reason.verdict == "act"}
+
+    @property
+    def retrain(self) -> bool:
+        """Whether the verdict asks for a retraining: not where it would learn wrong data."""
+        return self.causes == {"model"}
 
 
 def decide(
@@ -84,20 +78,8 @@ def decide(
             f"Accuracy was not judged: {len(window.labelled)} prediction(s) of model {version} "
             f"have feedback, wanted monitor.min_rows = {monitor.min_rows}"
         )
-    reasons = [
-        *_refusals(window, params),
-        *_of_performance(kept, params),
-        *_of_drift(found, _holds(kept, params), schema, params),
-    ]
-    if not found and not kept and not reasons:
-        reasons.append(Reason("watch", "notice", "nothing could be judged"))
-    verdicts = {reason.verdict for reason in reasons}
-    verdict: Verdict = "act" if "act" in verdicts else "watch" if "watch" in verdicts else "ok"
-    causes = {reason.cause for reason in reasons if reason.verdict == "act"}
     return Decision(
-        verdict,
-        retrain=causes == {"model"},
-        reasons=reasons,
+        reasons=find_reasons(window, found, kept, schema, params),
         notes=notes,
         model_version=version,
         rows=len(window.rows),
@@ -125,70 +107,6 @@ def _predictions(labelled: pd.DataFrame, schema: Schema, params: Params) -> Pred
     places = np.array([choices.index(actual) for actual in labelled[ACTUAL]], dtype=np.float64)
     shares = [[row[choice] for choice in choices] for row in labelled[PREDICTED]]
     return Predictions(params.task, places, np.asarray(shares, dtype=np.float64))
-
-
-def _refusals(window: Window, params: Params) -> list[Reason]:
-    count, limit = refused(window), params.monitor.max_share
-    if not (n := count + window.requests):
-        return []
-    if stats.binomtest(count, n, limit, "greater").pvalue >= params.monitor.alpha:
-        return []
-    reasons = sorted(window.refusals.items(), key=lambda item: (-item[1], item[0]))
-    named = "; ".join(f"{name} ({k:,})" for name, k in reasons if name != ANY)
-    text = f"{count / n:.0%} of {n:,} requests were refused, allowed are {limit:.0%}: {named}"
-    return [Reason("act", "data", text)]
-
-
-def _holds(kept: list[Performance], params: Params) -> bool:
-    """Tell whether accuracy is known, and no worse than allowed."""
-    limits = params.monitor.max_worse
-    known = [p for p in overall(kept) if p.worse is not None]
-    return bool(known) and all((p.worse or 0.0) <= limits[p.metric] for p in known)
-
-
-def _of_performance(kept: list[Performance], params: Params) -> list[Reason]:
-    return [
-        Reason(
-            "act",
-            "model",
-            f"{p.metric} is {number(p.value, 4)} on {p.rows:,} labelled rows, {p.worse:.0%} worse "
-            f"than at the review ({number(p.reference, 4)}), allowed are "
-            f"{params.monitor.max_worse[p.metric]:.0%}",
-        )
-        for p in overall(kept)
-        if too_much_worse(p, params.monitor)
-    ]
-
-
-def _of_drift(found: list[Change], harmless: bool, schema: Schema, params: Params) -> list[Reason]:
-    reasons = []
-    for change in sorted((c for c in found if c.drifted), key=lambda one: one.q_value):
-        text = f"{change.column}: {_in_words(change, params)}"
-        if _is_mistake(change, schema, params):
-            reasons.append(Reason("act", "data", text))
-        elif harmless:
-            reasons.append(Reason("watch", "notice", f"{text}; accuracy holds"))
-        else:
-            reasons.append(Reason("act", "model", text))
-    return reasons
-
-
-def _is_mistake(change: Change, schema: Schema, params: Params) -> bool:
-    """Tell faults of the data from a world that changed, where new choices do come up."""
-    if change.what == "outside":
-        return not schema[change.column].is_categorical
-    return change.what == "missing" or change.effect > params.monitor.implausible_effect
-
-
-def _in_words(change: Change, params: Params) -> str:
-    if change.what == "missing":
-        return f"missing in {change.effect:.0%} more of the rows than in the reference"
-    if change.what == "outside":
-        return f"{change.effect:.0%} of the values lie outside of what training saw"
-    text = f"distributed otherwise than in the reference (distance {change.effect:.2f})"
-    if change.effect > params.monitor.implausible_effect:
-        text += ": a unit or a meaning seems to have changed"
-    return text
 
 
 def _one_sided(window: Window, schema: Schema, params: Params) -> list[str]:

@@ -5,15 +5,15 @@ always speak. Here a change counts only if chance hardly explains it, after corr
 number of tests, and if it is also large. `benchmarks/monitoring.py` measures both kinds of error.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from mlops.columns import Schema
+from mlops.metrics import Floats
 from mlops.params import Monitor
 from mlops.profile import Profile, binned
 
@@ -26,7 +26,6 @@ POOLED = 0.02
 PREDICTION = "prediction"
 
 What = Literal["distribution", "missing", "outside"]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,6 @@ class Change:
     p_value: float
     q_value: float = 1.0
     drifted: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """Write plain values."""
-        return asdict(self)
 
 
 def changes(

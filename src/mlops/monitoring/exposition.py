@@ -5,8 +5,9 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from mlops.monitoring.decision import Decision, Verdict
+from mlops.monitoring.decision import Decision
 from mlops.monitoring.performance import overall
+from mlops.monitoring.reasons import Verdict
 from mlops.params import Params
 
 

@@ -8,14 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from mlops.artifacts import FEEDBACK
 from mlops.columns import Schema
 from mlops.contract import frame_dtype, problems
 from mlops.errors import BadInput
 from mlops.files import write_text
 from mlops.monitoring.log import ACTUAL, ID, TOLD
-
-PARTITION = "feedback.csv"
-"""Partition of `ingest.source` that holds them; it is written anew each time."""
 
 _BYTES = 6  # what a whole number of any reader holds
 
@@ -63,7 +61,7 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
             f"ingest.source {source}: feedback can't be put there",
             advice="Let your own job copy feedback into the source, and start with --no-feedback.",
         )
-    path = Path(source) / PARTITION
+    path = Path(source) / FEEDBACK
     if not len(rows):
         path.unlink(missing_ok=True)
         return

@@ -1,7 +1,6 @@
 """Read from the prediction log what the monitor looks at: never more rows than it is told to."""
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +43,11 @@ class Window:
     oddities: list[str] = field(default_factory=list)
 
     @property
+    def refused(self) -> int:
+        """Requests that were refused in the window."""
+        return self.refusals.get(ANY, 0)
+
+    @property
     def requests(self) -> int:
         """Requests that were answered in the window."""
         if not len(self.rows):
@@ -51,15 +55,12 @@ class Window:
         return round(self.rows[REQUEST].nunique() * self.total / len(self.rows))
 
 
-def read_window(
-    url: str, version: str, schema: Schema, params: Monitor, now: float | None = None
-) -> Window:
+def read_window(url: str, version: str, schema: Schema, params: Monitor, now: float) -> Window:
     """Read the window that ends at `now` (seconds since 1970); `version` is the served model's.
 
     Raises:
         BadInput: the log can't be read.
     """
-    now = time.time() if now is None else now
     with _connected(url) as connection:
         return _read(connection, version, schema, params, now)
 
@@ -174,8 +175,3 @@ def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
         rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")
         rows[ACTUAL] = pd.Series([json.loads(row.actual) for row in found], dtype="object")
     return rows
-
-
-def refused(window: Window) -> int:
-    """Give how many requests were refused."""
-    return window.refusals.get(ANY, 0)

@@ -1,6 +1,6 @@
 """How well the served model does, by feedback, against how well it did at its review."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,6 @@ class Performance:
     worse: float | None
     surely_worse: float | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Write plain values."""
-        return asdict(self)
-
 
 def performance(
     labelled: pd.DataFrame,
@@ -53,8 +49,7 @@ def performance(
     Slices of fewer than `monitor.min_rows` rows are left out. They are shown without a judgement:
     some are harder than the whole from the start.
     """
-    everything = np.ones(len(labelled), dtype=bool)
-    found = _measured("all", predictions.take(everything), reference["metrics"], params)
+    found = _measured("all", predictions, reference["metrics"], params)
     for column, label, members in slices(labelled, params.evaluate.slices, schema):
         if members.sum() >= params.monitor.min_rows:
             found += _measured(f"{column}: {label}", predictions.take(members), {}, params)

@@ -12,15 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops.github import SECONDS, GitHubRefused, api
+from mlops.artifacts import FEEDBACK
+from mlops.github import SECONDS, GitHubRefused, api, start_checks
 from mlops.monitoring.tell import BRANCH
 
 MAIN = "main"
-PARTITION = "feedback.csv"  # of monitoring.feedback, which the standard library can't import
 NAME, EMAIL = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
-CHECKS = {"check.yml": {}, "pull-request.yml": {"base": MAIN}}
-"""What a push by a workflow's own token does not start, and what each wants to be told."""
-
 MOST_BYTES = 60_000
 
 
@@ -62,7 +59,7 @@ def push(files: Path, title: str, url: str) -> None:
         if author != EMAIL:
             raise NotProposed(f"{author} works on {BRANCH}: merge or close its pull request first")
     # Feedback that the source has caught up with is in no partition any more.
-    git("rm", "--quiet", "--ignore-unmatch", "--", f"*/{PARTITION}")
+    git("rm", "--quiet", "--ignore-unmatch", "--", f"*/{FEEDBACK}")
     shutil.copytree(files, Path(), dirs_exist_ok=True)
     paths = [str(path.relative_to(files)) for path in sorted(files.rglob("*")) if path.is_file()]
     git("add", "--", *paths)
@@ -100,15 +97,6 @@ def _open(here: str) -> int | None:
     return pulls[0]["number"] if pulls else None
 
 
-def start_checks(here: str) -> None:
-    """Start the checks of the new commit; with an App's token the push has done so."""
-    if os.environ.get("APP_TOKEN"):
-        return
-    for name, inputs in CHECKS.items():
-        path = f"{here}/actions/workflows/{name}/dispatches"
-        api(path, body={"ref": BRANCH, "inputs": inputs})
-
-
 def main() -> int:
     folder, repository = Path(sys.argv[1]), os.environ["GITHUB_REPOSITORY"]
     decision = json.loads((folder / "decision.json").read_text(encoding="utf-8"))
@@ -121,7 +109,8 @@ def main() -> int:
     try:
         push(folder / "files", title, f"{os.environ['GITHUB_SERVER_URL']}/{repository}.git")
         number = open_pull(title, body, here)
-        start_checks(here)
+        if not os.environ.get("APP_TOKEN"):  # an App's push has started them
+            start_checks(here, BRANCH, MAIN)
     except (NotProposed, GitHubRefused) as error:
         print(f"propose: {error}", file=sys.stderr)
         return 1

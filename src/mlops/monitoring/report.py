@@ -4,10 +4,11 @@ import datetime
 from dataclasses import asdict
 from typing import Any
 
-from mlops.monitoring.decision import Decision, Verdict
+from mlops.monitoring.decision import Decision
 from mlops.monitoring.performance import Performance, overall, too_much_worse
+from mlops.monitoring.reasons import Reason, Verdict
 from mlops.params import Params
-from mlops.review.markup import cell, number
+from mlops.review.markup import cell, folded, number, table
 from mlops.serving.tables import ANY
 
 _HEADS: dict[Verdict, str] = {
@@ -34,8 +35,8 @@ def as_json(decision: Decision, params: Params) -> dict[str, Any]:
         "labelled": decision.labelled,
         "since": _time(decision.since),
         "refusals": decision.refusals,
-        "drift": [change.as_json() for change in decision.changes],
-        "performance": [kept.as_json() for kept in decision.performance],
+        "drift": [asdict(change) for change in decision.changes],
+        "performance": [asdict(kept) for kept in decision.performance],
         "parameters": params.monitor.model_dump(),
     }
 
@@ -53,7 +54,7 @@ def markdown(decision: Decision, params: Params) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _listed(decision: Decision) -> list[Any]:
+def _listed(decision: Decision) -> list[Reason]:
     return sorted(decision.reasons, key=lambda reason: reason.verdict != "act")[:LISTED]
 
 
@@ -62,10 +63,9 @@ def _mark(verdict: Verdict) -> str:
 
 
 def _what_to_do(decision: Decision) -> str:
-    causes = {reason.cause for reason in decision.reasons if reason.verdict == "act"}
     if decision.retrain:
         return "**To do:** retrain on newer data; the monitor starts that, and a review decides."
-    if "data" in causes:
+    if "data" in decision.causes:
         return (
             "**To do:** mend the data where they come from. No retraining is started: a model "
             "would learn what is wrong with them."
@@ -88,57 +88,49 @@ def _time(seconds: float | None) -> str | None:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _folded(title: str, lines: list[str]) -> str:
-    body = "\n".join(lines)
-    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
 def _performance(decision: Decision, params: Params) -> str:
     if not decision.performance:
         return ""
-    whole = [p for p in decision.performance if p.part == "all"]
-    parts = [p for p in decision.performance if p.part != "all"]
-    lines = _table(whole, params)
-    return "\n".join(lines) + ("\n\n" + _folded("By slice", _table(parts, params)) if parts else "")
+    whole = overall(decision.performance)
+    parts = [p for p in decision.performance if p not in whole]
+    slices = f"\n\n{folded('By slice', _metrics(parts, params))}" if parts else ""
+    return _metrics(whole, params) + slices
 
 
-def _table(found: list[Performance], params: Params) -> list[str]:
-    sure = params.evaluate.confidence
-    lines = [
-        f"| metric | rows | now | {sure:.0%} interval | at the review | worse by | allowed |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+def _metrics(found: list[Performance], params: Params) -> str:
+    rows = []
     for p in found:
         cells = [cell(p.metric if p.part == "all" else f"{p.metric}, {p.part}"), f"{p.rows:,}"]
         cells += [number(p.value, 4), f"{number(p.low, 4)} … {number(p.high, 4)}"]
         if p.worse is not None:
             allowed = params.monitor.max_worse[p.metric]
             cells += [number(p.reference, 4), f"{p.worse:.0%}", f"{allowed:.0%}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        rows.append(cells)
+    interval = f"{params.evaluate.confidence:.0%} interval"
+    head = ("metric", "rows", "now", interval, "at the review", "worse by", "allowed")
+    return table(head, "lrrrrrr", rows)
 
 
 def _drift(decision: Decision, params: Params) -> str:
     if not decision.changes:
         return ""
-    lines = ["| column | what | change | q | drifted |", "|---|---|---:|---:|---|"]
-    for change in sorted(decision.changes, key=lambda one: (one.q_value, one.column)):
-        lines.append(
-            f"| {cell(change.column)} | {change.what} | {change.effect:.3f} "
-            f"| {change.q_value:.2g} | {'yes' if change.drifted else ''} |"
-        )
+    rows = [
+        (cell(c.column), c.what, f"{c.effect:.3f}", f"{c.q_value:.2g}", "yes" if c.drifted else "")
+        for c in sorted(decision.changes, key=lambda one: (one.q_value, one.column))
+    ]
+    tests = table(("column", "what", "change", "q", "drifted"), "llrrl", rows)
     monitor = params.monitor
-    lines.append(
-        f"\nA change counts if q < {monitor.alpha:g}, and a distribution's distance is above "
+    rule = (
+        f"A change counts if q < {monitor.alpha:g}, and a distribution's distance is above "
         f"{monitor.min_effect:g} or a share of rows above {monitor.max_share:.0%}."
     )
     drifted = sum(change.drifted for change in decision.changes)
-    return _folded(f"Drift: {drifted} of {len(decision.changes)} tests", lines)
+    return folded(f"Drift: {drifted} of {len(decision.changes)} tests", f"{tests}\n\n{rule}")
 
 
 def _refusals(decision: Decision) -> str:
     named = sorted((k, n) for k, n in decision.refusals.items() if k != ANY)
     if not named:
         return ""
-    lines = ["| refused for | requests |", "|---|---:|"]
-    return _folded("Refused requests", lines + [f"| {cell(k)} | {n:,} |" for k, n in named])
+    rows = [(cell(reason), f"{n:,}") for reason, n in named]
+    return folded("Refused requests", table(("refused for", "requests"), "lr", rows))

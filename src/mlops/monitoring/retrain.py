@@ -21,13 +21,13 @@ from mlops import artifacts
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
-from mlops.monitoring.feedback import PARTITION, labelled_rows, write_partition
+from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.log import read_feedback
 from mlops.params import PARAMS_FILE, Params, load_params
 from mlops.pipeline.partitions import FILE, read_partitions
-from mlops.review.__main__ import REPORT, VERDICT
-from mlops.review.__main__ import write as write_review
 from mlops.review.judge import review
+from mlops.review.outputs import REPORT, VERDICT
+from mlops.review.outputs import write as write_review
 from mlops.review.sides import PipelineFailed
 from mlops.schema import SCHEMA
 
@@ -43,7 +43,7 @@ def newest_source_day(params: Params) -> datetime.date:
     """
     assert SCHEMA.time is not None
     table = read_partitions(params.ingest.source, SCHEMA)
-    own = table.filter(pc.not_equal(table[FILE].cast("string"), PARTITION))
+    own = table.filter(pc.not_equal(table[FILE].cast("string"), artifacts.FEEDBACK))
     newest = pc.max(own[SCHEMA.time.name]).as_py()
     if newest is None:
         raise BadInput(f"ingest.source {params.ingest.source}: no row has a date")
@@ -158,7 +158,7 @@ def main() -> None:
         write_json(folder / DECISION, decision)
         if decision["propose"]:
             write_text(folder / BODY, body(decision))
-            partition = Path(params.ingest.source) / PARTITION
+            partition = Path(params.ingest.source) / artifacts.FEEDBACK
             changed = [PARAMS_FILE, Path("dvc.lock"), partition]
             for path in changed:
                 if path.exists():

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from mlops import artifacts
+from mlops.cache_check import md5
 from mlops.errors import BadInput
 from mlops.release.engine import ask
 
@@ -83,9 +84,8 @@ def _facts(stages: Stages) -> dict[str, Any]:
 def _md5(path: Path) -> str:
     """Hash as DVC does: a folder by the list of its files."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
+        return md5(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    listed = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    listed = [{"md5": md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
     text = json.dumps(sorted(listed, key=lambda entry: entry["relpath"]), sort_keys=True)
     return hashlib.md5(text.encode()).hexdigest() + ".dir"

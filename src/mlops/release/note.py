@@ -12,6 +12,7 @@ from typing import Any
 
 from mlops.errors import BadInput, run_command
 from mlops.release.labels import Contents
+from mlops.review.markup import table
 
 
 def release_note(address: str, new: Contents, old: Contents | None) -> str:
@@ -56,13 +57,12 @@ def _flat(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _table(before: Mapping[str, Any], after: Mapping[str, Any], compared: bool) -> str:
     names = [*after, *(name for name in before if name not in after)]
     if not compared:
-        lines = [f"| {name} | {after[name]} |" for name in names]
-        return "\n".join(["| | |", "|---|---|", *lines])
-    lines = []
+        return table(("", ""), "ll", [(name, f"{after[name]}") for name in names])
+    rows = []
     for name in names:
         old, new = before.get(name, ""), after.get(name, "")
-        lines.append(f"| {name} | {old} | {new if new == old else f'**{new}**'} |")
-    return "\n".join(["| | before | now |", "|---|---|---|", *lines])
+        rows.append((name, f"{old}", f"{new}" if new == old else f"**{new}**"))
+    return table(("", "before", "now"), "lll", rows)
 
 
 def publish_note(note: Path, tag: str, commit: str) -> None:

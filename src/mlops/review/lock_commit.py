@@ -14,14 +14,11 @@ from urllib.parse import quote
 import yaml
 
 from mlops.errors import BadInput, run_command
-from mlops.github import GitHubRefused, api
+from mlops.github import CHECKS, GitHubRefused, api, start_checks
 from mlops.review.lock import checked_lock
 
 LOCK = "dvc.lock"
 MESSAGE = "Bring dvc.lock up to date"
-
-# What a push by a workflow's own token does not start: every workflow with a required check.
-CHECKS = ("check.yml", "pull-request.yml")
 
 
 def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignore[type-arg]
@@ -49,9 +46,7 @@ def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignor
     if blob:
         change["sha"] = blob
     api(f"{here}/contents/{LOCK}", "--method", "PUT", body=change)
-    for name in CHECKS:
-        inputs = {"base": base["ref"]} if name == "pull-request.yml" else {}
-        api(f"{here}/actions/workflows/{name}/dispatches", body={"ref": branch, "inputs": inputs})
+    start_checks(here, branch, base["ref"])
     return f"Committed dvc.lock to the pull request's branch; started {', '.join(CHECKS)} there."
 
 

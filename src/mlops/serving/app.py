@@ -112,7 +112,7 @@ def _add_information(app: FastAPI, service: Service) -> None:
 def _add_handlers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Unprocessable)
     async def unprocessable(request: Request, error: Unprocessable) -> Response:
-        if request.url.path == "/predict":
+        if request.url.path == PATH:
             service.refused(error.problems)
         return reply({"detail": error.problems, "more": error.more}, 422)
 

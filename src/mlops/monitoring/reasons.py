@@ -1,0 +1,113 @@
+"""Why a verdict is what it is: each finding that asks for something, in words."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import stats
+
+from mlops.columns import Schema
+from mlops.monitoring.drift import Change
+from mlops.monitoring.log import Window
+from mlops.monitoring.performance import Performance, overall, too_much_worse
+from mlops.params import Params
+from mlops.review.markup import number
+from mlops.serving.tables import ANY
+
+Verdict = Literal["ok", "watch", "act"]
+Cause = Literal["data", "model", "notice"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a verdict is what it is.
+
+    Attributes:
+        cause: "data" are wrong, and a retrained model would learn what is wrong with them;
+            "model" may be mended by retraining; a "notice" asks for nothing yet.
+    """
+
+    verdict: Verdict
+    cause: Cause
+    text: str
+
+
+def find_reasons(
+    window: Window,
+    found: list[Change],
+    kept: list[Performance],
+    schema: Schema,
+    params: Params,
+) -> list[Reason]:
+    """Give the reasons of what was refused, what got worse and what drifted."""
+    reasons = [
+        *_refusals(window, params),
+        *_of_performance(kept, params),
+        *_of_drift(found, _holds(kept, params), schema, params),
+    ]
+    if not found and not kept and not reasons:
+        reasons.append(Reason("watch", "notice", "nothing could be judged"))
+    return reasons
+
+
+def _refusals(window: Window, params: Params) -> list[Reason]:
+    count, limit = window.refused, params.monitor.max_share
+    if not (n := count + window.requests):
+        return []
+    if stats.binomtest(count, n, limit, "greater").pvalue >= params.monitor.alpha:
+        return []
+    reasons = sorted(window.refusals.items(), key=lambda item: (-item[1], item[0]))
+    named = "; ".join(f"{name} ({k:,})" for name, k in reasons if name != ANY)
+    text = f"{count / n:.0%} of {n:,} requests were refused, allowed are {limit:.0%}: {named}"
+    return [Reason("act", "data", text)]
+
+
+def _holds(kept: list[Performance], params: Params) -> bool:
+    """Tell whether accuracy is known, and no worse than allowed."""
+    limits = params.monitor.max_worse
+    known = [p for p in overall(kept) if p.worse is not None]
+    return bool(known) and all((p.worse or 0.0) <= limits[p.metric] for p in known)
+
+
+def _of_performance(kept: list[Performance], params: Params) -> list[Reason]:
+    return [
+        Reason(
+            "act",
+            "model",
+            f"{p.metric} is {number(p.value, 4)} on {p.rows:,} labelled rows, {p.worse:.0%} worse "
+            f"than at the review ({number(p.reference, 4)}), allowed are "
+            f"{params.monitor.max_worse[p.metric]:.0%}",
+        )
+        for p in overall(kept)
+        if too_much_worse(p, params.monitor)
+    ]
+
+
+def _of_drift(found: list[Change], harmless: bool, schema: Schema, params: Params) -> list[Reason]:
+    reasons = []
+    for change in sorted((c for c in found if c.drifted), key=lambda one: one.q_value):
+        text = f"{change.column}: {_in_words(change, params)}"
+        if _is_mistake(change, schema, params):
+            reasons.append(Reason("act", "data", text))
+        elif harmless:
+            reasons.append(Reason("watch", "notice", f"{text}; accuracy holds"))
+        else:
+            reasons.append(Reason("act", "model", text))
+    return reasons
+
+
+def _is_mistake(change: Change, schema: Schema, params: Params) -> bool:
+    """Tell faults of the data from a world that changed, where new choices do come up."""
+    if change.what == "outside":
+        return not schema[change.column].is_categorical
+    return change.what == "missing" or change.effect > params.monitor.implausible_effect
+
+
+def _in_words(change: Change, params: Params) -> str:
+    if change.what == "missing":
+        return f"missing in {change.effect:.0%} more of the rows than in the reference"
+    if change.what == "outside":
+        return f"{change.effect:.0%} of the values lie outside of what training saw"
+    text = f"distributed otherwise than in the reference (distance {change.effect:.2f})"
+    if change.effect > params.monitor.implausible_effect:
+        text += ": a unit or a meaning seems to have changed"
+    return text
