@@ -14,7 +14,7 @@ from containers import LOCAL, Built, Registry, build, docker, login
 
 from mlops.errors import BadInput
 from mlops.release.labels import Contents
-from mlops.release.note import release_note
+from mlops.release.note import commands, release_note
 from mlops.release.publish import promote, push
 
 NAME = "acme/demo"
@@ -208,3 +208,18 @@ def test_a_note_shows_what_changed_since_the_release_before() -> None:
 
 def test_labels_give_back_what_was_written() -> None:
     assert Contents.of_labels(contents().labels()) == contents()
+
+
+def test_the_note_says_how_to_verify_what_the_owner_or_the_workflow_signed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://git.example")
+    monkeypatch.setenv("GITHUB_REPOSITORY", NAME)
+    monkeypatch.delenv("COSIGN_PUBLIC_KEY", raising=False)
+    home = f"https://git.example/{NAME}"
+    assert f"={home}/.github/workflows/release.yml@refs/heads/main " in commands("image@sha256:0")
+
+    monkeypatch.setenv("COSIGN_PUBLIC_KEY", "a key")
+    verify = commands("image@sha256:0").splitlines()[2]
+    assert verify.startswith("$ cosign verify --key=env://COSIGN_PUBLIC_KEY ")
+    assert "certificate" not in verify

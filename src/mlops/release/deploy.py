@@ -13,27 +13,12 @@ from pathlib import Path
 
 from mlops.errors import BadInput, run_command
 from mlops.release.engine import ask
+from mlops.release.signature import signer
 
 COMPOSE = Path("deploy/compose.yaml")
 WAIT_SECONDS = 120
 
 _BY_DIGEST = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
-_ISSUER = "https://token.actions.githubusercontent.com"
-
-
-def verify(address: str) -> None:
-    """Make sure that an image is one of ours.
-
-    Raises:
-        BadInput: it isn't signed, or not by whom it should be.
-    """
-    if os.environ.get("COSIGN_PUBLIC_KEY"):
-        who = ["--key=env://COSIGN_PUBLIC_KEY", "--insecure-ignore-tlog=true"]
-    else:
-        home = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}"
-        workflow = f"{home}/.github/workflows/release.yml@refs/heads/main"
-        who = [f"--certificate-identity={workflow}", f"--certificate-oidc-issuer={_ISSUER}"]
-    ask("cosign", "verify", *who, address)
 
 
 def update(address: str) -> None:
@@ -59,7 +44,7 @@ def main() -> None:
     address = "".join(sys.argv[1:])
     if not _BY_DIGEST.fullmatch(address):
         raise BadInput(f"{address!r}: wanted an image by digest: NAME@sha256:…")
-    verify(address)
+    ask("cosign", "verify", *signer(), address)
     update(address)
     print(f"deploy: {address} is served")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mlops.errors import BadInput, run_command
 from mlops.release.labels import Contents
+from mlops.release.signature import signer
 from mlops.review.markup import table
 
 
@@ -37,14 +38,10 @@ def release_note(address: str, new: Contents, old: Contents | None) -> str:
 
 def commands(address: str) -> str:
     """Give the lines that pull, verify and run an image."""
-    workflow = "^{}/.github/workflows/release.yml@refs/heads/main$".format(
-        f"{os.environ.get('GITHUB_SERVER_URL', '')}/{os.environ.get('GITHUB_REPOSITORY', '')}"
-    )
     return (
         f"$ docker pull {address}\n"
         f"$ gh attestation verify oci://{address} --repo {os.environ.get('GITHUB_REPOSITORY')}\n"
-        f"$ cosign verify {address} --certificate-identity-regexp '{workflow}' \\\n"
-        "    --certificate-oidc-issuer https://token.actions.githubusercontent.com\n"
+        f"$ cosign verify {' '.join(signer())} {address}\n"
         "$ docker run --read-only --cap-drop ALL --security-opt no-new-privileges \\\n"
         f"    -p 127.0.0.1:8000:8000 -v predictions:/data {address}\n"
     )

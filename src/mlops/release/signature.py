@@ -1,0 +1,19 @@
+"""By whom our images are signed: the owner's key, or the release workflow."""
+
+import os
+
+_ISSUER = "https://token.actions.githubusercontent.com"
+
+
+def signer() -> list[str]:
+    """Give the options of `cosign verify` that name who must have signed.
+
+    It is who holds the other half of the key in COSIGN_PUBLIC_KEY; without one, the workflow
+    release.yml on the main branch of the repository that GITHUB_REPOSITORY names.
+    """
+    if os.environ.get("COSIGN_PUBLIC_KEY"):
+        return ["--key=env://COSIGN_PUBLIC_KEY", "--insecure-ignore-tlog=true"]
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    home = f"{server}/{os.environ.get('GITHUB_REPOSITORY', 'OWNER/NAME')}"
+    workflow = f"{home}/.github/workflows/release.yml@refs/heads/main"
+    return [f"--certificate-identity={workflow}", f"--certificate-oidc-issuer={_ISSUER}"]
