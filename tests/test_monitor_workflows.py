@@ -40,12 +40,6 @@ def template(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy(quick, tmp_path_factory.mktemp("template") / "repository")
     for path in (folder / SOURCE).glob("2010-*.csv"):
         path.unlink()
-    for name in ("check", "pull-request"):
-        path = folder / f".github/workflows/{name}.yml"
-        text = path.read_text(encoding="utf-8")
-        if "workflow_dispatch" not in text:
-            inputs = "  workflow_dispatch:\n    inputs:\n      base: {default: main}\n"
-            path.write_text(text.replace("on:\n", f"on:\n{inputs}", 1), encoding="utf-8")
     assert run(folder, "dvc", "repro", "--quiet").returncode == 0
     commit(folder, "until 2009")
     return folder

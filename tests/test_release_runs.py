@@ -4,12 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clones import copy
 from containers import (
     LOCAL,
     PASSWORD,
@@ -44,17 +43,6 @@ if [ "$1" = compose ]; then echo "$DOCKER_HOST $IMAGE $*" >> "{composed}"; exit;
 if [ "$1" = build ]; then shift; exec "{docker}" build {options} "$@"; fi
 exec "{docker}" "$@"
 """
-
-
-@pytest.fixture(scope="module")
-def template(engine: str, quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy(quick, tmp_path_factory.mktemp("template") / "repository")
-
-
-@pytest.fixture
-def github(template: Path, tmp_path: Path) -> Iterator[GitHub]:
-    with GitHub(template, tmp_path / "github") as served:
-        yield served
 
 
 @pytest.fixture
