@@ -209,6 +209,7 @@ def test_an_experiment_starts_from_the_parameters_that_the_last_one_left(reposit
     assert (train["learning_rate"], train["max_leaf_nodes"]) == (0.03, 8)
 
 
+@pytest.mark.slow
 def test_a_queued_experiment_runs_the_edited_code_as_it_was_when_queued(repository: Path) -> None:
     module = repository / "src/mlops/pipeline/train.py"
     source = module.read_text(encoding="utf-8")

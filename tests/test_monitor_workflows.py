@@ -129,6 +129,7 @@ def test_a_log_that_is_away_fails_the_monitor_and_stands_in_the_issue(
     assert github.state.dispatches == []
 
 
+@pytest.mark.slow
 def test_a_fall_of_prices_opens_an_issue_and_starts_one_retraining(
     github: GitHub, template: Path, log: Log, tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_fall_of_prices_opens_an_issue_and_starts_one_retraining(
     assert started.jobs["retrain"] == "success", started.log
 
 
+@pytest.mark.slow
 def test_a_retraining_opens_one_pull_request_with_its_review_and_starts_its_checks(
     github: GitHub, template: Path, log: Log, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def text_on(github: GitHub, number: int) -> str:
     return written.body
 
 
+@pytest.mark.slow
 def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_updated_by_each_push(
     warm: GitHub, template: Path, settings: Settings
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     assert "chance alone hardly explains it" in updated.body
 
 
+@pytest.mark.slow
 def test_a_regression_inside_the_noise_warns(
     warm: GitHub, template: Path, settings: Settings
 ) -> None:
@@ -154,6 +156,7 @@ def partition(template: Path, name: str, **values: str) -> bytes:
     return "\n".join([header, *new, ""]).encode()
 
 
+@pytest.mark.slow
 def test_a_new_partition_is_taken_in_by_one_line_and_shown(
     warm: GitHub, template: Path, settings: Settings
 ) -> None:
@@ -195,6 +198,7 @@ def test_a_partition_that_breaks_the_contract_is_blocked_and_hostile_text_has_no
     assert not list(tmp_path.rglob("owned"))
 
 
+@pytest.mark.slow
 def test_another_schema_is_reviewed_and_said_to_be_another(
     warm: GitHub, template: Path, settings: Settings
 ) -> None:

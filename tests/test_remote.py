@@ -277,6 +277,7 @@ def test_the_base_in_its_second_work_tree_uses_the_same_storage(
         assert not (root / "trained").exists()
 
 
+@pytest.mark.slow
 def test_a_storage_that_is_down_stops_the_review_and_says_so(
     published: Path, storage: Storage, tmp_path: Path
 ) -> None:

@@ -199,6 +199,7 @@ def test_without_settings_of_ones_own_a_request_is_tried_twice_for_ten_seconds_e
     assert tracking.DEADLINE_SECONDS <= 60
 
 
+@pytest.mark.slow
 def test_the_bundle_stands_when_the_server_is_away(reproduced: Path, tmp_path: Path) -> None:
     repository = copy(reproduced, tmp_path / "repository")
     shutil.rmtree(repository / "artifacts/bundle")
