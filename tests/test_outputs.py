@@ -30,6 +30,7 @@ def test_what_the_remote_has_is_pulled_and_not_trained_again(released: Path) -> 
     assert run(released, "git status --porcelain") == ""
 
 
+@pytest.mark.slow
 def test_what_the_remote_lacks_is_made_anew_and_sent_there(released: Path, tmp_path: Path) -> None:
     run(tmp_path, "rm -r source/.dvc-remote/files")
     # Who can write to the remote may say there what a stage gives: nobody asks.

@@ -167,6 +167,7 @@ def test_rounded_metrics_agree_across_kinds_of_processor(kind: str, fitted: dict
     assert all(other == one for other in others)
 
 
+@pytest.mark.slow
 def test_on_another_kind_of_processor_the_lock_is_the_same_but_for_the_predictions(
     repository: Path, reproduced: Path
 ) -> None:

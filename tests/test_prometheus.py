@@ -68,6 +68,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @needs_promtool
 @pytest.mark.parametrize("old", CHANGES)
 def test_a_rule_that_is_changed_turns_its_unit_test_red(old: str, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_a_regression_inside_the_noise_warns(
     assert "that may be chance: these test rows can't tell" in run.summaries["review"]
 
 
+@pytest.mark.slow
 def test_a_change_of_nothing_runs_no_stage_on_either_side(warm: GitHub, settings: Settings) -> None:
     number = propose_files(warm, {"README.md": b"# Words\n"})
 

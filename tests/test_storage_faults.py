@@ -109,6 +109,7 @@ def push(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["403", "500", "is cut", "stalls"])
 def test_a_storage_that_fails_is_said_and_nothing_of_it_is_believed(
     fault: str, made: Path, storage: Storage, proxy: Spoiling, tmp_path: Path
