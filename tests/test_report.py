@@ -35,7 +35,7 @@ def review(**changes: object) -> Review:
 def test_the_verdict_comes_first_and_the_table_second() -> None:
     lines = markdown(review()).splitlines()
 
-    assert lines[0] == "## ✅ Pass: nothing speaks against merging"
+    assert lines[0] == "## ✅ Pass: within every limit of the gate"
     assert lines[2] == "| metric | base | candidate | change | 95% interval of the change |"
     assert lines[4] == "| rmse | 100 | 97 | -3 (3.0% better) | -5 … -1 |"
 

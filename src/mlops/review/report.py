@@ -18,7 +18,7 @@ from mlops.review.sections import (
 )
 
 _HEADS: dict[Outcome, str] = {
-    "pass": "✅ Pass: nothing speaks against merging",
+    "pass": "✅ Pass: within every limit of the gate",
     "warn": "⚠️ Warn: look closely before merging",
     "block": "❌ Block: this must not be merged as it is",
 }

@@ -45,7 +45,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
-        self._under_way = 0
+        self._under_way = self._arriving = 0
         key = settings.api_key
         self._key = None if key is None else key.get_secret_value().encode()
 
@@ -68,26 +68,32 @@ class Gate:
                 message = {**message, "headers": own}
             await send(message)
 
-        self._under_way += 1
         try:
             state["body"] = await self._admit(scope, headers, receive)
-            await self._app(scope, receive, answer)
+            await self._answer(scope, receive, answer)
         except _Refusal as refusal:
             await _refuse(refusal, answer)
         finally:
-            self._under_way -= 1
             seconds = time.perf_counter() - started
             self._metrics.request(scope["method"], scope["path"], status, seconds)
             if self._settings.access_log:
                 ACCESS.info("request", extra=_facts(scope, status, seconds))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that has arrived whole, if not too many others are under way."""
+        if self._under_way >= self._settings.max_concurrency and scope["path"] not in _UNLIMITED:
+            raise _too_many()
+        self._under_way += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1
 
     async def _admit(
         self, scope: Scope, headers: MutableMapping[bytes, bytes], receive: Receive
     ) -> bytes:
         """Hold a request to the limits; give its body."""
         settings = self._settings
-        if self._under_way > settings.max_concurrency and scope["path"] not in _UNLIMITED:
-            raise _Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if size + len(scope["query_string"]) > settings.max_header_bytes:
             raise _Refusal(431, f"headers and query: wanted at most {settings.max_header_bytes} B")
@@ -108,22 +114,34 @@ class Gate:
 
     async def _body(self, headers: MutableMapping[bytes, bytes], receive: Receive) -> bytes:
         most = self._settings.max_body_bytes
+        # Clients that send slowly hold nobody up, only the memory of what they have sent.
+        most_arriving = most * self._settings.max_concurrency
         too_large = _Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
         told = headers.get(b"content-length", b"0")
         if not told.isdigit() or len(told) > 18 or int(told) > most:
             raise too_large
         parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Refusal(400, "the client went away")
-            part = message.get("body", b"")
-            size += len(part)
-            if size > most:
-                raise too_large
-            parts.append(part)
-            if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _Refusal(400, "the client went away")
+                part = message.get("body", b"")
+                size += len(part)
+                self._arriving += len(part)
+                if size > most:
+                    raise too_large
+                if self._arriving > most_arriving:
+                    raise _too_many()
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+        finally:
+            self._arriving -= size
+
+
+def _too_many() -> _Refusal:
+    return _Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
 
 
 async def _refuse(refusal: _Refusal, send: Send) -> None:
