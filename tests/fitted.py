@@ -22,9 +22,9 @@ def outcome(*choices: str) -> Schema:
     return Schema(
         (
             Column("id", "Number of the customer", str, role="key"),
+            Column("plan", "Plan", str, choices=("basic", "plus", "pro"), nullable=True),
             Column("age", "Age", int, "years", 18, 99),
             Column("spent", "Spent", float, "US dollars", 0, 1e6, nullable=True),
-            Column("plan", "Plan", str, choices=("basic", "plus", "pro"), nullable=True),
             Column("outcome", "What happened", str, choices=choices, role="target"),
         )
     )

@@ -92,7 +92,9 @@ class Encoding:
 
     def matrix_of_columns(self, columns: Columns) -> Floats:
         """Encode many rows, a feature at a time: shape (n_rows, width)."""
-        values = np.empty((len(next(iter(columns.values()))), len(self._names)))
+        first = next(iter(columns.values()))
+        n_rows = len(first.codes if isinstance(first, Coded) else first)
+        values = np.empty((n_rows, len(self._names)))
         for i, name in enumerate(self._names):
             values[:, i] = columns[name]
         lines = []
