@@ -217,8 +217,8 @@ def test_another_schema_is_reviewed_and_said_to_be_another(
     run = review(warm, number, settings)
 
     assert run.jobs == LOCKED, run.log
-    assert "No comparison with the base:" in run.summaries["review"]
-    assert "garage" in run.summaries["review"]
+    told = "needs garage\\_size, which is there no more"
+    assert f"**No comparison with the base:** the base's model {told}" in run.summaries["review"]
     assert "wanted at least 0.85" in run.summaries["review"]  # the floors still hold
 
 

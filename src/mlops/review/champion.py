@@ -99,6 +99,9 @@ def models_on_same_rows(
                 f"the {what} was {base.manifest[what]} and is {candidate.manifest[what]}"
             )
     test = read_rows(artifacts.TEST_ROWS)
+    wanted = [c["name"] for c in base.manifest["schema"]["columns"] if c["role"] == "feature"]
+    if lacking := [name for name in wanted if name not in test.columns]:
+        raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
     scored = [scored_by(side, artifacts.TEST_ROWS, len(test)) for side in (base, candidate)]
     actual = scored[-1]["actual"]  # as the candidate's code reads it
     predictions = [Predictions(params.task, actual, one["predicted"]) for one in scored]
