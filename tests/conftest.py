@@ -8,10 +8,16 @@ import pytest
 from clones import origin, quick, reproduced  # noqa: F401  session fixtures
 from containers import built, engine, registry  # noqa: F401
 from proposals import github, kept_by_main, settings, template, warm  # noqa: F401  likewise
+from with_demo import DEMO, run_with_demo
 
 from mlops.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Go elsewhere, where data of one's own has taken the demo's place."""
+    return run_with_demo(config.invocation_params.args) if DEMO.exists() else None
 
 
 @pytest.fixture

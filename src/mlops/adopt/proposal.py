@@ -1,0 +1,168 @@
+"""A table of one's own as columns of the schema: what each becomes, what is left out and why."""
+
+import datetime
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from mlops.adopt.leaks import gives_away
+from mlops.adopt.names import column_names, words
+from mlops.adopt.values import Unusable, describe, is_row_number, is_whole, texts
+from mlops.columns import Column
+from mlops.errors import BadInput
+from mlops.metrics import Task
+
+ROW_KEY = "row_id"
+_FEW_CLASSES = 10  # whole numbers of so few kinds are taken for classes
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the schema, the parameters and the partition are written from.
+
+    Attributes:
+        rows: under the columns' names, in their order, each with a target.
+        notes: what was decided, in words, for the person to contradict.
+    """
+
+    task: Task
+    columns: tuple[Column, ...]
+    rows: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def of_role(self, role: str) -> Column | None:
+        """Give the column of a role that one column has, or none."""
+        return next((column for column in self.columns if column.role == role), None)
+
+
+def propose(
+    table: pd.DataFrame,
+    target: str,
+    key: str | None = None,
+    time: str | None = None,
+    task: Task | None = None,
+    keep: Collection[str] = (),
+) -> Proposal:
+    """Describe a table's columns. Columns are named as in the table's header.
+
+    Args:
+        key: what tells one row from another; None: a column that numbers the rows, or a new one.
+        task: None: guessed by the target's values.
+        keep: features that are to stay although they seem to give the target away.
+
+    Raises:
+        BadInput: a column that is asked for is not there or can't have its role.
+    """
+    _check_asked(table, [target, *filter(None, (key, time)), *keep])
+    names = column_names(table.columns)
+    labelled = table[table[target].notna()]
+    renamed = [f"{old} to {new}" for old, new in names.items() if old != new]
+    notes = [f"renamed: {', '.join(renamed)}"] if renamed else []
+    if len(labelled) < len(table):
+        notes.append(f"{len(table) - len(labelled)} rows have no {target}: left out")
+    task = task or _guess(labelled[target])
+    notes.append(f"task: {task}, by the values of {target}; else say --task")
+    label, actual = _target(labelled[target], names[target], task)
+    rows, columns = {label.name: actual}, [label]
+    if key is None and (key := _row_number(labelled, {target, time})):
+        notes.append(f"key: {key}, which is another in each row; else say --key")
+    when = None if time is None else _days(labelled[time], time)
+    for header in labelled.columns:
+        if header in (target, key, time):
+            continue
+        try:
+            column, values = describe(labelled[header], names[header], words(header))
+            if header not in keep and gives_away(values, actual, task):
+                raise Unusable(f"gives {target} away; if it is known beforehand: --keep {header}")
+        except Unusable as reason:
+            notes.append(f"{header}: left out: {reason}")
+        else:
+            columns.insert(-1, column)
+            rows[column.name] = values
+    if len(columns) == 1:
+        raise BadInput("No column is left to predict from:", notes)
+    if when is not None and time is not None:
+        columns.insert(0, Column(names[time], words(time), datetime.date, role="time"))
+        rows[names[time]] = when
+    if key is None:
+        columns.insert(0, Column(ROW_KEY, "Number of the row", int, low=1, role="key"))
+        rows[ROW_KEY] = pd.Series(range(1, len(labelled) + 1), index=labelled.index)
+        notes.append(f"no key: rows are numbered as {ROW_KEY}, in the order of the file")
+    else:
+        kind = int if is_whole(labelled[key]) else str
+        columns.insert(0, Column(names[key], words(key), kind, role="key"))
+        rows[names[key]] = labelled[key] if kind is int else texts(labelled[key])
+        _check_keys(labelled[key])
+    order = [column.name for column in columns]
+    return Proposal(task, tuple(columns), pd.DataFrame(rows)[order], tuple(notes))
+
+
+def _check_asked(table: pd.DataFrame, asked: list[str]) -> None:
+    if missing := [name for name in asked if name not in table.columns]:
+        raise BadInput(
+            f"No such column: {', '.join(missing)}",
+            advice=f"The file has: {', '.join(map(str, table.columns))}",
+        )
+
+
+def _check_keys(keys: pd.Series) -> None:
+    wrong = keys[keys.isna() | keys.duplicated(keep=False)]
+    if len(wrong):
+        shown = ", ".join(map(str, wrong.unique()[:10]))
+        raise BadInput(
+            f"{keys.name} can't be the key: {len(wrong)} rows have none, or share one: {shown}",
+            advice="Wanted a value of its own in each row; leave --key out to number the rows",
+        )
+
+
+def _row_number(table: pd.DataFrame, taken: Collection[str | None]) -> str | None:
+    """Find a column that can be the key: one that numbers the rows, or is called an id."""
+    for header in table.columns:
+        if header not in taken and is_row_number(table[header]):
+            return str(header)
+    return None
+
+
+def _days(values: pd.Series, header: str) -> pd.Series:
+    """Read days.
+
+    Raises:
+        BadInput: some are none; the first of them are named.
+    """
+    days = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
+    if days.isna().any():  # one other form for the whole column, guessed by its first value
+        days = pd.to_datetime(values, errors="coerce", utc=True)
+    if days.isna().any():
+        wrong = values[days.isna()]
+        raise BadInput(
+            f"{header}: {len(wrong)} rows hold no day",
+            [f"row {row}: found {value}" for row, value in wrong.head().items()],
+            "Wanted days as 2026-01-31, in every row; or leave --time out",
+        )
+    return days.dt.tz_localize(None).dt.normalize()
+
+
+def _guess(target: pd.Series) -> Task:
+    if not pd.api.types.is_numeric_dtype(target) or pd.api.types.is_bool_dtype(target):
+        return "classification"
+    few = is_whole(target) and target.nunique() <= _FEW_CLASSES
+    return "classification" if few or target.nunique() <= 2 else "regression"
+
+
+def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series]:
+    """Describe what is to be predicted.
+
+    Raises:
+        BadInput: it can't be, in this task.
+    """
+    try:
+        if task == "classification":
+            values = texts(values)
+        elif not pd.api.types.is_numeric_dtype(values):
+            raise Unusable("not a number; wanted one for --task regression")
+        column, described = describe(values, name, words(str(values.name)))
+    except Unusable as reason:
+        raise BadInput(f"{values.name} can't be the target: {reason}") from reason
+    kind = str if task == "classification" else float  # a mean of whole numbers is none
+    return replace(column, type=kind, role="target", nullable=False), described

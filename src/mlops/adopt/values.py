@@ -1,0 +1,111 @@
+"""From the values of one column to its line in the schema."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops.adopt.names import unit
+from mlops.columns import Column
+
+MOST_CHOICES = 200
+"""Texts of more kinds are left out: a model of trees takes at most 255, a form far fewer."""
+
+_HEAD_ROOM = 0.25  # of the range that was found, on either side
+_DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
+_OFTEN = 0.9
+
+
+class Unusable(Exception):
+    """A column that can't be a feature, or shouldn't; the message says why."""
+
+
+def describe(values: pd.Series, name: str, description: str) -> tuple[Column, pd.Series]:
+    """Describe a feature, and give its values as the partition holds them.
+
+    Raises:
+        Unusable: it can be none.
+    """
+    present = values.dropna()
+    if present.nunique() < 2:
+        raise Unusable("empty" if present.empty else f"always {present.iloc[0]}")
+    nullable = len(present) < len(values)
+    measure = unit(values.name)
+    if pd.api.types.is_bool_dtype(present.infer_objects()):
+        return Column(name, description, str, choices=("False", "True"), nullable=nullable), texts(
+            values
+        )
+    if pd.api.types.is_numeric_dtype(values):
+        if is_row_number(values):
+            raise Unusable("numbers the rows")
+        kind = int if is_whole(values) else float
+        low, high = _bounds(present, kind)
+        return Column(name, description, kind, measure, low, high, nullable=nullable), values
+    if pd.api.types.is_datetime64_any_dtype(values):
+        raise Unusable("a date; derive a number from it, or name it by --time")
+    return _text(texts(values), name, description, nullable)
+
+
+def _text(
+    values: pd.Series, name: str, description: str, nullable: bool
+) -> tuple[Column, pd.Series]:
+    present = values.dropna()
+    choices = sorted(present.unique())
+    if present.str.match(_DAY).mean() > _OFTEN:
+        raise Unusable("a date; derive a number from it, or name it by --time")
+    if present.str.contains("[\r\n]").any():
+        raise Unusable("texts of several lines")
+    numbers = pd.to_numeric(present, errors="coerce")
+    if _OFTEN < numbers.notna().mean() < 1:
+        odd = present[numbers.isna()].iloc[0]
+        raise Unusable(f"numbers, and {odd!r}; if that means that none is known: --missing {odd!r}")
+    if len(choices) > _OFTEN * len(present):
+        raise Unusable(f"a text of its own in nearly every row, such as {choices[0]!r}")
+    if len(choices) > MOST_CHOICES:
+        raise Unusable(f"{len(choices)} different texts, wanted at most {MOST_CHOICES}; group them")
+    return Column(name, description, str, choices=tuple(choices), nullable=nullable), values
+
+
+def texts(values: pd.Series) -> pd.Series:
+    """Write values as text; whole numbers without a point."""
+    if is_whole(values):
+        values = values.astype("Int64")
+    return values.map(str, na_action="ignore").astype("object")
+
+
+def is_whole(values: pd.Series) -> bool:
+    """Tell whether all that is known are whole numbers, and no truth values."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return False
+    present = values.dropna().to_numpy(dtype=np.float64)
+    return bool(np.isfinite(present).all() and (present % 1 == 0).all())
+
+
+def is_row_number(values: pd.Series) -> bool:
+    """Tell whether values count the rows, or are an id in each: as name and values say."""
+    if values.isna().any() or values.duplicated().any() or len(values) < 2:
+        return False
+    if is_whole(values):
+        counts = values.max() - values.min() == len(values) - 1
+        return bool(counts or _is_id(values.name))
+    return not pd.api.types.is_numeric_dtype(values) and _is_id(values.name)
+
+
+def _is_id(header: Any) -> bool:
+    return bool(re.search(r"(^|[^a-z])(id|key|uuid|nr)([^a-z]|$)|[a-z]Id$", str(header), re.I))
+
+
+def _bounds(present: pd.Series, kind: type) -> tuple[float, float]:
+    """Give bounds around what was found, with room, at round numbers, on the same side of 0."""
+    least, most = float(present.min()), float(present.max())
+    if not np.isfinite([least, most]).all():
+        raise Unusable("infinite values; leave such fields empty")
+    if least >= 0 and most <= 1:
+        return 0, 1
+    room = _HEAD_ROOM * (most - least)
+    digit = int(np.floor(np.log10(most - least))) - 1  # the second one of the range
+    low = round(float(np.floor((least - room) / 10.0**digit) * 10.0**digit), max(0, -digit))
+    high = round(float(np.ceil((most + room) / 10.0**digit) * 10.0**digit), max(0, -digit))
+    low, high = (max(0.0, low) if least >= 0 else low), (min(0.0, high) if most <= 0 else high)
+    return (int(low), int(high)) if kind is int else (low, high)
