@@ -1,18 +1,22 @@
 """The estimators: each kind learns, takes raw rows, and is saved alike on any number of threads."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import classification
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from clones import copy, edit_params, run
+from served import running
 
 from mlops.metrics import Predictions, score
-from mlops.params import Params
+from mlops.params import Params, Train
 from mlops.pipeline.model import (
     KINDS,
     actual_values,
@@ -36,6 +40,41 @@ def rows() -> pd.DataFrame:
 def fitted(params: Params, kind: str, rows: pd.DataFrame, **changes: object):
     train = params.train.model_copy(update={"kind": kind, "max_iter": 50, **changes})
     return fit_model(build_model(train, params.task), rows)
+
+
+ENTRY = """\
+    "extra_trees": lambda params, task: make_pipeline(
+        _columns([SimpleImputer(strategy="median")]),
+        ExtraTreesRegressor(n_estimators=20, random_state=params.seed),
+    ),
+}
+"""
+
+
+def test_the_parameters_allow_the_kinds_that_there_are() -> None:
+    assert sorted(get_args(Train.model_fields["kind"].annotation)) == sorted(KINDS)
+
+
+def test_another_kind_is_its_name_and_one_entry(quick: Path, tmp_path: Path) -> None:
+    folder = copy(quick, tmp_path / "repository")
+    file = folder / "src/mlops/pipeline/model.py"
+    text = file.read_text(encoding="utf-8")
+    assert text.endswith("_boosting,\n}\n")
+    text = text.replace("ensemble import (\n", "ensemble import (\n    ExtraTreesRegressor,\n", 1)
+    file.write_text(text.removesuffix("}\n") + ENTRY, encoding="utf-8")
+    known = folder / "src/mlops/params.py"
+    names = known.read_text(encoding="utf-8").replace('["ridge", ', '["extra_trees", "ridge", ', 1)
+    known.write_text(names, encoding="utf-8")
+    edit_params(folder, {"train.kind": "extra_trees"})
+
+    told = run(folder, "dvc repro", PYTHONPATH="src", OMP_NUM_THREADS="1")
+
+    assert "train: extra_trees on 1941 rows" in told
+    manifest = json.loads((folder / "artifacts/bundle/manifest.json").read_text())
+    assert manifest["engine"] == "joblib"
+    assert "ExtraTreesRegressor" in manifest["engine_reason"]
+    with running(folder / "artifacts/bundle", PYTHONPATH=str(folder / "src")) as server:
+        assert server.ask("GET", "/predict?size=1500&rooms=6")[1]["predicted_price"] > 100_000
 
 
 @pytest.mark.parametrize("log_target", [True, False])
