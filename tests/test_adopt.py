@@ -410,6 +410,26 @@ def test_other_data_go_the_whole_way_and_nothing_speaks_of_the_demo(
 
 
 @pytest.mark.slow
+def test_a_later_template_is_merged_and_conflicts_only_where_both_edited(
+    origin: Path, repository: Path, tmp_path: Path
+) -> None:
+    later = clone(origin, tmp_path / "later")
+    progression().to_csv(tmp_path / "theirs.csv", index=False)
+    adopt(repository, f"{tmp_path}/theirs.csv --target target --yes")
+    run(repository, "git add -A && git commit -qm 'Our own data'")
+    run(later, "echo '# Better' >> src/mlops/files.py && echo Better >> docs/serving.md")
+    run(later, "git commit -qam 'Better'")
+
+    run(repository, f"git remote add template {later} && git fetch -q template")
+    run(repository, "git merge -q --no-edit template/main")
+    run(later, "sed -i 's/min_rows: 500/min_rows: 400/' params.yaml && git commit -qam 'Demo'")
+    told = run(repository, "git pull -q --no-rebase --no-edit template main", wanted=1)
+
+    assert (repository / "src/mlops/files.py").read_text().endswith("# Better\n")
+    assert run(repository, "git diff --name-only --diff-filter=U") == "params.yaml\n", told
+
+
+@pytest.mark.slow
 def test_the_templates_own_tests_go_on_with_the_demo(repository: Path, tmp_path: Path) -> None:
     progression().to_csv(tmp_path / "theirs.csv", index=False)
     adopt(repository, f"{tmp_path}/theirs.csv --target target --yes")
