@@ -63,6 +63,7 @@ smoke: image ## Build the image, run it without any rights, hold its answers aga
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/serving.py
+	python benchmarks/score.py
 	python benchmarks/review.py
 	python benchmarks/review_overhead.py
 	python benchmarks/image.py

@@ -70,8 +70,13 @@ def _frame_rule(rule: Rule) -> pa.Check:
     return pa.Check(holds, name=rule.name, error=rule.description)
 
 
-def problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def problems(
+    rows: pd.DataFrame, schema: Schema, columns: Sequence[Column] | None = None
+) -> pd.DataFrame:
     """List everything in `rows` that the contract forbids, at most one line a row and condition.
+
+    Args:
+        columns: those that `rows` has to have, and no others (default: all of the schema's).
 
     Returns:
         A frame with the columns row (position in `rows`, counted from 0; missing for a problem of
@@ -79,7 +84,7 @@ def problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """
     rows = rows.reset_index(drop=True)
     try:
-        frame_schema(schema).validate(rows, lazy=True)
+        frame_schema(schema, columns).validate(rows, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
     else:
@@ -110,6 +115,13 @@ def problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     ]
     found = found.drop_duplicates(["row", "column", "wanted"])
     return found.sort_values(["row", "column", "wanted"], ignore_index=True)
+
+
+def reasons(problems: pd.DataFrame) -> pd.Series:
+    """Write all that is wrong with each failing row as one text, by the row's position."""
+    of_rows = problems.dropna(subset="row")
+    texts = of_rows["column"] + ": found " + of_rows["found"] + ", wanted " + of_rows["wanted"]
+    return texts.groupby(of_rows["row"].astype("int64")).agg("; ".join).astype("str")
 
 
 def _values(rows: pd.DataFrame, row: int, columns: str) -> str:

@@ -25,7 +25,7 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
     for column in schema.columns:
         values, wanted = table[column.name], arrow_type(column)
         try:
-            columns.append(_cast(values, wanted))
+            columns.append(cast(values, wanted))
         except pa.ArrowException as error:
             problems.append(f"column {column.name}: found {values.type}, wanted {wanted}: {error}")
     keyless = table[schema.key.name].is_null().to_pylist()
@@ -37,7 +37,7 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
     return (None, problems) if problems else (pa.table(columns, names=schema.names), [])
 
 
-def _cast(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+def cast(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """Cast without loss and without taking one kind of value for another, as Arrow would.
 
     Raises:

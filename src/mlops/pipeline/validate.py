@@ -55,10 +55,8 @@ def table_problems(
 
 def failing_rows(rows: pd.DataFrame, problems: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Pick the rows that have problems, with all of a row's reasons in one column."""
-    of_rows = problems.dropna(subset="row")
-    reasons = of_rows["column"] + ": found " + of_rows["found"] + ", wanted " + of_rows["wanted"]
-    by_row = reasons.groupby(of_rows["row"].astype("int64")).agg("; ".join)
-    return rows.loc[by_row.index, schema.names].assign(**{REASON: by_row.astype("str")})
+    by_row = contract.reasons(problems)
+    return rows.loc[by_row.index, schema.names].assign(**{REASON: by_row})
 
 
 def report_of(

@@ -25,6 +25,9 @@ class Engine(Protocol):
         order, shape (n_rows, n_choices). A gap is None; every feature has a key.
         """
 
+    def predict_columns(self, columns: Columns) -> Floats:
+        """Predict many rows that come feature by feature."""
+
 
 class Exported:
     """A model of plain tables, and of trees if it has any.
@@ -61,7 +64,6 @@ class Exported:
         return self._predict(self._encoding.matrix(rows))
 
     def predict_columns(self, columns: Columns) -> Floats:
-        """Predict many rows that come feature by feature; shapes as `predict` has them."""
         return self._predict(self._encoding.matrix_of_columns(columns))
 
     def _predict(self, matrix: Floats) -> Floats:

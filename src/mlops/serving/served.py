@@ -13,7 +13,7 @@ from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.metrics import Task
 from mlops.request import describe_schema
-from mlops.serving.encoding import Floats, Row
+from mlops.serving.encoding import Coded, Columns, Floats, Row
 from mlops.serving.engine import Engine, Exported
 
 
@@ -80,9 +80,22 @@ class _Pickled:
     def predict(self, rows: Sequence[Row]) -> Floats:
         import pandas as pd
 
+        return self._predict(pd.DataFrame([dict(row) for row in rows], columns=self._names))
+
+    def predict_columns(self, columns: Columns) -> Floats:
+        import pandas as pd
+
+        values = {
+            name: np.array([*given.choices, None], dtype=object)[given.codes]
+            if isinstance(given, Coded)
+            else given
+            for name, given in columns.items()
+        }
+        return self._predict(pd.DataFrame(values, columns=self._names))
+
+    def _predict(self, frame: Any) -> Floats:
         from mlops.pipeline.model import predict
 
-        frame = pd.DataFrame([dict(row) for row in rows], columns=self._names)
         task: Task = "classification" if self._choices else "regression"
         return np.asarray(predict(self._model, frame, task), dtype=np.float64)
 
