@@ -292,7 +292,8 @@ def plot(results: Results, path: Path) -> None:
         panel.set_xlabel("times as quick")
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
-    panels[-1].legend(frameon=False, fontsize=9, loc="lower right")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=150)
 
 

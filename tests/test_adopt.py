@@ -291,8 +291,8 @@ def adopt(folder: Path, words: str, wanted: int = 0) -> str:
 def test_data_that_validation_would_stop_are_written_and_it_is_said(
     repository: Path, tmp_path: Path
 ) -> None:
-    days = pd.date_range("2024-01-01", periods=ROWS - 1).append(pd.DatetimeIndex(["2025-06-01"]))
-    dated = table(day=days)
+    daily = pd.date_range("2024-01-01", periods=ROWS - 4)
+    dated = table(day=daily.append(pd.date_range(daily[-1], periods=5, freq="30D")[1:]))
     dated.to_csv(tmp_path / "rows.csv", index=False)
 
     told = adopt(repository, f"{tmp_path}/rows.csv --target y --time day --yes")

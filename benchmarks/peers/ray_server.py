@@ -10,18 +10,22 @@ import pandas as pd
 import ray
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+_SETTINGS = {"logging_config": {"enable_access_log": False}}
 
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=64)
+@serve.deployment(num_replicas=1, max_ongoing_requests=64, **_SETTINGS)
 class Plain:
     """One row or many, as the client sends them."""
 
     def __init__(self, bundle: str) -> None:
         self.model = joblib.load(Path(bundle) / "model.joblib")
 
-    async def __call__(self, request: Request) -> dict[str, list[float]]:
+    async def __call__(self, request: Request) -> JSONResponse:
         content = await request.json()
-        return {"predictions": self.model.predict(pd.DataFrame(content["rows"])).tolist()}
+        predicted = self.model.predict(pd.DataFrame(content["rows"])).tolist()
+        return JSONResponse({"predictions": predicted})
 
 
 if __name__ == "__main__":

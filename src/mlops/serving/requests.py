@@ -51,6 +51,30 @@ class Parser:
         Raises:
             Unprocessable: with every problem, of the first LISTED.
         """
+        rows = self.plainly_right(body)
+        return self.examined(body) if rows is None else rows
+
+    def plainly_right(self, body: bytes) -> list[dict[str, Any]] | None:
+        """Read rows quickly, or give None: then it is for `examined` to say what is wrong.
+
+        pydantic's parser of JSON is quicker than Python's, but takes the last of equal keys. Every
+        key has a colon: with as many colons as there are different keys, none stands twice.
+        """
+        if body.count(b"{") > self._max_rows + 1:
+            return None
+        try:
+            rows = self.rows.model_validate_json(body).rows  # type: ignore[attr-defined]
+        except ValidationError:
+            return None
+        different = 1 + sum(len(row.model_fields_set) for row in rows)
+        return [row.__dict__ for row in rows] if body.count(b":") == different else None
+
+    def examined(self, body: bytes) -> list[dict[str, Any]]:
+        """Read rows, and name all that is wrong.
+
+        Raises:
+            Unprocessable: as `batch` does.
+        """
         content = parse_json(body)
         # Else a million faulty rows would make a million error objects first.
         rows = content.get("rows") if isinstance(content, dict) else None
