@@ -1,0 +1,100 @@
+"""Command versions: the models that were released, newest first, and what changed in each.
+
+`python -m mlops.versions [--url http://127.0.0.1:8000]` reads the git tags that a release makes,
+the parameters of their commits, and their metrics where the storage still has them; with `--url`,
+it marks the one that answers there. To roll back: docs/release.md.
+"""
+
+import argparse
+import json
+import subprocess
+import urllib.request
+from typing import Any
+
+import yaml
+
+from mlops.artifacts import METRICS
+from mlops.errors import BadInput, run_command
+from mlops.metrics import HIGHER_IS_BETTER
+from mlops.review.differences import flattened, params_diff
+from mlops.review.sides import git
+
+TAG = "model-"
+
+
+def released(revision: str) -> list[tuple[str, str, str]]:
+    """List tag, commit and day of the releases up to a revision, newest first."""
+    form = "%(refname:short) %(objectname) %(*objectname) %(creatordate:short)"
+    listed = git(
+        "for-each-ref", "--sort=-creatordate", f"--merged={revision}", f"--format={form}",
+        f"refs/tags/{TAG}*",
+    )  # fmt: skip
+    found = []
+    for line in listed.splitlines():
+        tag, *commits, day = line.split()
+        found.append((tag, commits[-1], day))
+    return found
+
+
+def metrics_of_tags() -> dict[str, dict[str, Any]]:
+    """Give the metrics of each tag, as far as DVC's cache or storage has them."""
+    run = subprocess.run(
+        ["dvc", "metrics", "show", "--all-tags", "--json"], capture_output=True, text=True
+    )
+    listed = json.loads(run.stdout or "{}")
+    files = {tag: found.get("data", {}) for tag, found in listed.items()}
+    return {tag: found.get(METRICS.as_posix(), {}).get("data", {}) for tag, found in files.items()}
+
+
+def served_at(url: str) -> str:
+    """Ask a server which version it serves.
+
+    Raises:
+        BadInput: it doesn't say.
+    """
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/model", timeout=10) as answer:
+            return str(json.load(answer)["model_version"])
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{url}: names no model: {error}") from error
+
+
+def params_at(commit: str) -> dict[str, Any]:
+    """Read params.yaml as it was."""
+    content: dict[str, Any] = yaml.safe_load(git("show", f"{commit}:params.yaml"))
+    return content
+
+
+def describe(commit: str, before: str | None, metrics: dict[str, Any]) -> list[str]:
+    """Say how good a release is, and what its parameters changed."""
+    known = [name for of_task in HIGHER_IS_BETTER.values() for name in of_task if name in metrics]
+    lines = [", ".join(f"{name} {metrics[name]:,.5g}" for name in known) or "metrics: not here"]
+    if before is None:
+        return lines
+    changes = params_diff(params_at(before), params_at(commit))
+    lines += [f"{path}: {old} -> {new}" for path, old, new in changes]
+    rows = dict(flattened(metrics)).get("rows")
+    return lines if rows is None else [*lines, f"{rows} test rows"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mlops.versions", description=__doc__)
+    parser.add_argument("--url", help="of a server: mark the version that it serves")
+    serving = (url := parser.parse_args().url) and served_at(url)
+    found = released("HEAD")
+    if not found:
+        raise BadInput(
+            "No model has been released: there is no tag model-…",
+            advice="A release on GitHub makes one; bring them here: git fetch --tags",
+        )
+    metrics = metrics_of_tags()
+    for place, (tag, commit, day) in enumerate(found):
+        before = found[place + 1][1] if place + 1 < len(found) else None
+        mark = f"  <- {url}" if tag == f"{TAG}{serving}" else ""
+        print(f"{tag}  {day}  {commit[:10]}{mark}")
+        for line in describe(commit, before, metrics.get(tag, {})):
+            print(f"  {line}")
+
+
+if __name__ == "__main__":
+    run_command(main)
