@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,52 @@ def test_no_file_of_the_repository_is_generated_or_large() -> None:
     for name in tracked():
         assert not name.startswith(("artifacts/", ".venv/", ".dvc/cache/"))
         assert (ROOT / name).stat().st_size < 500_000, name
+
+
+def anchors(text: str) -> set[str]:
+    """Give the names by which GitHub links to a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+PAGES = sorted(name for name in tracked() if name.endswith(".md"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_only_links_commands_modules_and_files_that_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    for link, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", text):
+        target = (ROOT / page).parent / link if link else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), (link, anchor)
+    targets = {*re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE), ".venv/test"}
+    assert set(re.findall(r"(?:`|\$ |=\S+ )make ([a-z]+)", text)) <= targets
+    for module in re.findall(r"python3? -m (mlops[\w.]*\w)", text):
+        assert module_path(module), module
+    for path in re.findall(r"`((?:src|docs|tests|deploy|benchmarks)/[\w./-]+\w)`", text):
+        assert (ROOT / path).exists() or path == "tests/demo", path  # is there once one adopts
+    for name in re.findall(r"`(test_\w+\.py)`", text):
+        assert (ROOT / "tests" / name).exists(), name
+    for name in re.findall(r"`([a-z-]+\.yml)`", text):
+        assert (ROOT / ".github/workflows" / name).exists(), name
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
+    named = [*project["project"]["dependencies"], *groups["serve"]]
+    text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
+
+    assert [name for name in named if f"`{re.match('[a-z-]+', name)[0]}`" not in text] == []
+
+
+def test_every_alert_has_its_line_in_the_runbook() -> None:
+    rules = (ROOT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8")
+    text = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"alert: (\w+)", rules) == [
+        alert
+        for row in re.findall(r"^\| (`[A-Z].+?) \|", text, re.MULTILINE)
+        for alert in re.findall(r"`([A-Z][a-z]\w+)`", row)
+    ]
