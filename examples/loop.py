@@ -227,8 +227,8 @@ def draw(history: list[dict[str, Any]]) -> None:
         at = [entry["day"] for entry in history if entry["verdict"] == verdict]
         axes.scatter(at, [0.4] * len(at), marker="s", s=90, color=colour, label=verdict)
     axes.axvline(SHOCK, color="black", linewidth=1, linestyle=":")
-    axes.text(SHOCK, top * 0.98, " shock, made up: prices fall by 15 %;\n lots in m² for a week",
-              va="top", fontsize=8)  # fmt: skip
+    axes.text(SHOCK, top * 0.98, "shock, made up: prices fall by 15 %; \nlots in m² for a week ",
+              va="top", ha="right", fontsize=8)  # fmt: skip
     for entry in (e for e in history if e["event"]):
         axes.axvline(entry["day"], color="#9aa5b1", linewidth=1)
         axes.text(entry["day"], 1.2, entry["event"], rotation=90, ha="right", fontsize=8)

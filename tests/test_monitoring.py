@@ -1,5 +1,6 @@
 """The monitor's verdict on each kind of production, good and bad, and on a log that is odd."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sal
 from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.monitoring.decision import Decision, decide
-from mlops.monitoring.log import read_window
+from mlops.monitoring.log import ACTUAL, ID, read_window
 from mlops.monitoring.report import as_json, markdown
 from mlops.params import Params
 from mlops.schema import SCHEMA
+from mlops.serving.tables import open_database, tell
 
 SALES = sales()
 REFERENCE = reference(SALES[:2000])
@@ -190,6 +192,24 @@ def test_feedback_for_unknown_predictions_counts_nowhere_and_is_named(log: Log) 
     assert decision.verdict == "ok"
     assert decision.labelled == 100
     assert "50 feedback row(s) are of predictions that the log doesn't have" in texts(decision)
+
+
+def test_of_repeated_and_contradictory_feedback_the_last_counts_once(log: Log) -> None:
+    rows = LATER[:100]
+    ids = log.predict(rows)
+    engine = open_database(log.url, 5)
+    for factor in (0.5, 0.5, 1.0):  # as the API writes it
+        with engine.begin() as connection:
+            for name, price in zip(ids, rows["price"], strict=True):
+                assert tell(connection, name, str(price * factor))
+    engine.dispose()
+
+    window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, time.time())
+    decision = decide(window, VERSION, REFERENCE, SCHEMA, PARAMS)
+
+    assert list(window.labelled[ID]) == ids[::-1]
+    assert sorted(window.labelled[ACTUAL]) == sorted(rows["price"])
+    assert (decision.labelled, decision.verdict) == (100, "ok"), texts(decision)
 
 
 def test_feedback_for_an_earlier_model_says_nothing_of_this_one(log: Log) -> None:

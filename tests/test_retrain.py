@@ -167,6 +167,21 @@ def test_better_is_better_beyond_chance_in_one_metric_and_worse_in_none(
     assert is_better(verdict(rmse=rmse, mape=mape), PARAMS) is better
 
 
+@pytest.mark.parametrize("rows", [0, 1234])
+def test_the_pull_request_says_how_much_came_by_feedback(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.md").write_text("the review\n")
+    monkeypatch.setattr(retrain, "REPORT", tmp_path / "report.md")
+    facts = {"until": "2010-06-01", "was": "2009-12-31", "why": "better"}
+    facts |= {"source_until": "2009-12-31", "feedback_rows": rows, "left_out": 7}
+
+    text = retrain.body(facts)
+
+    assert text.endswith("the review\n")
+    assert ("**1,234 rows are feedback**" in text and "7 more broke" in text) is bool(rows)
+
+
 @pytest.mark.parametrize("corrected", [False, True])
 def test_without_newer_or_corrected_data_nothing_is_trained(
     corrected: bool, monkeypatch: pytest.MonkeyPatch

@@ -228,6 +228,25 @@ def test_fifty_two_quiet_weeks_and_one_step_start_one_retraining(
     assert len(github.state.issues) == 1
 
 
+def test_a_step_that_lasts_until_its_retraining_is_merged_starts_no_second(
+    github: GitHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(github.origin, "branch", tell.BRANCH, "main")
+    waiting = None
+    for week in range(4):
+        leave(folder, "act" if week < 3 else "ok", retrain=week < 3)
+        assert run(folder, monkeypatch) == 0
+        if week == 0:
+            tried(github, 7)
+            waiting = github.open_pull(tell.BRANCH)
+        if week == 2 and waiting is not None:
+            waiting.state = "closed"
+
+    assert len(github.state.dispatches) == 1
+    told = [i for i in github.state.issues.values() if i.pull is None]
+    assert [issue.state for issue in told] == ["closed"]
+
+
 def test_the_workflow_that_is_started_takes_what_it_is_told() -> None:
     text = (ROOT / ".github/workflows" / tell.RETRAIN).read_text(encoding="utf-8")
     assert "workflow_dispatch:" in text
