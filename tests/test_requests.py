@@ -48,6 +48,17 @@ def test_rows_that_stand_twice_are_never_taken() -> None:
     assert PARSER.plainly_right(twice) is None
 
 
+@pytest.mark.parametrize("fault", [b"0", b"{}", b"[]", b'{"size": 1500, "rooms": 6}'])
+def test_more_than_the_allowed_rows_are_not_even_looked_at(
+    fault: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = Parser(SCHEMA, max_rows=5)
+    monkeypatch.setattr(parser, "rows", None)  # whoever looks at rows fails
+
+    with pytest.raises(Unprocessable, match="wanted at most 5 rows"):
+        parser.batch(b'{"rows": [' + b",".join([fault] * 100) + b"]}")
+
+
 def changed(rng: random.Random, content: bytes) -> bytes:
     """Change, take away or double a few bytes anywhere."""
     for _ in range(rng.randint(1, 3)):

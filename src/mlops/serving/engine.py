@@ -26,7 +26,7 @@ class Engine(Protocol):
         """
 
     def predict_columns(self, columns: Columns) -> Floats:
-        """Predict many rows that come feature by feature."""
+        """Predict many rows that come feature by feature; shapes as `predict` has them."""
 
 
 class Exported:
