@@ -8,6 +8,8 @@ import pytest
 from clones import origin, quick, reproduced  # noqa: F401  session fixtures
 from containers import built, engine, registry  # noqa: F401
 from proposals import github, kept_by_main, settings, template, warm  # noqa: F401  likewise
+from served import make_bundle, small_model
+from sklearn.pipeline import Pipeline
 from with_demo import DEMO, run_with_demo
 
 from mlops.params import Params, load_params
@@ -17,13 +19,27 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Go elsewhere, where data of one's own has taken the demo's place."""
-    return run_with_demo(config.invocation_params.args) if DEMO.exists() else None
+    return run_with_demo(config.invocation_params.args) if (ROOT / DEMO).exists() else None
 
 
 @pytest.fixture
 def params() -> Params:
     """Give the parameters as shipped."""
     return load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def model() -> Pipeline:
+    """Fit a small model of the demo's schema."""
+    return small_model()
+
+
+@pytest.fixture(scope="module")
+def bundle(model: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the bundle of that model."""
+    folder = tmp_path_factory.mktemp("serving") / "bundle"
+    make_bundle(folder, model)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

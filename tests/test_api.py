@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from malformed import BODIES, QUERIES
-from served import KEY, ROW, make_bundle, small_model
+from served import KEY, ROW, make_bundle
 from sklearn.pipeline import Pipeline
 
 from mlops.pipeline.agreement import as_requests
@@ -30,18 +30,6 @@ from mlops.serving.settings import Settings
 
 LARGEST_ANSWER = 16_384
 FEATURES = [column.name for column in SCHEMA.features]
-
-
-@pytest.fixture(scope="module")
-def model() -> Pipeline:
-    return small_model()
-
-
-@pytest.fixture(scope="module")
-def bundle(model: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("serving") / "bundle"
-    make_bundle(folder, model)
-    return folder
 
 
 def start(bundle: Path, log: str = "none", **changes: Any) -> TestClient:

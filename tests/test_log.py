@@ -11,20 +11,13 @@ import pytest
 import sqlalchemy as sa
 from databases import Postgres, connected, logged, postgres, small_disk  # noqa: F401  fixtures
 from load import Load, wait_for
-from served import ROW, make_bundle, running, small_model
+from served import ROW, running
 
 from mlops.serving import log, tables
 from mlops.serving.tables import migrate, open_database
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
 """How often the slow tests kill."""
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("log") / "bundle"
-    make_bundle(folder, small_model())
-    return folder
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,18 +9,11 @@ from pathlib import Path
 
 import pytest
 from malformed import CLASSES, Request
-from served import ROW, Process, make_bundle, running, small_model
+from served import ROW, Process, running
 
 LARGEST_ANSWER = 16_384
 GROWTH = 20 * 2**20
 """Bytes of memory that a server may have more after all of it."""
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("malformed") / "bundle"
-    make_bundle(folder, small_model())
-    return folder
 
 
 class Client:

@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 from databases import logged
 from load import Load, wait_for
-from served import ROW, Process, make_bundle, running, small_model
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("overload") / "bundle"
-    make_bundle(folder, small_model())
-    return folder
+from served import ROW, Process, running
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.slow)])

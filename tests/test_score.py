@@ -31,18 +31,6 @@ from mlops.serving.served import Served
 ROWS, GROUP = 3000, 100
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return small_model()
-
-
-@pytest.fixture(scope="module")
-def bundle(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scored") / "bundle"
-    make_bundle(folder, model)
-    return folder
-
-
 @pytest.fixture
 def served(bundle: Path) -> Served:
     return Served.read(bundle, SCHEMA)

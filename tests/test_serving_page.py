@@ -21,13 +21,6 @@ from mlops.serving.served import Served
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page") / "bundle"
-    make_bundle(folder, small_model())
-    return folder
-
-
 class Elements(html.parser.HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -38,13 +38,6 @@ HALVES = (
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("process") / "bundle"
-    make_bundle(folder, small_model())
-    return folder
-
-
-@pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other") / "bundle"
     make_bundle(folder, small_model(learning_rate=0.3))

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from clones import ROOT, copy_tracked, run
 
-DEMO = ROOT / "tests/demo"
+from mlops.adopt.__main__ import DEMO
 
 
 def run_with_demo(arguments: Sequence[str]) -> int:
     """Run pytest in a copy of the repository that has the demo; give its exit code."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "repository"
-        copy_tracked(copy, without=("data/source/", "tests/demo/"))
-        shutil.copytree(DEMO, copy, dirs_exist_ok=True)
+        copy_tracked(copy, without=("data/source/", f"{DEMO}/"))
+        shutil.copytree(ROOT / DEMO, copy, dirs_exist_ok=True)
         run(copy, "git init -q -b main && git add -A && git commit -q -m start")
         run(copy, "dvc repro --quiet && git add -A && git commit -q -m 'The demo again'")
         print("tests/demo: the template's tests run in a copy that has its demo", flush=True)

@@ -16,7 +16,7 @@ import yaml
 from mlops.artifacts import METRICS
 from mlops.errors import BadInput, run_command
 from mlops.metrics import HIGHER_IS_BETTER
-from mlops.review.differences import flattened, params_diff
+from mlops.review.differences import params_diff
 from mlops.review.sides import git
 
 TAG = "model-"
@@ -73,8 +73,7 @@ def describe(commit: str, before: str | None, metrics: dict[str, Any]) -> list[s
         return lines
     changes = params_diff(params_at(before), params_at(commit))
     lines += [f"{path}: {old} -> {new}" for path, old, new in changes]
-    rows = dict(flattened(metrics)).get("rows")
-    return lines if rows is None else [*lines, f"{rows} test rows"]
+    return [*lines, f"{metrics['rows']} test rows"] if "rows" in metrics else lines
 
 
 def main() -> None:

@@ -23,8 +23,9 @@ from mlops.adopt.schema_text import schema_text
 from mlops.adopt.settings import adapted
 from mlops.errors import BadInput, run_command
 from mlops.files import write_text
+from mlops.params import PARAMS_FILE
 
-SCHEMA_FILE, PARAMS_FILE = Path("src/mlops/schema.py"), Path("params.yaml")
+SCHEMA_FILE = Path("src/mlops/schema.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
 DEMO = Path("tests/demo")

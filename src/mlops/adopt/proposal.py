@@ -64,22 +64,14 @@ def propose(
     task = task or _guess(labelled[target])
     notes.append(f"task: {task}, by the values of {target}; else say --task")
     label, actual = _target(labelled[target], names[target], task)
-    rows, columns = {label.name: actual}, [label]
     if key is None and (key := _row_number(labelled, {target, time})):
         notes.append(f"key: {key}, which is another in each row; else say --key")
     when = None if time is None else _days(labelled[time], time)
-    for header in labelled.columns:
-        if header in (target, key, time):
-            continue
-        try:
-            column, values = describe(labelled[header], names[header], words(header))
-            if header not in keep and gives_away(values, actual, task):
-                raise Unusable(f"gives {target} away; if it is known beforehand: --keep {header}")
-        except Unusable as reason:
-            notes.append(f"{header}: left out: {reason}")
-        else:
-            columns.insert(-1, column)
-            rows[column.name] = values
+    features = [header for header in labelled if header not in (target, key, time)]
+    found, left_out = _features(labelled[features], names, actual, task, keep)
+    notes += left_out
+    columns = [*(column for column, _ in found), label]
+    rows = {column.name: values for column, values in found} | {label.name: actual}
     if len(columns) == 1:
         raise BadInput("No column is left to predict from:", notes)
     if when is not None and time is not None:
@@ -96,6 +88,28 @@ def propose(
         _check_keys(labelled[key])
     order = [column.name for column in columns]
     return Proposal(task, tuple(columns), pd.DataFrame(rows)[order], tuple(notes))
+
+
+def _features(
+    table: pd.DataFrame,
+    names: dict[str, str],
+    target: pd.Series,
+    task: Task,
+    keep: Collection[str],
+) -> tuple[list[tuple[Column, pd.Series]], list[str]]:
+    """Describe what can be a feature; say of the others why they can't."""
+    found, notes = [], []
+    for header in table.columns:
+        try:
+            column, values = describe(table[header], names[header], words(header))
+            if header not in keep and gives_away(values, target, task):
+                away = f"gives {target.name} away"
+                raise Unusable(f"{away}; if it is known beforehand: --keep {header}")
+        except Unusable as reason:
+            notes.append(f"{header}: left out: {reason}")
+        else:
+            found.append((column, values))
+    return found, notes
 
 
 def _check_asked(table: pd.DataFrame, asked: list[str]) -> None:
