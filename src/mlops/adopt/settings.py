@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from scipy.stats import skew
 
@@ -32,6 +33,16 @@ _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
 }
 
 
+class _Representer(RoundTripRepresenter):
+    """Writes null for nothing; of its own, for others write as they are used to."""
+
+    def represent_none(self, _: None) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_none)
+
+
 def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     """Give the text of params.yaml for the proposed data.
 
@@ -39,8 +50,8 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
         today: stands as `ingest.until` where rows have no time.
     """
     yaml = YAML()
+    yaml.Representer = _Representer
     yaml.preserve_quotes, yaml.width = True, 100
-    yaml.representer.add_representer(type(None), _null)
     params = yaml.load(text)
     params["task"] = proposal.task
     _set_time(params, proposal, today)
@@ -107,10 +118,6 @@ def _flow(items: list[str]) -> CommentedSeq:
     sequence = CommentedSeq(items)
     sequence.fa.set_flow_style()
     return sequence
-
-
-def _null(representer: Any, _: None) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _day(day: datetime.date) -> DoubleQuotedScalarString:
