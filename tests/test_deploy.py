@@ -8,17 +8,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import yaml
 from clones import ROOT
 from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
 
+from mlops.release.answers import get
+
 COMPOSE = ROOT / "deploy/compose.yaml"
+MONITORING = ROOT / "deploy/monitoring.yaml"
+KEY = "a key for tests alone"
 NAME = "acme/demo"
+NO_IMAGES = dict.fromkeys(
+    ("IMAGE", "PROMETHEUS_IMAGE", "NODE_EXPORTER_IMAGE", "GRAFANA_IMAGE"), "none"
+)
 UPDATES = int(os.environ.get("UPDATES", "2"))
 """More of them: UPDATES=20 python -m pytest tests/test_deploy.py -m slow -s."""
 
@@ -34,6 +42,21 @@ RUN ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ || true
 RUN install -d -o postgres /var/lib/postgresql/data /run/postgresql
 COPY start /start
 CMD ["/start"]
+"""
+# As the official images do: without rights, data in a volume of the user's own.
+PROMETHEUS = """
+FROM {base}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus
+RUN install -d -o nobody /prometheus
+USER nobody
+WORKDIR /prometheus
+ENTRYPOINT ["prometheus"]
+"""
+NODE_EXPORTER = """
+FROM {base}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus-node-exporter
+USER nobody
+ENTRYPOINT ["prometheus-node-exporter"]
 """
 START = """#!/bin/sh -e
 export PGDATA=/var/lib/postgresql/data
@@ -96,8 +119,8 @@ class Host:
     def compose(self, *arguments: str) -> str:
         project = self.variables["COMPOSE_PROJECT_NAME"]
         return docker(
-            "compose", "--file", str(COMPOSE), "--project-name", project, *arguments,
-            **self.variables, IMAGE="none",
+            "compose", f"--file={COMPOSE}", f"--file={MONITORING}", f"--project-name={project}",
+            *arguments, **NO_IMAGES | self.variables,
         )  # fmt: skip
 
 
@@ -109,6 +132,9 @@ def host(built: Built, registry: Registry, tmp_path: Path) -> Iterator[Host]:
     (secrets / "pgpass").write_text("postgres:5432:mlops:mlops:secret\n")
     (secrets / "pgpass").chmod(0o600)
     os.chown(secrets / "pgpass", 10001, 10001)
+    (secrets / "serve_api_key").write_text(KEY + "\n")
+    (secrets / "serve_api_key").chmod(0o600)
+    os.chown(secrets / "serve_api_key", 10001, 10001)
     for name in ("ours", "theirs"):
         (tmp_path / name).mkdir()
         subprocess.run(
@@ -142,7 +168,7 @@ def variant(built: Built, folder: Path, name: str, *lines: str) -> str:
 
 
 @contextmanager
-def load(address: str, rate: float, threads: int = 10) -> Iterator[Counter[object]]:
+def load(address: str, rate: float, threads: int = 40) -> Iterator[Counter[object]]:
     """Ask at a rate until the block ends; count statuses, and errors by their text."""
     counted: Counter[object] = Counter()
     stop, host = threading.Event(), address.removeprefix("http://")
@@ -152,7 +178,8 @@ def load(address: str, rate: float, threads: int = 10) -> Iterator[Counter[objec
         due = time.monotonic()
         while not stop.is_set():
             try:
-                connection.request("POST", "/predict", '{"rows": [{"size": 1500, "rooms": 6}]}')
+                body = '{"rows": [{"size": 1500, "rooms": 6}]}'
+                connection.request("POST", "/predict", body, {"X-API-Key": KEY})
                 answer = connection.getresponse()
                 answer.read()
                 counted[answer.status] += 1
@@ -183,13 +210,16 @@ def test_updates_and_roll_backs_under_load_fail_no_request(
     host.deploy(old)
     wait_for(host.address, "/health/ready")
 
+    began = time.monotonic()
     with load(host.address, rate=200) as counted:
         for number in range(UPDATES):
             host.deploy(old if number % 2 else new)
             served = wait_for(host.address, "/model")["git_commit"]
             assert served == (built.commit if number % 2 else "newer")
 
-    print(f"{UPDATES} updates and roll-backs: {dict(counted)}")
+        rate = counted.total() / (time.monotonic() - began)
+
+    print(f"{UPDATES} updates and roll-backs: {dict(counted)}, {rate:.0f} a second")
     assert set(counted) == {200}, counted
     assert counted[200] > 1000
 
@@ -215,8 +245,63 @@ def test_a_broken_or_unsigned_image_leaves_the_old_one_serving(
     assert wait_for(host.address, "/model")["git_commit"] == built.commit
 
 
+@pytest.mark.slow
+def test_prometheus_watches_the_containers_and_the_monitors_report(
+    built: Built, host: Host, tmp_path: Path
+) -> None:
+    """Grafana itself can't be had here: test_prometheus asks its dashboard's queries instead."""
+    port = free_port()
+    host.variables |= {
+        "PROMETHEUS_IMAGE": stand_in(tmp_path / "prometheus", "prometheus", PROMETHEUS),
+        "NODE_EXPORTER_IMAGE": stand_in(tmp_path / "exporter", "exporter", NODE_EXPORTER),
+        "PROMETHEUS_LISTEN": f"127.0.0.1:{port}",
+    }
+    host.deploy(host.release(built.tag))
+    assert get(f"{host.address}/predict?size=1500&rooms=6")[0] == 401, "the key is the host's"
+    host.compose("up", "--detach", "prometheus", "textfile")
+    report = "model_monitor_verdict 2\n"
+    volume = f"{host.variables['COMPOSE_PROJECT_NAME']}_reports:/reports"
+    into = ["run", "--rm", "--interactive", f"--volume={volume}", "--entrypoint=/bin/sh"]
+    image = host.variables["NODE_EXPORTER_IMAGE"]
+    subprocess.run(
+        ["docker", *into, "--user=0", image, "-c", "cat > /reports/report.prom"],
+        input=report, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    prometheus = f"http://127.0.0.1:{port}"
+    answered = 'sum(rate(http_requests_total{route="/predict"}[1m])) > bool 1'
+    with load(host.address, rate=20, threads=2) as counted:
+        up = value(prometheus, "sum(up)", wanted="3")
+        assert up == "3", host.compose("logs", "prometheus", "textfile")
+        assert value(prometheus, "model_monitor_verdict", wanted="2") == "2"
+        host.compose("stop", "api-b")
+        assert value(prometheus, 'up{instance="api-b:8000"}', wanted="0") == "0"
+        rate = value(prometheus, answered, wanted="1")
+    assert rate == "1", get(f"{prometheus}/api/v1/label/__name__/values")
+    assert set(counted) == {200}, counted
+    groups = get(f"{prometheus}/api/v1/rules")[1]["data"]["groups"]
+    assert {rule["health"] for group in groups for rule in group["rules"]} == {"ok"}
+
+
+def value(prometheus: str, query: str, wanted: str, seconds: float = 90) -> str | None:
+    """Ask until the query's one value is the wanted one; give the last."""
+    end, last = time.monotonic() + seconds, None
+    while last != wanted and time.monotonic() < end:
+        time.sleep(1)
+        with suppress(OSError):
+            path = f"{prometheus}/api/v1/query?{urlencode({'query': query})}"
+            found = get(path)[1]["data"]["result"]
+            last = found[0]["value"][1] if found else None
+    return last
+
+
 def test_every_container_of_the_host_is_locked_down_and_limited() -> None:
-    services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    files = (COMPOSE, MONITORING)
+    services = {
+        name: service
+        for file in files
+        for name, service in yaml.safe_load(file.read_text(encoding="utf-8"))["services"].items()
+    }
 
     for name, service in services.items():
         assert service["restart"] == "unless-stopped", name

@@ -18,6 +18,7 @@ from mlops.schema import SCHEMA
 from mlops.serving.page import Page
 from mlops.serving.served import Served
 
+KEY = "a key of twenty four char"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -149,3 +150,30 @@ def test_a_person_fills_the_form_in_and_gets_a_prediction_or_the_faults(
 
         browser.open(f"{url}predict?size=1500&rooms=6&lot_size=&neighborhood=")
         assert "predicted_price" in browser.run("document.body.textContent")  # without a script
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_the_page_asks_for_the_key_where_the_service_wants_one(
+    bundle: Path, tmp_path: Path
+) -> None:
+    fill = "document.getElementById('{}').value = '{}'"
+    send = "document.querySelector('button').click()"
+    with (
+        running(bundle, SERVE_API_KEY=KEY) as server,
+        contextlib.closing(Browser(tmp_path / "b")) as browser,
+    ):
+        browser.open(f"http://127.0.0.1:{server.port}/")
+        browser.run(fill.format("size", "1500"))
+        browser.run(fill.format("rooms", "6"))
+        browser.run(send)
+        browser.wait("result.textContent.includes('X-API-Key')")
+        assert browser.run("document.activeElement.type") == "password"
+        assert browser.run("document.activeElement.labels[0].textContent") == "API key"
+        browser.run(fill.format("key", KEY[:-1]))
+        browser.run(send + "; result.textContent = ''")
+        browser.wait("result.textContent.includes('X-API-Key')")
+        assert browser.run("document.querySelectorAll('#key').length") == 1
+        browser.run(fill.format("key", KEY))
+        browser.run(send)
+        browser.wait("result.textContent.includes('US dollars')")
+        assert KEY not in browser.run("location.href")

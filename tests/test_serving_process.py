@@ -22,8 +22,9 @@ from served import ROW, Process, make_bundle, running, small_model
 from mlops.bundle import MANIFEST
 from mlops.errors import BadInput
 from mlops.schema import SCHEMA
+from mlops.serving.__main__ import read_settings
 from mlops.serving.served import Served
-from mlops.serving.settings import settings_table
+from mlops.serving.settings import Settings, settings_table
 
 ENDS = int(os.environ.get("MLOPS_KILLS", "50"))
 """How often the slow test ends a server."""
@@ -235,6 +236,32 @@ def test_what_serves_imports_neither_pandas_nor_scikit_learn(bundle: Path) -> No
     )
     unwanted = {"sklearn", "scipy", "pandas", "pandera", "joblib", "dvc", "treelite", "pyarrow"}
     assert unwanted.isdisjoint(run.stdout.split())
+
+
+def test_a_secret_may_come_from_a_file_and_a_variable_goes_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Settings.model_config, "secrets_dir", tmp_path)
+    monkeypatch.delenv("SERVE_API_KEY", raising=False)
+    assert read_settings().api_key is None
+    (tmp_path / "serve_api_key").write_text("a key of a file's own\n")
+    (tmp_path / "prediction_log_url").write_text("none\n")
+    settings = read_settings()
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "a key of a file's own"
+    assert settings.prediction_log_url == "none"
+
+    monkeypatch.setenv("SERVE_API_KEY", "a key of the environment")
+    settings = read_settings()
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "a key of the environment"
+
+    monkeypatch.delenv("SERVE_API_KEY")
+    for useless in ("", "short\n"):
+        (tmp_path / "serve_api_key").write_text(useless)
+        with pytest.raises(BadInput, match="settings are wrong") as caught:
+            read_settings()
+        assert caught.value.problems[0].startswith("SERVE_API_KEY: ")
 
 
 def test_the_documentation_has_every_setting() -> None:

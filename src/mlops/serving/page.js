@@ -8,6 +8,15 @@ function show(...parts) {
   result.replaceChildren(...parts);
 }
 
+let key;
+function askForKey() {
+  if (key) return;
+  key = Object.assign(document.createElement("input"), { type: "password", id: "key" });
+  key.autocomplete = "off";
+  form.lastElementChild.before(Object.assign(text("label", "API key"), { htmlFor: "key" }), key);
+  key.focus();
+}
+
 function mark(problems) {
   for (const field of form.elements) field.removeAttribute("aria-invalid");
   const wrong = problems.map((p) => form.elements[p.loc[p.loc.length - 1]]).filter(Boolean);
@@ -39,8 +48,10 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const given = [...new FormData(form)].filter(([, value]) => value !== "");
   try {
-    const response = await fetch(`predict?${new URLSearchParams(given)}`);
+    const headers = key ? { "X-API-Key": key.value } : {};
+    const response = await fetch(`predict?${new URLSearchParams(given)}`, { headers });
     const answer = await response.json();
+    if (response.status === 401) askForKey();
     if (response.ok) predicted(answer);
     else failed(answer);
   } catch {

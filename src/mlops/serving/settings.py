@@ -1,4 +1,4 @@
-"""What can be set where the API runs, by environment variables: all of it, in one table."""
+"""What can be set where the API runs, by environment variables or files: one table of it all."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,12 +7,19 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "SERVE_"
+SECRETS = Path("/run/secrets")
+"""Where engines put secrets: a file named as a variable, in small letters, sets it too."""
 
 
 class Settings(BaseSettings):
     """Settings; each field's description is its line in the documentation."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+    )
 
     bundle: Path = Field(
         default=Path("artifacts/bundle"), description="Folder of the bundle to serve"
