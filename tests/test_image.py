@@ -2,22 +2,26 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clones import copy, edit_params, run
+from clones import copy, edit_params, environment, run
 from containers import (
     LOCAL,
+    PINNED,
     Built,
     base_options,
     build,
     container,
     docker,
     engine_variables,
+    unavailable,
     wait_for,
 )
 from served import make_bundle, small_model
@@ -27,6 +31,7 @@ from mlops.release.answers import get
 from mlops.release.engine import find_engine
 from mlops.release.smoke import LOCKED_DOWN
 
+VERSION = '{{index .Config.Labels "org.opencontainers.image.version"}}'
 QUESTION = "/predict?size=1500&rooms=6"
 RIGHTLESS = [option for option in LOCKED_DOWN if "publish" not in option]
 
@@ -159,7 +164,7 @@ def test_without_an_engine_the_message_says_what_was_looked_for(tmp_path: Path) 
     nowhere = f"unix://{tmp_path}/none.sock"
     done = subprocess.run(
         [sys.executable, "-m", "mlops.release.image"],
-        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "DOCKER_HOST": nowhere, "PYTHONPATH": "src"},
+        env={"PATH": str(tmp_path), "DOCKER_HOST": nowhere, "PYTHONPATH": "src"},
         capture_output=True,
         text=True,
     )
@@ -167,6 +172,63 @@ def test_without_an_engine_the_message_says_what_was_looked_for(tmp_path: Path) 
     with pytest.raises(BadInput, match="no container engine here") as caught:
         find_engine(["no-such-engine", "false"])
     assert caught.value.problems == ("no-such-engine: not installed", "false: failed")
+
+
+# Inside a container, as CI may be, neither limits of one's own nor crun can be had.
+_OWN_ENGINE = """
+[containers]
+default_ulimits = ["nofile=1024:4096", "nproc=4096:8192"]
+[engine]
+runtime = "runc"
+"""
+_OWN_STORAGE = '[storage]\ndriver = "overlay"\ngraphroot = "{0}/kept"\nrunroot = "{0}/run"\n'
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder for an engine's images; what the engine mounts there ends with the test."""
+    folder = tmp_path / "storage"
+    (folder / "kept/overlay").mkdir(parents=True)
+    yield folder
+    while f" {folder}/" in Path("/proc/mounts").read_text():
+        run(folder, "umount kept/overlay")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["podman", "buildah"])
+def test_the_image_is_built_without_docker_too(
+    built: Built, name: str, storage: Path, tmp_path: Path
+) -> None:
+    if shutil.which(name) is None:
+        unavailable(f"not installed: {name}")
+    tag = PINNED.split("@")[0]
+    docker("save", tag, "--output", str(tmp_path / "base.tar"))
+    (tmp_path / "storage.conf").write_text(_OWN_STORAGE.format(storage))
+    (tmp_path / "containers.conf").write_text(_OWN_ENGINE)
+    others = tmp_path / "others"
+    others.mkdir()
+    for other in {"docker", "podman", "buildah"} - {name}:
+        (others / other).write_text("#!/bin/sh\nexit 1\n")
+        (others / other).chmod(0o755)
+    own = {
+        "PATH": f"{others}:{environment()['PATH']}",
+        "PYTHONPATH": "src",
+        "CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf"),
+        "CONTAINERS_CONF": str(tmp_path / "containers.conf"),
+    }
+    run(tmp_path, f"{name} pull --quiet docker-archive:base.tar", **own)
+
+    options = f"--pull=never --isolation=chroot --build-context={PINNED}=container-image://"
+    told = run(
+        built.repository,
+        f"python -m mlops.release.image {options}localhost/{tag}",
+        **own,
+    )
+
+    assert f"image: mlops: model {built.inspect(VERSION)}, commit {built.commit}" in told
+    if name == "podman":
+        command = f"python -m mlops.release.smoke mlops --commit {built.commit}"
+        assert "answers as evaluated" in run(built.repository, command, **own)
 
 
 @pytest.mark.slow
