@@ -2,21 +2,22 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import classification
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from clones import copy, edit_params, run
+from clones import ROOT, copy, edit_params, run
 from served import running
 
+from mlops.errors import BadInput
 from mlops.metrics import Predictions, score
-from mlops.params import Params, Train
+from mlops.params import Params, load_params
 from mlops.pipeline.model import (
     KINDS,
     actual_values,
@@ -42,39 +43,49 @@ def fitted(params: Params, kind: str, rows: pd.DataFrame, **changes: object):
     return fit_model(build_model(train, params.task), rows)
 
 
-ENTRY = """\
-    "extra_trees": lambda params, task: make_pipeline(
-        _columns([SimpleImputer(strategy="median")]),
-        ExtraTreesRegressor(n_estimators=20, random_state=params.seed),
-    ),
+IMPORTS = {
+    "extra_trees": "from sklearn.ensemble import ExtraTreesRegressor",
+    "lightgbm": "from lightgbm import LGBMRegressor",
+    "xgboost": "from xgboost import XGBRegressor",
 }
-"""
 
 
-def test_the_parameters_allow_the_kinds_that_there_are() -> None:
-    assert sorted(get_args(Train.model_fields["kind"].annotation)) == sorted(KINDS)
+def documented_entries() -> dict[str, str]:
+    """Read the entries that docs/adopt.md shows, by name."""
+    text = (ROOT / "docs/adopt.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    entries = re.split(r'^(?=    ")', block, flags=re.MULTILINE)[1:]
+    return {entry.split('"')[1]: entry for entry in entries}
 
 
-def test_another_kind_is_its_name_and_one_entry(quick: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", IMPORTS)
+def test_another_kind_is_one_entry_in_one_file(kind: str, quick: Path, tmp_path: Path) -> None:
     folder = copy(quick, tmp_path / "repository")
     file = folder / "src/mlops/pipeline/model.py"
     text = file.read_text(encoding="utf-8")
     assert text.endswith("_boosting,\n}\n")
-    text = text.replace("ensemble import (\n", "ensemble import (\n    ExtraTreesRegressor,\n", 1)
-    file.write_text(text.removesuffix("}\n") + ENTRY, encoding="utf-8")
-    known = folder / "src/mlops/params.py"
-    names = known.read_text(encoding="utf-8").replace('["ridge", ', '["extra_trees", "ridge", ', 1)
-    known.write_text(names, encoding="utf-8")
-    edit_params(folder, {"train.kind": "extra_trees"})
+    text = text.replace("\nimport numpy", f"\n{IMPORTS[kind]}\nimport numpy", 1)
+    file.write_text(text.removesuffix("}\n") + documented_entries()[kind] + "}\n", encoding="utf-8")
+    edit_params(folder, {"train.kind": kind})
 
     told = run(folder, "dvc repro", PYTHONPATH="src", OMP_NUM_THREADS="1")
 
-    assert "train: extra_trees on 1941 rows" in told
+    assert f"train: {kind} on 1941 rows" in told
     manifest = json.loads((folder / "artifacts/bundle/manifest.json").read_text())
     assert manifest["engine"] == "joblib"
-    assert "ExtraTreesRegressor" in manifest["engine_reason"]
+    assert IMPORTS[kind].split()[-1] in manifest["engine_reason"]
     with running(folder / "artifacts/bundle", PYTHONPATH=str(folder / "src")) as server:
         assert server.ask("GET", "/predict?size=1500&rooms=6")[1]["predicted_price"] > 100_000
+
+
+def test_every_documented_kind_is_tried() -> None:
+    assert documented_entries().keys() == IMPORTS.keys()
+
+
+def test_a_kind_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    train = load_params().train.model_copy(update={"kind": "extra_trees"})
+    with pytest.raises(BadInput, match="'extra_trees': wanted one of ridge, random_forest, hist"):
+        build_model(train, "regression")
 
 
 @pytest.mark.parametrize("log_target", [True, False])

@@ -48,7 +48,6 @@ def test_the_shipped_file_stops_at_the_end_of_2009() -> None:
         ("alpha: 3.0", "alpha: yes", "train.alpha: found True, wanted a valid number"),
         ("max_iter: 300", "max_iter: 300.5", "train.max_iter: found 300.5, wanted a valid int"),
         ("max_iter: 300", "max_iter: '300'", "train.max_iter: found '300', wanted a valid integ"),
-        ("kind: hist", "kind: rigde # hist", "wanted 'ridge', 'random_forest' or 'hist_gradient"),
         ("quarantine: false", "quarantine: 0", "validate.quarantine: found 0, wanted a valid bool"),
         ('"2009-12-31"', "2009-12-31", "ingest.until: found a bare date, wanted it in quotes"),
         ('"2009-12-31"', '"2009-13-31"', "ingest.until: found '2009-13-31', wanted a valid date"),

@@ -75,7 +75,7 @@ class Search(Section):
 
 
 class Train(Section):
-    kind: Literal["ridge", "random_forest", "hist_gradient_boosting"]
+    kind: Annotated[str, Field(min_length=1)]  # pipeline/model.py knows which there are
     seed: Seed
     log_target: bool
     alpha: PositiveFloat

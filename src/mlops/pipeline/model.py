@@ -24,6 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from mlops.errors import BadInput
 from mlops.metrics import Floats, Task
 from mlops.params import Train
 from mlops.schema import SCHEMA
@@ -51,7 +52,16 @@ def as_features(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def build_model(params: Train, task: Task) -> Pipeline:
-    """Build the unfitted pipeline that `train.kind` names; it takes raw rows."""
+    """Build the unfitted pipeline that `train.kind` names; it takes raw rows.
+
+    Raises:
+        BadInput: there is no such kind.
+    """
+    if params.kind not in KINDS:
+        raise BadInput(
+            f"params.yaml: train.kind: {params.kind!r}: wanted one of {', '.join(KINDS)}",
+            advice="A kind of your own is an entry in KINDS of src/mlops/pipeline/model.py.",
+        )
     estimator = KINDS[params.kind](params, task)
     if params.log_target and task == "regression":
         estimator = TransformedTargetRegressor(estimator, func=np.log, inverse_func=np.exp)
