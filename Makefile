@@ -62,8 +62,10 @@ smoke: image ## Build the image, run it without any rights, hold its answers aga
 
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
+	python benchmarks/growth.py --into docs/scale.md
 	python benchmarks/serving.py
 	python benchmarks/score.py
+	python benchmarks/search.py
 	python benchmarks/review.py
 	python benchmarks/review_overhead.py
 	python benchmarks/image.py
