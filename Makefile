@@ -62,8 +62,10 @@ smoke: image ## Build the image, run it without any rights, hold its answers aga
 
 bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
+	python benchmarks/growth.py --into docs/scale.md
 	python benchmarks/serving.py
 	python benchmarks/score.py
+	python benchmarks/search.py
 	python benchmarks/review.py
 	python benchmarks/review_overhead.py
 	python benchmarks/image.py
@@ -82,6 +84,8 @@ lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt $(addprefix --extra ,s3 gs azure ssh) pyproject.toml -o requirements-remotes.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt --extra dask pyproject.toml -o requirements-dask.txt
 
 clean: ## Delete everything generated, the cache of data and models included
 	rm -rf artifacts .venv .dvc/cache .dvc/tmp .dvc-remote
@@ -108,4 +112,9 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 # What real storage needs beside, for those who have one.
 .venv/remotes: .venv/run requirements-remotes.txt
 	$(call INSTALL,requirements-remotes.txt)
+	touch $@
+
+# What a search on a Dask cluster needs beside, here and on its workers.
+.venv/dask: .venv/run requirements-dask.txt
+	$(call INSTALL,requirements-dask.txt)
 	touch $@

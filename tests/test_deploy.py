@@ -312,17 +312,3 @@ def test_every_container_of_the_host_is_locked_down_and_limited() -> None:
             assert service["cap_drop"] == ["ALL"]
             assert "ports" not in service, "reached through the proxy alone"
     assert "password" not in str(services).lower().replace("postgres_password_file", "")
-
-
-def test_kubernetes_gets_the_same_limits() -> None:
-    text = (ROOT / "deploy/kubernetes/api.yaml").read_text(encoding="utf-8")
-    deployment = next(yaml.safe_load_all(text))
-
-    pod = deployment["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    assert pod["securityContext"]["runAsNonRoot"]
-    assert container["securityContext"]["readOnlyRootFilesystem"]
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert container["resources"]["limits"]["memory"]
-    drain = {e["name"]: e["value"] for e in container["env"]}["SERVE_DRAIN_SECONDS"]
-    assert int(drain) + 15 < pod["terminationGracePeriodSeconds"], "drain, then grace"

@@ -57,6 +57,12 @@ FAULTS = {
     "a cache that nobody hashes": (SETUP, "mlops.cache_check", "mlops.params"),
     "no limit of time": (PULL, "    timeout-minutes: 60\n", ""),
     "a machine of one's own": (PULL, "runs-on: ubuntu-latest", "runs-on: self-hosted"),
+    "a fork on a machine of one's own": (
+        PULL, "\n      || github.event.pull_request.head.repo.full_name == github.repository", ""
+    ),
+    "a job that writes on a machine of one's own": (
+        COMMENT, "runs-on: ubuntu-latest", "runs-on: ${{ vars.RUNNER || 'ubuntu-latest' }}"
+    ),
     "no end of older runs": (PULL, "cancel-in-progress: true", "cancel-in-progress: false"),
     "a required check that forgets a job": (CHECK, "needs: [test, image]", "needs: [test]"),
     "a required check that is skipped": (CHECK, "    if: always()\n", ""),

@@ -69,7 +69,7 @@ class Split(Section):
 class Search(Section):
     candidates: Annotated[int, Field(ge=0)]
     folds: Annotated[int, Field(ge=2)]
-    backend: Literal["loky"]
+    backend: Literal["loky", "dask"]
     jobs: int
     space: dict[str, Annotated[list[float | int | bool], Field(min_length=1)]]
 

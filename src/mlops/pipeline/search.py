@@ -1,17 +1,17 @@
-"""Random search of hyper-parameters, in parallel through joblib; the seed decides the result."""
+"""Random search of hyper-parameters, on all cores or a cluster; the seed decides the result."""
 
 import sys
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.model_selection import KFold, ParameterSampler, TimeSeriesSplit
 from tqdm import tqdm
 
 from mlops.columns import Schema
 from mlops.metrics import HIGHER_IS_BETTER, Predictions, Task, score
 from mlops.params import Train
+from mlops.pipeline.cluster import run_all
 from mlops.pipeline.model import actual_values, build_model, fit_model, predict
 
 
@@ -30,15 +30,11 @@ def search(
     candidates = [{}, *sampler]
     folds = _folds(rows, params, schema)
     jobs = [(number, fold) for number in range(len(candidates)) for fold in range(len(folds))]
-    workers = Parallel(
-        n_jobs=params.search.jobs, backend=params.search.backend, return_as="generator"
-    )(
-        delayed(_score)(rows, *folds[fold], params.model_copy(update=candidates[number]), task)
-        for number, fold in jobs
-    )
     scores = np.zeros((len(candidates), len(folds)))
+    arguments = [(fold, params.model_copy(update=candidates[n]), task) for n, fold in jobs]
+    found = run_all(params.search, _score, (rows, folds), arguments)
     for done, ((number, fold), value) in enumerate(
-        zip(jobs, tqdm(workers, desc="search", total=len(jobs), disable=None), strict=True), 1
+        zip(jobs, tqdm(found, desc="search", total=len(jobs), disable=None), strict=True), 1
     ):
         scores[number, fold] = value
         if not sys.stderr.isatty() and done % len(folds) == 0:
@@ -62,7 +58,11 @@ def _folds(rows: pd.DataFrame, params: Train, schema: Schema) -> list[tuple[Any,
     return list(splitter.split(rows))
 
 
-def _score(rows: pd.DataFrame, train: Any, test: Any, params: Train, task: Task) -> float:
+def _score(
+    data: tuple[pd.DataFrame, list[tuple[Any, Any]]], fold: int, params: Train, task: Task
+) -> float:
+    rows, folds = data
+    train, test = folds[fold]
     model = fit_model(build_model(params, task), rows.iloc[train])
     held_out = rows.iloc[test]
     predictions = Predictions(task, actual_values(held_out, task), predict(model, held_out, task))

@@ -1,0 +1,73 @@
+"""Command canary: promote or withdraw the canary on Kubernetes, by what the monitor says of it.
+
+Both releases answer a share of the same traffic, into one prediction log. A canary whose accuracy
+fell is withdrawn; one whose accuracy held on enough feedback takes the old release's place; else it
+goes on. Exit code: 0 promoted or waiting, 1 withdrawn or not judged.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from mlops.artifacts import MONITOR
+from mlops.errors import BadInput, run_command
+from mlops.release.engine import ask
+
+STABLE, CANARY, CONTAINER = "deployment/mlops", "deployment/mlops-canary", "api"
+ADVICE = "Judge it from a checkout of its commit: dvc pull, python -m mlops.monitoring"
+
+
+def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
+    """Give "promote", "withdraw" or "wait", and why.
+
+    Raises:
+        BadInput: the report is of another model.
+    """
+    if report["model_version"] != model:
+        found = report["model_version"]
+        raise BadInput(f"the report is of model {found}, wanted {model}", advice=ADVICE)
+    labelled, wanted = report["labelled"], report["parameters"]["min_rows"]
+    if report["accuracy_fell"]:
+        return "withdraw", f"its accuracy fell, by {labelled} rows with feedback"
+    if report["verdict"] == "act":  # on what both models are asked: the new one is no worse for it
+        return "wait", "what is asked must be mended first: " + report["reasons"][0]["text"]
+    if labelled < wanted:
+        return "wait", f"{labelled} of its predictions have feedback, wanted {wanted}"
+    return "promote", f"its accuracy held, by {labelled} rows with feedback"
+
+
+def act(verdict: str, seconds: int) -> None:
+    """Do what was decided.
+
+    Raises:
+        BadInput: kubectl refuses, or the promoted release doesn't become ready: the canary then
+            stays, and `kubectl rollout undo` brings the old one back.
+    """
+    if verdict == "promote":
+        path = f"{{.spec.template.spec.containers[?(@.name=='{CONTAINER}')].image}}"
+        image = ask("kubectl", "get", CANARY, f"--output=jsonpath={path}")
+        ask("kubectl", "set", "image", STABLE, f"{CONTAINER}={image}")
+        ask("kubectl", "rollout", "status", STABLE, f"--timeout={seconds}s")
+    if verdict in ("promote", "withdraw"):
+        ask("kubectl", "scale", CANARY, "--replicas=0")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mlops.release.canary", description=__doc__)
+    parser.add_argument("model", help="version of the canary's model, as the release's note has it")
+    parser.add_argument("--report", type=Path, default=MONITOR / "report.json")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds for the new pods")
+    options = parser.parse_args()
+    try:
+        report = json.loads(options.report.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise BadInput(f"{options.report}: can't be read: {error}", advice=ADVICE) from error
+    verdict, why = decide(report, options.model)
+    act(verdict, options.timeout)
+    print(f"canary: {verdict}: {why}")
+    return int(verdict == "withdraw")
+
+
+if __name__ == "__main__":
+    run_command(main)
