@@ -22,6 +22,11 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd
             yield as_frame(file.read_row_group(group, columns))
 
 
+def count_rows(path: Path) -> int:
+    """Count the rows of a Parquet file without reading them."""
+    return int(pq.read_metadata(path).num_rows)
+
+
 def as_frame(table: pa.Table) -> pd.DataFrame:
     """Make a table, of which nothing is left afterwards, a frame: at no time both are whole."""
     return table.to_pandas(split_blocks=True, self_destruct=True)
