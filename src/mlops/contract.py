@@ -59,15 +59,14 @@ def _in_range(values: pd.Series, column: Column) -> pd.Series:
     low = -np.inf if column.low is None else column.low
     high = np.inf if column.high is None else column.high
     fits = values.between(low, high) & np.isfinite(values)  # infinity passes a lone `>=`
-    return fits & (values % 1 == 0) if column.type is int else fits
+    return fits & (values == np.floor(values)) if column.type is int else fits
 
 
 def _frame_rule(rule: Rule) -> pa.Check:
     def holds(rows: pd.DataFrame) -> pd.Series:
         verdict = pd.Series(True, index=rows.index)
-        known = rows[list(rule.columns)].notna().all(axis=1)
-        values = rows.loc[known]
-        verdict.loc[known] = rule.holds(*(values[name] for name in rule.columns))
+        values = rows[list(rule.columns)].dropna()
+        verdict.loc[values.index] = rule.holds(*(values[name] for name in rule.columns))
         return verdict
 
     return pa.Check(holds, name=rule.name, error=rule.description)
@@ -88,8 +87,8 @@ def problems(
     rows = rows.reset_index(drop=True)
     parts = [rows.iloc[start : start + AT_ONCE] for start in range(0, len(rows) or 1, AT_ONCE)]
     workers = Parallel(cpu_count(), backend="threading")
-    found_in = workers(delayed(_failure_cases)(part, schema, columns) for part in parts)
-    cases = pd.concat([*found_in, _repeated_keys(rows, schema)], ignore_index=True)
+    jobs = [delayed(_failure_cases)(part, schema, columns) for part in parts]
+    cases = pd.concat(workers([delayed(_repeated_keys)(rows, schema), *jobs]), ignore_index=True)
     if cases.empty:
         return pd.DataFrame(columns=PROBLEM_COLUMNS)
     rules = {rule.description: ", ".join(rule.columns) for rule in schema.rules}
