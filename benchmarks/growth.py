@@ -32,7 +32,6 @@ from review_overhead import processor_seconds
 
 HERE = Path(__file__).parent
 SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
-ROUNDS = 3
 ONCE = 1_000_000
 """From so many rows on, one round."""
 
@@ -144,14 +143,14 @@ def one_round(source: Path, folder: Path, n_rows: int, log: str) -> Figures:
     return found
 
 
-def of_size(scratch: Path, n_rows: int) -> Figures:
+def of_size(scratch: Path, n_rows: int, n_rounds: int) -> Figures:
     """Measure a size: medians of its rounds."""
     source = scratch / "source"
     made = f"from pipeline import Path, make_source; make_source(Path({str(source)!r}), {n_rows})"
     # In a process of its own: a process begins with the memory of the one that started it.
     subprocess.run([sys.executable, "-c", made], cwd=HERE, check=True, timeout=SECONDS)
     rounds = []
-    for _ in range(1 if n_rows >= ONCE else ROUNDS):
+    for _ in range(1 if n_rows >= ONCE else n_rounds):
         folder = scratch / "clone"
         rounds.append(one_round(source, folder, n_rows, f"sqlite:///{scratch}/log.db"))
         shutil.rmtree(folder)
@@ -210,6 +209,7 @@ def draw(sizes: dict[int, Figures], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--known", type=Path, help="file of sizes measured before; kept up to date")
     parser.add_argument("--into", type=Path, help="page whose table and plot are replaced")
     arguments = parser.parse_args()
@@ -218,9 +218,10 @@ def main() -> None:
     for size in arguments.sizes:
         if size not in sizes:
             with tempfile.TemporaryDirectory() as scratch:
-                sizes[size] = of_size(Path(scratch), size)
+                sizes[size] = of_size(Path(scratch), size, arguments.rounds)
             if arguments.known:
                 arguments.known.write_text(json.dumps(sizes, indent=1))
+        sizes = dict(sorted(sizes.items()))
         print(markdown(sizes), flush=True)
     if arguments.into:
         page, old = arguments.into.read_text(encoding="utf-8"), r"(?ms)^\| part \|.*?\n(?=\n)"
