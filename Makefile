@@ -64,6 +64,7 @@ bench: .venv/test ## Run the benchmarks
 	python benchmarks/pipeline.py
 	python benchmarks/growth.py --into docs/scale.md
 	python benchmarks/serving.py
+	python benchmarks/workers.py
 	python benchmarks/score.py
 	python benchmarks/search.py
 	python benchmarks/review.py

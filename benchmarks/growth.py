@@ -2,13 +2,15 @@
 
 One made-up source a size; in turn the bare script, the stages, a review of another number of
 trees, batch scoring of all rows, and the monitor on a log of as many predictions. The stages'
-seconds are those of their own work, as in pipeline.py; the others' those of the whole command.
+seconds are those of their own work, as in pipeline.py; the others' those of the whole command. So
+are those of the processors, which other work on the machine stretches less: growth is theirs.
 Memory is the largest process of a stage, and all processes at once of the other commands. Where
 Polars is installed (uv pip install polars), it does what ingest, validate and split do, too,
 without their reports.
 """
 
 import argparse
+import json
 import math
 import os
 import re
@@ -26,10 +28,10 @@ import psutil
 import yaml
 from matplotlib.figure import Figure
 from pipeline import ROOT, RUN_STAGE, SECONDS, STAGES, measured
+from review_overhead import processor_seconds
 
 HERE = Path(__file__).parent
 SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
-ROUNDS = 3
 ONCE = 1_000_000
 """From so many rows on, one round."""
 
@@ -49,7 +51,9 @@ from monitoring_log import artifacts, fill, read_manifest
 fill(sys.argv[1], int(sys.argv[2]), read_manifest(artifacts.BUNDLE)["model_version"])
 """
 Figures = dict[str, dict[str, float]]
-"""By part: seconds, peak_mb."""
+"""By part: seconds, processor (seconds), peak_mb."""
+
+KINDS = ("seconds", "processor", "peak_mb")
 
 
 def held(process: psutil.Process) -> int:
@@ -65,7 +69,7 @@ def held(process: psutil.Process) -> int:
 
 def watched(folder: Path, *command: str, **variables: str) -> dict[str, float]:
     """Run Python in `folder`; give its seconds, and the most that its processes held at once."""
-    start, peak = time.perf_counter(), 0
+    start, used, peak = time.perf_counter(), processor_seconds(), 0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [sys.executable, *command], cwd=folder, stdout=said, stderr=said,
@@ -79,7 +83,8 @@ def watched(folder: Path, *command: str, **variables: str) -> dict[str, float]:
         if process.returncode not in (0, 1):  # a review that blocks, is one
             said.seek(0)
             raise RuntimeError(said.read().decode())
-    return {"seconds": time.perf_counter() - start, "peak_mb": peak / 2**20}
+    took, used = time.perf_counter() - start, processor_seconds() - used
+    return {"seconds": took, "processor": used, "peak_mb": peak / 2**20}
 
 
 def clone(folder: Path, source: Path) -> None:
@@ -110,71 +115,73 @@ def commit(folder: Path) -> None:
 
 
 def one_round(source: Path, folder: Path, n_rows: int, log: str) -> Figures:
-    """Measure everything once."""
+    """Measure everything once, and say of each part what it took."""
+    found: Figures = {}
+
+    def add(part: str, figures: dict[str, float]) -> None:
+        found[part] = figures
+        said = ", ".join(f"{kind} {figures[kind]:,.2f}" for kind in KINDS)
+        print(f"{n_rows:,} rows: {part}: {said}", file=sys.stderr, flush=True)
+
     clone(folder, source)
-    found = {"bare": measured(folder, str(HERE / "bare.py"))}
-    if find_spec("polars"):
-        found["polars"] = measured(folder, str(HERE / "bare_polars.py"))
     for stage in STAGES:
-        found[stage] = measured(folder, "-c", RUN_STAGE, stage)
+        add(stage, measured(folder, "-c", RUN_STAGE, stage))
+    whole = {kind: sum(found[stage][kind] for stage in STAGES) for kind in KINDS}
+    add("all stages", whole | {"peak_mb": max(found[stage]["peak_mb"] for stage in STAGES)})
+    add("bare", measured(folder, str(HERE / "bare.py")))
+    if find_spec("polars"):
+        add("polars", measured(folder, str(HERE / "bare_polars.py")))
     commit(folder)
-    found["score"] = watched(folder, *SCORE)
-    watched(folder, "-c", FILL, log, str(n_rows))
-    found["monitor"] = watched(folder, "-m", "mlops.monitoring", PREDICTION_LOG_URL=log)
+    add("score", watched(folder, *SCORE))
     edit_params(folder, "train", max_iter=310)
     for stage in RETRAINED:
         measured(folder, "-c", RUN_STAGE, stage)
     commit(folder)
-    found["review"] = watched(folder, "-m", "mlops.review", "--base", "HEAD~1")
-    found["all stages"] = {
-        "seconds": sum(found[stage]["seconds"] for stage in STAGES),
-        "peak_mb": max(found[stage]["peak_mb"] for stage in STAGES),
-    }
+    add("review", watched(folder, "-m", "mlops.review", "--base", "HEAD~1"))
+    watched(folder, "-c", FILL, log, str(n_rows))
+    add("monitor", watched(folder, "-m", "mlops.monitoring", PREDICTION_LOG_URL=log))
     return found
 
 
-def of_size(scratch: Path, n_rows: int) -> Figures:
-    """Measure a size: medians of the seconds, the most memory."""
+def of_size(scratch: Path, n_rows: int, n_rounds: int) -> Figures:
+    """Measure a size: medians of its rounds."""
     source = scratch / "source"
     made = f"from pipeline import Path, make_source; make_source(Path({str(source)!r}), {n_rows})"
     # In a process of its own: a process begins with the memory of the one that started it.
     subprocess.run([sys.executable, "-c", made], cwd=HERE, check=True, timeout=SECONDS)
     rounds = []
-    for number in range(1 if n_rows >= ONCE else ROUNDS):
+    for _ in range(1 if n_rows >= ONCE else n_rounds):
         folder = scratch / "clone"
         rounds.append(one_round(source, folder, n_rows, f"sqlite:///{scratch}/log.db"))
         shutil.rmtree(folder)
         (scratch / "log.db").unlink()
-        print(f"{n_rows:,} rows: round {number + 1}", file=sys.stderr)
     shutil.rmtree(source)
     return {
-        part: {
-            "seconds": statistics.median(one[part]["seconds"] for one in rounds),
-            "peak_mb": max(one[part]["peak_mb"] for one in rounds),
-        }
+        part: {kind: statistics.median(one[part][kind] for one in rounds) for kind in KINDS}
         for part in rounds[0]
     }
 
 
 def exponent(sizes: dict[int, Figures], part: str, low: int, high: int) -> str:
-    """Give b of seconds ~ rows^b between two sizes."""
+    """Give b of processor seconds ~ rows^b between two sizes."""
     if low not in sizes or high not in sizes:
         return ""
-    times = [sizes[size][part]["seconds"] for size in (low, high)]
+    times = [sizes[size][part]["processor"] for size in (low, high)]
     return f"{math.log(times[1] / times[0]) / math.log(high / low):.2f}"
 
 
 def markdown(sizes: dict[int, Figures]) -> str:
     """Write the table: a line a part, seconds and MB of each size, exponents."""
-    heads = [f"{size:,} rows: s" for size in sizes] + [f"{size:,}: MB" for size in sizes]
+    heads = [f"{size:,}: s (of processors)" for size in sizes] + [f"{size:,}: MB" for size in sizes]
     spans = ((100_000, 1_000_000), (1_000_000, 10_000_000), (100_000, 10_000_000))
-    heads += [f"n^, {low:,} to {high:,}" for low, high in spans]
+    heads += [f"growth {low:,} to {high:,}" for low, high in spans]
     lines = ["| part | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     for part in [*STAGES, *OTHERS]:
         if any(part not in found for found in sizes.values()):
             continue
-        cells = [f"{found[part]['seconds']:,.2f}" for found in sizes.values()]
-        cells += [f"{found[part]['peak_mb']:,.0f}" for found in sizes.values()]
+        each = [found[part] for found in sizes.values()]
+        cells = [f"{one['seconds']:,.2f} ({one['processor']:,.2f})" for one in each]
+        cells += [f"{one['peak_mb']:,.0f}" for one in each]
         cells += [exponent(sizes, part, *span) for span in spans]
         lines.append(f"| {OTHERS.get(part, f'`{part}`')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -184,7 +191,7 @@ def draw(sizes: dict[int, Figures], path: Path) -> None:
     """Plot seconds, and memory, against rows, on logarithmic axes."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     for axes, what, unit in zip(
-        figure.subplots(1, 2), ("seconds", "peak_mb"), ("seconds", "MB"), strict=True
+        figure.subplots(1, 2), ("processor", "peak_mb"), ("processor seconds", "MB"), strict=True
     ):
         for part in [*STAGES, *OTHERS]:
             if all(part in found for found in sizes.values()):
@@ -202,12 +209,19 @@ def draw(sizes: dict[int, Figures], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--known", type=Path, help="file of sizes measured before; kept up to date")
     parser.add_argument("--into", type=Path, help="page whose table and plot are replaced")
     arguments = parser.parse_args()
-    sizes = {}
+    known = arguments.known and arguments.known.exists() and arguments.known.read_text()
+    sizes: dict[int, Figures] = {int(n): found for n, found in json.loads(known or "{}").items()}
     for size in arguments.sizes:
-        with tempfile.TemporaryDirectory() as scratch:
-            sizes[size] = of_size(Path(scratch), size)
+        if size not in sizes:
+            with tempfile.TemporaryDirectory() as scratch:
+                sizes[size] = of_size(Path(scratch), size, arguments.rounds)
+            if arguments.known:
+                arguments.known.write_text(json.dumps(sizes, indent=1))
+        sizes = dict(sorted(sizes.items()))
         print(markdown(sizes), flush=True)
     if arguments.into:
         page, old = arguments.into.read_text(encoding="utf-8"), r"(?ms)^\| part \|.*?\n(?=\n)"

@@ -41,11 +41,12 @@ if sys.argv[1] == "export":
         checks.append(time.perf_counter() - start)
         return error
     stage.largest_error = timed
-start = time.perf_counter()
+start, used = time.perf_counter(), time.process_time()
 stage.main()
-took = time.perf_counter() - start
+took, used = time.perf_counter() - start, time.process_time() - used
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"seconds": took, "check": sum(checks), "peak_mb": peak}))
+found = {"seconds": took, "processor": used, "check": sum(checks), "peak_mb": peak}
+print(json.dumps(found))
 """
 
 

@@ -102,6 +102,15 @@ def test_new_rows_are_shown_and_both_models_are_scored_on_them(repository: Path)
     assert rmse["candidate"] == rmse["base_on_this_data"]  # the training rows are the same
 
 
+def test_a_model_of_a_sample_says_so(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "sample")
+    edit(repository, split={"max_train_rows": 1000})
+
+    _, report, _ = review(repository)
+
+    assert "learnt from 1,000 of 1,941 rows, a sample by split.max_train_rows" in report
+
+
 def test_a_partition_that_can_not_be_read_is_blocked_in_plain_words(repository: Path) -> None:
     git(repository, "checkout", "--quiet", "-b", "broken-file")
     (repository / "data/source/2010-q4.csv").write_text("sale_id,sold\n1,2\n", encoding="utf-8")

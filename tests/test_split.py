@@ -1,6 +1,7 @@
 """Stage split: by day or by key, and never a row that moves across."""
 
 import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,15 +9,16 @@ import pytest
 
 from mlops.errors import BadInput
 from mlops.params import Split
-from mlops.pipeline.split import is_test, key_shares
+from mlops.pipeline.split import is_sampled, is_test, key_shares
 from mlops.sampling import valid_rows
 from mlops.schema import SCHEMA
 
-BY_KEY = Split(test_from=None, test_share=0.2)
+BY_KEY = Split(test_from=None, test_share=0.2, max_train_rows=None)
 
 
 def by_day(day: str) -> Split:
-    return Split(test_from=day, test_share=None)  # type: ignore[arg-type]  # as YAML gives it
+    day_of_yaml: Any = day
+    return Split(test_from=day_of_yaml, test_share=None, max_train_rows=None)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_rows_that_are_added_or_reordered_move_no_row_across(rows: pd.DataFrame)
 
 
 def test_a_larger_share_only_adds_test_rows(rows: pd.DataFrame) -> None:
-    larger = is_test(rows, Split(test_from=None, test_share=0.4), SCHEMA)
+    larger = is_test(rows, Split(test_from=None, test_share=0.4, max_train_rows=None), SCHEMA)
 
     assert larger[is_test(rows, BY_KEY, SCHEMA)].all()
 
@@ -82,3 +84,29 @@ def test_one_row_can_not_be_parted() -> None:
 
 def test_a_day_is_a_day() -> None:
     assert by_day("2009-01-01").test_from == datetime.date(2009, 1, 1)
+
+
+@pytest.mark.parametrize("most", [1, 500, 1999])
+def test_a_sample_has_so_many_rows_and_the_same_ones_in_any_order(
+    rows: pd.DataFrame, most: int
+) -> None:
+    mixed = rows.sample(frac=1, random_state=0)
+
+    kept, of_mixed = (part["sale_id"][is_sampled(part["sale_id"], most)] for part in (rows, mixed))
+
+    assert len(kept) == most
+    assert set(kept) == set(of_mixed)
+    assert set(kept) <= set(rows["sale_id"][is_sampled(rows["sale_id"], most + 1)])
+
+
+@pytest.mark.parametrize("most", [None, 2000, 5000])
+def test_without_a_limit_or_within_it_every_row_is_kept(
+    rows: pd.DataFrame, most: int | None
+) -> None:
+    assert is_sampled(rows["sale_id"], most).all()
+
+
+def test_the_rows_of_a_sample_come_from_all_days_alike(rows: pd.DataFrame) -> None:
+    kept = rows[is_sampled(rows["sale_id"], 1000)]
+
+    assert abs(kept["sold_on"].mean() - rows["sold_on"].mean()) < pd.Timedelta(days=40)

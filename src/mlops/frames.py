@@ -1,6 +1,6 @@
 """Frames of rows on the disk: Parquet, the same bytes for the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,24 @@ from mlops.files import whole_file
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a Parquet file that a stage wrote, or only some of its columns."""
-    return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+    return as_frame(pq.read_table(path, columns=columns, partitioning=None))
+
+
+def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Read a Parquet file a row group (about a million rows) at a time."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield as_frame(file.read_row_group(group, columns))
+
+
+def count_rows(path: Path) -> int:
+    """Count the rows of a Parquet file without reading them."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """Make a table, of which nothing is left afterwards, a frame: at no time both are whole."""
+    return table.to_pandas(split_blocks=True, self_destruct=True)
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> None:

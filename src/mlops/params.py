@@ -58,6 +58,7 @@ class Validate(Section):
 class Split(Section):
     test_from: Day | None
     test_share: Share | None
+    max_train_rows: PositiveInt | None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Split":

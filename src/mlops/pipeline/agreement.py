@@ -64,15 +64,18 @@ def as_columns(rows: pd.DataFrame) -> Columns:
     return columns
 
 
-def largest_error(engine: Exported, model: Pipeline, rows: pd.DataFrame, task: Task) -> float:
-    """Compare engine and pipeline on every row, the last EDGE_ROWS of them also as requests.
+def largest_error(
+    engine: Exported, model: Pipeline, rows: pd.DataFrame, task: Task, as_requested: bool = True
+) -> float:
+    """Compare engine and pipeline on every row; also as requests, if wanted.
 
     A value that is not finite counts as infinite.
     """
     wanted = predict(model, rows, task)
-    found = engine.predict_columns(as_columns(rows))
-    asked = engine.predict(as_requests(rows.tail(EDGE_ROWS)))
-    return max(_error(found, wanted, task), _error(asked, wanted[-len(asked) :], task))
+    error = _error(engine.predict_columns(as_columns(rows)), wanted, task)
+    if not as_requested:
+        return error
+    return max(error, _error(engine.predict(as_requests(rows)), wanted, task))
 
 
 def _error(found: Floats, wanted: Floats, task: Task) -> float:

@@ -108,7 +108,7 @@ def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema
 
 def main() -> None:
     params = load_params()
-    train, test = read_rows(TRAIN_ROWS), read_rows(TEST_ROWS)
+    train, test = read_rows(TRAIN_ROWS, [SCHEMA.target.name]), read_rows(TEST_ROWS)
     model = joblib.load(MODEL)
     actual = actual_values(test, params.task)
     predictions = Predictions(params.task, actual, predict(model, test, params.task))

@@ -23,7 +23,7 @@ from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
-from mlops.frames import read_rows
+from mlops.frames import read_groups, read_rows
 from mlops.intervals import spread
 from mlops.metrics import Predictions, Task, estimates, rounded
 from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
@@ -112,9 +112,11 @@ def _write_form(folder: Path, model: Pipeline, task: Task) -> list[str]:
     for name, content in form.files.items():
         (folder / name).write_bytes(content)
     files = [FORM_FILE, *form.files]
-    known = [read_rows(path) for path in (TRAIN_ROWS, TEST_ROWS)]
-    rows = pd.concat([*known, edge_rows(form.thresholds)], ignore_index=True)
-    error = largest_error(Exported.read(folder, files), model, rows, task)
+    engine = Exported.read(folder, files)
+    error = largest_error(engine, model, edge_rows(form.thresholds), task)
+    for path in (TRAIN_ROWS, TEST_ROWS):
+        for rows in read_groups(path):
+            error = max(error, largest_error(engine, model, rows, task, as_requested=False))
     if not error <= LIMITS[task]:
         for name in files:
             (folder / name).unlink()
@@ -129,7 +131,9 @@ def main() -> None:
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         engine = publish_engine(folder, joblib.load(MODEL), evaluation["task"])
-        rows = pd.concat([read_rows(TRAIN_ROWS), read_rows(TEST_ROWS)], ignore_index=True)
+        features = [column.name for column in SCHEMA.features]
+        known = [read_rows(path, features) for path in (TRAIN_ROWS, TEST_ROWS)]
+        rows = pd.concat(known, ignore_index=True)
         tested = _tested(evaluation["task"], SCHEMA)
         write_json(folder / REFERENCE_FILE, describe_reference(rows, tested, SCHEMA))
         manifest = seal(

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from mlops.artifacts import INGESTED_ROWS
 from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
-from mlops.frames import write_rows
+from mlops.frames import as_frame, write_rows
 from mlops.params import load_params
 from mlops.pipeline.partitions import FILE, LINE, places, read_partitions
 from mlops.schema import SCHEMA
@@ -75,14 +75,18 @@ def main() -> None:
     params = load_params().ingest
     table = read_partitions(params.source, SCHEMA)
     n_partitions = len(pc.unique(table[FILE]))
-    kept = up_to(table, params.until, params.max_gap_days, SCHEMA)
-    rows = without_duplicates(kept.to_pandas(), SCHEMA)
+    n_found = len(table)
+    table = up_to(table, params.until, params.max_gap_days, SCHEMA)
+    n_kept = len(table)
+    rows = as_frame(table)
+    del table  # as large as all that comes after it
+    rows = without_duplicates(rows, SCHEMA)
     order = [column.name for column in (SCHEMA.time, SCHEMA.key) if column is not None]
     rows = rows.sort_values(order, ignore_index=True)[SCHEMA.names]
     write_rows(INGESTED_ROWS, rows)
     print(
         f"ingest: {len(rows)} rows up to {params.until} from {n_partitions} partitions "
-        f"({len(kept) - len(rows)} duplicates dropped, {len(table) - len(kept)} later rows left)"
+        f"({n_kept - len(rows)} duplicates dropped, {n_found - n_kept} later rows left)"
     )
 
 

@@ -40,12 +40,26 @@ def is_test(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
     return test
 
 
+def is_sampled(keys: pd.Series, most: int | None) -> np.ndarray:
+    """Tell which rows to keep of more than `most`: shape (n_rows,), the same ones in any order.
+
+    Those whose keys hash highest; the lowest are the test rows of a split by share.
+    """
+    if most is None or len(keys) <= most:
+        return np.ones(len(keys), dtype=bool)
+    shares = key_shares(keys)
+    return shares >= np.partition(shares, -most)[-most]
+
+
 def main() -> None:
-    rows = read_rows(VALID_ROWS)
-    test = is_test(rows, load_params().split, SCHEMA)
-    write_rows(TRAIN_ROWS, rows[~test])
+    params, rows = load_params().split, read_rows(VALID_ROWS)
+    test = is_test(rows, params, SCHEMA)
+    train = rows[~test]
+    kept = is_sampled(train[SCHEMA.key.name], params.max_train_rows)
+    write_rows(TRAIN_ROWS, train if kept.all() else train[kept])
     write_rows(TEST_ROWS, rows[test])
-    print(f"split: {int((~test).sum())} training rows, {int(test.sum())} test rows")
+    cut = "" if kept.all() else f", a sample of {len(train)}"
+    print(f"split: {int(kept.sum())} training rows{cut}, {int(test.sum())} test rows")
 
 
 if __name__ == "__main__":

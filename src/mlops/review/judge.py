@@ -5,7 +5,7 @@ from pathlib import Path
 from mlops import artifacts
 from mlops.columns import Schema
 from mlops.errors import BadInput
-from mlops.frames import read_rows
+from mlops.frames import count_rows, read_rows
 from mlops.params import Params, load_params
 from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
 from mlops.review.differences import params_diff, rows_diff, stages_diff
@@ -70,7 +70,7 @@ def _against_base(base: Side, candidate: Side, params: Params) -> Review:
         checks=checks,
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
-        test=_test_rows(len(test), candidate, SCHEMA),
+        test=_test_rows(len(test), candidate, SCHEMA) + _sample(len(test), candidate),
         slices=compare_slices(of_base, of_candidate, test, params),
         slice_metric=next(iter(limits), comparisons[0].metric),
         params=changed,
@@ -118,6 +118,17 @@ def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
     window = candidate.manifest["data"]["test"]
     days = f" ({window['from']} to {window['to']})" if schema.time else ""
     return f"{n_rows:,} test rows{days}"
+
+
+def _sample(n_test: int, candidate: Side) -> str:
+    """Say so if the candidate learnt from a sample of its training rows."""
+    learnt, there = candidate.manifest["data"]["train"]["rows"], count_rows(artifacts.VALID_ROWS)
+    if learnt + n_test == there:
+        return ""
+    return (
+        f"; the candidate learnt from {learnt:,} of {there - n_test:,} rows, a sample by "
+        "split.max_train_rows"
+    )
 
 
 def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
