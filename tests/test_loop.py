@@ -23,4 +23,4 @@ def test_the_loop_ends_where_it_began(reproduced: Path, tmp_path: Path) -> None:
     assert "reviewed, merged, released" in told
     assert (folder / "artifacts/loop/loop.png").stat().st_size > 10_000
     assert run(folder, "git status --porcelain") == ""
-    assert (ROOT / "docs/loop.png").exists()
+    assert (ROOT / "docs/measured/loop.png").exists()

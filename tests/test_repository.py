@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mlops.adopt import first_words
 from mlops.params import Params
 from mlops.schema import SCHEMA
 
@@ -163,6 +164,37 @@ def test_the_readme_is_short_and_names_only_what_is_there() -> None:
             assert (ROOT / path).exists() or path == "artifacts/", path
 
 
+@pytest.mark.parametrize("text", [README, first_words._README], ids=["README", "of one's own"])
+@pytest.mark.parametrize(
+    ("what", "place"),
+    [
+        ("a bound", "src/mlops/schema.py"),
+        ("floor", "gate:"),
+        ("algorithm", "train.kind"),
+        ("alarm", "monitor:"),
+        ("the page", "src/mlops/serving/page.html"),
+        ("the image", "Dockerfile"),
+        ("the storage", "DVC_REMOTE_URL"),
+    ],
+)
+def test_a_newcomer_finds_by_name_where_to_change_what(text: str, what: str, place: str) -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `(make \w+)`.* \|$", text, re.MULTILINE)
+    (edit,) = [edit for changed, edit, _ in rows if what in changed]
+    assert f"`{place}`" in edit
+
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    files = [ROOT / name for name in tracked()]
+    sources = {*files, *(file.parent for file in files)}
+    for named in re.findall(r"`([^`]+)`", edit):
+        if re.fullmatch(r"[a-z]+:|train\.kind", named):
+            assert re.split("[:.]", named)[0] in params, named
+        elif named not in ("DVC_REMOTE_URL", "KINDS", "kind"):
+            assert any(f"{path}".endswith(f"/{named.rstrip('/')}") for path in sources), named
+    assert "kind" in params["train"]
+    for named, module in (("KINDS", "pipeline/model.py"), ("kind", "params.py")):
+        assert named in (ROOT / "src/mlops" / module).read_text(encoding="utf-8")
+
+
 def test_requirements_are_locked_by_hash_and_name_no_host() -> None:
     locks = [name for name in tracked() if re.fullmatch(r"requirements.*\.txt", name)]
     assert len(locks) >= 3
@@ -241,7 +273,7 @@ def test_every_dependency_has_its_reason() -> None:
     named = [*project["project"]["dependencies"], *groups["serve"]]
     text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
 
-    assert [name for name in named if f"`{re.match('[a-z-]+', name)[0]}`" not in text] == []
+    assert [name for name in named if f"`{re.match('[a-z.-]+', name)[0]}`" not in text] == []
 
 
 def test_every_alert_has_its_line_in_the_runbook() -> None:

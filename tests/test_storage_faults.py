@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
-from test_remote import HONEST, SECONDS, Storage, clone, commit, in_bucket, object_of, start
+from storages import Storage, in_bucket
+from test_remote import HONEST, SECONDS, clone, commit, object_of, start
 
 from mlops.errors import BadInput
-from mlops.remote import fetch
+from mlops.fetch import fetch
 from mlops.review.sides import reproduce
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from clones import ROOT, copy_tracked, run
 
-from mlops.adopt.__main__ import DEMO
+from mlops.adopt.pages import DOCS
+from mlops.adopt.repository import DEMO
 
 
 def run_with_demo(arguments: Sequence[str]) -> int:
@@ -22,6 +23,9 @@ def run_with_demo(arguments: Sequence[str]) -> int:
         copy = Path(folder) / "repository"
         copy_tracked(copy, without=("data/source/", f"{DEMO}/"))
         shutil.copytree(ROOT / DEMO, copy, dirs_exist_ok=True)
+        for page in (copy / DOCS).glob("*.md"):
+            text = page.read_text(encoding="utf-8")
+            page.write_text(text.replace(f"](../{DEMO}/{DOCS}/", "]("), encoding="utf-8")
         run(copy, "git init -q -b main && git add -A && git commit -q -m start")
         run(copy, "dvc repro --quiet && git add -A && git commit -q -m 'The demo again'")
         print("tests/demo: the template's tests run in a copy that has its demo", flush=True)

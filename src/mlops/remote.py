@@ -1,17 +1,14 @@
 """Keep data and models in real storage: `make remote` points DVC at the URL in DVC_REMOTE_URL.
 
-Nothing that git tracks changes. What is fetched is hashed; what a run cache says is never believed.
+Nothing that git tracks changes.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
-import yaml
 from configobj import ConfigObj
 
-from mlops import cache_check
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_file
 
@@ -25,7 +22,7 @@ def connect(root: Path, url: str, settings: str = "") -> None:
     """Write `.dvc/config.local`, readable by its owner alone.
 
     Args:
-        url: `s3://`, `gs://`, `azure://` or `ssh://`, or the path of a folder.
+        url: `s3://`, `gs://`, `azure://`, `ssh://`, `https://` (to read), or a folder.
         settings: lines `option = value` of `dvc remote modify`, such as credentials.
 
     Raises:
@@ -43,39 +40,6 @@ def connect(root: Path, url: str, settings: str = "") -> None:
     with whole_file(root / CONFIG) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_bytes(b"\n".join([*config.write(), b""]))
-
-
-def fetch(root: Path) -> None:
-    """Bring what dvc.lock names from the storage into the cache, if the checkout has one.
-
-    What the storage lacks is no failure: the pipeline makes it. So it does of what has other bytes
-    than its name says: the whole cache is hashed anew, for DVC believes what stands there.
-
-    Raises:
-        BadInput: the storage can't be reached, or refuses.
-    """
-    config = root / CONFIG
-    if not config.is_file() or f'remote "{NAME}"' not in config.read_text(encoding="utf-8"):
-        return
-    run = _dvc(root, "fetch")
-    if run.returncode:
-        raise BadInput("The storage of data and models failed:", run.stderr.strip().splitlines())
-    cache = root / _dvc(root, "cache", "dir").stdout.strip() / "files/md5"
-    cache_check.main(cache)
-    for path, name in _outputs(root / "dvc.lock"):
-        if not (cache / name[:2] / name[2:]).exists():
-            print(f"remote: the storage lacks {path} with hash {name}", file=sys.stderr)
-
-
-def _outputs(lock: Path) -> list[tuple[str, str]]:
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
-    return [(out["path"], out["md5"]) for s in stages.values() for out in s.get("outs", [])]
-
-
-def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["dvc", *arguments], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
 
 
 def main() -> None:

@@ -1,16 +1,14 @@
 """Command adopt: put data of one's own in the demo's place.
 
 Proposes src/mlops/schema.py and params.yaml for a CSV or Parquet file, tries ingestion and
-validation with them, shows the difference, asks, and writes: those two, the data, and the first
-words of README.md and data/README.md. The demo moves to tests/demo, for the template's own tests.
+validation with them, shows the difference, asks, and writes: those two, the data, the first words
+of README.md and data/README.md, and the examples in docs/. The demo moves to tests/demo, with what
+was measured on it, for the template's own tests.
 """
 
 import argparse
 import datetime
 import difflib
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,18 +16,21 @@ from pathlib import Path
 import pandas as pd
 
 from mlops.adopt.first_words import about_data, readme
+from mlops.adopt.pages import DOCS, MEASURED, rewritten
 from mlops.adopt.proposal import Proposal, propose
+from mlops.adopt.repository import (
+    DEMO,
+    SCHEMA_FILE,
+    SOURCE,
+    WORDS,
+    check_committed,
+    rehearse,
+    write,
+)
 from mlops.adopt.schema_text import schema_text
 from mlops.adopt.settings import adapted
 from mlops.errors import BadInput, run_command
-from mlops.files import write_text
 from mlops.params import PARAMS_FILE
-
-SCHEMA_FILE = Path("src/mlops/schema.py")
-SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
-WORDS = (Path("README.md"), Path("data/README.md"))
-DEMO = Path("tests/demo")
-"""Where the demo goes, under its paths: what the template's own tests take from it."""
 
 _LARGE = 50_000_000  # bytes; above that, git is not the place
 
@@ -67,54 +68,6 @@ def write_partition(folder: Path, source: Path, proposal: Proposal) -> str:
     return name
 
 
-def rehearse(texts: dict[Path, str], data: Path) -> str:
-    """Check the parameters, ingest and validate in a copy of the repository.
-
-    Returns:
-        Why the validation would stop, for it is for a person to say what good data are.
-
-    Raises:
-        BadInput: the rows can't be taken in, with the reason.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        shutil.copytree("src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(data, root / SOURCE)
-        for path, text in texts.items():
-            write_text(root / path, text)
-        for module in ("mlops.params", "mlops.pipeline.ingest", "mlops.pipeline.validate"):
-            run = subprocess.run(
-                [sys.executable, "-m", module],
-                cwd=root,
-                env=os.environ | {"PYTHONPATH": str(root / "src")},
-                capture_output=True,
-                text=True,
-            )
-            if run.returncode and module.endswith("validate"):
-                return run.stderr
-            if run.returncode:
-                raise BadInput(
-                    f"{module} would stop at these rows; nothing was changed:",
-                    run.stderr.strip().splitlines(),
-                )
-    return ""
-
-
-def check_committed() -> None:
-    """Refuse to write over what git could not give back.
-
-    Raises:
-        BadInput: some of what would be written is not committed.
-    """
-    paths = [str(path) for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS, SOURCE, LOCK, DEMO)]
-    status = subprocess.run(
-        ["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True
-    )
-    if status.returncode or status.stdout:
-        found = (status.stdout or status.stderr).rstrip().splitlines()
-        raise BadInput("Not committed, and would be written over:", found, "Commit or stash it")
-
-
 def show(proposal: Proposal, texts: dict[Path, str]) -> None:
     for path, text in texts.items():
         old = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -123,27 +76,12 @@ def show(proposal: Proposal, texts: dict[Path, str]) -> None:
     print("\n".join(["", *(f"- {note}" for note in proposal.notes)]))
 
 
-def write(texts: dict[Path, str], data: Path) -> None:
-    """Move the demo away, and write; all of it is as before if that fails."""
-    first = not DEMO.exists()  # data of one's own may be adopted, too
-    try:
-        if first:
-            shutil.copytree(SOURCE, DEMO / SOURCE)
-            for path in texts:
-                (DEMO / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, DEMO / path)
-        shutil.rmtree(SOURCE)
-        shutil.copytree(data, SOURCE)
-        for path, text in texts.items():
-            write_text(path, text)
-        LOCK.unlink(missing_ok=True)  # of other data; the first run writes another
-    except BaseException:
-        shutil.rmtree(SOURCE, ignore_errors=True)
-        if first:
-            shutil.rmtree(DEMO, ignore_errors=True)
-        tracked = [str(path) for path in (*texts, SOURCE, LOCK)]
-        subprocess.run(["git", "checkout", "--quiet", "--", *tracked])
-        raise
+def pages(proposal: Proposal) -> dict[Path, str]:
+    """Rewrite the pages in docs/ whose examples or links are the demo's."""
+    moved = Path("..") / DEMO / MEASURED
+    texts = {page: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
+    new = {page: rewritten(text, proposal, moved) for page, text in texts.items()}
+    return {page: text for page, text in new.items() if text != texts[page]}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -180,7 +118,7 @@ def main() -> None:
         if not options.yes and (not sys.stdin.isatty() or input("Write this? [y/N] ") != "y"):
             raise BadInput("Nothing was written", advice="To write without a question: --yes")
         first_words = (readme(proposal), about_data(proposal, name, options.file.name, today))
-        write(texts | dict(zip(WORDS, first_words, strict=True)), data)
+        write(texts | dict(zip(WORDS, first_words, strict=True)) | pages(proposal), data)
     if (SOURCE / name).stat().st_size > _LARGE:
         print(f"- {SOURCE / name} is large: keep it out of git by `dvc add {SOURCE}`")
     print("Written. Read src/mlops/schema.py: say what each column means. Then: make run")

@@ -20,12 +20,16 @@ http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every com
 
 | to change | edit | then |
 |---|---|---|
-| a hyper-parameter, the algorithm | `train:` in `params.yaml` | `make review` |
+| a hyper-parameter | `train:` in `params.yaml` | `make review` |
+| the algorithm | `train.kind` in `params.yaml`; one of your own: `docs/adopt.md` | `make review` |
 | the data | add a file to `data/source/`{until} | `make review` |
 | a column, a bound, a rule between columns | its line in `src/mlops/schema.py` | `make review` |
-| what blocks a merge | `gate:` in `params.yaml` | `make review` |
+| a metric's floor, what else blocks a merge | `gate:` in `params.yaml` | `make review` |
 | what stops bad data | `validate:` in `params.yaml` | `make review` |
-| what raises an alarm | `monitor:` in `params.yaml` | `make monitor` |
+| what raises an alarm | `monitor:` in `params.yaml`, `deploy/prometheus/` | `make monitor` |
+| the page | `src/mlops/serving/page.html` | `make serve` |
+| the image | `Dockerfile` | `make smoke` |
+| the storage of data and models | `DVC_REMOTE_URL`: `docs/secure.md` | `make remote` |
 
 How it works, and what to set up on GitHub, stands in `docs/`; what the data is, in
 [data/README.md](data/README.md).

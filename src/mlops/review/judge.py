@@ -1,5 +1,6 @@
 """Reproduce the work tree and its base, compare them, and hold the gate."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mlops import artifacts
@@ -35,7 +36,7 @@ def review(revision: str) -> Review:
     params = load_params()
     base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
     try:
-        reproduce(Path())
+        lacking = reproduce(Path())
     except PipelineFailed as error:
         failed = Check("pipeline", None, None, "block", "the pipeline runs to its end: it does not")
         return Review(base_commit, head, "block", [failed], failure=str(error))
@@ -45,9 +46,10 @@ def review(revision: str) -> Review:
             if not (root / "dvc.yaml").exists():
                 raise NotComparable("the base has no pipeline yet; the floors alone decide")
             reproduce(root)
-            return _against_base(Side.read(root), candidate, params)
+            found = _against_base(Side.read(root), candidate, params)
         except NotComparable as error:
-            return _alone(base_commit, candidate, params, str(error))
+            found = _alone(base_commit, candidate, params, str(error))
+    return replace(found, lacking=lacking)
 
 
 def _against_base(base: Side, candidate: Side, params: Params) -> Review:

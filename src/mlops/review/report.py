@@ -29,6 +29,10 @@ _LOCK_BEHIND = """\
 was made from other inputs. On a branch of this repository a workflow commits it; from a fork, or by
 hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git push`"""
 
+_LACKING = """\
+**The storage lacks what dvc.lock names:** {}. It was made anew. Who has it brings it there by
+`dvc push`; else the release does."""
+
 _ADVICE: dict[Outcome, str] = {
     "pass": "Merge it, if this is what the change was meant to do.",
     "warn": "Read the lines marked ⚠️: decide whether the gain is worth what they say.",
@@ -46,6 +50,7 @@ class Review:
         data: as `differences.rows_diff` gives it.
         detectable: metric -> smallest regression that the gate would have blocked.
         served: what serves the base's model, and the candidate's.
+        lacking: outputs that dvc.lock names and the storage of data and models has not.
         lock_behind: the commit's dvc.lock was made from other inputs than the commit holds.
     """
 
@@ -65,6 +70,7 @@ class Review:
     data: dict[str, Any] | None = None
     detectable: dict[str, float | None] = field(default_factory=dict)
     lock_behind: bool = False
+    lacking: list[str] = field(default_factory=list)
     served: list[Served] = field(default_factory=list)
 
 
@@ -81,6 +87,7 @@ def markdown(review: Review) -> str:
     parts.append("\n".join(f"- {_MARKS[c.outcome]} {cell(c.why)}" for c in review.checks))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
+    parts.append(_LACKING.format(", ".join(map(cell, review.lacking))) if review.lacking else "")
     if review.comparisons:
         parts += [_detectable(review), params_section(review.params)]
         slices = review.slices if any(review.stages.values()) else []

@@ -17,8 +17,9 @@ from dvc.config import Config
 
 from mlops import artifacts
 from mlops.errors import FAILURE_FILE, BadInput
+from mlops.fetch import fetch
 from mlops.recover import recover
-from mlops.remote import CONFIG, fetch
+from mlops.remote import CONFIG
 
 
 class PipelineFailed(Exception):
@@ -81,17 +82,20 @@ def merge_base(revision: str) -> str:
         ) from error
 
 
-def reproduce(root: Path) -> None:
+def reproduce(root: Path) -> list[str]:
     """Bring a checkout's outputs up to date: from storage or cache if known, else by running.
 
     The run cache stays off: whoever can write to it decides what a stage is said to have given.
+
+    Returns:
+        The outputs that dvc.lock names and the storage lacks.
 
     Raises:
         PipelineFailed: a stage failed.
         BadInput: dvc.lock holds a merge conflict, or the storage of data and models failed.
     """
     recover(root)
-    fetch(root)
+    lacking = fetch(root)
     # What the cache lacks is no failure here: repro makes it.
     subprocess.run(
         ["dvc", "checkout", "--quiet", "--force", "--allow-missing"],
@@ -110,6 +114,7 @@ def reproduce(root: Path) -> None:
         if run.returncode:
             told = failure.read_text(encoding="utf-8") if failure.exists() else ""
             raise PipelineFailed(told or f"dvc repro ended with exit code {run.returncode}")
+    return lacking
 
 
 @contextmanager

@@ -1,0 +1,96 @@
+"""What adoption does to the repository: tried in a copy first, and all of it or nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mlops.adopt.pages import DOCS, MEASURED
+from mlops.errors import BadInput
+from mlops.files import write_text
+from mlops.params import PARAMS_FILE
+
+SCHEMA_FILE = Path("src/mlops/schema.py")
+SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
+WORDS = (Path("README.md"), Path("data/README.md"))
+DEMO = Path("tests/demo")
+"""Where the demo goes, under its paths: what the template's own tests take from it."""
+
+
+def check_committed() -> None:
+    """Refuse to write over what git could not give back.
+
+    Raises:
+        BadInput: some of what would be written is not committed.
+    """
+    paths = [str(path) for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS, DOCS, SOURCE, LOCK, DEMO)]
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True
+    )
+    if status.returncode or status.stdout:
+        found = (status.stdout or status.stderr).rstrip().splitlines()
+        raise BadInput("Not committed, and would be written over:", found, "Commit or stash it")
+
+
+def rehearse(texts: dict[Path, str], data: Path) -> str:
+    """Check the parameters, ingest and validate in a copy of the repository.
+
+    Returns:
+        Why the validation would stop, for it is for a person to say what good data are.
+
+    Raises:
+        BadInput: the rows can't be taken in, with the reason.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        shutil.copytree("src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(data, root / SOURCE)
+        for path, text in texts.items():
+            write_text(root / path, text)
+        for module in ("mlops.params", "mlops.pipeline.ingest", "mlops.pipeline.validate"):
+            run = subprocess.run(
+                [sys.executable, "-m", module],
+                cwd=root,
+                env=os.environ | {"PYTHONPATH": str(root / "src")},
+                capture_output=True,
+                text=True,
+            )
+            if run.returncode and module.endswith("validate"):
+                return run.stderr
+            if run.returncode:
+                raise BadInput(
+                    f"{module} would stop at these rows; nothing was changed:",
+                    run.stderr.strip().splitlines(),
+                )
+    return ""
+
+
+def write(texts: dict[Path, str], data: Path) -> None:
+    """Move the demo away, and write; all of it is as before if that fails."""
+    first = not DEMO.exists()  # data of one's own may be adopted, too
+    try:
+        if first:
+            _move_demo()
+        shutil.rmtree(SOURCE)
+        shutil.copytree(data, SOURCE)
+        for path, text in texts.items():
+            write_text(path, text)
+        LOCK.unlink(missing_ok=True)  # of other data; the first run writes another
+    except BaseException:
+        shutil.rmtree(SOURCE, ignore_errors=True)
+        if first:
+            shutil.rmtree(DEMO, ignore_errors=True)
+        tracked = [str(path) for path in (*texts, DOCS, SOURCE, LOCK)]
+        subprocess.run(["git", "checkout", "--quiet", "--", *tracked])
+        raise
+
+
+def _move_demo() -> None:
+    shutil.copytree(SOURCE, DEMO / SOURCE)
+    for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS):
+        (DEMO / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, DEMO / path)
+    (DEMO / DOCS).mkdir()
+    shutil.move(MEASURED, DEMO / MEASURED)

@@ -1,0 +1,121 @@
+"""Bring data and models here from real storage, if one is set.
+
+What is fetched is hashed; what a run cache says is never believed.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from http import HTTPStatus
+from pathlib import Path
+
+import yaml
+from dvc.repo import Repo
+
+from mlops import cache_check
+from mlops.errors import BadInput
+from mlops.remote import CONFIG, NAME
+
+
+def fetch(root: Path) -> list[str]:
+    """Bring what dvc.lock and *.dvc files name from the storage into the cache, if one is set.
+
+    What the storage has with other bytes than its name says, it lacks: the whole cache is hashed
+    anew, for DVC believes what stands there.
+
+    Returns:
+        The outputs that the storage lacks, wholly or in part: the pipeline makes them.
+
+    Raises:
+        BadInput: the storage can't be reached, or refuses; or neither cache nor storage has data
+            that no stage makes.
+    """
+    config, data = root / CONFIG, _data(root)
+    connected = config.is_file() and f'remote "{NAME}"' in config.read_text(encoding="utf-8")
+    if not connected and not data:
+        return []
+    cache = root / _dvc(root, "cache", "dir").stdout.strip() / "files/md5"
+    lacking: list[str] = []
+    if connected:
+        run = _dvc(root, "fetch")
+        cache_check.main(cache)
+        failed = re.findall(r"failed to transfer '(\w+)", run.stderr)
+        if run.returncode and not (failed and _not_there(root, failed)):
+            raise _failure(run.stderr)
+        outputs = _outputs(root)
+        lacking = [path for path, name in outputs.items() if not _has(cache, name)]
+        if lacking:
+            _not_there(root, [outputs[lacking[0]]])
+        for path in lacking:
+            print(f"remote: the storage lacks {path} with hash {outputs[path]}", file=sys.stderr)
+    missing = [
+        path for path, name in data.items() if not (root / path).exists() and not _has(cache, name)
+    ]
+    if missing:
+        raise BadInput(
+            "Neither this machine nor the storage has data that no stage makes:",
+            missing,
+            "Who has it brings it to the storage: dvc push",
+        )
+    return lacking
+
+
+def _outputs(root: Path) -> dict[str, str]:
+    lock = root / "dvc.lock"
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def _data(root: Path) -> dict[str, str]:
+    """List what `dvc add` keeps out of git: path and hash."""
+    files = subprocess.run(["git", "ls-files", "*.dvc"], cwd=root, capture_output=True, text=True)
+    return {
+        str(Path(name).parent / out["path"]): out["md5"]
+        for name in files.stdout.splitlines()
+        for out in yaml.safe_load((root / name).read_text(encoding="utf-8")).get("outs", [])
+        if "md5" in out
+    }
+
+
+def _has(cache: Path, name: str) -> bool:
+    """Tell whether the cache has a file, or a folder with all that its list names."""
+    path = cache / name[:2] / name[2:]
+    if not path.exists() or not name.endswith(".dir"):
+        return path.exists()
+    return all(_has(cache, file["md5"]) for file in json.loads(path.read_bytes()))
+
+
+def _not_there(root: Path, names: list[str]) -> bool:
+    """Ask the storage itself for files: DVC takes any answer of a web server for a no.
+
+    Returns:
+        Whether it has none of them: 404, or 403, which is object storage's to who may not list.
+
+    Raises:
+        BadInput: it doesn't answer, or not to us.
+    """
+    with Repo(str(root)) as repo, tempfile.TemporaryDirectory() as folder:
+        storage = repo.cloud.get_remote_odb(NAME)
+        for name in names:
+            try:
+                storage.fs.fs.get_file(storage.oid_to_path(name), f"{folder}/{name}")
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # each kind of storage has its own
+                if getattr(error, "status", None) != HTTPStatus.FORBIDDEN:
+                    raise _failure(f"{type(error).__name__}: {error}") from error
+            else:
+                return False
+    return True
+
+
+def _failure(told: str) -> BadInput:
+    return BadInput("The storage of data and models failed:", told.strip().splitlines())
+
+
+def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["dvc", *arguments], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
