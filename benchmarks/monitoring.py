@@ -73,6 +73,15 @@ def square_metres(name: str) -> Alter:
     return lambda rows: rows.assign(**{name: rows[name] / 10.764})
 
 
+CASES: list[tuple[str, Alter, int]] = [
+    *(("none", nothing, n) for n in (30, 100, 300, 1000)),
+    *(("size +15%", larger, n) for n in (100, 200)),
+    *(("price -15%", cheaper, n) for n in (60, 100)),
+    *((f"{name} in m²", square_metres(name), 50)
+      for name in ("lot_size", "garage_size", "basement_size")),
+]  # fmt: skip
+
+
 class Worlds:
     """Splits of the sales, each with a model of its own."""
 
@@ -154,14 +163,7 @@ def table(worlds: Worlds, windows: int) -> None:
     """Print false alarms and power of the whole rule, without feedback and with it."""
     print("| change | rows | drift found | act, with feedback | PSI > 0.2 |")
     print("|---|---:|---:|---:|---:|")
-    cases: list[tuple[str, Alter, int]] = [
-        *(("none", nothing, n) for n in (30, 100, 300, 1000)),
-        *(("size +15%", larger, n) for n in (100, 200)),
-        *(("price -15%", cheaper, n) for n in (60, 100)),
-        *((f"{name} in m²", square_metres(name), 50)
-          for name in ("lot_size", "garage_size", "basement_size")),
-    ]  # fmt: skip
-    for name, alter, size in cases:
+    for name, alter, size in CASES:
         found, told, textbook = [], [], []
         for number in range(windows):
             draw = worlds.draw(size, number, alter)
