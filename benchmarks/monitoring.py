@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -214,8 +215,8 @@ def curves(worlds: Worlds, windows: int, picture: Path) -> None:
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     for axes, (change, alter, size) in zip(figure.subplots(1, 2), cases, strict=True):
         with ThreadPoolExecutor() as pool:  # Evidently's processes are waited for side by side
-            pair = pool.map(lambda a: scores(worlds, a, size, windows), (nothing, alter))
-        without, changed = pair
+            pair = pool.map(scores, repeat(worlds), (nothing, alter), repeat(size), repeat(windows))
+            without, changed = pair
         for name in without:
             _curve(axes, name, without[name], changed[name])
             cells = [f"{change}, {size} rows", name]

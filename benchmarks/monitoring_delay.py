@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples")]
-
-from loop import ASKED, DELAY, FALL, NOWHERE, SQUARE_FEET
-from production import DAY, Log, sales
-
 from mlops.artifacts import BUNDLE
 from mlops.monitoring.__main__ import monitor
 from mlops.params import load_params
 from mlops.schema import SCHEMA
 from mlops.serving.served import Served
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "examples"))
+from loop import ASKED, DELAY, FALL, NOWHERE, SQUARE_FEET
+from production import DAY, Log, sales
 
 SOLD, BEFORE, RUNS, WEEK = 13, 8, 8, 7 * DAY
 START = datetime.datetime(2010, 1, 4, tzinfo=datetime.UTC).timestamp()
@@ -72,23 +72,25 @@ def delay(shock: str, seed: int) -> int | None:
     every = sales()
     of_2010 = every[every["sold_on"] >= "2010"].sample(frac=1, random_state=random)
     untold: list[tuple[float, str, float]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        with contextlib.closing(Log(f"sqlite:///{folder}/log.db")) as log:
-            for week in range(BEFORE + RUNS):
-                at, shocked = START + week * WEEK, week >= BEFORE
-                sold = of_2010[week * SOLD : (week + 1) * SOLD]
-                others = every.sample((ASKED - 1) * SOLD, random_state=random)
-                asked = SHOCKS[shock if shocked else "none"](pd.concat([sold, others]), random)
-                rows = json.loads(asked[_FEATURES].to_json(orient="records"))
-                ids = log.predict(asked, served.engine.predict(rows), at, served.version, step=0)
-                told = at + random.integers(0, 7, SOLD) * DAY + DELAY.total_seconds()
-                untold += zip(told, ids, asked["price"], strict=False)
-                for one in sorted(untold):
-                    if one[0] < at + WEEK:
-                        log.tell([one[1]], [one[2]], one[0])
-                        untold.remove(one)
-                if shocked and monitor(log.url, BUNDLE, params, at + WEEK).reasons:
-                    return week - BEFORE + 1
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(Log(f"sqlite:///{folder}/log.db")) as log,
+    ):
+        for week in range(BEFORE + RUNS):
+            at, shocked = START + week * WEEK, week >= BEFORE
+            sold = of_2010[week * SOLD : (week + 1) * SOLD]
+            others = every.sample((ASKED - 1) * SOLD, random_state=random)
+            asked = SHOCKS[shock if shocked else "none"](pd.concat([sold, others]), random)
+            rows = json.loads(asked[_FEATURES].to_json(orient="records"))
+            ids = log.predict(asked, served.engine.predict(rows), at, served.version, step=0)
+            told = at + random.integers(0, 7, SOLD) * DAY + DELAY.total_seconds()
+            untold += zip(told, ids, asked["price"], strict=False)
+            for one in sorted(untold):
+                if one[0] < at + WEEK:
+                    log.tell([one[1]], [one[2]], one[0])
+                    untold.remove(one)
+            if shocked and monitor(log.url, BUNDLE, params, at + WEEK).reasons:
+                return week - BEFORE + 1
     return None
 
 
