@@ -25,9 +25,8 @@ from mlops.params import load_params
 from mlops.schema import SCHEMA
 from mlops.serving.served import Served
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-sys.path.insert(0, str(ROOT / "examples"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from loop import ASKED, DELAY, FALL, NOWHERE, SQUARE_FEET
 from production import DAY, Log, sales
 
