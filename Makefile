@@ -70,6 +70,8 @@ bench: .venv/test ## Run the benchmarks
 	python benchmarks/review.py
 	python benchmarks/review_overhead.py
 	python benchmarks/image.py
+	python benchmarks/monitoring.py --windows 100 --out artifacts
+	python benchmarks/monitoring_delay.py --seeds 10
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files

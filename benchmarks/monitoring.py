@@ -2,16 +2,19 @@
 
 Windows are drawn without replacement from the demo's sales, apart from the rows of the reference
 and from those that the model was trained on: so without a change there is no drift. The same
-windows go through PSI > 0.2, and through Evidently where EVIDENTLY_PYTHON names a Python that
-has it, which needs pandas < 3: uv venv e && uv pip install -p e/bin/python evidently 'pandas<3'
+windows, with the predictions as one more column, go through the textbook's PSI, and through
+Evidently where EVIDENTLY_PYTHON names a Python that has it, which needs pandas < 3:
+uv venv e && uv pip install -p e/bin/python evidently 'pandas<3'
 """
 
+import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +24,7 @@ from matplotlib.figure import Figure
 
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import Decision, decide
+from mlops.monitoring.drift import PREDICTION
 from mlops.monitoring.log import ACTUAL, AT, PREDICTED, REQUEST, Window
 from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
@@ -31,18 +35,23 @@ from mlops.schema import SCHEMA
 PARAMS = load_params()
 PARAMS = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"slices": []})})
 WORLDS, TRAINED = 10, 900
-WINDOWS = 1000
-EVIDENTLY_WINDOWS = 100
-PICTURE = Path("docs/monitoring.png")
-TEXTBOOK_PSI, EVIDENTLY_SCORE = 0.2, 0.1
+DEFAULTS = {
+    "ours": -np.log10(PARAMS.monitor.alpha),
+    "PSI, any column": 0.2,
+    "Evidently, any column": 0.1,
+    "Evidently, half of the columns": 0.1,
+}
+COLOURS = dict(zip(DEFAULTS, ("#2a6f97", "#c1121f", "#e0a100", "#8d6e9e"), strict=True))
+RATES = (0.01, 0.02, 0.05, 0.1)
 _FEATURES = [column.name for column in SCHEMA.features]
+_COLUMNS = [*_FEATURES, PREDICTION]
 _EVIDENTLY = Path(__file__).parent / "monitoring_evidently.py"
 
 Alter = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 class Draw(NamedTuple):
-    """A window and what it is compared with."""
+    """A window and what it is compared with; both hold the features, price and prediction."""
 
     rows: pd.DataFrame
     known: pd.DataFrame
@@ -65,62 +74,70 @@ def square_metres(name: str) -> Alter:
     return lambda rows: rows.assign(**{name: rows[name] / 10.764})
 
 
+CASES: list[tuple[str, Alter, int]] = [
+    *(("none", nothing, n) for n in (30, 100, 300, 1000)),
+    *(("size +15%", larger, n) for n in (100, 200)),
+    *(("price -15%", cheaper, n) for n in (60, 100)),
+    *((f"{name} in m²", square_metres(name), 50)
+      for name in ("lot_size", "garage_size", "basement_size")),
+]  # fmt: skip
+
+
 class Worlds:
     """Splits of the sales, each with a model of its own."""
 
     def __init__(self) -> None:
         rows = read_partitions("data/source", SCHEMA).to_pandas()[SCHEMA.names]
-        self._rows = rows.astype({"price": "float64"})
+        rows = rows.astype({"price": "float64"})
         train = PARAMS.train.model_copy(update={"max_iter": 150})
-        self._models, self._orders = [], []
+        self._models, self._orders, self.sales = [], [], []
         for seed in range(WORLDS):
             order = np.random.default_rng(seed).permutation(len(rows))
-            part = self._rows.iloc[order[:TRAINED]]
-            self._models.append(fit_model(build_model(train, "regression"), part))
+            model = fit_model(build_model(train, "regression"), rows.iloc[order[:TRAINED]])
+            self._models.append(model)
             self._orders.append(order)
-        self._predicted = [predict(m, self._rows, "regression") for m in self._models]
+            self.sales.append(rows.assign(**{PREDICTION: predict(model, rows, "regression")}))
 
-    def draw(self, size: int, number: int) -> Draw:
-        """Draw window `number`; its columns hold what the world's model predicts for it."""
+    def draw(self, size: int, number: int, alter: Alter = nothing) -> Draw:
+        """Draw window `number`, alter it, and let the world's model answer."""
         world = number % WORLDS
-        order, predicted = self._orders[world], self._predicted[world]
+        order, sales = self._orders[world], self.sales[world]
         mixed = np.random.default_rng([size, number]).permutation(order[TRAINED:])
-        now, then = mixed[:size], mixed[size:]
-        known = self._rows.iloc[np.concatenate([order[:TRAINED], then])]
-        tested = Predictions("regression", self._rows["price"].to_numpy()[then], predicted[then])
-        return Draw(self._rows.iloc[now], known, describe_reference(known, tested, SCHEMA))
-
-    def decide(self, draw: Draw, alter: Alter, number: int) -> Decision:
-        """Let the world's model answer the altered window, and judge it."""
-        rows, world = alter(draw.rows), number % WORLDS
-        if rows[_FEATURES].equals(draw.rows[_FEATURES]):
-            answers = self._predicted[world][rows.index]
-        else:
-            answers = predict(self._models[world], rows, "regression")
-        rows = rows.reset_index(drop=True)
-        extra = {PREDICTED: answers, ACTUAL: rows["price"], AT: 0.0, REQUEST: range(len(rows))}
-        asked = rows[_FEATURES].assign(**extra)
-        window = Window(asked, len(asked), asked)
-        return decide(window, "benchmark", draw.reference, SCHEMA, PARAMS)
+        now, then = sales.iloc[mixed[:size]], sales.iloc[mixed[size:]]
+        rows = alter(now)
+        if not rows[_FEATURES].equals(now[_FEATURES]):
+            rows = rows.assign(**{PREDICTION: predict(self._models[world], rows, "regression")})
+        tested = Predictions("regression", then["price"].to_numpy(), then[PREDICTION].to_numpy())
+        # A model's predictions of rows that it was trained on are no reference.
+        known = pd.concat([sales.iloc[order[:TRAINED]].assign(**{PREDICTION: np.nan}), then])
+        return Draw(rows, known, describe_reference(known[SCHEMA.names], tested, SCHEMA))
 
 
-def psi(rows: pd.DataFrame, known: pd.DataFrame) -> float:
-    """The largest population stability index of all features: ten bins, or each choice."""
+def judge(draw: Draw) -> Decision:
+    """Judge a window as the monitor does, with feedback for every prediction."""
+    rows = draw.rows.reset_index(drop=True)
+    extra = {PREDICTED: rows[PREDICTION], ACTUAL: rows["price"], AT: 0.0, REQUEST: range(len(rows))}
+    asked = rows[_FEATURES].assign(**extra)
+    return decide(Window(asked, len(asked), asked), "benchmark", draw.reference, SCHEMA, PARAMS)
+
+
+def psi(draw: Draw) -> float:
+    """The largest population stability index of all columns: ten bins, or each choice."""
     largest = 0.0
-    for column in SCHEMA.features:
-        now, then = rows[column.name].dropna(), known[column.name].dropna()
-        if column.is_categorical:
+    for name in _COLUMNS:
+        both = draw.rows[name].dropna(), draw.known[name].dropna()
+        if name in _FEATURES and SCHEMA[name].is_categorical:
+            choices = SCHEMA[name].choices
             shares = [
-                s.value_counts(normalize=True).reindex(column.choices).fillna(0)
-                for s in (now, then)
+                s.value_counts(normalize=True).reindex(choices).fillna(0).to_numpy() for s in both
             ]
         else:
-            edges = np.unique(np.quantile(then, np.arange(1, 10) / 10))
+            edges = np.unique(np.quantile(both[1], np.arange(1, 10) / 10))
             shares = [
-                pd.Series(np.bincount(np.searchsorted(edges, s), minlength=len(edges) + 1) / len(s))
-                for s in (now, then)
+                np.bincount(np.searchsorted(edges, s), minlength=len(edges) + 1) / len(s)
+                for s in both
             ]
-        p, q = (np.maximum(share.to_numpy(), 1e-4) for share in shares)
+        p, q = (np.maximum(share, 1e-4) for share in shares)
         largest = max(largest, float(((p - q) * np.log(p / q)).sum()))
     return largest
 
@@ -135,96 +152,113 @@ def strength(decision: Decision) -> float:
     return -float(np.log10(max(min(counting, default=1.0), 1e-300)))
 
 
-def share(hits: list[bool]) -> str:
+def share(hits: Any) -> str:
     """Write a share with its 95% Wilson interval."""
     n, p, z = len(hits), float(np.mean(hits)), 1.96
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return f"{p:.1%} ({max(0.0, middle - half):.1%} to {middle + half:.1%})"
+    return f"{p:.1%} ({max(0.0, middle - half):.1%} to {min(1.0, middle + half):.1%})"
 
 
-def table(worlds: Worlds) -> None:
+def table(worlds: Worlds, windows: int) -> None:
     """Print false alarms and power of the whole rule, without feedback and with it."""
-    print("| change | rows | windows | alarms without feedback | alarms with it | PSI > 0.2 |")
-    print("|---|---:|---:|---:|---:|---:|")
-    cases: list[tuple[str, Alter, int, int]] = [
-        *(("none", nothing, n, WINDOWS) for n in (30, 100, 300, 1000)),
-        *(("size +15%", larger, n, WINDOWS // 4) for n in (100, 200)),
-        *(("price -15%", cheaper, n, WINDOWS // 4) for n in (60, 100)),
-        *((f"{name} in m²", square_metres(name), 50, WINDOWS // 4)
-          for name in ("lot_size", "garage_size", "basement_size")),
-    ]  # fmt: skip
-    for name, alter, size, windows in cases:
-        without, told, textbook = [], [], []
+    print("| change | rows | drift found | act, with feedback | PSI > 0.2 |")
+    print("|---|---:|---:|---:|---:|")
+    for name, alter, size in CASES:
+        found, told, textbook = [], [], []
         for number in range(windows):
-            draw = worlds.draw(size, number)
-            decision = worlds.decide(draw, alter, number)
-            without.append(any(change.drifted for change in decision.changes))
+            draw = worlds.draw(size, number, alter)
+            decision = judge(draw)
+            found.append(any(change.drifted for change in decision.changes))
             told.append(decision.verdict == "act")
-            if number < WINDOWS // 10:
-                textbook.append(psi(alter(draw.rows), draw.known) > TEXTBOOK_PSI)
-        cells = [
-            name,
-            size,
-            f"{windows:,}",
-            share(without),
-            share(told),
-            f"{np.mean(textbook):.0%}",
-        ]
-        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+            textbook.append(psi(draw) > DEFAULTS["PSI, any column"])
+        cells = [name, str(size), *map(share, (found, told, textbook))]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def evidently(draws: list[Draw], alter: Alter) -> list[float]:
-    """Give Evidently's largest drift score of each window."""
+def evidently(worlds: Worlds, draws: list[Draw]) -> list[list[float]]:
+    """Give Evidently's drift score of each column of each window."""
     with tempfile.TemporaryDirectory() as folder:
         for number, draw in enumerate(draws):
-            alter(draw.rows)[_FEATURES].to_csv(f"{folder}/{number}.csv", index=False)
-            draw.known[_FEATURES].to_csv(f"{folder}/{number}.known.csv", index=False)
+            draw.rows[_COLUMNS].to_csv(f"{folder}/{number}.csv")
+        for world in range(WORLDS):
+            # Every sale is in a window's reference, if not in the window.
+            draw = draws[world]
+            known = pd.concat([draw.known, worlds.sales[world].loc[draw.rows.index]])
+            known[_COLUMNS].to_csv(f"{folder}/world{world}.csv")
         done = subprocess.run(
             [os.environ["EVIDENTLY_PYTHON"], str(_EVIDENTLY), folder, str(len(draws))],
             stdout=subprocess.PIPE, text=True, check=True,
             env=os.environ | {"DO_NOT_TRACK": "1", "PYTHONPATH": ""},
         )  # fmt: skip
-    return [float(score) for score in json.loads(done.stdout.splitlines()[-1])]
+    found: list[list[float]] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def curves(worlds: Worlds) -> None:
-    """Plot power against false alarms at every threshold, for a 15% shift of `size`."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    for axes, size in zip(figure.subplots(1, 2), (100, 200), strict=True):
-        n = EVIDENTLY_WINDOWS if "EVIDENTLY_PYTHON" in os.environ else 4 * EVIDENTLY_WINDOWS
-        draws = [worlds.draw(size, number) for number in range(n)]
-        scores = {
-            "ours": [[strength(worlds.decide(d, a, i)) for i, d in enumerate(draws)]
-                     for a in (nothing, larger)],
-            "PSI": [[psi(a(d.rows), d.known) for d in draws] for a in (nothing, larger)],
-        }  # fmt: skip
-        defaults = {"ours": -np.log10(PARAMS.monitor.alpha), "PSI": TEXTBOOK_PSI}
-        if "EVIDENTLY_PYTHON" in os.environ:
-            scores["Evidently"] = [evidently(draws, alter) for alter in (nothing, larger)]
-            defaults["Evidently"] = EVIDENTLY_SCORE
-        for name, (without, changed) in scores.items():
-            _curve(axes, name, np.array(without), np.array(changed), defaults[name])
-        axes.set(title=f"size +15%, {size} rows", xlabel="false alarms", ylabel="power",
+def scores(worlds: Worlds, alter: Alter, size: int, windows: int) -> dict[str, Any]:
+    """Score each window by each method; the higher, the more drift."""
+    draws = [worlds.draw(size, number, alter) for number in range(windows)]
+    found = {"ours": [strength(judge(d)) for d in draws], "PSI, any column": [*map(psi, draws)]}
+    if "EVIDENTLY_PYTHON" in os.environ:
+        columns = -np.sort(-np.array(evidently(worlds, draws)), axis=1)
+        found["Evidently, any column"] = columns[:, 0]
+        found["Evidently, half of the columns"] = columns[:, -(-len(_COLUMNS) // 2) - 1]
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def curves(worlds: Worlds, windows: int, picture: Path) -> None:
+    """Draw and print power against false alarms at every threshold of each method."""
+    cases = [("size +15%", larger, 200), ("lot_size in m²", square_metres("lot_size"), 50)]
+    rates = " | ".join(f"{rate:.0%}" for rate in RATES)
+    print(f"\n| change | method | {rates} | default setting: false alarms | power |")
+    print(f"|---|---|{'---:|' * (len(RATES) + 2)}")
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    for axes, (change, alter, size) in zip(figure.subplots(1, 2), cases, strict=True):
+        with ThreadPoolExecutor() as pool:  # Evidently's processes are waited for side by side
+            pair = pool.map(scores, repeat(worlds), (nothing, alter), repeat(size), repeat(windows))
+            without, changed = pair
+        for name in without:
+            _curve(axes, name, without[name], changed[name])
+            cells = [f"{change}, {size} rows", name]
+            cells += [share(_at_rate(without[name], changed[name], rate)) for rate in RATES]
+            cells += [share(s[name] > DEFAULTS[name]) for s in (without, changed)]
+            print(f"| {' | '.join(cells)} |", flush=True)
+        axes.set(title=f"{change}, {size} rows", xlabel="false alarms", ylabel="power",
                  xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))  # fmt: skip
         axes.grid(color="#e5e9ee")
-        axes.legend(frameon=False, loc="lower right", title="dot: default setting")
-    figure.savefig(PICTURE, dpi=120, metadata={"Software": None})
-    print(f"{PICTURE}: {n} windows a curve")
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    title = f"dot: default setting; {windows:,} windows each with and without the change"
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=4, title=title)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=120, metadata={"Software": None})
 
 
-def _curve(axes: Any, name: str, without: Any, changed: Any, default: float) -> None:
+def _at_rate(without: Any, changed: Any, rate: float) -> Any:
+    """Tell what is found by the lowest threshold of no more than `rate` false alarms."""
+    return changed > np.sort(without)[::-1][int(rate * len(without))]
+
+
+def _curve(axes: Any, name: str, without: Any, changed: Any) -> None:
     limits = np.unique([*without, *changed, np.inf])[::-1]
-    colour = {"ours": "#2a6f97", "PSI": "#c1121f", "Evidently": "#e0a100"}[name]
     points = [((without >= limit).mean(), (changed >= limit).mean()) for limit in limits]
-    axes.plot(*zip(*points, strict=True), color=colour, label=name)
-    at = (without > default).mean(), (changed > default).mean()
-    axes.plot(*at, "o", color=colour)
-    print(f"| {name} | {axes.get_title()} | {at[0]:.0%} false alarms | {at[1]:.0%} power |")
+    axes.plot(*zip(*points, strict=True), color=COLOURS[name], label=name)
+    at = [(scores > DEFAULTS[name]).mean() for scores in (without, changed)]
+    axes.plot(*at, "o", color=COLOURS[name], clip_on=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--windows", type=int, default=1000)
+    parser.add_argument("--only", choices=("table", "curves"))
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    arguments = parser.parse_args()
+    worlds = Worlds()
+    if arguments.only != "curves":
+        table(worlds, arguments.windows)
+    if arguments.only != "table":
+        curves(worlds, arguments.windows, arguments.out / "monitoring.png")
 
 
 if __name__ == "__main__":
-    made = Worlds()
-    if sys.argv[1:] != ["curves"]:
-        table(made)
-    curves(made)
+    main()

@@ -25,7 +25,7 @@ _SERIES = {
     "(SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows})",
     "postgresql": "WITH n AS (SELECT generate_series(0, {rows} - 1) AS i)",
 }
-_TOKEN = {"sqlite": "lower(hex(randomblob(14)))", "postgresql": "md5(i::text)"}
+_TOKEN = {"sqlite": "lower(hex(randomblob(14)))", "postgresql": "md5(CAST(i AS TEXT))"}
 
 
 def fill(url: str, rows: int, version: str) -> None:
@@ -46,13 +46,14 @@ def fill(url: str, rows: int, version: str) -> None:
         ]
         connection.execute(sa.text("INSERT INTO kinds VALUES (:k, :f, :p)"), kinds)
         # The keys come after the rows: to sort once is quicker than ten million random insertions.
-        connection.exec_driver_sql(
+        whole = (
             f"CREATE TABLE predictions AS {_SERIES[dialect].format(rows=rows)} "
             f"SELECT {_TOKEN[dialect]} AS prediction_id, "
             f"{time.time()} - 86000.0 * i / {rows} AS at,"
             f" '{version}' AS model_version, 'r' || i AS request_id, f AS features, p AS predicted"
             f" FROM n JOIN kinds ON k = i % {KINDS}"
         )
+        connection.execute(sa.text(whole))  # which knows what a driver makes of %
         for statement in (
             "CREATE UNIQUE INDEX predictions_id ON predictions (prediction_id)",
             "CREATE INDEX predictions_at ON predictions (at)",

@@ -215,6 +215,28 @@ def test_predictions_and_feedback_are_in_the_log(api: TestClient, bundle: Path) 
     assert kept == [("151000.5",)]
 
 
+def test_more_feedback_than_allowed_in_a_minute_is_told_to_wait(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("mlops.serving.predictions.time.monotonic", lambda: clock[0])
+    with start(bundle, f"sqlite:///{tmp_path}/log.db", feedback_per_minute=3) as client:
+        ids = client.post("/predict", json={"rows": [ROW] * 4}).json()["prediction_ids"]
+
+        def tell(name: str) -> int:
+            return client.post("/feedback", json={"prediction_id": name, "actual": 1e5}).status_code
+
+        assert [tell(name) for name in ids] == [200, 200, 200, 429]
+        refused = client.post("/feedback", json={"prediction_id": ids[3], "actual": 1e5})
+        assert refused.headers["retry-after"] == "20"
+        assert "at most 3 a minute" in refused.json()["detail"][0]["msg"]
+        assert client.post("/predict", json={"rows": [ROW]}).status_code == 200
+        clock[0] += 20
+        assert [tell(ids[3]), tell(ids[3])] == [200, 429]
+    kept = sqlite3.connect(tmp_path / "log.db").execute("SELECT count(*) FROM feedback")
+    assert kept.fetchone() == (4,)
+
+
 def test_feedback_wants_a_known_id_and_a_possible_value(api: TestClient) -> None:
     unknown = {"prediction_id": "ab12", "actual": 1000}
     assert api.post("/feedback", json=unknown).status_code == 404

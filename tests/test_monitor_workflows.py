@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import sys
 import time
@@ -19,6 +20,7 @@ from github_fake.origin import git, resolve, write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
 from production import DAY, ROOT, Log, predicted, sales
+from proposals import follow, merge, verdict
 from test_review import commit, run
 
 from mlops.monitoring.tell import BRANCH
@@ -129,29 +131,70 @@ def test_a_log_that_is_away_fails_the_monitor_and_stands_in_the_issue(
     assert github.state.dispatches == []
 
 
+@pytest.fixture
+def back(kept: GitHub) -> Iterator[None]:
+    """Let main stand afterwards where it stood before."""
+    main = str(resolve(kept.origin, "refs/heads/main"))
+    yield
+    git(kept.origin, "update-ref", "refs/heads/main", main)
+
+
 @pytest.mark.slow
-def test_a_fall_of_prices_opens_an_issue_and_starts_one_retraining(
-    github: GitHub, template: Path, log: Log, tmp_path: Path
+def test_from_an_alarm_by_a_retraining_its_review_and_its_merge_to_an_issue_that_closes(
+    github: GitHub, template: Path, log: Log, tmp_path: Path, back: None
 ) -> None:
-    found, now = settings(tmp_path, log.url), time.time()
-    rows = of_2010()[-150:]
-    before = predicted(rows) / 0.85  # the fall is not in what the model says
-    ids = log.predict(rows, before, now - 900, version(template))
-    log.tell(ids, rows["price"], now - 600)
+    found, midnight = settings(tmp_path, log.url), time.time() // DAY * DAY
+    rows = sales()[sales()["sold_on"] >= "2010"].reset_index(drop=True)
+    fallen = rows["price"] * 0.85  # of which the model knows nothing
+    close = (predicted(rows) * rows["price"]) ** 0.5
+    ids = log.predict(rows, close, midnight - 50 * DAY, version(template))
+    for place, days_ago in enumerate(range(48, 0, -1)):  # each day some feedback
+        told = slice(place, None, 48)
+        log.tell(ids[told], fallen[told], midnight - days_ago * DAY)
 
-    first = start(github, "monitor.yml", found)
-    started = start(github, "retrain.yml", found, level="true")  # as GitHub would
-    second = start(github, "monitor.yml", found)
+    alarm = start(github, "monitor.yml", found)
 
-    assert first.jobs == second.jobs == {"judge": "success", "tell": "success"}, first.log
-    assert "Act" in first.summaries["judge"]
-    (issue,) = (i for i in github.state.issues.values() if i.pull is None)
+    assert alarm.jobs == {"judge": "success", "tell": "success"}, alarm.log
+    assert "Act" in alarm.summaries["judge"]
+    (issue,) = github.state.issues.values()
     assert "worse than at the review" in issue.body
-    assert "**Retraining:**" in issue.body
-    assert [d for d in github.state.dispatches if d["workflow"] == "retrain.yml"] == [
-        {"workflow": "retrain.yml", "ref": "main", "inputs": {"level": "true"}}
-    ]
-    assert started.jobs["retrain"] == "success", started.log
+    assert "**Retraining:** Started." in issue.body
+    (started,) = github.state.dispatches
+    assert (started["workflow"], started["ref"]) == ("retrain.yml", "main")
+
+    retrained = start(github, "retrain.yml", found, **started["inputs"])
+
+    assert retrained.jobs == {"retrain": "success", "propose": "success"}, retrained.log
+    (pull,) = (i for i in github.state.issues.values() if i.pull)
+
+    again = start(github, "monitor.yml", found)
+
+    assert again.jobs == {"judge": "success", "tell": "success"}, again.log
+    assert f"**Retraining:** One waits for its review: #{pull.number}." in issue.body
+    checks = [d["workflow"] for d in github.state.dispatches]
+    assert checks == ["retrain.yml", "check.yml", "pull-request.yml"], "no second retraining"
+
+    reviewed = follow(github, found)
+
+    assert reviewed.jobs == {"review": "success", "gate": "success"}, reviewed.log
+    assert verdict(reviewed)["lock"] == "current"
+    assert verdict(reviewed)["metrics"]["rmse"]["ci_high"] < 0
+    merge(github, pull.number)
+
+    unknown = start(github, "monitor.yml", found)
+
+    report = json.loads((unknown.artifacts / "monitor/report.json").read_text(encoding="utf-8"))
+    assert report["model_version"] != version(template)
+    assert (report["labelled"], issue.state) == (0, "open")
+    served = rows.assign(price=fallen)
+    ids = log.predict(served, at=time.time() - 900, version=report["model_version"], step=0)
+    log.tell(ids, fallen, time.time() - 600)
+
+    recovered = start(github, "monitor.yml", found)
+
+    assert "Ok" in recovered.summaries["judge"]
+    assert issue.state == "closed"
+    assert [i.number for i in github.state.issues.values()] == [issue.number, pull.number]
 
 
 @pytest.mark.slow
@@ -199,6 +242,7 @@ def test_a_retraining_that_fails_half_way_leaves_nothing_behind(
         git(github.origin, "update-ref", "refs/heads/main", str(main))
 
     assert done.jobs == {"retrain": "failure"} or done.jobs["propose"] != "success", done.log
+    assert re.search("mlops.monitoring.retrain +--force", done.log)
     assert "validate.min_rows = 50000" in done.log
     assert github.writes() == []
     assert resolve(github.origin, f"refs/heads/{BRANCH}") is None

@@ -2,7 +2,10 @@
 
 import contextlib
 import datetime
+import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -14,6 +17,7 @@ from mlops.artifacts import FEEDBACK
 from mlops.errors import BadInput
 from mlops.monitoring import retrain
 from mlops.monitoring.feedback import labelled_rows, write_partition
+from mlops.monitoring.label_shift import LISTED, label_shift
 from mlops.monitoring.log import read_feedback
 from mlops.monitoring.retrain import is_better, moved, take_in
 from mlops.pipeline.partitions import read_partitions
@@ -176,10 +180,49 @@ def test_the_pull_request_says_how_much_came_by_feedback(
     facts = {"until": "2010-06-01", "was": "2009-12-31", "why": "better"}
     facts |= {"source_until": "2009-12-31", "feedback_rows": rows, "left_out": 7}
 
-    text = retrain.body(facts)
+    monkeypatch.setattr(retrain, "label_shift", lambda params, schema: "the shift")
+
+    text = retrain.body(facts, PARAMS)
 
     assert text.endswith("the review\n")
     assert ("**1,234 rows are feedback**" in text and "7 more broke" in text) is bool(rows)
+    assert ("the shift" in text) is bool(rows)
+
+
+def test_a_slice_whose_feedback_is_of_other_prices_stands_out(tree: Path) -> None:
+    known = read_partitions("data/source", SCHEMA).to_pandas()
+    duplexes = known[known["building_type"] == "duplex"][:20]
+    usual = known[known["building_type"] == "single_family"][:200]
+    told = pd.concat([duplexes.assign(price=duplexes["price"] * 3), usual])[SCHEMA.names]
+    told["sale_id"] = range(10**6, 10**6 + len(told))
+    write_partition("data/source", told, SCHEMA)
+
+    lines = {line.split(" |")[0]: line for line in label_shift(PARAMS, SCHEMA).splitlines()}
+
+    assert re.search(r"\| 220 \| .* [+-][0-9]% \|$", lines["| all rows"])
+    assert re.search(r"\| 20 \| 18% \| .* \+[12]\d\d% \|$", lines["| building\\_type: duplex"])
+    assert "| building\\_type: townhouse\\_end" not in lines, "no feedback came for it"
+    assert len(lines) <= LISTED + 6
+
+
+@pytest.mark.parametrize("better", [False, True])
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("until", ["2009-12-31", "2010-06-01"])
+def test_only_force_proposes_what_is_not_better_or_not_newer(
+    until: str, force: bool, better: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = (-9.0, -1.0) if better else (-9.0, 9.0)
+    (tmp_path / "verdict.json").write_text(json.dumps(verdict(rmse=ends, mape=ends)))
+    monkeypatch.setattr(retrain, "VERDICT", tmp_path / "verdict.json")
+    monkeypatch.setattr(retrain, "is_corrected", lambda: False)
+    monkeypatch.setattr(retrain, "review", lambda base: SimpleNamespace(failure=None))
+    monkeypatch.setattr(retrain, "write_review", lambda found: None)
+
+    decision = retrain.conclude({"until": until, "was": "2009-12-31"}, force, PARAMS)
+
+    assert decision["propose"] is (force or (better and until > "2009-12-31"))
+    if force:
+        assert ("not better" in decision["why"]) is not better
 
 
 @pytest.mark.parametrize("corrected", [False, True])

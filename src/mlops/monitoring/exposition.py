@@ -20,6 +20,10 @@ def exposition(decision: Decision, params: Params) -> str:
     ran = Gauge("model_monitor_last_run_timestamp_seconds", "End of the last run", registry=r)
     ran.set(time.time())
     value = Gauge("model_monitor_metric", "Metric of labelled predictions", ["metric"], registry=r)
+    worse = Gauge(
+        "model_monitor_metric_worse_ratio",
+        "How much worse than at the review it is", ["metric"], registry=r,
+    )  # fmt: skip
     surely = Gauge(
         "model_monitor_metric_surely_worse_ratio",
         "How much worse than at the review it is at least", ["metric"], registry=r,
@@ -29,8 +33,10 @@ def exposition(decision: Decision, params: Params) -> str:
         "How much worse it may be", ["metric"], registry=r,
     )  # fmt: skip
     for kept in overall(decision.performance):
-        if kept.value is not None and kept.surely_worse is not None:
+        if kept.value is not None:
             value.labels(kept.metric).set(kept.value)
+        if kept.worse is not None and kept.surely_worse is not None:
+            worse.labels(kept.metric).set(kept.worse)
             surely.labels(kept.metric).set(kept.surely_worse)
             allowed.labels(kept.metric).set(params.monitor.max_worse[kept.metric])
     distance = Gauge(

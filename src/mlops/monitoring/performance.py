@@ -91,5 +91,10 @@ def overall(found: list[Performance]) -> list[Performance]:
 
 
 def too_much_worse(found: Performance, monitor: Monitor) -> bool:
-    """Tell whether chance doesn't explain that it is worse than allowed."""
-    return found.surely_worse is not None and found.surely_worse > monitor.max_worse[found.metric]
+    """Tell whether it is worse than allowed, and chance hardly explains that it is worse at all.
+
+    So are changes of features judged: by their size, and by chance.
+    """
+    if found.worse is None or found.surely_worse is None:
+        return False
+    return found.surely_worse > 0 and found.worse > monitor.max_worse[found.metric]

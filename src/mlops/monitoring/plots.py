@@ -49,7 +49,7 @@ def _performance(decision: Decision, params: Params) -> Figure:
         axes.plot([100 * (p.value or 0.0) / (p.reference or 1.0)], [place], "o", color=colour)
     axes.axvline(100, color=_LIMIT, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(found)), [f"{p.metric} ({p.rows} rows)" for p in found])
-    axes.set_xlabel("per cent of the review's value; red: surely worse than allowed")
+    axes.set_xlabel("per cent of the review's value; red: too much worse")
     return figure
 
 

@@ -22,6 +22,7 @@ from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.monitoring.feedback import labelled_rows, write_partition
+from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.log import read_feedback
 from mlops.params import PARAMS_FILE, Params, load_params
 from mlops.pipeline.partitions import FILE, read_partitions
@@ -124,8 +125,8 @@ def conclude(facts: dict[str, Any], force: bool, params: Params) -> dict[str, An
     return {**facts, "propose": better or force, "why": why}
 
 
-def body(decision: dict[str, Any]) -> str:
-    """Write the pull request's text: what was taken in, then the review."""
+def body(decision: dict[str, Any], params: Params) -> str:
+    """Write the pull request's text: what was taken in, what of it is feedback, then the review."""
     lines = [
         f"Retrained on data up to {decision['until']} (before: {decision['was']}): "
         f"{decision['why']}.",
@@ -136,6 +137,7 @@ def body(decision: dict[str, Any]) -> str:
             f"after the source's newest day, {decision['source_until']}; look at them as at any "
             f"data from outside. {decision['left_out']:,} more broke the contract and are left out."
         )
+        lines.append(label_shift(params, SCHEMA))
     return "\n\n".join([*lines, REPORT.read_text(encoding="utf-8")])
 
 
@@ -157,7 +159,7 @@ def main() -> None:
     with whole_folder(artifacts.RETRAIN) as folder:
         write_json(folder / DECISION, decision)
         if decision["propose"]:
-            write_text(folder / BODY, body(decision))
+            write_text(folder / BODY, body(decision, params))
             partition = Path(params.ingest.source) / artifacts.FEEDBACK
             changed = [PARAMS_FILE, Path("dvc.lock"), partition]
             for path in changed:

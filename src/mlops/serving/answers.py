@@ -101,15 +101,16 @@ def errors(*statuses: int) -> dict[int | str, Document]:
         408: "The body did not arrive in time",
         413: "The body is too large",
         422: "Every field that is wrong, named",
+        429: "Too much feedback in a minute: try again",
         431: "The headers are too large",
         503: "Too many requests at a time, or the prediction log is away: try again",
     }
     described: dict[int | str, Document] = {
         status: {"model": Refusal, "description": meanings[status]} for status in statuses
     }
-    if 503 in described:
-        header = {"schema": {"type": "integer"}, "description": "Seconds to wait"}
-        described[503]["headers"] = {"Retry-After": header}
+    header = {"schema": {"type": "integer"}, "description": "Seconds to wait"}
+    for status in described.keys() & {429, 503}:
+        described[status]["headers"] = {"Retry-After": header}
     return described
 
 

@@ -1,5 +1,7 @@
 """The routes that predict, and the one that is told what really happened."""
 
+import math
+import time
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -72,25 +74,47 @@ def add_predictions(app: FastAPI, service: Service) -> None:
 
 
 def add_feedback(app: FastAPI, service: Service) -> None:
-    model = _feedback_model(service.schema)
+    model, pace = _feedback_model(service.schema), _Pace(service.settings.feedback_per_minute)
     content = {"schema": model.model_json_schema()}
 
     @app.post(
         "/feedback",
         summary="Tell what really happened",
         response_model=answers.Feedback,
-        responses=errors(401, 404, 422, *LIMITS),
+        responses=errors(401, 404, 422, 429, *LIMITS),
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
     )
     async def feedback(request: Request) -> Response:
         given: Any = validated(model, parse_json(request.scope["state"]["body"]), "body")
         if service.log is None:
             return refusal(404, "no prediction is logged here", "unknown_prediction")
+        if seconds := pace.wait():
+            headers = {"Retry-After": str(math.ceil(seconds))}
+            return refusal(429, f"wanted at most {pace.a_minute} a minute", "too_much", headers)
         try:
             await service.log.feedback(given.prediction_id, to_json(given.actual).decode())
         except UnknownPrediction:
             return refusal(404, "no prediction has this id", "unknown_prediction")
         return reply({"prediction_id": given.prediction_id, "status": "recorded"})
+
+
+class _Pace:
+    """Lets so much through a minute, also at once: what comes next may have to wait.
+
+    Feedback is what a retraining may learn from: so nobody can tell it very much in a short time.
+    """
+
+    def __init__(self, a_minute: int) -> None:
+        self.a_minute, self._next = a_minute, 0.0
+
+    def wait(self) -> float:
+        """Count one, and give 0; or give the seconds after which there is room for one."""
+        now, each = time.monotonic(), 60 / self.a_minute
+        start = max(self._next, now)
+        if (too_early := start + each - 60 - now) > 0:
+            return too_early
+        self._next = start + each
+        return 0.0
 
 
 def _feedback_model(schema: Schema) -> Any:

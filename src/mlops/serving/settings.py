@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     max_header_bytes: int = Field(default=16_384, ge=256, description="Larger headers get 431")
     max_rows: int = Field(default=1000, ge=1, description="Rows of a request; more get 422")
     max_concurrency: int = Field(default=64, ge=1, description="Requests at a time; more get 503")
+    feedback_per_minute: int = Field(
+        default=6000, ge=1, description="Feedback a minute, of each process; more gets 429"
+    )
     read_timeout: float = Field(
         default=10.0, gt=0, description="Seconds in which a request must have arrived"
     )
