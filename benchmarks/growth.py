@@ -164,24 +164,24 @@ def of_size(scratch: Path, n_rows: int, n_rounds: int) -> Figures:
 
 def exponent(sizes: dict[int, Figures], part: str, low: int, high: int) -> str:
     """Give b of processor seconds ~ rows^b between two sizes."""
-    if low not in sizes or high not in sizes:
+    times = [sizes.get(size, {}).get(part, {}).get("processor") for size in (low, high)]
+    if not times[0] or not times[1]:
         return ""
-    times = [sizes[size][part]["processor"] for size in (low, high)]
     return f"{math.log(times[1] / times[0]) / math.log(high / low):.2f}"
 
 
 def markdown(sizes: dict[int, Figures]) -> str:
-    """Write the table: a line a part, seconds and MB of each size, exponents."""
+    """Write the table: a line a part, seconds and MB of each size, exponents; empty: not reached."""
     heads = [f"{size:,}: s (of processors)" for size in sizes] + [f"{size:,}: MB" for size in sizes]
     spans = ((100_000, 1_000_000), (1_000_000, 10_000_000), (100_000, 10_000_000))
     heads += [f"growth {low:,} to {high:,}" for low, high in spans]
     lines = ["| part | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     for part in [*STAGES, *OTHERS]:
-        if any(part not in found for found in sizes.values()):
+        each = [found.get(part) for found in sizes.values()]
+        if not any(each):
             continue
-        each = [found[part] for found in sizes.values()]
-        cells = [f"{one['seconds']:,.2f} ({one['processor']:,.2f})" for one in each]
-        cells += [f"{one['peak_mb']:,.0f}" for one in each]
+        cells = [f"{one['seconds']:,.2f} ({one['processor']:,.2f})" if one else "" for one in each]
+        cells += [f"{one['peak_mb']:,.0f}" if one else "" for one in each]
         cells += [exponent(sizes, part, *span) for span in spans]
         lines.append(f"| {OTHERS.get(part, f'`{part}`')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -194,10 +194,10 @@ def draw(sizes: dict[int, Figures], path: Path) -> None:
         figure.subplots(1, 2), ("processor", "peak_mb"), ("processor seconds", "MB"), strict=True
     ):
         for part in [*STAGES, *OTHERS]:
-            if all(part in found for found in sizes.values()):
-                values = [found[part][what] for found in sizes.values()]
+            points = [(size, found[part][what]) for size, found in sizes.items() if part in found]
+            if points:
                 style = {"all stages": "ko-", "bare": "o--", "polars": "o:"}.get(part, "o-")
-                axes.plot(list(sizes), values, style, markersize=3, label=OTHERS.get(part, part))
+                axes.plot(*zip(*points, strict=True), style, ms=3, label=OTHERS.get(part, part))
         axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=unit)
         axes.grid(color="#e5e9ee")
     axes.axhline(8192, color="#c1121f", linewidth=1)
