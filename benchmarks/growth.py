@@ -171,7 +171,7 @@ def exponent(sizes: dict[int, Figures], part: str, low: int, high: int) -> str:
 
 
 def markdown(sizes: dict[int, Figures]) -> str:
-    """Write the table: a line a part, seconds and MB of each size, exponents; empty: not reached."""
+    """Write a line a part: seconds and MB of each size, exponents; empty: not reached."""
     heads = [f"{size:,}: s (of processors)" for size in sizes] + [f"{size:,}: MB" for size in sizes]
     spans = ((100_000, 1_000_000), (1_000_000, 10_000_000), (100_000, 10_000_000))
     heads += [f"growth {low:,} to {high:,}" for low, high in spans]
