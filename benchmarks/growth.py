@@ -1,12 +1,15 @@
 """How every part grows with the rows: seconds and memory, beside bare pandas and scikit-learn.
 
-One made-up source a size; in turn the bare script, the stages, a review of another number of
-trees, batch scoring of all rows, and the monitor on a log of as many predictions. The stages'
-seconds are those of their own work, as in pipeline.py; the others' those of the whole command. So
-are those of the processors, which other work on the machine stretches less: growth is theirs.
-Memory is the largest process of a stage, and all processes at once of the other commands. Where
-Polars is installed (uv pip install polars), it does what ingest, validate and split do, too,
+One made-up source a size; in turn the stages, batch scoring of all rows, a review (of another gate,
+so that both models stand there), the monitor on a log of as many predictions, and the bare script.
+The stages' seconds are those of their own work, as in pipeline.py; the others' those of the whole
+command. So are those of the processors, which other work on the machine stretches less: growth is
+theirs. Memory is the largest process of a stage, and all processes at once of the other commands.
+Where Polars is installed (uv pip install polars), it does what ingest, validate and split do, too,
 without their reports.
+
+On a machine that does other work, set OMP_WAIT_POLICY=passive: threads that wait for each other
+by spinning take five times the processors' seconds there.
 """
 
 import argparse
@@ -35,7 +38,6 @@ SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
 ONCE = 1_000_000
 """From so many rows on, one round."""
 
-RETRAINED = ("train", "evaluate", "export")
 OTHERS = {
     "all stages": "the pipeline",
     "bare": "bare pandas + scikit-learn",
@@ -128,18 +130,16 @@ def one_round(source: Path, folder: Path, n_rows: int, log: str) -> Figures:
         add(stage, measured(folder, "-c", RUN_STAGE, stage))
     whole = {kind: sum(found[stage][kind] for stage in STAGES) for kind in KINDS}
     add("all stages", whole | {"peak_mb": max(found[stage]["peak_mb"] for stage in STAGES)})
-    add("bare", measured(folder, str(HERE / "bare.py")))
     if find_spec("polars"):
         add("polars", measured(folder, str(HERE / "bare_polars.py")))
-    commit(folder)
     add("score", watched(folder, *SCORE))
-    edit_params(folder, "train", max_iter=310)
-    for stage in RETRAINED:
-        measured(folder, "-c", RUN_STAGE, stage)
+    commit(folder)
+    edit_params(folder, "gate", confidence=0.98)
     commit(folder)
     add("review", watched(folder, "-m", "mlops.review", "--base", "HEAD~1"))
     watched(folder, "-c", FILL, log, str(n_rows))
     add("monitor", watched(folder, "-m", "mlops.monitoring", PREDICTION_LOG_URL=log))
+    add("bare", measured(folder, str(HERE / "bare.py")))
     return found
 
 
@@ -164,24 +164,24 @@ def of_size(scratch: Path, n_rows: int, n_rounds: int) -> Figures:
 
 def exponent(sizes: dict[int, Figures], part: str, low: int, high: int) -> str:
     """Give b of processor seconds ~ rows^b between two sizes."""
-    if low not in sizes or high not in sizes:
+    times = [sizes.get(size, {}).get(part, {}).get("processor") for size in (low, high)]
+    if not times[0] or not times[1]:
         return ""
-    times = [sizes[size][part]["processor"] for size in (low, high)]
     return f"{math.log(times[1] / times[0]) / math.log(high / low):.2f}"
 
 
 def markdown(sizes: dict[int, Figures]) -> str:
-    """Write the table: a line a part, seconds and MB of each size, exponents."""
+    """Write a line a part: seconds and MB of each size, exponents; empty: not reached."""
     heads = [f"{size:,}: s (of processors)" for size in sizes] + [f"{size:,}: MB" for size in sizes]
     spans = ((100_000, 1_000_000), (1_000_000, 10_000_000), (100_000, 10_000_000))
     heads += [f"growth {low:,} to {high:,}" for low, high in spans]
     lines = ["| part | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     for part in [*STAGES, *OTHERS]:
-        if any(part not in found for found in sizes.values()):
+        each = [found.get(part) for found in sizes.values()]
+        if not any(each):
             continue
-        each = [found[part] for found in sizes.values()]
-        cells = [f"{one['seconds']:,.2f} ({one['processor']:,.2f})" for one in each]
-        cells += [f"{one['peak_mb']:,.0f}" for one in each]
+        cells = [f"{one['seconds']:,.2f} ({one['processor']:,.2f})" if one else "" for one in each]
+        cells += [f"{one['peak_mb']:,.0f}" if one else "" for one in each]
         cells += [exponent(sizes, part, *span) for span in spans]
         lines.append(f"| {OTHERS.get(part, f'`{part}`')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -194,10 +194,10 @@ def draw(sizes: dict[int, Figures], path: Path) -> None:
         figure.subplots(1, 2), ("processor", "peak_mb"), ("processor seconds", "MB"), strict=True
     ):
         for part in [*STAGES, *OTHERS]:
-            if all(part in found for found in sizes.values()):
-                values = [found[part][what] for found in sizes.values()]
+            points = [(size, found[part][what]) for size, found in sizes.items() if part in found]
+            if points:
                 style = {"all stages": "ko-", "bare": "o--", "polars": "o:"}.get(part, "o-")
-                axes.plot(list(sizes), values, style, markersize=3, label=OTHERS.get(part, part))
+                axes.plot(*zip(*points, strict=True), style, ms=3, label=OTHERS.get(part, part))
         axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=unit)
         axes.grid(color="#e5e9ee")
     axes.axhline(8192, color="#c1121f", linewidth=1)

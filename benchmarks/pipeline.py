@@ -35,9 +35,9 @@ stage = importlib.import_module("mlops.pipeline." + sys.argv[1])
 checks = []
 if sys.argv[1] == "export":
     compare = stage.largest_error
-    def timed(*arguments):
+    def timed(*arguments, **options):
         start = time.perf_counter()
-        error = compare(*arguments)
+        error = compare(*arguments, **options)
         checks.append(time.perf_counter() - start)
         return error
     stage.largest_error = timed

@@ -43,9 +43,10 @@ def rows_diff(base: pd.DataFrame, candidate: pd.DataFrame, schema: Schema) -> di
     key = schema.key.name
     old, new = base.set_index(key), candidate.set_index(key)
     kept = new.index.intersection(old.index)
+    in_old, in_new = old.index.get_indexer(kept), new.index.get_indexer(kept)
     changed = {}
     for name in new.columns.intersection(old.columns):
-        before, after = old.loc[kept, name], new.loc[kept, name]
+        before, after = old[name].take(in_old), new[name].take(in_new)
         differs = (before != after) & ~(before.isna() & after.isna())
         if differs.any():
             changed[name] = differs
