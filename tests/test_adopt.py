@@ -18,6 +18,7 @@ from tables import progression
 
 from mlops import params
 from mlops.adopt.__main__ import read_table
+from mlops.adopt.pages import rewritten
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.schema_text import schema_text
 from mlops.adopt.settings import adapted
@@ -265,6 +266,19 @@ def test_other_writers_of_yaml_write_as_before() -> None:
     assert written.getvalue() == "nothing:\n", "as DVC writes dvc.lock"
 
 
+def test_the_pages_ask_for_rows_of_the_new_columns_and_find_what_moved() -> None:
+    pages = [(ROOT / f"docs/{name}.md").read_text() for name in ("serving", "monitoring")]
+    proposal, moved = propose(table(), "y"), Path("../tests/demo/docs/measured")
+
+    serving, monitoring = (rewritten(page, proposal, moved) for page in pages)
+
+    assert "curl '127.0.0.1:8000/predict?width=10.0&colour=b'" in serving
+    assert """-d '{"rows": [{"width": 10.0, "colour": "b"}]}'""" in serving
+    assert "](../tests/demo/docs/measured/monitoring.md)" in monitoring
+    assert rewritten(serving, proposal, moved) == serving
+    assert rewritten(monitoring, proposal, moved) == monitoring
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -382,7 +396,7 @@ def test_the_templates_own_tests_go_on_with_the_demo(repository: Path, tmp_path:
     adopt(repository, f"{tmp_path}/theirs.csv --target target --yes")
     run(repository, "git add -A && git commit -qm 'Our own data'")
 
-    told = run(repository, "python -m pytest -q tests/test_schema.py tests/test_split.py")
+    told = run(repository, "python -m pytest -q tests/test_schema.py tests/test_repository.py")
 
     assert "the template's tests run in a copy that has its demo" in told
     assert " passed" in told
