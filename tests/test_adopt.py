@@ -398,6 +398,7 @@ def test_the_templates_own_tests_go_on_with_the_demo(repository: Path, tmp_path:
 
     told = run(repository, "python -m pytest -q tests/test_schema.py tests/test_repository.py")
 
+    assert "the loop plays the demo" in run(repository, "python examples/loop.py", wanted=1)
     assert "the template's tests run in a copy that has its demo" in told
     assert " passed" in told
     assert run(repository, "git status --porcelain") == ""

