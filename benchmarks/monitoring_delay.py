@@ -30,7 +30,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from loop import ASKED, DELAY, FALL, NOWHERE, SQUARE_FEET
 from production import DAY, Log, sales
 
-SOLD, BEFORE, RUNS, WEEK = 13, 8, 8, 7 * DAY
+SOLD, BEFORE, RUNS, WEEK = 13, 5, 8, 7 * DAY
+SALES = sales()
 START = datetime.datetime(2010, 1, 4, tzinfo=datetime.UTC).timestamp()
 _FEATURES = [column.name for column in SCHEMA.features]
 
@@ -57,19 +58,18 @@ def strangers(rows: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
 
 
 SHOCKS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
-    "none": nothing,
     "prices -15%": cheaper,
-    "size +15%": larger,
     "lot_size in m²": square_metres,
+    "size +15%": larger,
     "every fifth house in an unseen neighborhood": strangers,
+    "none": nothing,
 }
 
 
 def delay(shock: str, seed: int) -> int | None:
     """Play one seed; give the number of the first run after the shock that has a reason to say."""
     random, params, served = np.random.default_rng(seed), load_params(), Served.read(BUNDLE, SCHEMA)
-    every = sales()
-    of_2010 = every[every["sold_on"] >= "2010"].sample(frac=1, random_state=random)
+    of_2010 = SALES[SALES["sold_on"] >= "2010"].sample(frac=1, random_state=random)
     untold: list[tuple[float, str, float]] = []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -78,16 +78,15 @@ def delay(shock: str, seed: int) -> int | None:
         for week in range(BEFORE + RUNS):
             at, shocked = START + week * WEEK, week >= BEFORE
             sold = of_2010[week * SOLD : (week + 1) * SOLD]
-            others = every.sample((ASKED - 1) * SOLD, random_state=random)
+            others = SALES.sample((ASKED - 1) * SOLD, random_state=random)
             asked = SHOCKS[shock if shocked else "none"](pd.concat([sold, others]), random)
             rows = json.loads(asked[_FEATURES].to_json(orient="records"))
             ids = log.predict(asked, served.engine.predict(rows), at, served.version, step=0)
             told = at + random.integers(0, 7, SOLD) * DAY + DELAY.total_seconds()
             untold += zip(told, ids, asked["price"], strict=False)
-            for one in sorted(untold):
-                if one[0] < at + WEEK:
-                    log.tell([one[1]], [one[2]], one[0])
-                    untold.remove(one)
+            due = sorted(one for one in untold if one[0] < at + WEEK)
+            untold = [one for one in untold if one[0] >= at + WEEK]
+            log.tell([name for _, name, _ in due], [price for _, _, price in due], at + 6 * DAY)
             if shocked and monitor(log.url, BUNDLE, params, at + WEEK).reasons:
                 return week - BEFORE + 1
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from clones import copy
+from clones import copy, edit_params
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
 from github_fake.api import GitHub
@@ -38,10 +38,11 @@ exec "{make}" -o .venv/run -o .venv/test "$@"
 
 @pytest.fixture(scope="module")
 def template(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository whose data end in 2009, with a quick model."""
+    """A repository whose data end in 2009, with a quick model and a gate that it can pass."""
     folder = copy(quick, tmp_path_factory.mktemp("template") / "repository")
     for path in (folder / SOURCE).glob("2010-*.csv"):
         path.unlink()
+    edit_params(folder, {"gate.floors.r2": 0.75})
     assert run(folder, "dvc", "repro", "--quiet").returncode == 0
     commit(folder, "until 2009")
     return folder

@@ -14,6 +14,7 @@ from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.log import ACTUAL, ID, read_window
+from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.monitoring.report import as_json, markdown
 from mlops.params import Params
 from mlops.schema import SCHEMA
@@ -67,6 +68,20 @@ def test_a_fall_of_prices_asks_for_a_retraining(log: Log) -> None:
     assert (decision.verdict, decision.retrain) == ("act", True)
     assert "median_ape is" in texts(decision)
     assert "worse than at the review" in texts(decision)
+
+
+@pytest.mark.parametrize(
+    ("worse", "surely", "told"),
+    [(0.24, 0.1, False), (0.26, 0.01, True), (0.26, 0.0, False), (0.9, -0.1, False),
+     (None, None, False)],
+)  # fmt: skip
+def test_accuracy_fell_if_by_more_than_allowed_and_not_by_chance(
+    worse: float | None, surely: float | None, told: bool
+) -> None:
+    assert PARAMS.monitor.max_worse["median_ape"] == 0.25
+    found = Performance("median_ape", "all", 50, 0.1, 0.05, 0.15, 0.08, worse, surely)
+
+    assert too_much_worse(found, PARAMS.monitor) is told
 
 
 def test_larger_houses_are_to_act_on_while_nobody_knows_the_accuracy(log: Log) -> None:
