@@ -155,7 +155,8 @@ def test_days_are_read_and_test_the_model() -> None:
     assert column(found, "day") == Column("day", "Day", datetime.date, role="time")
     written = yaml.safe_load(settings_of(found))
     assert written["ingest"]["until"] == "2026-07-19"
-    assert written["split"] == {"test_from": "2026-06-10", "test_share": None}
+    day = {"test_from": "2026-06-10", "test_share": None, "max_train_rows": None}
+    assert written["split"] == day
 
 
 def test_what_is_no_day_is_named_with_its_row() -> None:
