@@ -61,6 +61,8 @@ smoke: image ## Build the image, run it without any rights, hold its answers aga
 	python -m mlops.release.smoke mlops
 
 bench: .venv/test ## Run the benchmarks
+	python -m mlops.recover
+	dvc repro --quiet
 	python benchmarks/pipeline.py
 	python benchmarks/growth.py --into docs/scale.md
 	python benchmarks/serving.py
