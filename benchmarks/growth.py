@@ -196,7 +196,8 @@ def draw(sizes: dict[int, Figures], path: Path) -> None:
         for part in [*STAGES, *OTHERS]:
             points = [(size, found[part][what]) for size, found in sizes.items() if part in found]
             if points:
-                style = {"all stages": "ko-", "bare": "o--", "polars": "o:"}.get(part, "o-")
+                own = {"all stages": "ko-", "bare": "o--", "polars": "o:", "monitor": "r^-"}
+                style = own.get(part, "o-")
                 axes.plot(*zip(*points, strict=True), style, ms=3, label=OTHERS.get(part, part))
         axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=unit)
         axes.grid(color="#e5e9ee")
