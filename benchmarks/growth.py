@@ -196,8 +196,9 @@ def draw(sizes: dict[int, Figures], path: Path) -> None:
         for part in [*STAGES, *OTHERS]:
             points = [(size, found[part][what]) for size, found in sizes.items() if part in found]
             if points:
-                own = {"all stages": "ko-", "bare": "o--", "polars": "o:", "monitor": "r^-"}
-                style = own.get(part, "o-")
+                style = {"all stages": "ko-", "bare": "o--", "polars": "o:", "monitor": "s-."}.get(
+                    part, "o-"
+                )
                 axes.plot(*zip(*points, strict=True), style, ms=3, label=OTHERS.get(part, part))
         axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=unit)
         axes.grid(color="#e5e9ee")
@@ -222,8 +223,8 @@ def main() -> None:
                 sizes[size] = of_size(Path(scratch), size, arguments.rounds)
             if arguments.known:
                 arguments.known.write_text(json.dumps(sizes, indent=1))
-        sizes = dict(sorted(sizes.items()))
-        print(markdown(sizes), flush=True)
+    sizes = dict(sorted(sizes.items()))
+    print(markdown(sizes))
     if arguments.into:
         page, old = arguments.into.read_text(encoding="utf-8"), r"(?ms)^\| part \|.*?\n(?=\n)"
         arguments.into.write_text(re.sub(old, markdown(sizes) + "\n", page), encoding="utf-8")
