@@ -135,7 +135,7 @@ def test_an_export_that_disagrees_is_not_published(
         return form
 
     monkeypatch.setattr(export, "export_form", wrong)
-    monkeypatch.setattr(export, "read_rows", lambda path: agreement.edge_rows({}, 50))
+    monkeypatch.setattr(export, "read_groups", lambda path: [agreement.edge_rows({}, 50)])
     published = export.publish_engine(tmp_path, model, "regression")
 
     assert published["engine"] == "joblib"
