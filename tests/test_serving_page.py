@@ -117,6 +117,11 @@ class Browser:
             assert time.monotonic() < end, condition
             time.sleep(0.05)
 
+    def fill(self, **values: str) -> None:
+        """Type into the form's fields."""
+        for name, value in values.items():
+            self.run(f"document.getElementById('{name}').value = '{value}'")
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -128,20 +133,18 @@ class Browser:
 def test_a_person_fills_the_form_in_and_gets_a_prediction_or_the_faults(
     bundle: Path, tmp_path: Path
 ) -> None:
-    fill = "document.getElementById('{}').value = '{}'"
     send = "form.noValidate = true; document.querySelector('button').click()"
     with running(bundle) as server, contextlib.closing(Browser(tmp_path / "b")) as browser:
         url = f"http://127.0.0.1:{server.port}/"
         browser.open(url)
-        browser.run(fill.format("size", "1500"))
-        browser.run(fill.format("rooms", "6"))
+        browser.fill(size="1500", rooms="6")
         browser.run(send)
         browser.wait("result.textContent.includes('US dollars')")
         wanted = server.ask("GET", "/predict?size=1500&rooms=6")[1]["predicted_price"]
         shown = browser.run("document.querySelector('#result strong').textContent")
         assert float(shown.split()[0].replace(",", "")) == pytest.approx(wanted, rel=1e-3)
 
-        browser.run(fill.format("rooms", "99"))
+        browser.fill(rooms="99")
         browser.run(send)
         browser.wait("result.textContent.includes('No prediction')")
         assert browser.run("rooms.getAttribute('aria-invalid')") == "true"
@@ -156,24 +159,22 @@ def test_a_person_fills_the_form_in_and_gets_a_prediction_or_the_faults(
 def test_the_page_asks_for_the_key_where_the_service_wants_one(
     bundle: Path, tmp_path: Path
 ) -> None:
-    fill = "document.getElementById('{}').value = '{}'"
     send = "document.querySelector('button').click()"
     with (
         running(bundle, SERVE_API_KEY=KEY) as server,
         contextlib.closing(Browser(tmp_path / "b")) as browser,
     ):
         browser.open(f"http://127.0.0.1:{server.port}/")
-        browser.run(fill.format("size", "1500"))
-        browser.run(fill.format("rooms", "6"))
+        browser.fill(size="1500", rooms="6")
         browser.run(send)
         browser.wait("result.textContent.includes('X-API-Key')")
         assert browser.run("document.activeElement.type") == "password"
         assert browser.run("document.activeElement.labels[0].textContent") == "API key"
-        browser.run(fill.format("key", KEY[:-1]))
+        browser.fill(key=KEY[:-1])
         browser.run(send + "; result.textContent = ''")
         browser.wait("result.textContent.includes('X-API-Key')")
         assert browser.run("document.querySelectorAll('#key').length") == 1
-        browser.run(fill.format("key", KEY))
+        browser.fill(key=KEY)
         browser.run(send)
         browser.wait("result.textContent.includes('US dollars')")
         assert KEY not in browser.run("location.href")

@@ -72,7 +72,7 @@ def _against_base(base: Side, candidate: Side, params: Params) -> Review:
         checks=checks,
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
-        test=_test_rows(len(test), candidate, SCHEMA) + _sample(len(test), candidate),
+        test=_test_rows(len(test), candidate, SCHEMA) + _sample(candidate),
         slices=compare_slices(of_base, of_candidate, test, params),
         slice_metric=next(iter(limits), comparisons[0].metric),
         params=changed,
@@ -97,7 +97,7 @@ def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Revie
         candidate.commit,
         verdict(checks),
         checks,
-        not_comparable=why,
+        not_comparable=why + _sample(candidate),
         lock_behind=_lock_is_behind(candidate),
     )
 
@@ -122,13 +122,14 @@ def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
     return f"{n_rows:,} test rows{days}"
 
 
-def _sample(n_test: int, candidate: Side) -> str:
+def _sample(candidate: Side) -> str:
     """Say so if the candidate learnt from a sample of its training rows."""
-    learnt, there = candidate.manifest["data"]["train"]["rows"], count_rows(artifacts.VALID_ROWS)
-    if learnt + n_test == there:
+    learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
+    there = count_rows(artifacts.VALID_ROWS) - tested
+    if learnt == there:
         return ""
     return (
-        f"; the candidate learnt from {learnt:,} of {there - n_test:,} rows, a sample by "
+        f"; the candidate learnt from {learnt:,} of {there:,} rows, a sample by "
         "split.max_train_rows"
     )
 
