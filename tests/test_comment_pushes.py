@@ -86,6 +86,7 @@ def ours(github: GitHub, number: int) -> list[str]:
     return [one.body for one in github.comments(number) if one.author == BOT]
 
 
+@pytest.mark.slow
 def test_after_thirty_pushes_and_every_failure_there_is_one_comment_of_the_last(
     github: GitHub, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def hash_or_none(path: Path) -> str | None:
     return sha256(path) if path.exists() else None
 
 
+@pytest.mark.slow
 def test_ingestion_killed_at_any_moment_leaves_the_old_table_or_the_new_one(
     tmp_path: Path,
 ) -> None:

@@ -58,7 +58,14 @@ def documented_entries() -> dict[str, str]:
     return {entry.split('"')[1]: entry for entry in entries}
 
 
-@pytest.mark.parametrize("kind", IMPORTS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "extra_trees",
+        pytest.param("lightgbm", marks=pytest.mark.slow),
+        pytest.param("xgboost", marks=pytest.mark.slow),
+    ],
+)
 def test_another_kind_is_one_entry_in_one_file(kind: str, quick: Path, tmp_path: Path) -> None:
     folder = copy(quick, tmp_path / "repository")
     file = folder / "src/mlops/pipeline/model.py"

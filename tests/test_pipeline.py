@@ -70,6 +70,7 @@ def test_a_clean_clone_gives_what_the_committed_lock_says(reproduced: Path) -> N
     assert moved(committed, found) <= MOVES_WITH_PROCESSOR
 
 
+@pytest.mark.slow
 def test_another_path_and_another_number_of_threads_give_the_same_lock(
     origin: Path, reproduced: Path, tmp_path: Path
 ) -> None:

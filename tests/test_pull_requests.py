@@ -222,6 +222,7 @@ def test_another_schema_is_reviewed_and_said_to_be_another(
     assert "wanted at least 0.85" in run.summaries["review"]  # the floors still hold
 
 
+@pytest.mark.slow
 def test_a_fork_gets_the_same_review_and_the_command_that_a_workflow_may_not_type_for_it(
     warm: GitHub, template: Path, settings: Settings, tmp_path: Path
 ) -> None:
@@ -261,6 +262,7 @@ def stored(template: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_one_variable_lets_a_review_read_from_real_storage_instead_of_training(
     github: GitHub, settings: Settings, stored: Path
 ) -> None:

@@ -164,6 +164,7 @@ def poison(published: Path, storage: Storage, folder: Path) -> bytes:
     return rows
 
 
+@pytest.mark.slow
 def test_what_a_poisoned_run_cache_says_is_not_believed(
     published: Path, storage: Storage, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_new_rows_are_shown_and_both_models_are_scored_on_them(repository: Path)
     assert rmse["candidate"] == rmse["base_on_this_data"]  # the training rows are the same
 
 
+@pytest.mark.slow
 def test_a_model_of_a_sample_says_so(repository: Path) -> None:
     git(repository, "checkout", "--quiet", "-b", "sample")
     edit(repository, split={"max_train_rows": 1000})
