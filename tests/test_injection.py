@@ -106,6 +106,7 @@ def ends(runs: list[Run]) -> str:
     return re.sub(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b|/runs/\d+(/act/\w+)?|\d{6,}", "…", text)
 
 
+@pytest.mark.slow
 def test_hostile_text_starts_no_command_and_changes_no_output(
     github: GitHub, settings: Settings, tmp_path: Path
 ) -> None:

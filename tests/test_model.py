@@ -188,6 +188,7 @@ joblib.dump(fit_model(build_model(train, "regression"), valid_rows(SCHEMA, 2000)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_number_of_threads_changes_no_byte_of_a_model(kind: str, tmp_path: Path) -> None:
     root = Path(__file__).parent.parent

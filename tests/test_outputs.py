@@ -43,6 +43,7 @@ def test_what_the_remote_lacks_is_made_anew_and_sent_there(released: Path, tmp_p
     assert "pulled from the remote" in bring(released)
 
 
+@pytest.mark.slow
 def test_other_code_than_was_reproduced_is_not_released(released: Path, tmp_path: Path) -> None:
     run(tmp_path, "rm -r source/.dvc-remote")
     file = released / "params.yaml"

@@ -277,6 +277,7 @@ def test_one_variable_lets_a_review_read_from_real_storage_instead_of_training(
     assert sorted(stored.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_storage_that_is_down_is_no_verdict_and_said_in_the_comment(
     warm: GitHub, settings: Settings
 ) -> None:

@@ -42,6 +42,7 @@ def test_an_unreadable_rwlock_is_removed(checkout: Path, content: bytes) -> None
     assert not (checkout / RWLOCK).exists()
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_cut_anywhere_is_accepted_by_dvc_or_put_right(checkout: Path) -> None:
     for length in range(0, len(WHOLE), 97):
         (checkout / LOCK).write_text(WHOLE[:length], encoding="utf-8")

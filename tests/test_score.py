@@ -244,6 +244,7 @@ def kill_after(n_parts: int, given: Path, out: Path, bundle: Path) -> int:
     return len(list(folder.glob("[0-9]*")))
 
 
+@pytest.mark.slow
 def test_killed_runs_leave_no_output_and_the_next_does_only_what_is_left(
     given: Path, bundle: Path, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
