@@ -27,6 +27,8 @@ from mlops.serving.engine import FORM_FILE
 
 KEY = "a key of some length"
 ROW = {"size": 1500, "rooms": 6}
+PATIENCE = 30.0
+"""Seconds that a log's write may take: a disk on which images are built stands still for some."""
 _METRIC = {"value": 1.0, "low": 0.5, "high": 1.5}
 
 
@@ -82,6 +84,7 @@ class Process:
             "SERVE_BUNDLE": str(bundle),
             "SERVE_PORT": str(self.port),
             "SERVE_DRAIN_SECONDS": "0",
+            "SERVE_LOG_TIMEOUT": str(PATIENCE),
             "PREDICTION_LOG_URL": log,
             **settings,
         }
@@ -96,7 +99,7 @@ class Process:
             text=True,
         )
 
-    def wait_ready(self, path: str = "/health/ready", seconds: float = 20) -> None:
+    def wait_ready(self, path: str = "/health/ready", seconds: float = 2 * PATIENCE) -> None:
         """Wait until it answers a health check."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
@@ -109,7 +112,7 @@ class Process:
 
     def ask(self, method: str, path: str, content: Any = None) -> tuple[int, Any]:
         """Ask once, on a connection of its own; give status and parsed body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2 * PATIENCE)
         body = None if content is None else json.dumps(content)
         try:
             connection.request(method, path, body)

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from malformed import BODIES, QUERIES
-from served import KEY, ROW, make_bundle
+from served import KEY, PATIENCE, ROW, make_bundle
 from sklearn.pipeline import Pipeline
 
 from mlops.pipeline.agreement import as_requests
@@ -33,7 +33,8 @@ FEATURES = [column.name for column in SCHEMA.features]
 
 
 def start(bundle: Path, log: str = "none", **changes: Any) -> TestClient:
-    values = {"bundle": bundle, "access_log": False, "reload_seconds": 0, **changes}
+    values = {"bundle": bundle, "access_log": False, "reload_seconds": 0, "log_timeout": PATIENCE}
+    values |= changes
     chosen = Settings(PREDICTION_LOG_URL=log, **values)
     metrics = Metrics(SCHEMA, ("/", "/predict", "/feedback", "/model", "/metrics"))
     service = Service(chosen, SCHEMA, metrics)
