@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from mlops import contract
 from mlops.columns import Column, Rule, Schema
 from mlops.contract import frame_dtype, problems
 from mlops.request import request_model
@@ -129,20 +128,6 @@ def test_missing_and_unknown_columns_are_named(rows: pd.DataFrame) -> None:
         ("size", "this column"),
         ("colour", "no such column"),
     }
-
-
-def test_rows_checked_in_parts_have_the_problems_of_all_rows_at_once(
-    rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = rows.drop(columns="rooms")
-    broken.loc[[3, len(rows) - 2], "size"] = [-1, -1]
-    broken.loc[len(rows) - 1, "sale_id"] = broken.loc[0, "sale_id"]
-    whole = problems(broken, SCHEMA)
-    monkeypatch.setattr(contract, "AT_ONCE", 7)
-
-    assert whole["column"].tolist().count("sale_id") == 2, "the first row and the last"
-    pd.testing.assert_frame_equal(problems(broken, SCHEMA), whole)
-    assert problems(rows, SCHEMA).empty
 
 
 def test_the_order_of_columns_is_free(rows: pd.DataFrame) -> None:

@@ -3,11 +3,13 @@
 import datetime
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlops import frames
 from mlops.artifacts import (
     INGESTED_ROWS,
     QUARANTINED_ROWS,
@@ -19,7 +21,7 @@ from mlops.errors import BadInput
 from mlops.frames import read_rows, write_rows
 from mlops.params import Validate
 from mlops.pipeline import validate
-from mlops.pipeline.validate import REASON, markdown, table_problems, validate_rows
+from mlops.pipeline.validate import REASON, markdown, table_problems, validate_file
 from mlops.sampling import valid_rows
 from mlops.schema import SCHEMA
 
@@ -35,21 +37,28 @@ def rows() -> pd.DataFrame:
     return valid_rows(SCHEMA, 400, seed=2)
 
 
-def test_valid_rows_pass_whole(rows: pd.DataFrame) -> None:
-    valid, failing, report = validate_rows(rows, PARAMS, UNTIL, SCHEMA)
+def checked(rows: pd.DataFrame, folder: Path, params: Validate) -> tuple[pd.DataFrame, Any]:
+    write_rows(folder / "rows.parquet", rows)
+    return validate_file(folder / "rows.parquet", params, UNTIL, SCHEMA)
 
-    pd.testing.assert_frame_equal(valid, rows)
+
+def test_valid_rows_pass(rows: pd.DataFrame, tmp_path: Path) -> None:
+    failing, report = checked(rows, tmp_path, PARAMS)
+
     assert failing.empty
+    assert list(failing.dtypes) == [*rows.dtypes, pd.StringDtype(na_value=np.nan)]
     assert report["passed"]
     assert report["conditions"] == []
 
 
-def test_a_failing_row_stops_and_is_reported_with_its_key_and_value(rows: pd.DataFrame) -> None:
+def test_a_failing_row_stops_and_is_reported_with_its_key_and_value(
+    rows: pd.DataFrame, tmp_path: Path
+) -> None:
     rows.loc[3, "size"] = 7000.0
     rows.loc[3, "quality"] = 11.0
     rows.loc[8, "size"] = 8000.0
 
-    _, failing, report = validate_rows(rows, PARAMS, UNTIL, SCHEMA)
+    failing, report = checked(rows, tmp_path, PARAMS)
 
     assert not report["passed"]
     assert failing[SCHEMA.key.name].tolist() == [4, 9]
@@ -65,25 +74,41 @@ def test_a_failing_row_stops_and_is_reported_with_its_key_and_value(rows: pd.Dat
     assert "| 4 | quality: found 11, wanted a whole number from 1 to 10; size: found 7000" in text
 
 
-def test_quarantine_parts_the_rows_and_loses_none(rows: pd.DataFrame) -> None:
+def test_quarantine_parts_the_rows_and_loses_none(rows: pd.DataFrame, tmp_path: Path) -> None:
     rows.loc[[3, 5], "size"] = np.inf
 
-    valid, failing, report = validate_rows(rows, QUARANTINE, UNTIL, SCHEMA)
+    failing, report = checked(rows, tmp_path, QUARANTINE)
 
     assert report["passed"]
-    assert len(valid) == 398
+    assert report["rows"] == 400
     assert failing[SCHEMA.key.name].tolist() == [4, 6]
     assert failing[REASON].str.contains("found inf, wanted a number from 200 to 6,000").all()
     assert "2 failing, 2 set aside" in markdown(report, "sale_id")
 
 
-def test_every_row_of_a_repeated_key_is_set_aside(rows: pd.DataFrame) -> None:
+def test_every_row_of_a_repeated_key_is_set_aside(rows: pd.DataFrame, tmp_path: Path) -> None:
     rows.loc[[1, 2], "sale_id"] = 500
 
-    valid, failing, _ = validate_rows(rows, QUARANTINE, UNTIL, SCHEMA)
+    failing, _ = checked(rows, tmp_path, QUARANTINE)
 
-    assert len(failing) == 2
-    assert 500 not in set(valid["sale_id"])
+    assert failing["sale_id"].tolist() == [500, 500]
+    assert failing.index.tolist() == [1, 2]
+
+
+def test_rows_of_several_groups_fail_as_those_of_one(
+    rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = rows.drop(columns="rooms")
+    broken.loc[[3, 150, 398], "size"] = [-1, -2, -3]
+    broken.loc[399, "sale_id"] = broken.loc[0, "sale_id"]
+    failing, report = checked(broken, tmp_path, QUARANTINE)
+    monkeypatch.setattr(frames, "GROUP_ROWS", 70)
+    in_groups, same = checked(broken, tmp_path, QUARANTINE)
+
+    assert frames.group_sizes(tmp_path / "rows.parquet") == [70, 70, 70, 70, 70, 50]
+    assert failing.index.tolist() == [0, 3, 150, 398, 399]
+    pd.testing.assert_frame_equal(in_groups, failing)
+    assert same == report
 
 
 @pytest.mark.parametrize(("min_rows", "n_problems"), [(399, 0), (400, 0), (401, 1)])
@@ -93,8 +118,8 @@ def test_too_few_rows_stop(rows: pd.DataFrame, min_rows: int, n_problems: int) -
     assert len(table_problems(rows, params, UNTIL, SCHEMA)) == n_problems
 
 
-def test_an_empty_table_is_not_valid(rows: pd.DataFrame) -> None:
-    _, _, report = validate_rows(rows.head(0), QUARANTINE, UNTIL, SCHEMA)
+def test_an_empty_table_is_not_valid(rows: pd.DataFrame, tmp_path: Path) -> None:
+    _, report = checked(rows.head(0), tmp_path, QUARANTINE)
 
     assert not report["passed"]
     assert report["table"] == ["0 valid rows, wanted validate.min_rows = 10"]
@@ -123,11 +148,11 @@ def test_a_sudden_lack_of_rows_stops(rows: pd.DataFrame) -> None:
     assert "validate.min_window_share = 0.2" in problem
 
 
-def test_freshness_is_that_of_the_valid_rows(rows: pd.DataFrame) -> None:
+def test_freshness_is_that_of_the_valid_rows(rows: pd.DataFrame, tmp_path: Path) -> None:
     recent = rows["sold_on"] > pd.Timestamp(UNTIL) - pd.Timedelta(days=100)
     rows.loc[recent, "size"] = -1.0
 
-    _, _, report = validate_rows(rows, QUARANTINE, UNTIL, SCHEMA)
+    _, report = checked(rows, tmp_path, QUARANTINE)
 
     assert not report["passed"]
     assert "the newest valid row is" in report["table"][0]
@@ -167,3 +192,16 @@ def test_a_passed_stage_writes_valid_rows_and_an_empty_quarantine(
 
     assert len(read_rows(VALID_ROWS)) == 400
     assert len(read_rows(QUARANTINED_ROWS)) == 0
+
+
+def test_a_stage_with_rows_set_aside_writes_the_others(workspace: Path, rows: pd.DataFrame) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("quarantine: false", "quarantine: true"))
+    write_rows(workspace / "wanted.parquet", rows.drop(index=[3, 5]))
+    rows.loc[[3, 5], "size"] = np.inf
+    write_rows(INGESTED_ROWS, rows)
+
+    validate.main()
+
+    assert VALID_ROWS.read_bytes() == (workspace / "wanted.parquet").read_bytes()
+    assert read_rows(QUARANTINED_ROWS)["sale_id"].tolist() == [4, 6]

@@ -5,7 +5,9 @@ pandera's own coercion would turn 1.7 into 1 without a word. Keys are int64 or t
 """
 
 import datetime
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,14 +15,11 @@ import pandera.pandas as pa
 from joblib import Parallel, cpu_count, delayed
 
 from mlops.columns import Column, Rule, Schema
+from mlops.frames import group_sizes, read_group, read_rows
 
 _DTYPES = {float: "float64", int: "float64", str: "str", datetime.date: "datetime64[us]"}
 
 PROBLEM_COLUMNS = ["row", "column", "found", "wanted"]
-_CASE_COLUMNS = ["index", "column", "check", "failure_case"]
-
-AT_ONCE = 250_000
-"""Rows that a processor checks at a time: pandera copies what it is given."""
 
 
 def frame_dtype(column: Column) -> str:
@@ -85,18 +84,49 @@ def problems(
         a whole column), column, found (as text) and wanted, sorted by row.
     """
     rows = rows.reset_index(drop=True)
-    parts = [rows.iloc[start : start + AT_ONCE] for start in range(0, len(rows) or 1, AT_ONCE)]
+    return _gathered([_row_problems(rows, schema, columns), _key_problems(rows, schema)])
+
+
+def file_problems(path: Path, schema: Schema) -> pd.DataFrame:
+    """List the same of a Parquet file, a row group for each core at a time; keys count in all."""
+
+    def of_group(group: int, start: int) -> pd.DataFrame:
+        rows = read_group(path, group)
+        rows.index = pd.RangeIndex(start, start + len(rows))
+        return _row_problems(rows, schema, None)
+
+    def of_keys() -> pd.DataFrame:
+        return _key_problems(read_rows(path, [schema.key.name]), schema)
+
+    starts = itertools.accumulate(group_sizes(path), initial=0)
+    groups = [delayed(of_group)(group, start) for group, start in enumerate(starts)][:-1]
     workers = Parallel(cpu_count(), backend="threading")
-    jobs = [delayed(_failure_cases)(part, schema, columns) for part in parts]
-    cases = pd.concat(workers([delayed(_repeated_keys)(rows, schema), *jobs]), ignore_index=True)
-    if cases.empty:
+    return _gathered(workers([delayed(of_keys)(), *groups]))
+
+
+def _gathered(found: list[pd.DataFrame]) -> pd.DataFrame:
+    found = [lines for lines in found if not lines.empty]
+    if not found:
+        return pd.DataFrame(columns=PROBLEM_COLUMNS)
+    lines = pd.concat(found).drop_duplicates(["row", "column", "wanted"])
+    return lines.sort_values(["row", "column", "wanted"], ignore_index=True)
+
+
+def _row_problems(
+    rows: pd.DataFrame, schema: Schema, columns: Sequence[Column] | None
+) -> pd.DataFrame:
+    """List what single rows break and which columns are wrong; rows by their label."""
+    try:
+        frame_schema(schema, columns).validate(rows, lazy=True, inplace=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+    else:
         return pd.DataFrame(columns=PROBLEM_COLUMNS)
     rules = {rule.description: ", ".join(rule.columns) for rule in schema.rules}
     # A rule on a column that is missing adds nothing to that.
     cases = cases[cases["index"].notna() | ~cases["check"].isin(rules)]
     wording = {
         "not_nullable": "a value",
-        "field_uniqueness": "a key of its own",
         "column_in_dataframe": "this column",
         "column_in_schema": "no such column",
     }
@@ -117,30 +147,24 @@ def problems(
         _values(rows, row, columns)
         for row, columns in zip(found["row"][of_rule], found["column"][of_rule], strict=True)
     ]
-    found = found.drop_duplicates(["row", "column", "wanted"])
-    return found.sort_values(["row", "column", "wanted"], ignore_index=True)
+    return found
 
 
-def _failure_cases(
-    rows: pd.DataFrame, schema: Schema, columns: Sequence[Column] | None
-) -> pd.DataFrame:
-    """List in pandera's form what single rows break, by their place in the index."""
-    try:
-        frame_schema(schema, columns).validate(rows, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        return errors.failure_cases
-    return pd.DataFrame(columns=_CASE_COLUMNS)
-
-
-def _repeated_keys(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """List in the same form the keys that stand on several rows, of all parts."""
+def _key_problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """List the rows whose key stands on several."""
     name = schema.key.name
     if name not in rows:
-        return pd.DataFrame(columns=_CASE_COLUMNS)
+        return pd.DataFrame(columns=PROBLEM_COLUMNS)
     keys = rows[name]
     keys = keys[keys.duplicated(keep=False)]
-    cases = {"index": keys.index, "column": name, "check": "field_uniqueness"}
-    return pd.DataFrame(cases | {"failure_case": keys.to_numpy(dtype=object)})
+    return pd.DataFrame(
+        {
+            "row": keys.index.astype("Int64"),
+            "column": name,
+            "found": keys.map(_text),
+            "wanted": "a key of its own",
+        }
+    )
 
 
 def reasons(problems: pd.DataFrame) -> pd.Series:

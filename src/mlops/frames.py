@@ -9,17 +9,31 @@ import pyarrow.parquet as pq
 
 from mlops.files import whole_file
 
+GROUP_ROWS = 250_000
+"""Rows of a row group, which is what a stage looks at where it needs no whole frame."""
+
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a Parquet file that a stage wrote, or only some of its columns."""
     return as_frame(pq.read_table(path, columns=columns, partitioning=None))
 
 
-def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Read a Parquet file a row group (about a million rows) at a time."""
+def read_group(path: Path, group: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a row group of a Parquet file, on this thread alone."""
     with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield as_frame(file.read_row_group(group, columns))
+        return as_frame(file.read_row_group(group, columns, use_threads=False))
+
+
+def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Read a Parquet file a row group at a time."""
+    for group in range(len(group_sizes(path))):
+        yield read_group(path, group, columns)
+
+
+def group_sizes(path: Path) -> list[int]:
+    """Count the rows of each row group of a Parquet file without reading them."""
+    metadata = pq.read_metadata(path)
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
 
 
 def count_rows(path: Path) -> int:
@@ -37,4 +51,9 @@ def write_rows(path: Path, rows: pd.DataFrame) -> None:
     table = pa.Table.from_pandas(rows, preserve_index=False)
     with whole_file(path) as temporary:
         # pandas' own metadata holds its version, which would change the bytes of equal rows.
-        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+        pq.write_table(
+            table.replace_schema_metadata(None),
+            temporary,
+            compression="zstd",
+            row_group_size=GROUP_ROWS,
+        )

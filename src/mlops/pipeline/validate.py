@@ -2,6 +2,7 @@
 
 import datetime
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from mlops.artifacts import (
 from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_file, write_json, write_text
-from mlops.frames import read_rows, write_rows
+from mlops.frames import group_sizes, read_group, read_rows, write_rows
 from mlops.params import Validate, load_params
 from mlops.schema import SCHEMA
 
@@ -54,14 +55,22 @@ def table_problems(
     return problems
 
 
-def failing_rows(rows: pd.DataFrame, problems: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Pick the rows that have problems, with all of a row's reasons in one column."""
-    by_row = contract.reasons(problems)
-    return rows.loc[by_row.index, schema.names].assign(**{REASON: by_row})
+def failing_rows(path: Path, problems: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Read the rows that have problems, with all of a row's reasons in one column.
+
+    The index is their place in the file.
+    """
+    by_row, start, found = contract.reasons(problems), 0, []
+    for group, size in enumerate(group_sizes(path)):
+        places = by_row.index[(by_row.index >= start) & (by_row.index < start + size)]
+        if group == 0 or len(places):
+            found.append(read_group(path, group, schema.names).iloc[places - start])
+        start += size
+    return pd.concat(found).set_axis(by_row.index).assign(**{REASON: by_row})
 
 
 def report_of(
-    n_rows: int,
+    n_valid: int,
     problems: pd.DataFrame,
     failing: pd.DataFrame,
     of_table: list[str],
@@ -72,7 +81,7 @@ def report_of(
     conditions = problems.groupby(["column", "wanted"], sort=True, dropna=False)
     return {
         "passed": not stops,
-        "rows": n_rows,
+        "rows": n_valid + len(failing),
         "failing_rows": len(failing),
         "table": of_table,
         "conditions": [
@@ -118,25 +127,24 @@ def markdown(report: dict[str, Any], key: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def validate_rows(
-    rows: pd.DataFrame, params: Validate, until: datetime.date, schema: Schema
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Part the rows into valid and failing ones, and report."""
-    problems = contract.problems(rows, schema)
-    failing = failing_rows(rows, problems, schema)
-    valid = rows if failing.empty else rows.drop(index=failing.index)
+def validate_file(
+    path: Path, params: Validate, until: datetime.date, schema: Schema
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Find the failing rows of a Parquet file, and report."""
+    problems = contract.file_problems(path, schema)
+    failing = failing_rows(path, problems, schema)
+    needed = schema.time or schema.key  # all that checks of the whole table look at
+    valid = read_rows(path, [needed.name]).drop(index=failing.index)
     of_table = table_problems(valid, params, until, schema)
     of_columns = problems[problems["row"].isna()]
     of_table += [f"column {p.found}: wanted {p.wanted}" for p in of_columns.itertuples()]
     stops = bool(of_table) or (not failing.empty and not params.quarantine)
-    report = report_of(len(rows), problems, failing, of_table, stops, schema)
-    return valid, failing, report
+    return failing, report_of(len(valid), problems, failing, of_table, stops, schema)
 
 
 def main() -> None:
     params = load_params()
-    rows = read_rows(INGESTED_ROWS)
-    valid, failing, report = validate_rows(rows, params.validate_, params.ingest.until, SCHEMA)
+    failing, report = validate_file(INGESTED_ROWS, params.validate_, params.ingest.until, SCHEMA)
     text = markdown(report, SCHEMA.key.name)
     write_json(VALIDATION_JSON, report)
     write_text(VALIDATION_MD, text)
@@ -151,8 +159,9 @@ def main() -> None:
         with whole_file(VALID_ROWS) as temporary:
             shutil.copyfile(INGESTED_ROWS, temporary)
     else:
-        write_rows(VALID_ROWS, valid)
-    print(f"validate: {len(valid)} valid rows, {len(failing)} set aside")
+        write_rows(VALID_ROWS, read_rows(INGESTED_ROWS).drop(index=failing.index))
+    n_valid = report["rows"] - len(failing)
+    print(f"validate: {n_valid} valid rows, {len(failing)} set aside")
 
 
 if __name__ == "__main__":
