@@ -98,8 +98,9 @@ def file_problems(path: Path, schema: Schema) -> pd.DataFrame:
     def of_keys() -> pd.DataFrame:
         return _key_problems(read_rows(path, [schema.key.name]), schema)
 
-    starts = itertools.accumulate(group_sizes(path), initial=0)
-    groups = [delayed(of_group)(group, start) for group, start in enumerate(starts)][:-1]
+    sizes = group_sizes(path)
+    starts = itertools.accumulate(sizes[:-1], initial=0)
+    groups = [delayed(of_group)(group, start) for group, start in enumerate(starts)]
     workers = Parallel(cpu_count(), backend="threading")
     return _gathered(workers([delayed(of_keys)(), *groups]))
 
