@@ -99,9 +99,9 @@ class Process:
             text=True,
         )
 
-    def wait_ready(self, path: str = "/health/ready", seconds: float = 2 * PATIENCE) -> None:
+    def wait_ready(self, path: str) -> None:
         """Wait until it answers a health check."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + 2 * PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(OSError):
                 if self.ask("GET", path)[0] == 200:

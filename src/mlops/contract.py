@@ -5,7 +5,6 @@ pandera's own coercion would turn 1.7 into 1 without a word. Keys are int64 or t
 """
 
 import datetime
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pandera.pandas as pa
 from joblib import Parallel, cpu_count, delayed
 
 from mlops.columns import Column, Rule, Schema
-from mlops.frames import group_sizes, read_group, read_rows
+from mlops.frames import group_starts, read_group, read_rows
 
 _DTYPES = {float: "float64", int: "float64", str: "str", datetime.date: "datetime64[us]"}
 
@@ -90,17 +89,13 @@ def problems(
 def file_problems(path: Path, schema: Schema) -> pd.DataFrame:
     """List the same of a Parquet file, a row group for each core at a time; keys count in all."""
 
-    def of_group(group: int, start: int) -> pd.DataFrame:
-        rows = read_group(path, group)
-        rows.index = pd.RangeIndex(start, start + len(rows))
-        return _row_problems(rows, schema, None)
+    def of_group(group: int) -> pd.DataFrame:
+        return _row_problems(read_group(path, group), schema, None)
 
     def of_keys() -> pd.DataFrame:
         return _key_problems(read_rows(path, [schema.key.name]), schema)
 
-    sizes = group_sizes(path)
-    starts = itertools.accumulate(sizes[:-1], initial=0)
-    groups = [delayed(of_group)(group, start) for group, start in enumerate(starts)]
+    groups = [delayed(of_group)(group) for group in range(len(group_starts(path)))]
     workers = Parallel(cpu_count(), backend="threading")
     return _gathered(workers([delayed(of_keys)(), *groups]))
 

@@ -1,5 +1,6 @@
 """Frames of rows on the disk: Parquet, the same bytes for the same rows."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,21 +20,24 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def read_group(path: Path, group: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a row group of a Parquet file, on this thread alone."""
+    """Read a row group of a Parquet file, on this thread alone; the index is the place in it."""
     with pq.ParquetFile(path) as file:
-        return as_frame(file.read_row_group(group, columns, use_threads=False))
+        rows = as_frame(file.read_row_group(group, columns, use_threads=False))
+    start = group_starts(path)[group]
+    return rows.set_axis(pd.RangeIndex(start, start + len(rows)))
 
 
 def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
     """Read a Parquet file a row group at a time."""
-    for group in range(len(group_sizes(path))):
+    for group in range(len(group_starts(path))):
         yield read_group(path, group, columns)
 
 
-def group_sizes(path: Path) -> list[int]:
-    """Count the rows of each row group of a Parquet file without reading them."""
+def group_starts(path: Path) -> list[int]:
+    """Give the place of each row group's first row, without reading any."""
     metadata = pq.read_metadata(path)
-    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    return [0, *itertools.accumulate(sizes[:-1])]
 
 
 def count_rows(path: Path) -> int:

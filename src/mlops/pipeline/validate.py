@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlops import contract
@@ -18,7 +19,7 @@ from mlops.artifacts import (
 from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_file, write_json, write_text
-from mlops.frames import group_sizes, read_group, read_rows, write_rows
+from mlops.frames import group_starts, read_group, read_rows, write_rows
 from mlops.params import Validate, load_params
 from mlops.schema import SCHEMA
 
@@ -60,17 +61,16 @@ def failing_rows(path: Path, problems: pd.DataFrame, schema: Schema) -> pd.DataF
 
     The index is their place in the file.
     """
-    by_row, start, found = contract.reasons(problems), 0, []
-    for group, size in enumerate(group_sizes(path)):
-        places = by_row.index[(by_row.index >= start) & (by_row.index < start + size)]
-        if group == 0 or len(places):
-            found.append(read_group(path, group, schema.names).iloc[places - start])
-        start += size
-    return pd.concat(found).set_axis(by_row.index).assign(**{REASON: by_row})
+    by_row = contract.reasons(problems)
+    holding = np.searchsorted(group_starts(path), by_row.index, side="right") - 1
+    # The first group gives a frame of no rows its columns.
+    groups = (read_group(path, group, schema.names) for group in sorted({0, *holding}))
+    found = pd.concat([rows[rows.index.isin(by_row.index)] for rows in groups])
+    return found.assign(**{REASON: by_row})
 
 
 def report_of(
-    n_valid: int,
+    n_rows: int,
     problems: pd.DataFrame,
     failing: pd.DataFrame,
     of_table: list[str],
@@ -81,7 +81,7 @@ def report_of(
     conditions = problems.groupby(["column", "wanted"], sort=True, dropna=False)
     return {
         "passed": not stops,
-        "rows": n_valid + len(failing),
+        "rows": n_rows,
         "failing_rows": len(failing),
         "table": of_table,
         "conditions": [
@@ -139,7 +139,8 @@ def validate_file(
     of_columns = problems[problems["row"].isna()]
     of_table += [f"column {p.found}: wanted {p.wanted}" for p in of_columns.itertuples()]
     stops = bool(of_table) or (not failing.empty and not params.quarantine)
-    return failing, report_of(len(valid), problems, failing, of_table, stops, schema)
+    n_rows = len(valid) + len(failing)
+    return failing, report_of(n_rows, problems, failing, of_table, stops, schema)
 
 
 def main() -> None:
@@ -160,8 +161,7 @@ def main() -> None:
             shutil.copyfile(INGESTED_ROWS, temporary)
     else:
         write_rows(VALID_ROWS, read_rows(INGESTED_ROWS).drop(index=failing.index))
-    n_valid = report["rows"] - len(failing)
-    print(f"validate: {n_valid} valid rows, {len(failing)} set aside")
+    print(f"validate: {report['rows'] - len(failing)} valid rows, {len(failing)} set aside")
 
 
 if __name__ == "__main__":
