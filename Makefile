@@ -6,10 +6,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review ci serve image smoke monitor retrain loop remote bench lock clean
+.PHONY: help run test test-engine lint review ci serve image smoke monitor retrain loop remote bench lock clean
 
 help: ## List the commands
-	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: .venv/run ## Reproduce the pipeline and print its review against the last commit
 	python -m mlops.params
@@ -17,8 +17,11 @@ run: .venv/run ## Reproduce the pipeline and print its review against the last c
 	dvc repro
 	python -m mlops.review --base $(BASE) || test $$? -eq 1
 
-test: .venv/test lint ## Run the tests (SLOW=1: also those of over a minute)
-	python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
+test: .venv/test lint run ## Check format, style and types; run the project's tests
+	python -m pytest $(TESTS)
+
+test-engine: .venv/test lint ## Run the engine's tests (SLOW=1: also those of over a minute)
+	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
 
 lint: .venv/test ## Check format, style and types
 	ruff format --check .
@@ -29,7 +32,7 @@ review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the g
 	python -m mlops.review --base $(BASE)
 
 ci: .venv/test ## Run the pull request's workflows here, by act, against BASE
-	python tests/ci.py $(BASE)
+	python engine/tests/ci.py $(BASE)
 
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	python -m mlops.recover
@@ -47,7 +50,7 @@ retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=
 	python -m mlops.monitoring.retrain $(RETRAIN)
 
 loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
-	python examples/loop.py
+	python engine/examples/loop.py
 
 remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
 	python -m mlops.remote
@@ -63,17 +66,17 @@ smoke: image ## Build the image, run it without any rights, hold its answers aga
 bench: .venv/test ## Run the benchmarks
 	python -m mlops.recover
 	dvc repro --quiet
-	python benchmarks/pipeline.py
-	python benchmarks/growth.py --into docs/scale.md
-	python benchmarks/serving.py
-	python benchmarks/workers.py
-	python benchmarks/score.py
-	python benchmarks/search.py
-	python benchmarks/review.py
-	python benchmarks/review_overhead.py
-	python benchmarks/image.py
-	python benchmarks/monitoring.py --windows 100 --out artifacts
-	python benchmarks/monitoring_delay.py --seeds 10
+	python engine/benchmarks/pipeline.py
+	python engine/benchmarks/growth.py --into docs/scale.md
+	python engine/benchmarks/serving.py
+	python engine/benchmarks/workers.py
+	python engine/benchmarks/score.py
+	python engine/benchmarks/search.py
+	python engine/benchmarks/review.py
+	python engine/benchmarks/review_overhead.py
+	python engine/benchmarks/image.py
+	python engine/benchmarks/monitoring.py --windows 100 --out artifacts
+	python engine/benchmarks/monitoring_delay.py --seeds 10
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
@@ -107,7 +110,9 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 	  || { echo "on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	$(call INSTALL,requirements.txt)
-	python -m pip install -q --no-deps --no-build-isolation -e .
+	@.venv/bin/python -c 'import pathlib, sysconfig; \
+	  folder = pathlib.Path(sysconfig.get_path("purelib")); \
+	  (folder / "repository.pth").write_text("$(CURDIR)/engine\n$(CURDIR)/src\n", encoding="utf-8")'
 	touch $@
 
 .venv/test: .venv/run requirements-dev.txt

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from mlops.schema import SCHEMA
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.inspection import permutation_importance
@@ -27,7 +28,6 @@ from sklearn.metrics import (
 )
 
 from mlops.params import load_params
-from mlops.schema import SCHEMA
 
 
 def main() -> float:

@@ -11,9 +11,9 @@ import time
 from typing import Any
 
 import polars as pl
+from mlops.schema import SCHEMA
 
 from mlops.params import load_params
-from mlops.schema import SCHEMA
 
 
 def main() -> None:

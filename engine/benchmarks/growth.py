@@ -30,6 +30,7 @@ from typing import Any
 import psutil
 import yaml
 from matplotlib.figure import Figure
+
 from pipeline import ROOT, RUN_STAGE, SECONDS, STAGES, measured
 from review_overhead import processor_seconds
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from mlops.schema import SCHEMA
 
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import Decision, decide
@@ -30,7 +31,6 @@ from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
 from mlops.pipeline.model import build_model, fit_model, predict
 from mlops.pipeline.partitions import read_partitions
-from mlops.schema import SCHEMA
 
 PARAMS = load_params()
 PARAMS = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"slices": []})})
@@ -251,7 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, default=1000)
     parser.add_argument("--only", choices=("table", "curves"))
-    parser.add_argument("--out", type=Path, default=Path("docs/measured"))
+    parser.add_argument("--out", type=Path, default=Path("engine/docs/measured"))
     arguments = parser.parse_args()
     worlds = Worlds()
     if arguments.only != "curves":

@@ -18,16 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from mlops.schema import SCHEMA
 
 from mlops.artifacts import BUNDLE
 from mlops.monitoring.__main__ import monitor
 from mlops.params import load_params
-from mlops.schema import SCHEMA
 from mlops.serving.served import Served
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from loop import ASKED, DELAY, FALL, NOWHERE, SQUARE_FEET
+
 from production import DAY, Log, sales
 
 SOLD, BEFORE, RUNS, WEEK = 13, 5, 8, 7 * DAY

@@ -1,6 +1,6 @@
 """What the daily report costs on a log of ten million predictions of one day.
 
-Usage: python benchmarks/monitoring_log.py sqlite:////tmp/log.db [ROWS]; or a postgresql:// URL of
+Usage: python engine/benchmarks/monitoring_log.py sqlite:////tmp/log.db [ROWS]; or a postgresql:// URL of
 an empty database. Needs 5 GB there, and some minutes to fill it.
 """
 
@@ -12,11 +12,11 @@ import sys
 import time
 
 import sqlalchemy as sa
+from mlops.schema import SCHEMA
 
 from mlops import artifacts
 from mlops.bundle import read_manifest
 from mlops.pipeline.partitions import read_partitions
-from mlops.schema import SCHEMA
 from mlops.serving.tables import migrate, open_database
 
 KINDS = 500

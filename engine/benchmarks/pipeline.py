@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from mlops.schema import SCHEMA
 
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("ingest", "validate", "split", "train", "evaluate", "export")
@@ -153,7 +153,7 @@ def markdown(table: pd.DataFrame, no_op: float, n_rounds: int) -> str:
     lines = [
         "# What the pipeline costs",
         "",
-        "Made by `make bench` (`benchmarks/pipeline.py`): made-up rows of the demo's schema, the",
+        "Made by `make bench` (`engine/benchmarks/pipeline.py`): made-up rows of the demo's schema, the",
         "stages and one bare pandas + scikit-learn script in turn, "
         f"{n_rounds} rounds, medians. Seconds are",
         "those of each stage's own work; memory is the largest process. The bare script reads,",
@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs/measured")
+    parser.add_argument("--out", type=Path, default=ROOT / "engine/docs/measured")
     arguments = parser.parse_args()
     rounds: dict[int, list[Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:

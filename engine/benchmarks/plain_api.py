@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 from fastapi import FastAPI
+from mlops.schema import SCHEMA
 from pydantic import BaseModel
 
 from mlops.bundle import load_model
 from mlops.request import request_model
-from mlops.schema import SCHEMA
 
 Row: Any = request_model(SCHEMA)
 

@@ -2,7 +2,7 @@
 
 Pairs of models with a known true difference are reviewed on many test sets drawn from a
 population, by the review's own code. Other intervals are held beside its own. The result stands in
-docs/measured/review-error-rates.md.
+engine/docs/measured/review-error-rates.md.
 """
 
 import argparse
@@ -14,15 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from intervals import bounds, draw_counts, moments, truths
 from joblib import Parallel, delayed
-from review_report import FAR, GAP, LEADING, STEPS, draw, markdown
-from truth import RARE, ROOT, Population, classification, regression
 
+from intervals import bounds, draw_counts, moments, truths
 from mlops.metrics import Floats, Predictions
 from mlops.params import Params, load_params
 from mlops.review.champion import compare
 from mlops.review.gate import check_regressions, detectable_regression, verdict
+from review_report import FAR, GAP, LEADING, STEPS, draw, markdown
+from truth import RARE, ROOT, Population, classification, regression
 
 CHUNKS = 16
 REPLICATES = 1000
@@ -248,7 +248,7 @@ def of_classes(rows: int, sizes: dict[int, Draws], params: Params) -> pd.DataFra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rows and draws: does it run?")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs/measured")
+    parser.add_argument("--out", type=Path, default=ROOT / "engine/docs/measured")
     arguments = parser.parse_args()
     start, params = time.perf_counter(), load_params(ROOT / "params.yaml")
     sizes, rows = (QUICK, 20_000) if arguments.quick else (FULL, 100_000)

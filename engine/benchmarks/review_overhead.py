@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import yaml
+
 from pipeline import make_source
 
 ROOT = Path(__file__).parent.parent

@@ -1,12 +1,12 @@
-"""What benchmarks/review.py found, as tables and a plot."""
+"""What engine/benchmarks/review.py found, as tables and a plot."""
 
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from truth import RARE
 
 from mlops.params import Params
+from truth import RARE
 
 LEADING = "rmse"
 STEPS = (0.025, 0.05, 0.075, 0.1, 0.15)
@@ -19,7 +19,7 @@ HARMLESS = ("equal", "better", "no worse")
 
 _PAGE = """# How often the review is right
 
-Made by `python benchmarks/review.py`. A population of 100,000 rows whose truth is known is made
+Made by `python engine/benchmarks/review.py`. A population of 100,000 rows whose truth is known is made
 from the demo: its rows drawn anew with their areas varied, its fitted model's predictions times
 residuals of its test rows. Models are trained on such rows, then changed in
 {changes}.

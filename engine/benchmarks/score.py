@@ -14,13 +14,13 @@ from typing import Any
 
 import joblib
 import pyarrow.parquet as pq
-from pipeline import ROOT, measured
+from mlops.schema import SCHEMA
 
 from mlops.frames import write_rows
 from mlops.params import load_params
 from mlops.pipeline.model import build_model, fit_model
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from pipeline import ROOT, measured
 
 sys.path.insert(0, str(ROOT / "tests"))
 from served import make_bundle

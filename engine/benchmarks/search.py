@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from pipeline import ROOT, RUN_STAGE, measured
+from mlops.schema import SCHEMA
 
 from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
 from mlops.frames import write_rows
 from mlops.pipeline.cluster import ADDRESS
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from pipeline import ROOT, RUN_STAGE, measured
 
 sys.path.insert(0, str(ROOT / "tests"))
 from dask_cluster import cluster

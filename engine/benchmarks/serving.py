@@ -28,10 +28,10 @@ from typing import Any
 
 import pandas as pd
 import uvloop
-from servers import BUNDLE, HERE, SERVERS, Rows, Server, get, install_peers, memory, serving
+from mlops.schema import SCHEMA
 
 from mlops.bundle import load_model
-from mlops.schema import SCHEMA
+from servers import BUNDLE, HERE, SERVERS, Rows, Server, get, install_peers, memory, serving
 
 ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 2
 OURS = ("ours", "ours, logging")

@@ -18,13 +18,13 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from mlops.schema import SCHEMA
 
 from mlops import artifacts
 from mlops.frames import read_rows
 from mlops.metrics import Floats, Predictions, Task, score
 from mlops.params import Params
 from mlops.pipeline.model import build_model, fit_model, predict
-from mlops.schema import SCHEMA
 
 ROOT = Path(__file__).parent.parent
 VARIED = 0.05

@@ -2,7 +2,7 @@
 
 Workers are processes of their own on ports of their own, as behind a proxy; the same 32 connections
 are dealt out among them. The load comes from this process, on the same cores, in turns, round by
-round. Usage: python benchmarks/workers.py [WORKERS ...]
+round. Usage: python engine/benchmarks/workers.py [WORKERS ...]
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import time
 
 import psutil
 import uvloop
+
 from servers import SERVERS, memory, serving
 from serving import make_loads, measure, spread
 

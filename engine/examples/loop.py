@@ -23,6 +23,7 @@ import pandas as pd
 import sqlalchemy as sa
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from mlops.schema import SCHEMA
 
 from mlops.files import whole_file, whole_folder
 from mlops.monitoring.__main__ import monitor
@@ -30,7 +31,6 @@ from mlops.monitoring.performance import overall
 from mlops.monitoring.tell import BRANCH
 from mlops.params import load_params
 from mlops.pipeline.partitions import read_partitions
-from mlops.schema import SCHEMA
 from mlops.serving.tables import FEEDBACK, PREDICTIONS, open_database
 
 HERE = Path("artifacts/loop").resolve()

@@ -4,6 +4,8 @@ from pathlib import Path
 
 _ROOT = Path("artifacts")
 
+FINGERPRINT = _ROOT / "fingerprint"
+
 INGESTED_ROWS = _ROOT / "ingest" / "rows.parquet"
 
 VALID_ROWS = _ROOT / "validate" / "rows.parquet"

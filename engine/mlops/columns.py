@@ -1,10 +1,12 @@
-"""What a column and a rule are; `mlops.schema` holds the table of them."""
+"""What a column and a rule are; `src/project/schema.py` holds the table of them."""
 
 import datetime
 import keyword
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from mlops.metrics import Task
 
 Role = Literal["feature", "key", "time", "target"]
 ColumnType = type[float] | type[int] | type[str] | type[datetime.date]
@@ -82,7 +84,7 @@ class Schema:
                 if name not in self.names
             ]
         if problems:
-            raise ValueError("src/mlops/schema.py: " + "; ".join(problems))
+            raise ValueError("src/project/schema.py: " + "; ".join(problems))
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -103,6 +105,11 @@ class Schema:
         return next(column for column in self.columns if column.role == "target")
 
     @property
+    def task(self) -> Task:
+        """What predicting the target is."""
+        return "classification" if self.target.choices else "regression"
+
+    @property
     def key(self) -> Column:
         """What tells one row from another."""
         return next(column for column in self.columns if column.role == "key")
@@ -111,6 +118,10 @@ class Schema:
     def time(self) -> Column | None:
         """When the row's event took place; None in data without dates."""
         return next((column for column in self.columns if column.role == "time"), None)
+
+    def without_rules(self) -> "Schema":
+        """Give the columns alone: a rule's function can't be sent to another process."""
+        return Schema(self.columns)
 
     def feature_kinds(self) -> dict[str, Literal["numeric", "categorical"]]:
         """List the features that the drift monitor watches, and how."""

@@ -1,6 +1,6 @@
 """How far a metric of some rows may be from that of all rows there could be.
 
-`benchmarks/review.py` holds the methods here against others where the truth is known.
+`engine/benchmarks/review.py` holds the methods here against others where the truth is known.
 """
 
 from typing import NamedTuple

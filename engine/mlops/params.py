@@ -3,21 +3,21 @@
 import contextlib
 import datetime
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
+from mlops.columns import Schema
 from mlops.errors import run_command
+from mlops.kinds import Kind, model_problems
 from mlops.metrics import HIGHER_IS_BETTER
-from mlops.schema import SCHEMA
-from mlops.typed_yaml import load_yaml
+from mlops.typed_yaml import PositiveFloat, PositiveInt, Section, Share, load_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -33,12 +33,6 @@ def _day(value: Any) -> Any:
 
 
 Day = Annotated[datetime.date, BeforeValidator(_day)]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: its keys and no others, of exactly these types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Ingest(Section):
@@ -76,39 +70,11 @@ class Search(Section):
 
 
 class Train(Section):
-    kind: Annotated[str, Field(min_length=1)]  # pipeline/model.py knows which there are
+    kind: Annotated[str, Field(min_length=1)]
     seed: Seed
     log_target: bool
-    alpha: PositiveFloat
-    n_estimators: PositiveInt
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
-    max_iter: PositiveInt
-    max_leaf_nodes: Annotated[int, Field(ge=2)]
-    min_samples_leaf: PositiveInt
-    l2_regularization: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     level_days: PositiveInt | None
     search: Search
-
-    @model_validator(mode="after")
-    def _space_holds_valid_values(self) -> "Train":
-        own = self.model_dump(exclude={"search"})
-        problems = []
-        for key, values in self.search.space.items():
-            if key not in own or key in {"kind", "seed"}:
-                problems.append(f"search.space.{key}: wanted one of {', '.join(sorted(own))}")
-                continue
-            for value in values:
-                try:
-                    Train.model_validate(
-                        own
-                        | {key: value}
-                        | {"search": self.search.model_copy(update={"space": {}})}
-                    )
-                except ValidationError as error:
-                    problems.append(f"search.space.{key}: {value!r}: {error.errors()[0]['msg']}")
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
 
 
 class Evaluate(Section):
@@ -157,54 +123,69 @@ class Params(Section):
     validate_: Annotated[Validate, Field(alias="validate")]
     split: Split
     train: Train
+    models: dict[str, dict[str, Any]]
     evaluate: Evaluate
     gate: Gate
     monitor: Monitor
 
     @model_validator(mode="after")
-    def _fits_schema_and_task(self) -> "Params":
-        known, problems = HIGHER_IS_BETTER[self.task], []
-        if self.task == "classification" and not SCHEMA.target.choices:
-            problems.append(
-                f"task: classification needs choices of the target {SCHEMA.target.name}"
-            )
-        if self.task == "regression" and SCHEMA.target.choices:
-            problems.append(f"task: the target {SCHEMA.target.name} has choices: classification")
-        if self.train.level_days and (SCHEMA.target.choices or not SCHEMA.time):
-            problems.append("train.level_days: wants a number to predict, and a column of dates")
-        if self.split.test_from and not SCHEMA.time:
-            problems.append("split.test_from: the schema has no column of role 'time'; set null")
-        features = [column.name for column in SCHEMA.features]
-        for name in self.evaluate.slices:
-            if name not in features:
-                problems.append(
-                    f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
-                )
-        for part, metrics in (
-            ("gate.floors", self.gate.floors),
-            ("gate.slices.floors", self.gate.slices.floors),
-            ("gate.max_regression", self.gate.max_regression),
-            ("monitor.max_worse", self.monitor.max_worse),
-        ):
-            for name in metrics:
-                if name not in known:
-                    problems.append(f"{part}: {name!r}: wanted metrics: {', '.join(known)}")
+    def _fits_the_project(self, info: ValidationInfo) -> "Params":
+        problems = [*_schema_problems(self, cast(Schema, info.context)), *_metric_problems(self)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
 
-def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check params.yaml.
+def _schema_problems(params: Params, schema: Schema) -> list[str]:
+    """List what contradicts the columns."""
+    problems, target = [], schema.target
+    if params.task == "classification" and not target.choices:
+        problems.append(f"task: classification needs choices of the target {target.name}")
+    if params.task == "regression" and target.choices:
+        problems.append(f"task: the target {target.name} has choices: classification")
+    if params.train.level_days and (target.choices or not schema.time):
+        problems.append("train.level_days: wants a number to predict, and a column of dates")
+    if params.split.test_from and not schema.time:
+        problems.append("split.test_from: the schema has no column of role 'time'; set null")
+    features = [column.name for column in schema.features]
+    return problems + [
+        f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
+        for name in params.evaluate.slices
+        if name not in features
+    ]
+
+
+def _metric_problems(params: Params) -> list[str]:
+    """List the metrics that are none of the task's."""
+    known, gate = HIGHER_IS_BETTER[params.task], params.gate
+    return [
+        f"{part}: {name!r}: wanted metrics: {', '.join(known)}"
+        for part, metrics in (
+            ("gate.floors", gate.floors),
+            ("gate.slices.floors", gate.slices.floors),
+            ("gate.max_regression", gate.max_regression),
+            ("monitor.max_worse", params.monitor.max_worse),
+        )
+        for name in metrics
+        if name not in known
+    ]
+
+
+def load_params(
+    path: Path, schema: Schema, kinds: Mapping[str, type[Kind]] | None = None
+) -> Params:
+    """Read params.yaml and check it against the columns and, if given, the kinds of model.
 
     Raises:
-        BadInput: the file holds anything that the classes above do not allow.
+        BadInput: the file holds anything that is not allowed; the message names all of it.
     """
-    return load_yaml(path, Params)
+    return load_yaml(path, Params, schema, partial(model_problems, kinds or {}))
 
 
 def _main() -> None:
-    load_params(Path(sys.argv[1]) if len(sys.argv) > 1 else PARAMS_FILE)
+    from mlops.project import load_project_params  # which needs the classes above
+
+    load_project_params(*map(Path, sys.argv[1:]), with_models=True)
 
 
 if __name__ == "__main__":

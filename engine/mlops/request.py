@@ -71,3 +71,10 @@ def describe_schema(schema: Schema) -> dict[str, Any]:
         fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
         columns.append({**fields, "type": column.type.__name__, "choices": list(column.choices)})
     return {"columns": columns, "request": request_model(schema).model_json_schema()}
+
+
+def describe_columns(schema: Schema) -> list[dict[str, Any]]:
+    """Write what a model is made for: the columns without their wording."""
+    wording = ("description", "unit")
+    columns = describe_schema(schema)["columns"]
+    return [{k: v for k, v in column.items() if k not in wording} for column in columns]

@@ -1,15 +1,26 @@
 """Read a YAML file into a pydantic model, or say everything that is wrong with it at once."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlops.errors import BadInput
 
 Model = TypeVar("Model", bound=BaseModel)
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: its keys and no others, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,8 +50,17 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
 
 
-def load_yaml(path: Path, model: type[Model]) -> Model:
-    """Read `path` and check it against `model`.
+def _none(content: Any) -> list[str]:
+    return []
+
+
+def load_yaml(
+    path: Path, model: type[Model], context: Any = None, more: Callable[[Any], list[str]] = _none
+) -> Model:
+    """Read `path` and check it against `model`, whose validators see `context`.
+
+    Args:
+        more: finds problems of the raw content that the model leaves to others.
 
     Raises:
         BadInput: the file is missing, is not YAML, repeats a key, or holds anything that the model
@@ -55,17 +75,17 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
         content = loader.get_single_data()
     except yaml.YAMLError as error:
         raise BadInput(f"{path}: not valid YAML: {error}") from error
-    problems = list(loader.repeated)
+    problems = [*loader.repeated, *more(content)]
     try:
-        checked = model.model_validate(content if content is not None else {})
+        checked = model.model_validate(content if content is not None else {}, context=context)
     except ValidationError as error:
-        problems += [text for item in error.errors() for text in _describe(item, model)]
+        problems += [text for item in error.errors() for text in describe_error(item, model)]
     if problems:
         raise BadInput(f"{path}: {len(problems)} problem(s)", problems)
     return checked
 
 
-def _describe(item: Any, model: type[BaseModel]) -> list[str]:
+def describe_error(item: Any, model: type[BaseModel]) -> list[str]:
     """Turn one pydantic error into lines of 'path: found …, wanted …'."""
     path, found = ".".join(str(part) for part in item["loc"]), item["input"]
     if item["type"] == "missing":

@@ -1,8 +1,9 @@
 """Run the workflows of a pull request on this machine, by act: that of the work tree into BASE.
 
-GitHub and its actions are stood in for by tests/github_fake; all that the workflows run is real,
+GitHub and its actions are stood in for by engine/tests/github_fake; all that the workflows run is real,
+from paths import ROOT
 from setting up to the review. Uncommitted edits of tracked files are part of the pull request. Exit
-code: that of the workflow. Usage: python tests/ci.py [BASE]
+code: that of the workflow. Usage: python engine/tests/ci.py [BASE]
 """
 
 import subprocess
@@ -15,7 +16,6 @@ from github_fake.act import run_workflow
 from github_fake.api import GitHub
 from github_fake.origin import git
 
-ROOT = Path(__file__).parent.parent
 SECONDS = 3600
 
 

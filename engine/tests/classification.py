@@ -4,7 +4,7 @@ import pytest
 
 from mlops.columns import Column, Schema
 from mlops.params import Params
-from mlops.pipeline import agreement, evaluate, export, form, model, train
+from mlops.pipeline import evaluate, export, train
 
 SCHEMA = Schema(
     (
@@ -18,7 +18,12 @@ SCHEMA = Schema(
 
 def use(monkeypatch: pytest.MonkeyPatch, params: Params) -> Params:
     """Put the schema in the place of the demo's, and fit the parameters to it."""
-    for module in (model, train, evaluate, form, agreement, export):
-        monkeypatch.setattr(module, "SCHEMA", SCHEMA)
+    for module in (train, evaluate, export):
+        monkeypatch.setattr(module, "load_schema", lambda: SCHEMA)
+    return of(params)
+
+
+def of(params: Params) -> Params:
+    """Fit the parameters to the schema."""
     scored = params.evaluate.model_copy(update={"slices": ["plan", "age"]})
     return params.model_copy(update={"task": "classification", "evaluate": scored})

@@ -1,6 +1,6 @@
 """A comment as GitHub shows it: Markdown, folds and Mermaid charts, in a page that chromium draws.
 
-python tests/comment_page.py report.md docs/measured/comment.png
+python engine/tests/comment_page.py report.md engine/docs/measured/comment.png
 """
 
 import re
@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+
 from npm_files import MERMAID, MERMAID_FILES, npm_files
 
 _STYLE = """

@@ -5,27 +5,21 @@ import re
 from pathlib import Path
 
 import pytest
+from sklearn.pipeline import Pipeline
+
 from clones import origin, quick, reproduced  # noqa: F401  session fixtures
 from containers import built, engine, registry  # noqa: F401
+from mlops.params import Params, load_params
+from paths import DEMO
+from project.schema import SCHEMA
 from proposals import github, kept_by_main, settings, template, warm  # noqa: F401  likewise
 from served import make_bundle, small_model
-from sklearn.pipeline import Pipeline
-from with_demo import DEMO, run_with_demo
-
-from mlops.params import Params, load_params
-
-ROOT = Path(__file__).parent.parent
-
-
-def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Go elsewhere, where data of one's own has taken the demo's place."""
-    return run_with_demo(config.invocation_params.args) if (ROOT / DEMO).exists() else None
 
 
 @pytest.fixture
 def params() -> Params:
     """Give the parameters as shipped."""
-    return load_params(ROOT / "params.yaml")
+    return load_params(DEMO / "params.yaml", SCHEMA)
 
 
 @pytest.fixture(scope="module")

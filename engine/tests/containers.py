@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from clones import ROOT, copy, run
 
+from clones import copy, run
 from mlops.errors import BadInput
 from mlops.release.answers import get
 from mlops.release.engine import find_engine
+from paths import ROOT, SOURCES
 
 PINNED = re.findall(r"^FROM (\S+@\S+) AS base", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 
@@ -71,7 +72,7 @@ def build(repository: Path, tag: str, *options: str, wanted: int = 0) -> str:
     """Build the image of a repository by the command that people use."""
     words = " ".join([f"--tag={tag}", "--quiet", *base_options(), *options])
     command = f"python -m mlops.release.image {words}"
-    return run(repository, command, wanted, PYTHONPATH="src", **engine_variables())
+    return run(repository, command, wanted, PYTHONPATH=SOURCES, **engine_variables())
 
 
 def engine_variables() -> dict[str, str]:

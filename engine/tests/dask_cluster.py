@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from paths import PYTHONPATH
+
 SECONDS = 60
 
 
@@ -30,13 +31,13 @@ class Cluster:
             assert time.monotonic() < deadline, "no scheduler"
             time.sleep(0.05)
 
-    def _start(self, *command: str, source: Path = ROOT / "src") -> subprocess.Popen[bytes]:
+    def _start(self, *command: str, source: str = PYTHONPATH) -> subprocess.Popen[bytes]:
         fixed = ("--host", "127.0.0.1", "--no-dashboard")
         with (self.folder / f"{command[0]}-{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dask", *command, *fixed],
                 cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(source)},
+                env=os.environ | {"PYTHONPATH": source},
                 stdout=log,
                 stderr=log,
             )
@@ -44,7 +45,7 @@ class Cluster:
         return process
 
     def worker(
-        self, *options: str, threads: int = 1, source: Path = ROOT / "src"
+        self, *options: str, threads: int = 1, source: str = PYTHONPATH
     ) -> subprocess.Popen[bytes]:
         """Start a worker; without a nanny, so that one that is killed stays dead."""
         fixed = ("--no-nanny", "--nworkers", "1", "--nthreads", str(threads))

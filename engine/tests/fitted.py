@@ -1,19 +1,18 @@
 """Small fitted models of every kind and task, for the tests of what serves them."""
 
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sklearn.pipeline import Pipeline
 
 from mlops.columns import Column, Schema
-from mlops.params import load_params
-from mlops.pipeline import agreement, form, model
+from mlops.kinds import Kind
+from mlops.params import Params, Train, load_params
 from mlops.pipeline.model import build_model, fit_model
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from paths import DEMO
+from project.models import KINDS
+from project.schema import SCHEMA
 
-ROOT = Path(__file__).parent.parent
 SMALL = {"max_iter": 30, "n_estimators": 20}
 
 
@@ -37,20 +36,18 @@ SCHEMAS = {
 }
 
 
-def task_of(name: str) -> Any:
-    return "classification" if SCHEMAS[name].target.choices else "regression"
-
-
-def use_schema(monkeypatch: pytest.MonkeyPatch, name: str) -> Any:
-    """Put a schema in the demo's place; give the task that it stands for."""
-    for module in (model, form, agreement):
-        monkeypatch.setattr(module, "SCHEMA", SCHEMAS[name])
-    return task_of(name)
+def chosen(params: Params, name: str, **changes: Any) -> tuple[Kind, Train]:
+    """Give a kind with its parameters as shipped, save for some of them and of `train:`."""
+    known = KINDS[name].model_fields
+    own = {**params.models[name], **{k: v for k, v in changes.items() if k in known}}
+    general = {k: v for k, v in changes.items() if k in Train.model_fields}
+    train = params.train.model_copy(update={**general, "kind": name})
+    return KINDS[name].model_validate(own), train
 
 
 def fit(name: str, kind: str, **changes: Any) -> Pipeline:
     """Fit a small model of made-up rows."""
-    train = load_params(ROOT / "params.yaml").train
-    train = train.model_copy(update={**SMALL, "kind": kind, **changes})
-    rows = valid_rows(SCHEMAS[name], 400, seed=1, missing=0.1)
-    return fit_model(build_model(train, task_of(name)), rows)
+    schema = SCHEMAS[name]
+    own, train = chosen(load_params(DEMO / "params.yaml", SCHEMA), kind, **SMALL | changes)
+    rows = valid_rows(schema, 400, seed=1, missing=0.1)
+    return fit_model(build_model(own, train, schema), rows, schema.target)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from project.schema import SCHEMA
 from served import ROW
-
-from mlops.schema import SCHEMA
 
 
 def body(row: str) -> bytes:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,20 @@ import sqlalchemy as sa
 from mlops.metrics import Predictions
 from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
-from mlops.schema import SCHEMA
 from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, migrate, open_database
+from paths import DEMO
+from project.schema import SCHEMA
 
-ROOT = Path(__file__).parent.parent
 NOW = 1_300_000_000.0
 DAY = 86_400.0
 VERSION = "0123456789ab"
-PARAMS = load_params(ROOT / "params.yaml")
+PARAMS = load_params(DEMO / "params.yaml", SCHEMA)
 _FEATURES = [column.name for column in SCHEMA.features]
 
 
 def sales() -> pd.DataFrame:
     """Read all sales, in an order of their own that is always the same."""
-    parts = [pd.read_csv(path) for path in sorted((ROOT / "data/source").glob("*.csv"))]
+    parts = [pd.read_csv(path) for path in sorted((DEMO / "data/source").glob("*.csv"))]
     rows = pd.concat(parts, ignore_index=True).astype({"price": "float64", "size": "float64"})
     return rows.sample(frac=1, random_state=0, ignore_index=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from clones import copy
 from github_fake import events
 from github_fake.act import run_workflow
@@ -16,6 +17,7 @@ from github_fake.origin import git as origin_git
 from github_fake.origin import write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
+from paths import SOURCES
 
 SECONDS = 900
 """A bound for what hangs: on a busy machine a review has taken five minutes."""
@@ -70,7 +72,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     make = shutil.which("make")
     shim.write_text(MAKE.format(venv=sys.prefix, make=make))
     shim.chmod(0o755)
-    return Settings(path=[folder], env={"PYTHONPATH": "src", "PIP_REQUIRE_VIRTUALENV": ""})
+    return Settings(path=[folder], env={"PYTHONPATH": SOURCES, "PIP_REQUIRE_VIRTUALENV": ""})
 
 
 def edited_params(template: Path, old: str, new: str) -> bytes:

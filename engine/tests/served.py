@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-from fitted import ROOT, fit
 from sklearn.pipeline import Pipeline
 
+from fitted import fit
 from mlops.bundle import MANIFEST, MODEL_FILE, libraries, seal
 from mlops.files import whole_folder, write_json
 from mlops.pipeline.form import export_form
-from mlops.request import describe_schema
-from mlops.schema import SCHEMA
+from mlops.request import describe_columns
 from mlops.serving.engine import FORM_FILE
+from paths import PYTHONPATH
+from project.schema import SCHEMA
 
 KEY = "a key of some length"
 ROW = {"size": 1500, "rooms": 6}
@@ -38,7 +39,7 @@ def make_bundle(folder: Path, model: Pipeline, engine: str = "arrays", **changes
         joblib.dump(model, new / MODEL_FILE)
         files = [MODEL_FILE]
         if engine != "joblib":
-            form = export_form(model)
+            form = export_form(model, SCHEMA)
             write_json(new / FORM_FILE, form.content)
             for name, content in form.files.items():
                 (new / name).write_bytes(content)
@@ -61,7 +62,7 @@ def make_bundle(folder: Path, model: Pipeline, engine: str = "arrays", **changes
                     {"column": "size", "slice": "≤ 9", "rows": 3, "metrics": {"rmse": _METRIC}}
                 ],
             },
-            "schema": describe_schema(SCHEMA),
+            "columns": describe_columns(SCHEMA),
         }
         write_json(new / MANIFEST, seal(new, {**content, **changes}))
 
@@ -79,7 +80,7 @@ class Process:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         environment = {
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": PYTHONPATH,
             "OMP_NUM_THREADS": "1",
             "SERVE_BUNDLE": str(bundle),
             "SERVE_PORT": str(self.port),

@@ -18,9 +18,8 @@ import yaml
 from mlops.columns import Column, Schema
 from mlops.params import PARAMS_FILE
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
-
-ROOT = Path(__file__).parent.parent
+from paths import ROOT
+from project.schema import SCHEMA
 
 SALES = Schema(
     columns=(

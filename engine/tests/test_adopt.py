@@ -12,10 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from clones import ROOT, clone, run
 from ruamel.yaml import YAML
-from tables import progression
 
+from clones import clone, run
 from mlops import params
 from mlops.adopt.__main__ import read_table
 from mlops.adopt.pages import rewritten
@@ -24,6 +23,8 @@ from mlops.adopt.schema_text import schema_text
 from mlops.adopt.settings import adapted
 from mlops.columns import Column, Schema
 from mlops.errors import BadInput
+from paths import DEMO, ROOT
+from tables import progression
 
 ROWS = 200
 TODAY = datetime.date(2026, 11, 23)
@@ -225,7 +226,7 @@ def proposals() -> list[Proposal]:
 
 
 def settings_of(proposal: Proposal) -> str:
-    return adapted((ROOT / "params.yaml").read_text(encoding="utf-8"), proposal, TODAY)
+    return adapted((DEMO / "params.yaml").read_text(encoding="utf-8"), proposal, TODAY)
 
 
 @pytest.mark.parametrize("proposal", proposals())
@@ -245,13 +246,12 @@ def test_the_schema_is_written_as_a_person_would_write_it(
 
 @pytest.mark.parametrize("proposal", proposals())
 def test_the_parameters_fit_the_schema_and_keep_their_comments(
-    proposal: Proposal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    proposal: Proposal, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(params, "SCHEMA", Schema(proposal.columns))
-    file, shipped = tmp_path / "params.yaml", (ROOT / "params.yaml").read_text(encoding="utf-8")
+    file, shipped = tmp_path / "params.yaml", (DEMO / "params.yaml").read_text(encoding="utf-8")
     file.write_text(settings_of(proposal), encoding="utf-8")
 
-    assert params.load_params(file).task == proposal.task
+    assert params.load_params(file, Schema(proposal.columns)).task == proposal.task
     comments = [line.partition("#")[2] for line in shipped.splitlines() if "#" in line]
     assert [line.partition("#")[2] for line in file.read_text().splitlines() if "#" in line] == [
         *comments
@@ -269,13 +269,13 @@ def test_other_writers_of_yaml_write_as_before() -> None:
 
 def test_the_pages_ask_for_rows_of_the_new_columns_and_find_what_moved() -> None:
     pages = [(ROOT / f"docs/{name}.md").read_text() for name in ("serving", "monitoring")]
-    proposal, moved = propose(table(), "y"), Path("../tests/demo/docs/measured")
+    proposal, moved = propose(table(), "y"), Path("../tests/demo/engine/docs/measured")
 
     serving, monitoring = (rewritten(page, proposal, moved) for page in pages)
 
     assert "curl '127.0.0.1:8000/predict?width=10.0&colour=b'" in serving
     assert """-d '{"rows": [{"width": 10.0, "colour": "b"}]}'""" in serving
-    assert "](../tests/demo/docs/measured/monitoring.md)" in monitoring
+    assert "](../tests/demo/engine/docs/measured/monitoring.md)" in monitoring
     assert rewritten(serving, proposal, moved) == serving
     assert rewritten(monitoring, proposal, moved) == monitoring
 
@@ -343,9 +343,9 @@ def test_nothing_is_written_unless_all_can_be(repository: Path, tmp_path: Path) 
 
 
 LATER = """
-echo '# Better' >> src/mlops/files.py
+echo '# Better' >> engine/mlops/files.py
 sed -i 's/^## Settings/A better page.\\n\\n&/' docs/serving.md
-sed -i '1s/$/, better/' docs/measured/pipeline-cost.md
+sed -i '1s/$/, better/' engine/docs/measured/pipeline-cost.md
 sed -i 's/l2_regularization: 1.0/l2_regularization: 2.0/' params.yaml
 git commit -qam 'Better where nobody adapts anything'
 """
@@ -382,9 +382,9 @@ def test_a_later_template_is_merged_and_conflicts_only_where_both_edited(
 
     assert "l2_regularization: 2.0" in merged
     assert "min_rows: 221 " in merged
-    assert (repository / "src/mlops/files.py").read_text().endswith("# Better\n")
+    assert (repository / "engine/mlops/files.py").read_text().endswith("# Better\n")
     assert "A better page." in (repository / "docs/serving.md").read_text(encoding="utf-8")
-    moved = repository / "tests/demo/docs/measured/pipeline-cost.md"
+    moved = repository / "engine/tests/demo/engine/docs/measured/pipeline-cost.md"
     assert moved.read_text(encoding="utf-8").splitlines()[0].endswith(", better")
     assert conflicts == ["README.md", "dvc.lock", "params.yaml"]
     assert {name: (repository / name).read_text() for name in mine} == mine
@@ -397,9 +397,12 @@ def test_the_templates_own_tests_go_on_with_the_demo(repository: Path, tmp_path:
     adopt(repository, f"{tmp_path}/theirs.csv --target target --yes")
     run(repository, "git add -A && git commit -qm 'Our own data'")
 
-    told = run(repository, "python -m pytest -q tests/test_schema.py tests/test_repository.py")
+    told = run(
+        repository,
+        "python -m pytest -q engine/tests/test_schema.py engine/tests/test_repository.py",
+    )
 
-    assert "the loop plays the demo" in run(repository, "python examples/loop.py", wanted=1)
+    assert "the loop plays the demo" in run(repository, "python engine/examples/loop.py", wanted=1)
     assert "the template's tests run in a copy that has its demo" in told
     assert " passed" in told
     assert run(repository, "git status --porcelain") == ""

@@ -14,19 +14,19 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from malformed import BODIES, QUERIES
-from served import KEY, PATIENCE, ROW, make_bundle
 from sklearn.pipeline import Pipeline
 
+from malformed import BODIES, QUERIES
 from mlops.pipeline.agreement import as_requests
 from mlops.pipeline.model import predict
 from mlops.sampling import invalid_rows, valid_rows
-from mlops.schema import SCHEMA
 from mlops.serving.app import create_app
 from mlops.serving.gate import Gate
 from mlops.serving.metrics import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings
+from project.schema import SCHEMA
+from served import KEY, PATIENCE, ROW, make_bundle
 
 LARGEST_ANSWER = 16_384
 FEATURES = [column.name for column in SCHEMA.features]
@@ -50,7 +50,7 @@ def api(bundle: Path) -> Iterator[TestClient]:
 
 
 def expected(model: Pipeline, rows: list[dict[str, Any]]) -> Any:
-    return predict(model, pd.DataFrame(rows, columns=FEATURES), "regression")
+    return predict(model, pd.DataFrame(rows, columns=FEATURES), SCHEMA.target)
 
 
 def wrong_fields(answer: Any) -> set[str]:
@@ -76,7 +76,7 @@ def test_get_and_post_give_the_pipelines_prediction(api: TestClient, model: Pipe
 def test_single_batch_get_and_concurrent_answers_are_the_pipelines(
     api: TestClient, model: Pipeline, seed: int, missing: float
 ) -> None:
-    rows = as_requests(valid_rows(SCHEMA, 12, seed=seed, missing=missing))
+    rows = as_requests(valid_rows(SCHEMA, 12, seed=seed, missing=missing), SCHEMA)
     wanted = expected(model, rows)
     queries = [urlencode({k: v for k, v in row.items() if v is not None}) for row in rows]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from dask_cluster import ROOT, SECONDS, Cluster, cluster
 
+from dask_cluster import SECONDS, Cluster, cluster
 from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
 from mlops.errors import BadInput
 from mlops.frames import write_rows
@@ -19,7 +19,8 @@ from mlops.params import Params
 from mlops.pipeline import cluster as backend
 from mlops.pipeline.cluster import ADDRESS, run_all
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from paths import DEMO, PYTHONPATH, ROOT
+from project.schema import SCHEMA
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def on_dask(params: Params, function: Any = abs) -> list[Any]:
 
 def lay_out(folder: Path, chosen: str) -> None:
     """Write the training rows, and parameters of a search that takes some seconds."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((DEMO / "params.yaml").read_text(encoding="utf-8"))
     params["train"]["search"] |= {"candidates": 5, "folds": 2, "backend": chosen, "jobs": 2}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     rows = valid_rows(SCHEMA, 1500, seed=7).sort_values(["sold_on", "sale_id"], ignore_index=True)
@@ -48,7 +49,7 @@ def training(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "mlops.pipeline.train"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -106,10 +107,12 @@ def test_a_fit_that_kills_its_workers_ends_the_search_and_is_named(
 def test_workers_of_other_versions_code_or_threads_are_refused_all_at_once(
     tmp_path: Path, dask: Cluster, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(ROOT / "src" / "mlops", tmp_path / "src" / "mlops")
-    with (tmp_path / "src" / "mlops" / "schema.py").open("a") as file:
-        file.write("# another commit\n")
-    dask.worker(source=tmp_path / "src", threads=2)
+    shutil.copytree(ROOT / "engine/mlops", tmp_path / "mlops")
+    shutil.copytree(DEMO / "src/project", tmp_path / "project")
+    for file in ("mlops/columns.py", "project/schema.py"):
+        with (tmp_path / file).open("a") as code:
+            code.write("# another commit\n")
+    dask.worker(source=str(tmp_path), threads=2)
     installed = backend.version
     monkeypatch.setattr(
         backend, "version", lambda name: "0.1" if name == "scikit-learn" else installed(name)
@@ -121,7 +124,8 @@ def test_workers_of_other_versions_code_or_threads_are_refused_all_at_once(
     text = str(refused.value)
     assert "the cluster's workers differ from this machine\n" in text
     assert f"scikit-learn: found {installed('scikit-learn')}, wanted 0.1\n" in text
-    assert f"wanted {backend.versions()['mlops']}\n" in text
+    for package in ("mlops", "project"):
+        assert f"wanted {backend.versions()[package]}\n" in text
     assert "found 2 threads, wanted --nthreads 1\n" in text
 
 
@@ -130,7 +134,7 @@ def test_a_worker_without_this_package_is_refused(
 ) -> None:
     (tmp_path / "mlops").mkdir()
     (tmp_path / "mlops" / "__init__.py").touch()
-    dask.worker(source=tmp_path)
+    dask.worker(source=str(tmp_path))
 
     with pytest.raises(BadInput, match="ModuleNotFoundError"):
         on_dask(params)

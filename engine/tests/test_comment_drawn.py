@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from comment_page import chromium, page
-from npm_files import MERMAID, MERMAID_FILES, npm_files_or_skip
 
+from comment_page import chromium, page
 from mlops.review.markup import chart
 from mlops.review.post import harmless
+from npm_files import MERMAID, MERMAID_FILES, npm_files_or_skip
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 

@@ -15,15 +15,16 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+
 from github_fake import events
 from github_fake.api import GitHub
 from github_fake.origin import git, write_file
 from github_fake.run import planted_run
 from github_fake.settings import TOOLS
+from mlops.review import post
+from paths import SOURCES
 from test_review import commit
 from test_review import git as git_in
-
-from mlops.review import post
 
 BOT = "github-actions[bot]"
 RIGHTS = {"actions": "read", "contents": "read", "pull-requests": "write"}
@@ -68,7 +69,7 @@ def push(github: GitHub, number: int, tools: Path, report: str) -> dict[str, str
         "CI": "true",
         "CML_REPO": f"{github.url}/{github.state.repository}",
         "RUNNER_TEMP": str(folder),
-        "PYTHONPATH": "src",
+        "PYTHONPATH": SOURCES,
         "GITHUB_EVENT_PATH": str(event),
         "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
         **dict.fromkeys(("GH_TOKEN", "GH_ENTERPRISE_TOKEN", "REPO_TOKEN"), github.grant(RIGHTS)),

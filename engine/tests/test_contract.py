@@ -11,7 +11,7 @@ from mlops.columns import Column, Rule, Schema
 from mlops.contract import frame_dtype, problems
 from mlops.request import request_model
 from mlops.sampling import InvalidRow, invalid_rows, valid_rows
-from mlops.schema import SCHEMA
+from project.schema import SCHEMA
 
 
 def frame(*rows: dict[str, object]) -> pd.DataFrame:

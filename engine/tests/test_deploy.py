@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
-from clones import ROOT
-from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
 
+from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
 from mlops.release.answers import get
+from paths import ROOT, SOURCES
 
 COMPOSE = ROOT / "deploy/compose.yaml"
 MONITORING = ROOT / "deploy/monitoring.yaml"
@@ -29,7 +29,7 @@ NO_IMAGES = dict.fromkeys(
     ("IMAGE", "PROMETHEUS_IMAGE", "NODE_EXPORTER_IMAGE", "GRAFANA_IMAGE"), "none"
 )
 UPDATES = int(os.environ.get("UPDATES", "2"))
-"""More of them: UPDATES=20 python -m pytest tests/test_deploy.py -m slow -s."""
+"""More of them: UPDATES=20 python -m pytest engine/tests/test_deploy.py -m slow -s."""
 
 PROXY = """
 FROM {base}
@@ -144,7 +144,7 @@ def host(built: Built, registry: Registry, tmp_path: Path) -> Iterator[Host]:
         )  # fmt: skip
     port = free_port()
     variables = {
-        "PYTHONPATH": "src",
+        "PYTHONPATH": SOURCES,
         "COMPOSE_PROJECT_NAME": f"mlops-test-{port}",
         "HAPROXY_IMAGE": stand_in(tmp_path / "proxy", "haproxy", PROXY),
         "POSTGRES_IMAGE": stand_in(tmp_path / "database", "postgres", DATABASE),

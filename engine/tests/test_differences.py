@@ -6,7 +6,7 @@ import pytest
 
 from mlops.review.differences import ABSENT, params_diff, rows_diff, stages_diff
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from project.schema import SCHEMA
 
 
 def test_parameters_that_differ_are_listed_by_path() -> None:

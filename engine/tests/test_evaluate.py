@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import classification
 import numpy as np
 import pandas as pd
 import pytest
 
+import classification
 from mlops.artifacts import (
     BUNDLE,
     EVALUATION,
@@ -26,9 +26,9 @@ from mlops.params import Params, load_params
 from mlops.pipeline import evaluate, export, train
 from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from paths import DEMO
+from project.schema import SCHEMA
 
-ROOT = Path(__file__).parent.parent
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
@@ -37,12 +37,10 @@ def run_stages(
 ) -> None:
     monkeypatch.chdir(folder)
     quick = params.model_copy(
-        update={
-            "train": params.train.model_copy(update={"max_iter": 20}),
-        }
+        update={"models": {params.train.kind: {**params.models[params.train.kind], "max_iter": 20}}}
     )
     for module in (train, evaluate):
-        monkeypatch.setattr(module, "load_params", lambda: quick)
+        monkeypatch.setattr(module, "load_project_params", lambda **given: quick)
     write_rows(TRAIN_ROWS, valid_rows(schema, 300, seed=1))
     write_rows(TEST_ROWS, valid_rows(schema, 200, seed=2))
     train.main()
@@ -54,7 +52,7 @@ def run_stages(
 def regression_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("regression")
     with pytest.MonkeyPatch.context() as patch:
-        run_stages(load_params(ROOT / "params.yaml"), SCHEMA, folder, patch)
+        run_stages(load_params(DEMO / "params.yaml", SCHEMA), SCHEMA, folder, patch)
     return folder
 
 
@@ -62,7 +60,7 @@ def regression_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def choice_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classification")
     with pytest.MonkeyPatch.context() as patch:
-        params = classification.use(patch, load_params(ROOT / "params.yaml"))
+        params = classification.use(patch, load_params(DEMO / "params.yaml", SCHEMA))
         run_stages(params, classification.SCHEMA, folder, patch)
     return folder
 
@@ -95,16 +93,14 @@ def test_the_trivial_baseline_stands_beside_the_metrics_and_is_worse(regression:
     assert metrics["baseline"]["r2"] <= 0
 
 
-def test_the_trivial_baseline_is_the_training_rows_median_or_shares(
-    params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_trivial_baseline_is_the_training_rows_median_or_shares() -> None:
     rows = valid_rows(SCHEMA, 9)
     rows["price"] = [1.0, 2, 3, 4, 5, 6, 7, 8, 1000]
-    assert evaluate.trivial_prediction(rows, 2, "regression").tolist() == [5.0, 5.0]
+    assert evaluate.trivial_prediction(rows, 2, SCHEMA.target).tolist() == [5.0, 5.0]
 
-    classification.use(monkeypatch, params)
+    target = classification.SCHEMA.target
     few = valid_rows(classification.SCHEMA, 4).assign(outcome=["left", "grew", "grew", "grew"])
-    assert evaluate.trivial_prediction(few, 1, "classification").tolist() == [[0.25, 0, 0.75]]
+    assert evaluate.trivial_prediction(few, 1, target).tolist() == [[0.25, 0, 0.75]]
 
 
 def test_every_metric_has_an_interval_around_it(regression: None) -> None:
@@ -169,9 +165,8 @@ def test_the_bundle_says_what_it_is_made_of(regression: None) -> None:
     assert manifest["data"]["test"]["from"] <= manifest["data"]["test"]["to"]
     assert manifest["params"] == json.loads(TRAINING.read_text())["params"]
     assert manifest["evaluation"] == json.loads(EVALUATION.read_text())
-    names = [column["name"] for column in manifest["schema"]["columns"]]
+    names = [column["name"] for column in manifest["columns"]]
     assert names == SCHEMA.names
-    assert manifest["schema"]["request"]["required"] == ["size", "rooms"]
 
 
 def test_a_bundle_of_data_without_dates_has_no_days(choice: None) -> None:
@@ -179,6 +174,6 @@ def test_a_bundle_of_data_without_dates_has_no_days(choice: None) -> None:
 
 
 def test_the_bundles_model_predicts_what_the_evaluation_recorded(regression: None) -> None:
-    predicted = predict(load_model(BUNDLE), read_rows(TEST_ROWS), "regression")
+    predicted = predict(load_model(BUNDLE), read_rows(TEST_ROWS), SCHEMA.target)
 
     np.testing.assert_array_equal(predicted, read_rows(PREDICTIONS)["predicted"])

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from clones import ROOT, copy, edit_params, outcomes, run, stages_run
 
+from clones import copy, edit_params, outcomes, run, stages_run
 from mlops.params import load_params
+from paths import ROOT
+from project.schema import SCHEMA
 
 PAGE = ROOT / "docs/experiments.md"
 ALL_BUT_TRAINING = {"ingest": "skipped", "validate": "skipped", "split": "skipped"}
@@ -189,12 +191,17 @@ def test_a_day_is_written_in_quotes_and_taken(repository: Path) -> None:
     written = run(repository, "git show refs/exps/celery/stash:params.yaml")
     (repository / "queued.yaml").write_text(written, encoding="utf-8")
     assert "until: '2010-03-31'" in written
-    assert str(load_params(repository / "queued.yaml").ingest.until) == "2010-03-31"
+    assert str(load_params(repository / "queued.yaml", SCHEMA).ingest.until) == "2010-03-31"
 
 
 def test_a_failed_experiment_is_undone_by_restore_and_checkout(repository: Path) -> None:
-    printed = run(repository, "dvc exp run -S train.learning_rate=2", wanted=255)
-    assert "train.learning_rate: found 2, wanted less than or equal to 1" in printed
+    printed = run(
+        repository, "dvc exp run -S models.hist_gradient_boosting.learning_rate=2", wanted=255
+    )
+    assert (
+        "models.hist_gradient_boosting.learning_rate: found 2, wanted less than or equal to 1"
+        in printed
+    )
     assert run(repository, "git status --porcelain").split() == ["M", "params.yaml"]
     assert not (repository / "artifacts/train/model.joblib").exists()
 
@@ -203,19 +210,26 @@ def test_a_failed_experiment_is_undone_by_restore_and_checkout(repository: Path)
 
 
 def test_an_experiment_starts_from_the_parameters_that_the_last_one_left(repository: Path) -> None:
-    run(repository, "dvc exp run ingest --name first -S train.learning_rate=0.03")
-    run(repository, "dvc exp run ingest --name second -S train.max_leaf_nodes=8")
-    train = yaml.safe_load((repository / "params.yaml").read_text("utf-8"))["train"]
-    assert (train["learning_rate"], train["max_leaf_nodes"]) == (0.03, 8)
+    run(
+        repository,
+        "dvc exp run ingest --name first -S models.hist_gradient_boosting.learning_rate=0.03",
+    )
+    run(
+        repository,
+        "dvc exp run ingest --name second -S models.hist_gradient_boosting.max_leaf_nodes=8",
+    )
+    models = yaml.safe_load((repository / "params.yaml").read_text("utf-8"))["models"]
+    boosting = models["hist_gradient_boosting"]
+    assert (boosting["learning_rate"], boosting["max_leaf_nodes"]) == (0.03, 8)
 
 
 @pytest.mark.slow
 def test_a_queued_experiment_runs_the_edited_code_as_it_was_when_queued(repository: Path) -> None:
-    module = repository / "src/mlops/pipeline/train.py"
+    module = repository / "engine/mlops/pipeline/train.py"
     source = module.read_text(encoding="utf-8")
     module.write_text(source.replace('f"train: {', 'f"EDITED train: {'), encoding="utf-8")
     assert module.read_text(encoding="utf-8") != source
-    run(repository, "dvc exp run --queue train -S train.max_iter=5")
+    run(repository, "dvc exp run --queue train -S models.hist_gradient_boosting.max_iter=5")
     module.write_text(source, encoding="utf-8")
 
     printed = run(repository, "dvc exp run --run-all")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from source_rows import ROOT
 
 from mlops.files import TEMPORARY, sha256, whole_file, whole_folder, write_json, write_text
 from mlops.frames import write_rows
+from paths import PYTHONPATH
 
 
 class Crash(Exception):
@@ -300,7 +300,7 @@ def test_a_table_that_finds_no_room_leaves_the_old_one(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", LIMITED],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=60,

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitted import ROOT, SCHEMAS, fit, use_schema
 from sklearn.svm import SVR
 
+from fitted import SCHEMAS, fit
 from mlops.files import write_json
 from mlops.pipeline import agreement, export
 from mlops.pipeline.agreement import LIMITS, as_requests, edge_rows, largest_error
 from mlops.pipeline.form import Form, NotExportable, export_form
-from mlops.pipeline.model import KINDS
-from mlops.schema import SCHEMA
 from mlops.serving.engine import FORM_FILE, Exported
+from paths import PYTHONPATH
+from project.models import KINDS
+from project.schema import SCHEMA
 
 
 def engine_of(form: Form) -> Exported:
@@ -27,16 +28,14 @@ def engine_of(form: Form) -> Exported:
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_and_task_agrees_on_edge_rows(
-    kind: str, schema: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = use_schema(monkeypatch, schema)
+def test_every_kind_and_task_agrees_on_edge_rows(kind: str, schema: str) -> None:
+    known = SCHEMAS[schema]
     model = fit(schema, kind)
-    form = export_form(model)
+    form = export_form(model, known)
 
-    error = largest_error(engine_of(form), model, edge_rows(form.thresholds, 2_000), task)
+    error = largest_error(engine_of(form), model, edge_rows(form.thresholds, known, 2_000), known)
 
-    assert error <= LIMITS[task]
+    assert error <= LIMITS[known.task]
     files = {"ridge": [], "random_forest": ["trees.bin"]}.get(kind, ["masks.npy", "leaves.npy"])
     assert list(form.files) == files
     assert (sum(len(values) for values in form.thresholds.values()) > 10) == (kind != "ridge")
@@ -44,26 +43,27 @@ def test_every_kind_and_task_agrees_on_edge_rows(
 
 def test_a_target_that_is_not_logarithmic_agrees() -> None:
     model = fit("regression", "hist_gradient_boosting", log_target=False)
-    form = export_form(model)
+    form = export_form(model, SCHEMA)
 
     assert form.content["inverse"] is None
-    assert largest_error(engine_of(form), model, edge_rows({}, 500), "regression") <= 1e-9
+    assert largest_error(engine_of(form), model, edge_rows({}, SCHEMA, 500), SCHEMA) <= 1e-9
 
 
 def test_a_schema_without_categories_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = tuple(c for c in SCHEMA.columns if not c.is_categorical)
     monkeypatch.setitem(SCHEMAS, "numbers", type(SCHEMA)(numbers))
-    use_schema(monkeypatch, "numbers")
+    known = SCHEMAS["numbers"]
     for kind in KINDS:
         model = fit("numbers", kind)
-        form = export_form(model)
-        error = largest_error(engine_of(form), model, edge_rows(form.thresholds, 500), "regression")
+        form = export_form(model, known)
+        rows = edge_rows(form.thresholds, known, 500)
+        error = largest_error(engine_of(form), model, rows, known)
         assert error <= 1e-9
 
 
 def test_rows_one_at_a_time_are_predicted_as_in_a_batch() -> None:
-    form = export_form(fit("regression", "hist_gradient_boosting"))
-    engine, rows = engine_of(form), as_requests(edge_rows(form.thresholds, 500))
+    form = export_form(fit("regression", "hist_gradient_boosting"), SCHEMA)
+    engine, rows = engine_of(form), as_requests(edge_rows(form.thresholds, SCHEMA, 500), SCHEMA)
 
     single = np.concatenate([engine.predict([row]) for row in rows])
 
@@ -71,7 +71,7 @@ def test_rows_one_at_a_time_are_predicted_as_in_a_batch() -> None:
 
 
 def test_edge_rows_hold_gaps_unknown_choices_bounds_and_thresholds() -> None:
-    rows = edge_rows({"size": np.array([1234.5])}, 5_000)
+    rows = edge_rows({"size": np.array([1234.5])}, SCHEMA, 5_000)
 
     for column in SCHEMA.features:
         found = set(rows[column.name].dropna())
@@ -87,17 +87,17 @@ def test_trees_of_up_to_64_leaves_have_masks_and_larger_ones_go_to_treelite(
 ) -> None:
     changes = {"max_leaf_nodes": leaves, "min_samples_leaf": 1}
     model = fit("regression", "hist_gradient_boosting", **changes)
-    form = export_form(model)
+    form = export_form(model, SCHEMA)
 
     assert len(form.files) == files
-    assert largest_error(engine_of(form), model, edge_rows(form.thresholds), "regression") <= 1e-9
+    assert largest_error(engine_of(form), model, edge_rows(form.thresholds, SCHEMA), SCHEMA) <= 1e-9
 
 
 @pytest.mark.parametrize("part", ["intercept", "fill", "threshold"])
 def test_a_wrong_number_anywhere_is_noticed(part: str) -> None:
     kind = "ridge" if part == "intercept" else "random_forest"
     model = fit("regression", kind)
-    form = export_form(model)
+    form = export_form(model, SCHEMA)
     if part == "intercept":
         form.content["intercept"][0] += 1e-8
     elif part == "fill":
@@ -107,7 +107,7 @@ def test_a_wrong_number_anywhere_is_noticed(part: str) -> None:
 
     engine = engine_of(form)
 
-    assert largest_error(engine, model, edge_rows(form.thresholds), "regression") > 1e-9
+    assert largest_error(engine, model, edge_rows(form.thresholds, SCHEMA), SCHEMA) > 1e-9
 
 
 def test_what_has_no_tables_is_served_by_the_pipeline(
@@ -117,8 +117,8 @@ def test_what_has_no_tables_is_served_by_the_pipeline(
     model.steps[-1][1].regressor_.steps[-1] = ("svr", SVR())
 
     with pytest.raises(NotExportable, match="SVR"):
-        export_form(model)
-    published = export.publish_engine(tmp_path, model, "regression")
+        export_form(model, SCHEMA)
+    published = export.publish_engine(tmp_path, model, SCHEMA)
 
     assert (published["engine"], published["engine_reason"]) == ("joblib", "estimator SVR")
     assert list(tmp_path.iterdir()) == []
@@ -135,8 +135,8 @@ def test_an_export_that_disagrees_is_not_published(
         return form
 
     monkeypatch.setattr(export, "export_form", wrong)
-    monkeypatch.setattr(export, "read_groups", lambda path: [agreement.edge_rows({}, 50)])
-    published = export.publish_engine(tmp_path, model, "regression")
+    monkeypatch.setattr(export, "read_groups", lambda path: [agreement.edge_rows({}, SCHEMA, 50)])
+    published = export.publish_engine(tmp_path, model, SCHEMA)
 
     assert published["engine"] == "joblib"
     assert published["engine_reason"].startswith("the exported model is off by 1, limit 1e-09")
@@ -148,7 +148,8 @@ import sys, joblib
 from pathlib import Path
 from mlops.files import write_json
 from mlops.pipeline.form import export_form
-form = export_form(joblib.load(sys.argv[1]))
+from project.schema import SCHEMA
+form = export_form(joblib.load(sys.argv[1]), SCHEMA)
 write_json(Path(sys.argv[2]) / "form.json", form.content)
 for name, content in form.files.items():
     (Path(sys.argv[2]) / name).write_bytes(content)
@@ -165,7 +166,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> Non
         folder.mkdir()
         subprocess.run(
             [sys.executable, "-c", _WRITE, tmp_path / "model.joblib", folder],
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": threads},
+            env=os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": threads},
             check=True,
             timeout=60,
         )
@@ -175,7 +176,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> Non
 
 
 def test_the_engine_imports_nothing_that_trained_the_model(tmp_path: Path) -> None:
-    form = export_form(fit("regression", "hist_gradient_boosting"))
+    form = export_form(fit("regression", "hist_gradient_boosting"), SCHEMA)
     write_json(tmp_path / FORM_FILE, form.content)
     for name, content in form.files.items():
         (tmp_path / name).write_bytes(content)
@@ -187,7 +188,7 @@ def test_the_engine_imports_nothing_that_trained_the_model(tmp_path: Path) -> No
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         check=True,

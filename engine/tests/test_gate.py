@@ -283,7 +283,7 @@ def test_a_slice_beyond_its_floor_is_named_and_one_line_is_enough_for_the_others
 
 
 def test_a_change_of_the_gate_itself_is_a_warning() -> None:
-    (found,) = check_gate_is_kept(["train.alpha", "gate.floors.r2"])
+    (found,) = check_gate_is_kept(["models.ridge.alpha", "gate.floors.r2"])
 
     assert found.outcome == "warn"
     assert found.why == "this change moves the gate's own limits: gate.floors.r2"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
 from github_fake.api import GitHub

@@ -16,7 +16,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from clones import ROOT, clone, edit_params, environment, run
+
+from clones import clone, edit_params, environment, run
+from paths import ROOT, SOURCES
 from tables import credit, planes, progression
 
 GUIDE = (ROOT / "docs/adopt.md").read_text(encoding="utf-8").split("## Another model")[0]
@@ -89,7 +91,7 @@ def served(folder: Path, command: str) -> Iterator[Service]:
         process = subprocess.Popen(
             [*shlex.split(command), f"PORT={port}"],
             cwd=folder,
-            env=environment(PYTHONPATH="src"),
+            env=environment(PYTHONPATH=SOURCES),
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -120,7 +122,7 @@ def play(folder: Path, file: Path, target: str, example: bool) -> list[str]:
                 shown += service.look()
             continue
         asks = "mlops.adopt" in command and "--yes" not in command  # and nobody answers
-        told = run(folder, typed, wanted=1 if asks else 0, PYTHONPATH="src")
+        told = run(folder, typed, wanted=1 if asks else 0, PYTHONPATH=SOURCES)
         if example:
             assert re.search(".*?".join(map(pattern, lines)), told, re.DOTALL), (command, told)
         shown += [] if asks else [told[told.find("\n## ") :]]  # not the diff, nor DVC's progress
@@ -156,14 +158,14 @@ def test_the_guide_leads_to_a_model_of_ones_own_and_nothing_speaks_of_the_demo(
     own = (" ".join(table.columns) + table.to_string(max_rows=5)).lower()
 
     shown = play(folder, file, target, example=make is credit)
-    edit_params(folder, {"train.learning_rate": 0.04})
-    shown += [run(folder, "python -m mlops.review --base HEAD || test $? = 1", PYTHONPATH="src")]
+    edit_params(folder, {"models.hist_gradient_boosting.learning_rate": 0.04})
+    shown += [run(folder, "python -m mlops.review --base HEAD || test $? = 1", PYTHONPATH=SOURCES)]
 
     metrics = json.loads((folder / "artifacts/evaluate/metrics.json").read_text())
     assert metrics[leading] > metrics["baseline"][leading] + 0.1
     assert "Both models are scored on the same" in shown[-1]
     told = run(folder, "git ls-files '*.md' '*.yml' '*.yaml' deploy Makefile ':!tests'")
-    for name in [*told.split(), "src/mlops/schema.py"]:
+    for name in [*told.split(), "src/project/schema.py"]:
         shown.append((folder / name).read_text(encoding="utf-8"))
     # The review of the adoption itself says what was there before.
     shown = [re.sub("No comparison with the base:.*? was price and is", "", t) for t in shown]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from clones import copy, edit_params, environment, run
 from containers import (
     LOCAL,
@@ -24,12 +25,12 @@ from containers import (
     unavailable,
     wait_for,
 )
-from served import make_bundle, small_model
-
 from mlops.errors import BadInput
 from mlops.release.answers import get
 from mlops.release.engine import find_engine
 from mlops.release.smoke import LOCKED_DOWN
+from paths import SOURCES
+from served import make_bundle, small_model
 
 VERSION = '{{index .Config.Labels "org.opencontainers.image.version"}}'
 QUESTION = "/predict?size=1500&rooms=6"
@@ -38,7 +39,7 @@ RIGHTLESS = [option for option in LOCKED_DOWN if "publish" not in option]
 
 def smoke(built: Built, image: str, wanted: int = 0, commit: str | None = None) -> str:
     command = f"python -m mlops.release.smoke {image} --commit {commit or built.commit}"
-    return run(built.repository, command, wanted, PYTHONPATH="src", **engine_variables())
+    return run(built.repository, command, wanted, PYTHONPATH=SOURCES, **engine_variables())
 
 
 def layers(image: str, folder: Path) -> list[list[tarfile.TarInfo]]:
@@ -59,11 +60,11 @@ def test_the_image_passes_its_smoke_test_and_answers_as_the_pipeline_predicts(bu
 
     script = (
         "import pandas as pd; from mlops.bundle import load_model; from pathlib import Path;"
-        "from mlops.schema import SCHEMA; names = [c.name for c in SCHEMA.features];"
+        "from project.schema import SCHEMA; names = [c.name for c in SCHEMA.features];"
         "row = pd.DataFrame([{'size': 1500, 'rooms': 6}], columns=names);"
         "print(load_model(Path('artifacts/bundle')).predict(row)[0])"
     )
-    wanted = float(run(built.repository, f'python -c "{script}"', PYTHONPATH="src"))
+    wanted = float(run(built.repository, f'python -c "{script}"', PYTHONPATH=SOURCES))
     with container(built.tag, *RIGHTLESS) as (_, address):
         wait_for(address, "/health/ready")
         assert get(address + QUESTION)[1]["predicted_price"] == pytest.approx(wanted, rel=1e-9)
@@ -118,7 +119,7 @@ def test_the_same_commit_gives_the_same_image_anywhere(built: Built, tmp_path: P
 
 def test_a_new_model_changes_one_small_layer(built: Built, tmp_path: Path) -> None:
     changed = copy(built.repository, tmp_path / "changed")
-    edit_params(changed, {"train.max_iter": 60})
+    edit_params(changed, {"models.hist_gradient_boosting.max_iter": 60})
     run(changed, "dvc repro && git commit -qam 'Fewer trees'")
 
     build(changed, f"{LOCAL}:changed")
@@ -136,7 +137,7 @@ def test_a_new_model_changes_one_small_layer(built: Built, tmp_path: Path) -> No
 
 def test_an_image_of_a_dirty_work_tree_says_so(built: Built, tmp_path: Path) -> None:
     dirty = copy(built.repository, tmp_path / "dirty")
-    (dirty / "src/mlops/serving/page.css").write_text("body { color: red }\n")
+    (dirty / "engine/mlops/serving/page.css").write_text("body { color: red }\n")
 
     assert "can't be released" in build(dirty, f"{LOCAL}:dirty")
 
@@ -164,7 +165,7 @@ def test_without_an_engine_the_message_says_what_was_looked_for(tmp_path: Path) 
     nowhere = f"unix://{tmp_path}/none.sock"
     done = subprocess.run(
         [sys.executable, "-m", "mlops.release.image"],
-        env={"PATH": str(tmp_path), "DOCKER_HOST": nowhere, "PYTHONPATH": "src"},
+        env={"PATH": str(tmp_path), "DOCKER_HOST": nowhere, "PYTHONPATH": SOURCES},
         capture_output=True,
         text=True,
     )
@@ -212,7 +213,7 @@ def test_the_image_is_built_without_docker_too(
         (others / other).chmod(0o755)
     own = {
         "PATH": f"{others}:{environment()['PATH']}",
-        "PYTHONPATH": "src",
+        "PYTHONPATH": SOURCES,
         "CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf"),
         "CONTAINERS_CONF": str(tmp_path / "containers.conf"),
     }

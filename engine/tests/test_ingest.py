@@ -10,8 +10,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+
+from mlops.artifacts import INGESTED_ROWS
+from mlops.columns import Schema
+from mlops.errors import BadInput, run_command
+from mlops.files import sha256
+from mlops.frames import read_rows
+from mlops.pipeline import ingest
+from mlops.pipeline.ingest import up_to, without_duplicates
+from mlops.pipeline.partitions import read_partitions
+from paths import PYTHONPATH
+from project.schema import SCHEMA
 from source_rows import (
-    ROOT,
     SALES,
     TARGET,
     TIME,
@@ -23,16 +33,6 @@ from source_rows import (
     sales,
     shipped_rows,
 )
-
-from mlops.artifacts import INGESTED_ROWS
-from mlops.columns import Schema
-from mlops.errors import BadInput, run_command
-from mlops.files import sha256
-from mlops.frames import read_rows
-from mlops.pipeline import ingest
-from mlops.pipeline.ingest import up_to, without_duplicates
-from mlops.pipeline.partitions import read_partitions
-from mlops.schema import SCHEMA
 
 UNTIL = datetime.date(2009, 12, 31)
 
@@ -303,7 +303,7 @@ def test_a_person_sees_a_message_and_no_stack_trace(here: Path, source: str, mes
     put_params(here, source, "2009-12-31")
     ran = subprocess.run(
         [sys.executable, "-m", "mlops.pipeline.ingest"],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=60,

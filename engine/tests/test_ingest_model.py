@@ -10,6 +10,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
+
+from mlops.artifacts import INGESTED_ROWS
+from mlops.errors import BadInput
+from mlops.files import sha256
+from mlops.frames import read_rows
+from mlops.pipeline import ingest
+from mlops.project import load_project_params
+from project.schema import SCHEMA
 from source_rows import (
     KEY,
     TARGET,
@@ -21,14 +29,6 @@ from source_rows import (
     put_params,
     shipped_rows,
 )
-
-from mlops.artifacts import INGESTED_ROWS
-from mlops.errors import BadInput
-from mlops.files import sha256
-from mlops.frames import read_rows
-from mlops.params import load_params
-from mlops.pipeline import ingest
-from mlops.schema import SCHEMA
 
 HISTORIES, STEPS = 200, 5
 MAX_GAP_DAYS = 45
@@ -238,7 +238,7 @@ def test_ingestion_does_what_the_model_says_after_every_step_of_any_history(
     monkeypatch.chdir(tmp_path)
     put_params(tmp_path, "source", NEWEST, MAX_GAP_DAYS)
     (tmp_path / "source").mkdir()
-    params = load_params()
+    params = load_project_params()
     rows = plain(ALL_ROWS)
     outcomes: Counter[str] = Counter()
     for seed in range(HISTORIES):
@@ -246,7 +246,7 @@ def test_ingestion_does_what_the_model_says_after_every_step_of_any_history(
         until = rng.choice([*DAYS[:1] * 2, *DAYS[1:], *DAYS[-1:] * 50])
         of_ingest = params.ingest.model_copy(update={"until": until})
         given = params.model_copy(update={"ingest": of_ingest})
-        monkeypatch.setattr(ingest, "load_params", lambda given=given: given)
+        monkeypatch.setattr(ingest, "load_project_params", lambda given=given: given)
         source: Source = {}
         to_come = rng.sample(rows, len(rows)) if rng.random() < 0.3 else list(rows)
         for start in range(0, rng.choice([0, 24, 48, 48, 48]), 12):

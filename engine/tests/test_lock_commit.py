@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from github_fake import events
 from github_fake.api import GitHub
 from github_fake.origin import git, write_file
 from github_fake.settings import TOOLS
+from paths import DEMO, ROOT, SOURCES
 from test_review import commit as commit_all
 from test_review import git as git_in
 
-ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+TEXT = (DEMO / "dvc.lock").read_text(encoding="utf-8")
 NEWER = TEXT.replace("size: 0", "size: 1").replace("nfiles: 19", "nfiles: 20")
 HOSTILE = "$(touch${IFS}owned)#;`x`{owner}%2e&<b>"
 RIGHTS = {"contents": "write", "actions": "write"}
@@ -28,9 +29,9 @@ RIGHTS = {"contents": "write", "actions": "write"}
 def github(tmp_path: Path) -> Iterator[GitHub]:
     """Serve the few files that matter here."""
     folder = tmp_path / "repository"
-    for path in (ROOT / "dvc.yaml", ROOT / "dvc.lock", *ROOT.glob(".github/workflows/*.yml")):
-        (folder / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, folder / path.relative_to(ROOT))
+    shutil.copytree(ROOT / ".github/workflows", folder / ".github/workflows")
+    for name in ("dvc.yaml", "dvc.lock"):
+        shutil.copy(DEMO / name, folder / name)
     git_in(folder, "init", "--quiet", "--initial-branch=main")
     commit_all(folder, "start")
     with GitHub(folder, tmp_path / "github") as served:
@@ -61,7 +62,7 @@ def run(github: GitHub, event: Path, lock: Path) -> subprocess.CompletedProcess[
         | {
             "GITHUB_EVENT_PATH": str(event),
             "GH_ENTERPRISE_TOKEN": github.grant(RIGHTS),
-            "PYTHONPATH": "src",
+            "PYTHONPATH": SOURCES,
         },
         capture_output=True,
         text=True,

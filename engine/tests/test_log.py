@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
 from databases import Postgres, connected, logged, postgres, small_disk  # noqa: F401  fixtures
 from load import Load, wait_for
-from served import ROW, running
-
 from mlops.serving import log, tables
 from mlops.serving.tables import migrate, open_database
+from served import ROW, running
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
 """How often the slow tests kill."""

@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from clones import ROOT, clone, run
+
+from clones import clone, run
+from paths import ROOT
 
 
 @pytest.mark.slow
@@ -12,7 +14,7 @@ def test_the_loop_ends_where_it_began(reproduced: Path, tmp_path: Path) -> None:
     folder = clone(reproduced, tmp_path / "repository")
     shutil.copytree(reproduced / ".dvc/cache", folder / ".dvc/cache")
 
-    told = run(folder, "python examples/loop.py", seconds=900, PYTHONPATH=f"{folder}/src")
+    told = run(folder, "python engine/examples/loop.py", seconds=900, PYTHONPATH=f"{folder}/src")
 
     verdicts = [line.split()[1] for line in told.splitlines() if line.startswith("2010-")]
     changes = [v for v, before in zip(verdicts, ["", *verdicts], strict=False) if v != before]
@@ -23,4 +25,4 @@ def test_the_loop_ends_where_it_began(reproduced: Path, tmp_path: Path) -> None:
     assert "reviewed, merged, released" in told
     assert (folder / "artifacts/loop/loop.png").stat().st_size > 10_000
     assert run(folder, "git status --porcelain") == ""
-    assert (ROOT / "docs/measured/loop.png").exists()
+    assert (ROOT / "engine/docs/measured/loop.png").exists()

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from malformed import CLASSES, Request
 from served import ROW, Process, running
 

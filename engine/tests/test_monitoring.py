@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from databases import Postgres, postgres  # noqa: F401  a fixture
-from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
 
+from databases import Postgres, postgres  # noqa: F401  a fixture
 from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.monitoring.decision import Decision, decide
@@ -17,8 +16,9 @@ from mlops.monitoring.log import ACTUAL, ID, read_window
 from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.monitoring.report import as_json, markdown
 from mlops.params import Params
-from mlops.schema import SCHEMA
 from mlops.serving.tables import open_database, tell
+from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
+from project.schema import SCHEMA
 
 SALES = sales()
 REFERENCE = reference(SALES[:2000])

@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from served import make_bundle, running, small_model
-
 from mlops.request import describe_schema
-from mlops.schema import SCHEMA
+from project.schema import SCHEMA
+from served import make_bundle, running, small_model
 
 
 def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+
 from clones import clone, copy, run
+from paths import SOURCES
 
 OUTPUTS = "python -m mlops.release.outputs"
 
@@ -13,14 +15,14 @@ OUTPUTS = "python -m mlops.release.outputs"
 def released(reproduced: Path, tmp_path: Path) -> Path:
     """A fresh clone, as a runner has it: no cache; beside it a remote that has everything."""
     source = copy(reproduced, tmp_path / "source")
-    run(source, "dvc push --quiet", PYTHONPATH="src")
+    run(source, "dvc push --quiet", PYTHONPATH=SOURCES)
     folder = clone(source, tmp_path / "fresh/repository")
     run(folder, f"dvc remote modify --local storage url {source}/.dvc-remote")
     return folder
 
 
 def bring(folder: Path, wanted: int = 0) -> str:
-    return run(folder, OUTPUTS, wanted, PYTHONPATH="src", OMP_NUM_THREADS="1")
+    return run(folder, OUTPUTS, wanted, PYTHONPATH=SOURCES, OMP_NUM_THREADS="1")
 
 
 def test_what_the_remote_has_is_pulled_and_not_trained_again(released: Path) -> None:

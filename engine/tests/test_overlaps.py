@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from dvc.repo import Repo
-from github_fake.origin import git as git_or_fail
-from test_review import commit, git
 
+from github_fake.origin import git as git_or_fail
 from mlops.review.lock import is_behind
+from test_review import commit, git
 
 # DVC in this process, for its start is most of what a toy costs; by a library that will change.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will:DeprecationWarning")

@@ -5,6 +5,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from databases import logged
 from load import Load, wait_for
 from served import ROW, Process, running

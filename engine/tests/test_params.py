@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from mlops.errors import BadInput
-from mlops.params import load_params
+from mlops.params import Params, load_params
+from paths import DEMO
+from project.models import KINDS
+from project.schema import SCHEMA
 
-SHIPPED = Path(__file__).parent.parent / "params.yaml"
+SHIPPED = DEMO / "params.yaml"
 
 
 def edited(folder: Path, *changes: tuple[str, str]) -> Path:
@@ -21,14 +24,18 @@ def edited(folder: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
+def load(path: Path) -> Params:
+    return load_params(path, SCHEMA, KINDS)
+
+
 def problems(path: Path) -> str:
     with pytest.raises(BadInput) as error:
-        load_params(path)
+        load(path)
     return str(error.value)
 
 
 def test_the_shipped_file_stops_at_the_end_of_2009() -> None:
-    params = load_params(SHIPPED)
+    params = load(SHIPPED)
 
     assert params.ingest.until.isoformat() == "2009-12-31"
     assert params.split.test_from is not None
@@ -38,16 +45,24 @@ def test_the_shipped_file_stops_at_the_end_of_2009() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("alpha: 3.0", "alhpa: 3.0", "train.alhpa: unknown key; did you mean alpha?"),
-        ("alpha: 3.0", "alhpa: 3.0", "train.alpha: missing"),
+        ("alpha: 3.0", "alhpa: 3.0", "models.ridge.alhpa: unknown key; did you mean alpha?"),
+        ("alpha: 3.0", "alhpa: 3.0", "models.ridge.alpha: missing"),
         ("seed: 0", "zzz: 0", "train.zzz: unknown key; wanted one of kind, seed"),
         ("alpha: 3.0", "alpha: 1e-3", "found '1e-3', wanted a valid number (YAML reads 1e-3"),
-        ("alpha: 3.0", "alpha: -1", "train.alpha: found -1, wanted greater than 0"),
-        ("alpha: 3.0", "alpha: .inf", "train.alpha: found inf, wanted a finite number"),
-        ("alpha: 3.0", "alpha: .nan", "train.alpha: found nan"),
-        ("alpha: 3.0", "alpha: yes", "train.alpha: found True, wanted a valid number"),
-        ("max_iter: 300", "max_iter: 300.5", "train.max_iter: found 300.5, wanted a valid int"),
-        ("max_iter: 300", "max_iter: '300'", "train.max_iter: found '300', wanted a valid integ"),
+        ("alpha: 3.0", "alpha: -1", "models.ridge.alpha: found -1, wanted greater than 0"),
+        ("alpha: 3.0", "alpha: .inf", "models.ridge.alpha: found inf, wanted a finite number"),
+        ("alpha: 3.0", "alpha: .nan", "models.ridge.alpha: found nan"),
+        ("alpha: 3.0", "alpha: yes", "models.ridge.alpha: found True, wanted a valid number"),
+        (
+            "max_iter: 300",
+            "max_iter: 300.5",
+            "models.hist_gradient_boosting.max_iter: found 300.5, wanted a valid int",
+        ),
+        (
+            "max_iter: 300",
+            "max_iter: '300'",
+            "models.hist_gradient_boosting.max_iter: found '300', wanted a valid integ",
+        ),
         ("quarantine: false", "quarantine: 0", "validate.quarantine: found 0, wanted a valid bool"),
         ('"2009-12-31"', "2009-12-31", "ingest.until: found a bare date, wanted it in quotes"),
         ('"2009-12-31"', '"2009-13-31"', "ingest.until: found '2009-13-31', wanted a valid date"),
@@ -60,7 +75,7 @@ def test_the_shipped_file_stops_at_the_end_of_2009() -> None:
             "      depth: [6,",
             "train.search.space.depth: wanted one of",
         ),
-        ("[0.02, 0.03,", "[0.02, 3,", "train.search.space.learning_rate: 3: Input should be less"),
+        ("[0.02, 0.03,", "[0.02, 3,", "train.search.space.learning_rate: found 3, wanted less"),
         ("[building_type,", "[color,", "evaluate.slices: 'color': wanted features: size, "),
         ("r2: 0.85", "r3: 0.85", "gate.floors: 'r3': wanted metrics: rmse, mae, "),
         ("    rmse: 0.05", "    roc_auc: 0.05", "gate.max_regression: 'roc_auc': wanted metrics"),
@@ -83,7 +98,13 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     found = problems(path)
 
     assert found.startswith(f"{path}: 5 problem(s)")
-    for place in ("train.alhpa", "train.alpha", "validate.min_rows", "folds: stands", "evaluate.c"):
+    for place in (
+        "models.ridge.alhpa",
+        "models.ridge.alpha",
+        "validate.min_rows",
+        "folds: stands",
+        "evaluate.c",
+    ):
         assert place in found
 
 
@@ -111,4 +132,4 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_params_can_not_be_changed_by_code() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_params(SHIPPED).train.seed = 1  # type: ignore[misc]
+        load(SHIPPED).train.seed = 1  # type: ignore[misc]

@@ -5,12 +5,12 @@ import random
 
 import pyarrow as pa
 import pytest
-from source_rows import HEADER, SALES, parquet_bytes, plain, sales
 
 from mlops.columns import Column, Schema
 from mlops.pipeline.csv_parsing import parse_csv
 from mlops.pipeline.parquet_parsing import parse_parquet
 from mlops.pipeline.parsing import LISTED
+from source_rows import HEADER, SALES, parquet_bytes, plain, sales
 
 GOOD = "1,2009-01-05,100,house,5000"
 OTHER = "2,2009-01-06,,,5000.5"
@@ -124,7 +124,7 @@ def test_a_wrong_header_is_named_column_by_column(header: str, problems: list[st
     for line, problem in zip(found, problems, strict=True):
         assert line.startswith(f"line 1: {problem or 'unknown column(s)'}")
     if "unknown" in found[-1]:
-        assert found[-1].endswith("(add them to mlops/schema.py?)")
+        assert found[-1].endswith("(add them to src/project/schema.py?)")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_parquet_partition_with_other_columns_is_named() -> None:
 
     assert parse_parquet(without, SALES)[1] == [
         "missing column(s) kind",
-        "unknown column(s) 'sort' (add them to mlops/schema.py?)",
+        "unknown column(s) 'sort' (add them to src/project/schema.py?)",
     ]
     assert parse_parquet(twice, SALES)[1] == ["column 'id' stands twice"]
 

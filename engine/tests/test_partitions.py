@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from moto.server import ThreadedMotoServer
-from source_rows import HEADER, SALES, csv_bytes, parquet_bytes, plain, put, sales, slow_writer
 
 from mlops.errors import BadInput
 from mlops.pipeline import partitions
 from mlops.pipeline.partitions import FILE, LINE, read_partitions
+from source_rows import HEADER, SALES, csv_bytes, parquet_bytes, plain, put, sales, slow_writer
 
 A = sales("1,2009-01-05,100,house,5000", "2,2009-01-06,,,6000")
 B = sales("3,2009-02-05,200,flat,7000")
@@ -78,7 +78,7 @@ def test_all_faults_of_all_partitions_are_told_at_once(folder: Path) -> None:
         "  f.csv: line 2: id: found 'x', wanted a whole number of at least 1",
         "  f.csv: line 3: day: found 'soon', wanted a date",
         "  g.csv: line 1: missing column(s) size",
-        "  g.csv: line 1: unknown column(s) 'area' (add them to mlops/schema.py?)",
+        "  g.csv: line 1: unknown column(s) 'area' (add them to src/project/schema.py?)",
         "  h.csv: line 2: byte 0xe0 is not UTF-8; save as UTF-8",
         "  i.parquet: is empty, truncated or no Parquet: Parquet file size is 0 bytes",
         ADVICE,

@@ -9,15 +9,16 @@ import sys
 import termios
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from paths import DEMO, PYTHONPATH
+
 INGEST = [sys.executable, "-m", "mlops.pipeline.ingest"]
 
 
 def scratch(folder: Path) -> Path:
     """Lay out what ingest reads, so that its output goes elsewhere than into the repository."""
     (folder / "data").mkdir()
-    (folder / "data" / "source").symlink_to(ROOT / "data" / "source")
-    (folder / "params.yaml").symlink_to(ROOT / "params.yaml")
+    (folder / "data" / "source").symlink_to(DEMO / "data" / "source")
+    (folder / "params.yaml").symlink_to(DEMO / "params.yaml")
     return folder
 
 
@@ -28,7 +29,7 @@ def test_ingest_shows_a_bar_on_a_terminal(tmp_path: Path) -> None:
         run = subprocess.run(
             INGEST,
             cwd=scratch(tmp_path),
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm"},
+            env=os.environ | {"PYTHONPATH": PYTHONPATH, "TERM": "xterm"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=its,
@@ -48,7 +49,7 @@ def test_ingest_prints_plain_lines_where_there_is_no_terminal(tmp_path: Path) ->
     run = subprocess.run(
         INGEST,
         cwd=scratch(tmp_path),
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=60,

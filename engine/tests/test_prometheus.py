@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 import yaml
-from production import NOW, PARAMS, ROOT, VERSION, Log, reference, sales
-from served import make_bundle, running, small_model
 
 from mlops.monitoring.decision import decide
 from mlops.monitoring.exposition import exposition
 from mlops.monitoring.log import read_window
-from mlops.schema import SCHEMA
+from paths import ROOT
+from production import NOW, PARAMS, VERSION, Log, reference, sales
+from project.schema import SCHEMA
+from served import make_bundle, running, small_model
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus/alerts.yml"

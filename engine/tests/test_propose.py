@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from github_fake.api import GitHub
 from github_fake.origin import git, resolve, write_file
-from workflow_steps import github  # noqa: F401  a fixture
-
 from mlops.monitoring import propose
 from mlops.monitoring.tell import BRANCH
+from workflow_steps import github  # noqa: F401  a fixture
 
 PARTITION = "data/source/feedback.csv"
 

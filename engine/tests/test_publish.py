@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from clones import copy, run
 from containers import LOCAL, Built, Registry, build, docker, login
-
 from mlops.errors import BadInput
 from mlops.release.labels import Contents
 from mlops.release.note import commands, release_note
@@ -86,7 +86,7 @@ def test_an_image_of_a_dirty_work_tree_is_not_pushed(
     built: Built, registry: Registry, tmp_path: Path
 ) -> None:
     dirty = copy(built.repository, tmp_path / "dirty")
-    (dirty / "src/mlops/extra.py").write_text("")
+    (dirty / "engine/mlops/extra.py").write_text("")
     build(dirty, f"{LOCAL}:dirty")
 
     with pytest.raises(BadInput, match="not committed"):

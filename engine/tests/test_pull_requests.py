@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
 from github_fake.api import GitHub
@@ -203,10 +204,10 @@ def test_a_partition_that_breaks_the_contract_is_blocked_and_hostile_text_has_no
 def test_another_schema_is_reviewed_and_said_to_be_another(
     warm: GitHub, template: Path, settings: Settings
 ) -> None:
-    schema = (template / "src/mlops/schema.py").read_text(encoding="utf-8").splitlines(True)
+    schema = (template / "src/project/schema.py").read_text(encoding="utf-8").splitlines(True)
     kept = [line for line in schema if '"garage_size"' not in line]
     assert len(kept) == len(schema) - 1
-    files = {"src/mlops/schema.py": "".join(kept).encode()}
+    files = {"src/project/schema.py": "".join(kept).encode()}
     for path in (template / "data/source").glob("*.csv"):
         rows = [row.split(",") for row in path.read_text(encoding="utf-8").splitlines()]
         place = rows[0].index("garage_size")

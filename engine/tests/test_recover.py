@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from clones import run
 
+from clones import run
 from mlops.errors import BadInput
 from mlops.recover import LOCK, RWLOCK, SET_ASIDE, recover
+from paths import DEMO
 
-ROOT = Path(__file__).parent.parent
-WHOLE = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+WHOLE = (DEMO / "dvc.lock").read_text(encoding="utf-8")
 
 
 @pytest.fixture

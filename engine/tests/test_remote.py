@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.config import Config
-from storages import Storage, storage, storages  # noqa: F401
 
 from mlops.errors import BadInput
 from mlops.remote import CONFIG, connect
 from mlops.review.sides import base_tree, git, reproduce
+from paths import ROOT
+from storages import Storage, storage, storages  # noqa: F401
 
-ROOT = Path(__file__).parent.parent
 SECONDS = 120
 HONEST, EVIL = b"an honest model\n", b"an evil model!!\n"
 NOWHERE = (

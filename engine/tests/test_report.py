@@ -148,9 +148,9 @@ def test_hostile_text_stays_text(hostile: str) -> None:
 
 
 def test_parameters_are_shown_with_both_values() -> None:
-    text = markdown(review(params=[("train.alpha", 3.0, "1|2")]))
+    text = markdown(review(params=[("models.ridge.alpha", 3.0, "1|2")]))
 
-    assert "| train.alpha | 3.0 | 1\\|2 |" in text
+    assert "| models.ridge.alpha | 3.0 | 1\\|2 |" in text
 
 
 def test_data_is_folded_under_its_counts() -> None:

@@ -5,10 +5,10 @@ import random
 from typing import Any
 
 import pytest
-from malformed import BODIES, body, valid
 
-from mlops.schema import SCHEMA
+from malformed import BODIES, body, valid
 from mlops.serving.requests import Parser, Unprocessable
+from project.schema import SCHEMA
 
 PARSER = Parser(SCHEMA, max_rows=50)
 

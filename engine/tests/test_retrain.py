@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from production import DAY, PARAMS, ROOT, Log, sales
 
 from mlops.artifacts import FEEDBACK
 from mlops.errors import BadInput
@@ -22,7 +21,9 @@ from mlops.monitoring.log import read_feedback
 from mlops.monitoring.retrain import is_better, moved, take_in
 from mlops.pipeline.partitions import read_partitions
 from mlops.review.sides import PipelineFailed
-from mlops.schema import SCHEMA
+from paths import DEMO
+from production import DAY, PARAMS, Log, sales
+from project.schema import SCHEMA
 
 SALES = sales()
 JUNE = datetime.datetime(2010, 6, 1, 12, tzinfo=datetime.UTC).timestamp()
@@ -36,7 +37,7 @@ def log(tmp_path: Path) -> Any:
 
 
 def test_params_move_on_and_keep_every_comment() -> None:
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
 
     edited = moved(text, END, PARAMS, level=True)
 
@@ -104,9 +105,9 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A work tree with parameters and a source that ends in 2009."""
     source = tmp_path / "tree/data/source"
     source.mkdir(parents=True)
-    for path in sorted((ROOT / "data/source").glob("200*.csv")):
+    for path in sorted((DEMO / "data/source").glob("200*.csv")):
         (source / path.name).write_bytes(path.read_bytes())
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "tree/params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path / "tree")
     return tmp_path / "tree"
@@ -119,8 +120,8 @@ def test_the_newest_day_of_source_and_feedback_is_taken_in_but_not_today(
     log.tell(log.predict(rows, at=JUNE), rows["price"], at=JUNE)
     june = datetime.date(2010, 6, 1)
 
-    today = take_in(PARAMS, june, log.url, level=False)
-    tomorrow = take_in(PARAMS, june + datetime.timedelta(days=1), log.url, level=False)
+    today = take_in(PARAMS, SCHEMA, june, log.url, level=False)
+    tomorrow = take_in(PARAMS, SCHEMA, june + datetime.timedelta(days=1), log.url, level=False)
 
     assert (today["feedback_rows"], tomorrow["feedback_rows"]) == (0, 6)
     assert (today["until"], tomorrow["until"]) == ("2009-12-31", "2010-06-01")
@@ -132,7 +133,7 @@ def test_a_second_time_changes_nothing_more(tree: Path, log: Log) -> None:
 
     states = []
     for _ in range(2):
-        take_in(PARAMS, END, log.url, level=True)
+        take_in(PARAMS, SCHEMA, END, log.url, level=True)
         states.append({p.name: p.read_bytes() for p in tree.rglob("*") if p.is_file()})
 
     assert states[0] == states[1]
@@ -143,7 +144,7 @@ def test_a_source_of_another_schema_stops_before_anything_is_changed(tree: Path)
     before = (tree / "params.yaml").read_text(encoding="utf-8")
 
     with pytest.raises(BadInput, match="2010-q1"):
-        take_in(PARAMS, END, "", level=False)
+        take_in(PARAMS, SCHEMA, END, "", level=False)
 
     assert (tree / "params.yaml").read_text(encoding="utf-8") == before
 
@@ -182,7 +183,7 @@ def test_the_pull_request_says_how_much_came_by_feedback(
 
     monkeypatch.setattr(retrain, "label_shift", lambda params, schema: "the shift")
 
-    text = retrain.body(facts, PARAMS)
+    text = retrain.body(facts, PARAMS, SCHEMA)
 
     assert text.endswith("the review\n")
     assert ("**1,234 rows are feedback**" in text and "7 more broke" in text) is bool(rows)
@@ -215,10 +216,10 @@ def test_only_force_proposes_what_is_not_better_or_not_newer(
     (tmp_path / "verdict.json").write_text(json.dumps(verdict(rmse=ends, mape=ends)))
     monkeypatch.setattr(retrain, "VERDICT", tmp_path / "verdict.json")
     monkeypatch.setattr(retrain, "is_corrected", lambda: False)
-    monkeypatch.setattr(retrain, "review", lambda base: SimpleNamespace(failure=None))
-    monkeypatch.setattr(retrain, "write_review", lambda found: None)
+    monkeypatch.setattr(retrain, "review", lambda *given: SimpleNamespace(failure=None))
+    monkeypatch.setattr(retrain, "write_review", lambda *given: None)
 
-    decision = retrain.conclude({"until": until, "was": "2009-12-31"}, force, PARAMS)
+    decision = retrain.conclude({"until": until, "was": "2009-12-31"}, force, PARAMS, SCHEMA)
 
     assert decision["propose"] is (force or (better and until > "2009-12-31"))
     if force:
@@ -232,13 +233,13 @@ def test_without_newer_or_corrected_data_nothing_is_trained(
     facts = {"until": "2009-12-31", "was": "2009-12-31", "feedback_rows": 0, "left_out": 0}
     monkeypatch.setattr(retrain, "is_corrected", lambda: corrected)
 
-    def reviewed(base: str) -> Any:
+    def reviewed(*given: Any) -> Any:
         raise PipelineFailed("reviewed")
 
     monkeypatch.setattr(retrain, "review", reviewed)
 
     if corrected:
         with pytest.raises(BadInput, match="reviewed"):
-            retrain.conclude(facts, False, PARAMS)
+            retrain.conclude(facts, False, PARAMS, SCHEMA)
     else:
-        assert retrain.conclude(facts, False, PARAMS)["propose"] is False
+        assert retrain.conclude(facts, False, PARAMS, SCHEMA)["propose"] is False

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clones import copy
 
-ROOT = Path(__file__).parent.parent
+from clones import copy
+from paths import SOURCES
+
 SECONDS = 240
 
 
@@ -25,7 +26,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=folder,
-        env=environment | {"PATH": path, "PYTHONPATH": "src", "DVC_NO_ANALYTICS": "1"},
+        env=environment | {"PATH": path, "PYTHONPATH": SOURCES, "DVC_NO_ANALYTICS": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -162,9 +163,9 @@ def test_a_base_that_does_not_exist_can_not_be_judged(repository: Path) -> None:
 
 
 def test_faulty_parameters_can_not_be_judged_and_are_named(repository: Path) -> None:
-    edit(repository, train={"alhpa": 1.0})
+    edit(repository, models={"ridge": {"alhpa": 1.0}})
 
     done = run(repository, sys.executable, "-m", "mlops.review")
 
     assert done.returncode == 2
-    assert "train.alhpa: unknown key; did you mean alpha?" in done.stderr
+    assert "models.ridge.alhpa: unknown key; did you mean alpha?" in done.stderr

@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from mlops.columns import Column, Rule, Schema
-from mlops.schema import SCHEMA
+from project.schema import SCHEMA
 
 KEY = Column("id", "Number", int, role="key")
 TARGET = Column("y", "What is predicted", role="target")
@@ -62,7 +62,7 @@ def test_the_drift_monitor_gets_every_feature_and_no_other_column() -> None:
 def test_a_table_that_contradicts_itself_is_refused(
     columns: tuple[Column, ...], problem: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"src/mlops/schema\.py") as error:
+    with pytest.raises(ValueError, match=r"src/project/schema\.py") as error:
         Schema(columns)
 
     assert problem in str(error.value)

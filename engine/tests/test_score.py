@@ -9,24 +9,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-import fitted
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from clones import run, stages_run
-from served import ROOT, make_bundle, small_model
 
+import fitted
+from clones import run, stages_run
 from mlops.errors import BadInput
 from mlops.frames import read_rows, write_rows
 from mlops.pipeline.form import export_form
 from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
 from mlops.score import parts, rows
 from mlops.score.__main__ import score_file
 from mlops.serving.engine import Exported
 from mlops.serving.served import Served
+from paths import DEMO, PYTHONPATH, ROOT
+from project.schema import SCHEMA
+from served import make_bundle, small_model
 
 ROWS, GROUP = 3000, 100
 
@@ -63,7 +64,7 @@ def test_every_row_has_its_key_and_what_the_pipeline_predicts_in_order(
     assert list(scored) == ["sale_id", "predicted_price", "problems"]
     wanted = read_rows(given)
     assert scored["sale_id"].tolist() == wanted["sale_id"].tolist()
-    assert np.allclose(scored["predicted_price"], predict(model, wanted, "regression"), rtol=1e-9)
+    assert np.allclose(scored["predicted_price"], predict(model, wanted, SCHEMA.target), rtol=1e-9)
     assert pq.read_schema(out).metadata[b"model_version"].decode() == served.version
     assert sorted(path.name for path in given.parent.iterdir()) == ["in.parquet", "out.parquet"]
 
@@ -91,26 +92,22 @@ def test_columns_may_stand_in_any_order_beside_others_and_in_other_types(
 
 @pytest.mark.parametrize("name", ["two classes", "three classes"])
 def test_a_classification_gives_a_probability_for_each_choice(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str,
 ) -> None:
     schema = fitted.SCHEMAS[name]
-    task = fitted.use_schema(monkeypatch, name)
     fit = fitted.fit(name, "hist_gradient_boosting")
-    form = export_form(fit)
-    served = Served({}, Exported(form.content, form.files), "predicted_x", schema.target.choices)
-    monkeypatch.setattr(rows, "SCHEMA", schema)
-    monkeypatch.setattr(rows, "KEY", schema.key.name)
-    monkeypatch.setattr(rows, "COLUMNS", (schema.key, *schema.features))
+    form = export_form(fit, schema)
+    served = Served({}, Exported(form.content, form.files), schema)
     frame = valid_rows(schema, 50)
     frame.loc[7, "age"] = 1000
 
     scored = rows.score_rows(pa.Table.from_pandas(frame), served).to_pandas()
 
-    assert scored.loc[7, "predicted_x"] is None
+    assert scored.loc[7, "predicted_outcome"] is None
     assert "age: found 1000, wanted a whole number from 18 to 99" in scored.loc[7, "problems"]
-    found = [list(line.values()) for line in scored["predicted_x"].drop(index=7)]
-    assert np.allclose(found, predict(fit, frame.drop(index=7), task), atol=1e-6)
-    assert list(scored.loc[0, "predicted_x"]) == list(schema.target.choices)
+    found = [list(line.values()) for line in scored["predicted_outcome"].drop(index=7)]
+    assert np.allclose(found, predict(fit, frame.drop(index=7), schema.target), atol=1e-6)
+    assert list(scored.loc[0, "predicted_outcome"]) == list(schema.target.choices)
 
 
 def test_a_model_without_an_exported_form_scores_too(
@@ -121,7 +118,7 @@ def test_a_model_without_an_exported_form_scores_too(
 
     score_file(given, out, Served.read(tmp_path / "pickled", SCHEMA))
 
-    wanted = predict(model, read_rows(given), "regression")
+    wanted = predict(model, read_rows(given), SCHEMA.target)
     assert np.array_equal(read_rows(out)["predicted_price"], wanted)
 
 
@@ -215,7 +212,7 @@ def test_the_input_is_never_overwritten(given: Path, served: Served) -> None:
 _CHILD = f"""
 import sys
 from pathlib import Path
-from mlops.schema import SCHEMA
+from project.schema import SCHEMA
 from mlops.score import parts
 from mlops.score.__main__ import score_file
 from mlops.serving.served import Served
@@ -230,7 +227,7 @@ def kill_after(n_parts: int, given: Path, out: Path, bundle: Path) -> int:
     folder = out.with_name(f"{out.name}.parts")
     child = subprocess.Popen(
         [sys.executable, "-c", _CHILD, given, out, bundle],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
     )
     try:
         deadline = time.monotonic() + 60
@@ -318,7 +315,7 @@ def test_the_command_tells_what_came_of_it(given: Path, bundle: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mlops.score", given, "out.parquet", "--bundle", bundle],
         cwd=given.parent,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=60,
@@ -336,7 +333,9 @@ def test_the_stage_in_the_docs_runs_and_is_skipped_when_nothing_has_changed(
     (tmp_path / "batch").mkdir()
     (tmp_path / "batch" / "dvc.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
     skip = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "src" / "mlops", tmp_path / "src" / "mlops", ignore=skip)
+    shutil.copytree(ROOT / "engine/mlops", tmp_path / "engine/mlops", ignore=skip)
+    shutil.copyfile(ROOT / "engine/VERSION", tmp_path / "engine/VERSION")
+    shutil.copytree(DEMO / "src", tmp_path / "src", ignore=skip)
     shutil.copytree(bundle, tmp_path / "artifacts" / "bundle")
     shutil.copy(ROOT / ".dvcignore", tmp_path)
     shutil.copy(ROOT / "requirements.txt", tmp_path)

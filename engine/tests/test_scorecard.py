@@ -8,7 +8,9 @@ import re
 
 import pytest
 import yaml
-from test_repository import ROOT, tracked
+
+from paths import ROOT
+from test_repository import tracked
 
 
 def read(name: str) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
-from test_repository import ROOT, tracked
+
+from paths import ROOT
+from test_repository import tracked
 
 KINDS = (
     "AWSKey", "AzureStorageKey", "BasicAuth", "GitHubToken", "GitLabToken", "JwtToken", "Keyword",
@@ -16,12 +18,12 @@ KINDS = (
 """Forms that keys have. Not those by entropy: here stand thousands of hashes, which look alike."""
 
 MADE_UP = {
-    "tests/containers.py": {"publisher"},
-    "tests/test_monitor_workflows.py": {"very-secret"},
-    "tests/test_monitoring.py": {"secret"},
-    "tests/test_partitions.py": {"nothing"},
-    "tests/test_serving_process.py": {"short"},
-    "tests/test_tracking.py": {"opensesame"},
+    "engine/tests/containers.py": {"publisher"},
+    "engine/tests/test_monitor_workflows.py": {"very-secret"},
+    "engine/tests/test_monitoring.py": {"secret"},
+    "engine/tests/test_partitions.py": {"nothing"},
+    "engine/tests/test_serving_process.py": {"short"},
+    "engine/tests/test_tracking.py": {"opensesame"},
 }
 """Passwords that tests make up; elsewhere none is expected."""
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import make_bundle, running, small_model
 
-from mlops.schema import SCHEMA
 from mlops.serving.page import Page
 from mlops.serving.served import Served
+from project.schema import SCHEMA
+from served import make_bundle, running, small_model
 
 KEY = "a key of twenty four char"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

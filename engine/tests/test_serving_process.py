@@ -14,17 +14,17 @@ import time
 from pathlib import Path
 
 import pytest
-from databases import logged
-from fitted import ROOT
-from load import Load, wait_for
-from served import ROW, Process, make_bundle, running, small_model
 
+from databases import logged
+from load import Load, wait_for
 from mlops.bundle import MANIFEST
 from mlops.errors import BadInput
-from mlops.schema import SCHEMA
 from mlops.serving.__main__ import read_settings
 from mlops.serving.served import Served
 from mlops.serving.settings import Settings, settings_table
+from paths import PYTHONPATH, ROOT
+from project.schema import SCHEMA
+from served import ROW, Process, make_bundle, running, small_model
 
 ENDS = int(os.environ.get("MLOPS_KILLS", "50"))
 """How often the slow test ends a server."""
@@ -146,7 +146,7 @@ def test_a_faulty_bundle_ends_the_start_with_its_cause(
 
 def test_another_schema_and_other_libraries_are_refused(tmp_path: Path) -> None:
     model = small_model()
-    make_bundle(tmp_path / "a", model, schema={"columns": []})
+    make_bundle(tmp_path / "a", model, columns=[])
     with pytest.raises(BadInput, match="made for another"):
         Served.read(tmp_path / "a", SCHEMA)
     make_bundle(tmp_path / "b", model, engine_libraries={"treelite": "0.1"})
@@ -222,13 +222,13 @@ def test_endless_headers_are_cut_off(bundle: Path) -> None:
 def test_what_serves_imports_neither_pandas_nor_scikit_learn(bundle: Path) -> None:
     code = (
         "import sys; import mlops.serving.__main__; from mlops.serving.served import Served\n"
-        "from mlops.schema import SCHEMA; from pathlib import Path\n"
+        "from project.schema import SCHEMA; from pathlib import Path\n"
         f"Served.read(Path({str(bundle)!r}), SCHEMA)\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         check=True,

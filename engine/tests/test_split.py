@@ -11,7 +11,7 @@ from mlops.errors import BadInput
 from mlops.params import Split
 from mlops.pipeline.split import is_sampled, is_test, key_shares
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from project.schema import SCHEMA
 
 BY_KEY = Split(test_from=None, test_share=0.2, max_train_rows=None)
 

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+
 from clones import clone, copy, read_lock, run, stages_run
+from paths import SOURCES
 from storages import Storage, storage, storages  # noqa: F401
 
 REVIEW = "python -m mlops.review --base HEAD"
@@ -13,7 +15,7 @@ REVIEW = "python -m mlops.review --base HEAD"
 def setup(folder: Path, url: str, settings: str) -> None:
     """Do what `make remote` does."""
     run(
-        folder, "python -m mlops.remote", PYTHONPATH="src",
+        folder, "python -m mlops.remote", PYTHONPATH=SOURCES,
         DVC_REMOTE_URL=url, DVC_REMOTE_SETTINGS=settings,
     )  # fmt: skip
 
@@ -31,7 +33,7 @@ def elsewhere(quick: Path, storage: Storage, tmp_path: Path) -> Path:
 
 def review(folder: Path, wanted: int = 0) -> tuple[str, str]:
     """Review a clone; give what is printed and the report."""
-    told = run(folder, REVIEW, wanted, PYTHONPATH="src")
+    told = run(folder, REVIEW, wanted, PYTHONPATH=SOURCES)
     return told, (folder / "artifacts/review/report.md").read_text(encoding="utf-8")
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
-from storages import Storage, in_bucket
-from test_remote import HONEST, SECONDS, clone, commit, object_of, start
 
 from mlops.errors import BadInput
 from mlops.fetch import fetch
 from mlops.review.sides import reproduce
+from storages import Storage, in_bucket
+from test_remote import HONEST, SECONDS, clone, commit, object_of, start
 
 
 class Spoiling(ThreadingHTTPServer):

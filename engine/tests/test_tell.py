@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from github_fake.api import GitHub
 from github_fake.origin import git
 from github_fake.state import WorkflowRun
-from production import PARAMS, ROOT
-from workflow_steps import github  # noqa: F401  a fixture
-
 from mlops.monitoring import tell
+from paths import ROOT
+from production import PARAMS
+from workflow_steps import github  # noqa: F401  a fixture
 
 
 @pytest.fixture

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clones import ROOT, copy, environment, run
 
+from clones import copy, environment, run
 from mlops import tracking
 from mlops.bundle import read_manifest
+from paths import PYTHONPATH
 
 PASSWORD = "opensesame"
 MANIFEST: dict[str, Any] = {
@@ -145,7 +146,7 @@ def track_in_a_process(uri: str, deadline: float, **variables: str) -> tuple[str
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", f"{code}tracking.track({MANIFEST!r})\n"],
-        env=environment(PYTHONPATH=str(ROOT / "src"), MLFLOW_TRACKING_URI=uri, **variables),
+        env=environment(PYTHONPATH=PYTHONPATH, MLFLOW_TRACKING_URI=uri, **variables),
         capture_output=True,
         text=True,
         timeout=120,
@@ -206,7 +207,7 @@ def test_the_bundle_stands_when_the_server_is_away(reproduced: Path, tmp_path: P
 
     printed = run(
         repository,
-        "PYTHONPATH=src python -m mlops.pipeline.export",
+        "PYTHONPATH=engine:src python -m mlops.pipeline.export",
         MLFLOW_TRACKING_URI=address(free_port()),
     )
 
@@ -326,7 +327,7 @@ def test_a_real_server_is_told_parameters_metrics_and_version_of_each_export(
     run(repository, "dvc repro", **uri)
     assert len(runs(server, manifest["target"])) == 1, "a stage that was skipped logs nothing"
 
-    changed = "dvc exp run --name few -S train.max_iter=20"
+    changed = "dvc exp run --name few -S models.hist_gradient_boosting.max_iter=20"
     run(repository, changed, MLFLOW_EXPERIMENT_NAME="tries", **uri)
     (second,) = runs(server, "tries")
     assert entries(second, "params")["max_iter"] == "20"

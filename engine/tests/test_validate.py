@@ -23,7 +23,8 @@ from mlops.params import Validate
 from mlops.pipeline import validate
 from mlops.pipeline.validate import REASON, markdown, table_problems, validate_file
 from mlops.sampling import valid_rows
-from mlops.schema import SCHEMA
+from paths import DEMO
+from project.schema import SCHEMA
 
 UNTIL = datetime.date(2009, 12, 31)
 PARAMS = Validate(
@@ -160,7 +161,7 @@ def test_freshness_is_that_of_the_valid_rows(rows: pd.DataFrame, tmp_path: Path)
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    text = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.replace("min_rows: 500", "min_rows: 50"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -3,20 +3,21 @@
 from pathlib import Path
 
 from clones import copy, edit_params, run
+from paths import SOURCES
 from served import running
 
 VERSIONS = "python -m mlops.versions"
 
 
 def versions(folder: Path, options: str = "", wanted: int = 0) -> str:
-    return run(folder, f"{VERSIONS} {options}", wanted, PYTHONPATH="src")
+    return run(folder, f"{VERSIONS} {options}", wanted, PYTHONPATH=SOURCES)
 
 
 def released(quick: Path, tmp_path: Path) -> Path:
     """A repository with two releases: the one that is reproduced, and one without outputs."""
     folder = copy(quick, tmp_path / "repository")
     run(folder, "git tag model-aaaa")
-    edit_params(folder, {"train.max_iter": 90})
+    edit_params(folder, {"models.hist_gradient_boosting.max_iter": 90})
     run(
         folder,
         "git commit -qam 'More trees' --date=2030-01-01T00:00:00",
@@ -40,7 +41,7 @@ def test_releases_are_listed_newest_first_with_what_changed(quick: Path, tmp_pat
     assert newest.splitlines() == [
         f"bbbb  2030-01-02  {head}",
         "  metrics: not here",
-        "  train.max_iter: 60 -> 90",
+        "  models.hist_gradient_boosting.max_iter: 60 -> 90",
     ]
     assert older.startswith("aaaa  ")
     assert "  rmse " in older

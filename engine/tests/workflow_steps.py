@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from github_fake.api import GitHub
 from github_fake.origin import git
 from github_fake.settings import TOOLS

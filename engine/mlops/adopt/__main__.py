@@ -1,6 +1,6 @@
 """Command adopt: put data of one's own in the demo's place.
 
-Proposes src/mlops/schema.py and params.yaml for a CSV or Parquet file, tries ingestion and
+Proposes src/project/schema.py and params.yaml for a CSV or Parquet file, tries ingestion and
 validation with them, shows the difference, asks, and writes: those two, the data, the first words
 of README.md and data/README.md, and the examples in docs/. The demo moves to tests/demo, with what
 was measured on it, for the template's own tests.
@@ -121,7 +121,7 @@ def main() -> None:
         write(texts | dict(zip(WORDS, first_words, strict=True)) | pages(proposal), data)
     if (SOURCE / name).stat().st_size > _LARGE:
         print(f"- {SOURCE / name} is large: keep it out of git by `dvc add {SOURCE}`")
-    print("Written. Read src/mlops/schema.py: say what each column means. Then: make run")
+    print("Written. Read src/project/schema.py: say what each column means. Then: make run")
 
 
 if __name__ == "__main__":

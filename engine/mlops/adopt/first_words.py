@@ -23,11 +23,11 @@ http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every com
 | a hyper-parameter | `train:` in `params.yaml` | `make review` |
 | the algorithm | `train.kind` in `params.yaml`; one of your own: `docs/adopt.md` | `make review` |
 | the data | add a file to `data/source/`{until} | `make review` |
-| a column, a bound, a rule between columns | its line in `src/mlops/schema.py` | `make review` |
+| a column, a bound, a rule between columns | its line in `src/project/schema.py` | `make review` |
 | a metric's floor, what else blocks a merge | `gate:` in `params.yaml` | `make review` |
 | what stops bad data | `validate:` in `params.yaml` | `make review` |
 | what raises an alarm | `monitor:` in `params.yaml`, `deploy/prometheus/` | `make monitor` |
-| the page | `src/mlops/serving/page.html` | `make serve` |
+| the page | `engine/mlops/serving/page.html` | `make serve` |
 | the image | `Dockerfile` | `make smoke` |
 | the storage of data and models | `DVC_REMOTE_URL`: `docs/secure.md` | `make remote` |
 
@@ -39,7 +39,7 @@ _ABOUT = """\
 # The data
 
 `source/{name}` was taken in on {day} from {origin}: {rows} rows.
-What each column means, its unit and its bounds stand in `src/mlops/schema.py`, and only there.
+What each column means, its unit and its bounds stand in `src/project/schema.py`, and only there.
 
 **Source.** Say here where the data comes from, who may use it, and how it is to be cited.
 

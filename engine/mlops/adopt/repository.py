@@ -12,7 +12,7 @@ from mlops.errors import BadInput
 from mlops.files import write_text
 from mlops.params import PARAMS_FILE
 
-SCHEMA_FILE = Path("src/mlops/schema.py")
+SCHEMA_FILE = Path("src/project/schema.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
 DEMO = Path("tests/demo")

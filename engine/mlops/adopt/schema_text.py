@@ -19,7 +19,7 @@ and a column of that name in the source.
 
 
 def schema_text(columns: tuple[Column, ...]) -> str:
-    """Write src/mlops/schema.py for these columns, without rules."""
+    """Write src/project/schema.py for these columns, without rules."""
     dated = any(column.role == "time" for column in columns)
     head = _HEAD + ("import datetime\n\n" if dated else "")
     body = "".join(_column(column) for column in columns)

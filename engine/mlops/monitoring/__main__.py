@@ -22,9 +22,9 @@ from mlops.monitoring.exposition import exposition
 from mlops.monitoring.log import read_window
 from mlops.monitoring.plots import draw
 from mlops.monitoring.report import as_json, markdown
-from mlops.params import Params, load_params
+from mlops.params import Params
+from mlops.project import load_project_params, load_schema
 from mlops.review.page import html_page
-from mlops.schema import SCHEMA
 
 URL = "PREDICTION_LOG_URL"
 FAILURE = "failure.txt"
@@ -54,11 +54,11 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
     return manifest["model_version"], reference
 
 
-def monitor(url: str, bundle: Path, params: Params, now: float) -> Decision:
+def monitor(url: str, bundle: Path, params: Params, schema: Schema, now: float) -> Decision:
     """Judge the prediction log at `url` against `bundle`; `now` in seconds since 1970."""
-    version, reference = read_reference(bundle, SCHEMA)
-    window = read_window(url, version, SCHEMA, params.monitor, now)
-    return decide(window, version, reference, SCHEMA, params)
+    version, reference = read_reference(bundle, schema)
+    window = read_window(url, version, schema, params.monitor, now)
+    return decide(window, version, reference, schema, params)
 
 
 def write(folder: Path, decision: Decision, params: Params) -> str:
@@ -83,8 +83,8 @@ def main() -> None:
         print(f"monitor: {URL} is not set, so nothing is deployed yet: nothing to monitor")
         return
     try:
-        params = load_params()
-        decision = monitor(url, options.bundle, params, options.now)
+        params = load_project_params()
+        decision = monitor(url, options.bundle, params, load_schema(), options.now)
     except BadInput as error:
         write_text(options.out / FAILURE, str(error))
         raise

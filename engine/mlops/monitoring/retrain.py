@@ -18,34 +18,35 @@ from typing import Any
 import pyarrow.compute as pc
 
 from mlops import artifacts
+from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.log import read_feedback
-from mlops.params import PARAMS_FILE, Params, load_params
+from mlops.params import PARAMS_FILE, Params
 from mlops.pipeline.partitions import FILE, read_partitions
+from mlops.project import load_project_params, load_schema
 from mlops.review.judge import review
 from mlops.review.outputs import REPORT, VERDICT
 from mlops.review.outputs import write as write_review
 from mlops.review.sides import PipelineFailed
-from mlops.schema import SCHEMA
 
 DECISION = "decision.json"
 BODY = "body.md"
 
 
-def newest_source_day(params: Params) -> datetime.date:
+def newest_source_day(params: Params, schema: Schema) -> datetime.date:
     """Give the day of the source's newest row, feedback left out.
 
     Raises:
         BadInput: the source can't be read, or doesn't fit the schema: before anything is trained.
     """
-    assert SCHEMA.time is not None
-    table = read_partitions(params.ingest.source, SCHEMA)
+    assert schema.time is not None
+    table = read_partitions(params.ingest.source, schema)
     own = table.filter(pc.not_equal(table[FILE].cast("string"), artifacts.FEEDBACK))
-    newest = pc.max(own[SCHEMA.time.name]).as_py()
+    newest = pc.max(own[schema.time.name]).as_py()
     if newest is None:
         raise BadInput(f"ingest.source {params.ingest.source}: no row has a date")
     return newest.date()
@@ -67,19 +68,21 @@ def moved(text: str, until: datetime.date, params: Params, level: bool) -> str:
     return text
 
 
-def take_in(params: Params, today: datetime.date, url: str, level: bool) -> dict[str, Any]:
+def take_in(
+    params: Params, schema: Schema, today: datetime.date, url: str, level: bool
+) -> dict[str, Any]:
     """Change the work tree to all that is new up to yesterday; say in facts what that is."""
     yesterday = today - datetime.timedelta(days=1)
-    source = min(newest_source_day(params), yesterday)
+    source = min(newest_source_day(params, schema), yesterday)
     facts: dict[str, Any] = {"source_until": str(source), "feedback_rows": 0, "left_out": 0}
     until = source
     if url:
-        told = read_feedback(url, SCHEMA)
-        rows, facts["left_out"] = labelled_rows(told, source, yesterday, SCHEMA)
-        write_partition(params.ingest.source, rows, SCHEMA)
+        told = read_feedback(url, schema)
+        rows, facts["left_out"] = labelled_rows(told, source, yesterday, schema)
+        write_partition(params.ingest.source, rows, schema)
         facts["feedback_rows"] = len(rows)
-        if len(rows) and SCHEMA.time is not None:
-            until = rows[SCHEMA.time.name].max().date()
+        if len(rows) and schema.time is not None:
+            until = rows[schema.time.name].max().date()
     was = params.ingest.until
     until = max(until, was)
     if until > was:
@@ -106,26 +109,26 @@ def is_better(verdict: dict[str, Any], params: Params) -> bool:
     return bool(signs) and max(signs) > 0 and min(signs) >= 0
 
 
-def conclude(facts: dict[str, Any], force: bool, params: Params) -> dict[str, Any]:
+def conclude(facts: dict[str, Any], force: bool, params: Params, schema: Schema) -> dict[str, Any]:
     """Decide whether to open a pull request, and say why in words."""
     if facts["until"] == facts["was"] and not force and not is_corrected():
         why = f"no row is newer than ingest.until = {facts['was']}, and none was corrected"
         return {**facts, "propose": False, "why": why}
     try:
-        found = review("HEAD")
+        found = review("HEAD", params, schema)
     except PipelineFailed as error:
         raise BadInput(f"the champion could not be reproduced: {error}") from error
-    write_review(found)
+    write_review(found, params)
     if found.failure:
         raise BadInput(f"the pipeline fails on the newer data: {found.failure}")
     verdict = json.loads(VERDICT.read_text(encoding="utf-8"))
-    better = is_better(verdict, load_params())
+    better = is_better(verdict, params)
     why = "better" if better else "not better"
     why = f"the retrained model is {why} than the served one beyond chance, on the same rows"
     return {**facts, "propose": better or force, "why": why}
 
 
-def body(decision: dict[str, Any], params: Params) -> str:
+def body(decision: dict[str, Any], params: Params, schema: Schema) -> str:
     """Write the pull request's text: what was taken in, what of it is feedback, then the review."""
     lines = [
         f"Retrained on data up to {decision['until']} (before: {decision['was']}): "
@@ -137,7 +140,7 @@ def body(decision: dict[str, Any], params: Params) -> str:
             f"after the source's newest day, {decision['source_until']}; look at them as at any "
             f"data from outside. {decision['left_out']:,} more broke the contract and are left out."
         )
-        lines.append(label_shift(params, SCHEMA))
+        lines.append(label_shift(params, schema))
     return "\n\n".join([*lines, REPORT.read_text(encoding="utf-8")])
 
 
@@ -150,16 +153,18 @@ def main() -> None:
     parser.add_argument("--no-feedback", action="store_true", help="take nothing from the log")
     parser.add_argument("--today", type=datetime.date.fromisoformat, default=datetime.date.today())
     options = parser.parse_args()
-    params = load_params()
+    params, schema = load_project_params(), load_schema()
     shutil.rmtree(artifacts.RETRAIN, ignore_errors=True)
-    if SCHEMA.time is None:
+    if schema.time is None:
         raise BadInput("The schema has no column of role 'time': nothing tells new rows from old")
     url = "" if options.no_feedback else os.environ.get("PREDICTION_LOG_URL", "")
-    decision = conclude(take_in(params, options.today, url, options.level), options.force, params)
+    facts = take_in(params, schema, options.today, url, options.level)
+    params = load_project_params()  # days have moved on
+    decision = conclude(facts, options.force, params, schema)
     with whole_folder(artifacts.RETRAIN) as folder:
         write_json(folder / DECISION, decision)
         if decision["propose"]:
-            write_text(folder / BODY, body(decision, params))
+            write_text(folder / BODY, body(decision, params, schema))
             partition = Path(params.ingest.source) / artifacts.FEEDBACK
             changed = [PARAMS_FILE, Path("dvc.lock"), partition]
             for path in changed:

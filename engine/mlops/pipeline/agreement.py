@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from mlops.columns import Column
+from mlops.columns import Column, Schema
 from mlops.metrics import Floats, Task
 from mlops.pipeline.model import predict
-from mlops.schema import SCHEMA
 from mlops.serving.encoding import Coded, Columns
 from mlops.serving.engine import Exported
 
@@ -20,14 +19,16 @@ LIMITS: dict[Task, float] = {"regression": 1e-9, "classification": 1e-6}
 _UNKNOWN = "no such choice"
 
 
-def edge_rows(thresholds: dict[str, Floats], n_rows: int = EDGE_ROWS, seed: int = 0) -> Any:
+def edge_rows(
+    thresholds: dict[str, Floats], schema: Schema, n_rows: int = EDGE_ROWS, seed: int = 0
+) -> pd.DataFrame:
     """Make up rows of gaps, unknown choices, bounds and values on and beside split thresholds.
 
     The same seed gives the same rows. Rules between columns don't hold in them.
     """
     rng = np.random.default_rng(seed)
     drawn: dict[str, Any] = {}
-    for column in SCHEMA.features:
+    for column in schema.features:
         if column.is_categorical:
             pool = np.array([*column.choices, _UNKNOWN, None], dtype=object)
             drawn[column.name] = pool[rng.integers(0, len(pool), n_rows)]
@@ -43,18 +44,18 @@ def edge_rows(thresholds: dict[str, Floats], n_rows: int = EDGE_ROWS, seed: int 
     return pd.DataFrame(drawn)
 
 
-def as_requests(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def as_requests(rows: pd.DataFrame, schema: Schema) -> list[dict[str, Any]]:
     """Give the features of each row as a request has them: None for a gap."""
-    names = [column.name for column in SCHEMA.features]
+    names = [column.name for column in schema.features]
     features = rows[names].astype(object)
     values = features.where(features.notna(), None).to_numpy()
     return [dict(zip(names, line, strict=True)) for line in values]
 
 
-def as_columns(rows: pd.DataFrame) -> Columns:
+def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
     """Give the features of many rows as the engine takes them; no choice is taken out."""
     columns: dict[str, Floats | Coded] = {}
-    for column in SCHEMA.features:
+    for column in schema.features:
         values = rows[column.name]
         if column.is_categorical:
             coded = values.astype("category").cat
@@ -65,17 +66,17 @@ def as_columns(rows: pd.DataFrame) -> Columns:
 
 
 def largest_error(
-    engine: Exported, model: Pipeline, rows: pd.DataFrame, task: Task, as_requested: bool = True
+    engine: Exported, model: Pipeline, rows: pd.DataFrame, schema: Schema, as_requested: bool = True
 ) -> float:
     """Compare engine and pipeline on every row; also as requests, if wanted.
 
     A value that is not finite counts as infinite.
     """
-    wanted = predict(model, rows, task)
-    error = _error(engine.predict_columns(as_columns(rows)), wanted, task)
+    wanted, task = predict(model, rows, schema.target), schema.task
+    error = _error(engine.predict_columns(as_columns(rows, schema)), wanted, task)
     if not as_requested:
         return error
-    return max(error, _error(engine.predict(as_requests(rows)), wanted, task))
+    return max(error, _error(engine.predict(as_requests(rows, schema)), wanted, task))
 
 
 def _error(found: Floats, wanted: Floats, task: Task) -> float:

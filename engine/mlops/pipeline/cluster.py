@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 
 from mlops.errors import BadInput
 from mlops.params import Search
+from mlops.project import project_folder
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
@@ -55,13 +56,17 @@ def run_all(
 
 
 def versions() -> dict[str, str]:
-    """Name all that decides what a fit gives: Python, libraries, and a hash of this package."""
+    """Name all that decides what a fit gives: Python, libraries, and hashes of the code."""
+    found = {name: version(name) for name in _LIBRARIES}
+    code = {"mlops": _hash(Path(__file__).parents[1]), "project": _hash(project_folder())}
+    return {"python": platform.python_version(), **found, **code}
+
+
+def _hash(package: Path) -> str:
     code = hashlib.sha256()
-    package = Path(__file__).parent.parent
     for path in sorted(package.rglob("*.py")):
         code.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    found = {name: version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **found, "mlops": code.hexdigest()[:12]}
+    return code.hexdigest()[:12]
 
 
 def _itself(data: Any) -> Any:

@@ -9,7 +9,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 from mlops.artifacts import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
-from mlops.columns import Schema
+from mlops.columns import Column, Schema
 from mlops.errors import run_command
 from mlops.files import whole_folder, write_json
 from mlops.frames import read_rows, write_rows
@@ -18,27 +18,26 @@ from mlops.metrics import (
     HIGHER_IS_BETTER,
     Floats,
     Predictions,
-    Task,
     estimates,
     rounded,
     score,
 )
-from mlops.params import Evaluate, load_params
+from mlops.params import Evaluate
 from mlops.pipeline.model import actual_values, predict
 from mlops.pipeline.plots import draw_plots
-from mlops.schema import SCHEMA
+from mlops.project import load_project_params, load_schema
 from mlops.slices import slices
 
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_REPEATS = 5
 
 
-def trivial_prediction(train: pd.DataFrame, n_rows: int, task: Task) -> Floats:
+def trivial_prediction(train: pd.DataFrame, n_rows: int, target: Column) -> Floats:
     """Predict without looking: the training rows' median, or the share of each choice."""
-    values = actual_values(train, task)
-    if task == "regression":
+    values = actual_values(train, target)
+    if not target.choices:
         return np.full(n_rows, np.median(values))
-    shares = np.bincount(values.astype(int), minlength=len(SCHEMA.target.choices)) / len(values)
+    shares = np.bincount(values.astype(int), minlength=len(target.choices)) / len(values)
     return np.tile(shares, (n_rows, 1))
 
 
@@ -71,24 +70,25 @@ def slice_table(
     ]
 
 
-def importance(model: Pipeline, test: pd.DataFrame, task: Task, seed: int) -> pd.DataFrame:
+def importance(model: Pipeline, test: pd.DataFrame, schema: Schema, seed: int) -> pd.DataFrame:
     """Measure how much worse the leading metric gets when a feature is shuffled.
 
     Source: Breiman, Random Forests, Machine Learning 45, 2001, section 10. On at most
     IMPORTANCE_ROWS rows.
     """
+    task, target = schema.task, schema.target
     leading, higher = next(iter(HIGHER_IS_BETTER[task].items()))
     rows = test.sample(min(len(test), IMPORTANCE_ROWS), random_state=seed)
 
     def goodness(fitted: Pipeline, features: pd.DataFrame, actual: Floats) -> float:
-        value = score(Predictions(task, actual, predict(fitted, features, task)))[leading]
+        value = score(Predictions(task, actual, predict(fitted, features, target)))[leading]
         return value if higher else -value
 
-    names = [column.name for column in SCHEMA.features]
+    names = [column.name for column in schema.features]
     found = permutation_importance(
         model,
         rows[names],
-        actual_values(rows, task),
+        actual_values(rows, target),
         scoring=goodness,
         n_repeats=IMPORTANCE_REPEATS,
         random_state=seed,
@@ -107,26 +107,27 @@ def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema
 
 
 def main() -> None:
-    params = load_params()
-    train, test = read_rows(TRAIN_ROWS, [SCHEMA.target.name]), read_rows(TEST_ROWS)
+    params, schema = load_project_params(), load_schema()
+    task, target = schema.task, schema.target
+    train, test = read_rows(TRAIN_ROWS, [target.name]), read_rows(TEST_ROWS)
     model = joblib.load(MODEL)
-    actual = actual_values(test, params.task)
-    predictions = Predictions(params.task, actual, predict(model, test, params.task))
-    trivial = trivial_prediction(train, len(test), params.task)
-    baseline = score(Predictions(params.task, actual, trivial))
+    actual = actual_values(test, target)
+    predictions = Predictions(task, actual, predict(model, test, target))
+    trivial = trivial_prediction(train, len(test), target)
+    baseline = score(Predictions(task, actual, trivial))
     metrics = with_intervals(predictions, params.evaluate.confidence)
     evaluation = {
-        "task": params.task,
+        "task": task,
         "rows": len(test),
         "confidence": params.evaluate.confidence,
         "metrics": metrics,
         "baseline": {name: rounded(value) for name, value in baseline.items()},
-        "slices": slice_table(predictions, test, params.evaluate, SCHEMA),
+        "slices": slice_table(predictions, test, params.evaluate, schema),
     }
     with whole_folder(PLOTS) as folder:
-        found = importance(model, test, params.task, params.evaluate.seed)
-        draw_plots(folder, predictions, evaluation, found, SCHEMA)
-    write_rows(PREDICTIONS, prediction_rows(predictions, test, SCHEMA))
+        found = importance(model, test, schema, params.evaluate.seed)
+        draw_plots(folder, predictions, evaluation, found, schema)
+    write_rows(PREDICTIONS, prediction_rows(predictions, test, schema))
     write_json(EVALUATION, evaluation)
     write_json(
         METRICS,

@@ -25,13 +25,13 @@ from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
 from mlops.frames import read_groups, read_rows
 from mlops.intervals import spread
-from mlops.metrics import Predictions, Task, estimates, rounded
+from mlops.metrics import Predictions, estimates, rounded
 from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
 from mlops.pipeline.form import NotExportable, export_form
 from mlops.pipeline.model import actual_values
 from mlops.profile import prediction_profile, reference_profile
-from mlops.request import describe_schema
-from mlops.schema import SCHEMA
+from mlops.project import load_schema
+from mlops.request import describe_columns
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
 
@@ -75,21 +75,23 @@ def describe_reference(rows: pd.DataFrame, predictions: Predictions, schema: Sch
     }
 
 
-def _tested(task: Task, schema: Schema) -> Predictions:
+def _tested(schema: Schema) -> Predictions:
     kept = read_rows(PREDICTIONS)
     names = [f"probability_{choice}" for choice in schema.target.choices]
     predicted = kept[names] if names else kept["predicted"]
-    return Predictions(task, actual_values(kept, task), predicted.to_numpy(dtype=np.float64))
+    return Predictions(
+        schema.task, actual_values(kept, schema.target), predicted.to_numpy(dtype=np.float64)
+    )
 
 
-def publish_engine(folder: Path, model: Pipeline, task: Task) -> dict[str, Any]:
+def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> dict[str, Any]:
     """Write what serves the model, and say what that is: the exported form, if it agrees.
 
     Agreement is with the pipeline itself, on all training and test rows and on edge rows. Where
     there is none, the pickled pipeline serves, and `engine_reason` says why.
     """
     try:
-        files = _write_form(folder, model, task)
+        files = _write_form(folder, model, schema)
     except NotExportable as reason:
         return {
             "engine": "joblib",
@@ -106,47 +108,48 @@ def publish_engine(folder: Path, model: Pipeline, task: Task) -> dict[str, Any]:
     }
 
 
-def _write_form(folder: Path, model: Pipeline, task: Task) -> list[str]:
-    form = export_form(model)
+def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
+    form, limit = export_form(model, schema), LIMITS[schema.task]
     write_json(folder / FORM_FILE, form.content)
     for name, content in form.files.items():
         (folder / name).write_bytes(content)
     files = [FORM_FILE, *form.files]
     engine = Exported.read(folder, files)
-    error = largest_error(engine, model, edge_rows(form.thresholds), task)
+    error = largest_error(engine, model, edge_rows(form.thresholds, schema), schema)
     for path in (TRAIN_ROWS, TEST_ROWS):
         for rows in read_groups(path):
-            error = max(error, largest_error(engine, model, rows, task, as_requested=False))
-    if not error <= LIMITS[task]:
+            error = max(error, largest_error(engine, model, rows, schema, as_requested=False))
+    if not error <= limit:
         for name in files:
             (folder / name).unlink()
-        raise NotExportable(f"the exported model is off by {error:.1g}, limit {LIMITS[task]:g}")
+        raise NotExportable(f"the exported model is off by {error:.1g}, limit {limit:g}")
     print(f"export: the exported model agrees with the pipeline within {error:.1g}")
     return files
 
 
 def main() -> None:
+    schema = load_schema()
     evaluation = json.loads(EVALUATION.read_text(encoding="utf-8"))
     training = json.loads(TRAINING.read_text(encoding="utf-8"))
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
-        engine = publish_engine(folder, joblib.load(MODEL), evaluation["task"])
-        features = [column.name for column in SCHEMA.features]
+        engine = publish_engine(folder, joblib.load(MODEL), schema)
+        features = [column.name for column in schema.features]
         known = [read_rows(path, features) for path in (TRAIN_ROWS, TEST_ROWS)]
         rows = pd.concat(known, ignore_index=True)
-        tested = _tested(evaluation["task"], SCHEMA)
-        write_json(folder / REFERENCE_FILE, describe_reference(rows, tested, SCHEMA))
+        tested = _tested(schema)
+        write_json(folder / REFERENCE_FILE, describe_reference(rows, tested, schema))
         manifest = seal(
             folder,
             {
                 "task": evaluation["task"],
-                "target": SCHEMA.target.name,
+                "target": schema.target.name,
                 **engine,
                 "libraries": libraries(),
                 "params": training["params"],
-                "data": describe_data(SCHEMA),
+                "data": describe_data(schema),
                 "evaluation": evaluation,
-                "schema": describe_schema(SCHEMA),
+                "columns": describe_columns(schema),
             },
         )
         write_json(folder / MANIFEST, manifest)

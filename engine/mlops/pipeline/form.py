@@ -16,12 +16,11 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
+from mlops.columns import Schema
 from mlops.metrics import Floats
 from mlops.pipeline.masks import leaf_masks
-from mlops.pipeline.model import as_features
-from mlops.schema import SCHEMA
 from mlops.serving.encoding import Category, Encoding, Number
 from mlops.serving.engine import LEAVES_FILE, MASKS_FILE, TREES_FILE
 
@@ -48,26 +47,32 @@ class Form:
     thresholds: dict[str, Floats]
 
 
-def export_form(model: Pipeline) -> Form:
+def export_form(model: Pipeline, schema: Schema) -> Form:
     """Take a pipeline of `mlops.pipeline.model` apart.
 
     Raises:
         NotExportable: it is built in a way that there are no tables for.
     """
     inner, inverse = model.steps[-1][1], None
+    categories = [column for column in schema.features if column.choices]
+    names = [column.name for column in schema.features if not column.choices]
     if isinstance(inner, TransformedTargetRegressor):
         if inner.inverse_func is not np.exp:
             raise NotExportable(f"the target's inverse function {inner.inverse_func}")
         inner, inverse = inner.regressor_, "exp"
     if isinstance(inner, _BOOSTED):
         preprocessor, estimator = inner._preprocessor, inner
-        encoding = _encoding(preprocessor, numbers=_as_they_are(preprocessor))
+        numbers = _as_they_are(names, 0 if preprocessor is None else len(categories))
     elif isinstance(inner, Pipeline) and isinstance(inner.steps[0][1], ColumnTransformer):
         preprocessor, estimator = inner.steps[0][1], inner.steps[-1][1]
-        encoding = _encoding(preprocessor, numbers=_imputed(preprocessor))
+        numbers = _imputed(names, preprocessor)
     else:
         raise NotExportable(f"estimator {type(inner).__name__}")
-    choices, classes = SCHEMA.target.choices, getattr(estimator, "classes_", ())
+    if preprocessor is None:
+        encoding = Encoding(len(numbers), numbers, [])
+    else:
+        encoding = _encoding(make_pipeline(model.steps[0][1], preprocessor), numbers, schema)
+    choices, classes = schema.target.choices, getattr(estimator, "classes_", ())
     content = {
         "encoding": encoding.as_json(),
         "inverse": inverse,
@@ -133,18 +138,15 @@ def _thresholds(estimator: Any, encoding: Encoding) -> dict[str, Floats]:
     return {n.name: np.unique(values[features == n.at]) for n in encoding.numbers}
 
 
-def _as_they_are(preprocessor: Any) -> list[Number]:
+def _as_they_are(names: list[str], first: int) -> list[Number]:
     """Numbers that a model takes unchanged; they come after the categories."""
-    names = [column.name for column in SCHEMA.features if not column.is_categorical]
-    first = 0 if preprocessor is None else len(SCHEMA.features) - len(names)
     return [Number(name, first + place) for place, name in enumerate(names)]
 
 
-def _imputed(preprocessor: ColumnTransformer) -> list[Number]:
+def _imputed(names: list[str], preprocessor: ColumnTransformer) -> list[Number]:
     """Numbers filled with the median, scaled if a scaler is there, and indicators of gaps."""
     steps = dict(preprocessor.named_transformers_["numbers"].named_steps)
     imputer, scaler = steps.pop("simpleimputer"), steps.pop("standardscaler", None)
-    names = [column.name for column in SCHEMA.features if not column.is_categorical]
     if steps or np.isnan(imputer.statistics_).any():
         raise NotExportable(f"numbers: steps {list(steps)}, or a feature without any value")
     marked = [] if imputer.indicator_ is None else imputer.indicator_.features_.tolist()
@@ -163,16 +165,14 @@ def _imputed(preprocessor: ColumnTransformer) -> list[Number]:
     return found
 
 
-def _encoding(preprocessor: Any, numbers: list[Number]) -> Encoding:
+def _encoding(preprocessor: Pipeline, numbers: list[Number], schema: Schema) -> Encoding:
     """Find what each choice is encoded as by asking the preprocessor itself, a choice at a time."""
-    features = [column for column in SCHEMA.features if column.is_categorical]
-    if preprocessor is None:
-        return Encoding(len(numbers), numbers, [])
+    features = [column for column in schema.features if column.choices]
     probes: list[dict[str, Any]] = [{}]
     probes += [{column.name: choice} for column in features for choice in column.choices]
-    known = [column.name for column in SCHEMA.features]
+    known = [column.name for column in schema.features]
     frame = pd.DataFrame(probes, columns=known, dtype=object)
-    matrix = np.asarray(preprocessor.transform(as_features(frame)), dtype=np.float64)
+    matrix = np.asarray(preprocessor.transform(frame), dtype=np.float64)
     taken = {number.at for number in numbers} | {n.indicator[0] for n in numbers if n.indicator}
     categories, start = [], 1
     for column in features:

@@ -10,9 +10,8 @@ from mlops.artifacts import INGESTED_ROWS
 from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.frames import as_frame, write_rows
-from mlops.params import load_params
 from mlops.pipeline.partitions import FILE, LINE, places, read_partitions
-from mlops.schema import SCHEMA
+from mlops.project import load_project_params, load_schema
 
 
 def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Schema) -> pa.Table:
@@ -72,17 +71,17 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def main() -> None:
-    params = load_params().ingest
-    table = read_partitions(params.source, SCHEMA)
+    params, schema = load_project_params().ingest, load_schema()
+    table = read_partitions(params.source, schema)
     n_partitions = len(pc.unique(table[FILE]))
     n_found = len(table)
-    table = up_to(table, params.until, params.max_gap_days, SCHEMA)
+    table = up_to(table, params.until, params.max_gap_days, schema)
     n_kept = len(table)
     rows = as_frame(table)
     del table  # as large as all that comes after it
-    rows = without_duplicates(rows, SCHEMA)
-    order = [column.name for column in (SCHEMA.time, SCHEMA.key) if column is not None]
-    rows = rows.sort_values(order, ignore_index=True)[SCHEMA.names]
+    rows = without_duplicates(rows, schema)
+    order = [column.name for column in (schema.time, schema.key) if column is not None]
+    rows = rows.sort_values(order, ignore_index=True)[schema.names]
     write_rows(INGESTED_ROWS, rows)
     print(
         f"ingest: {len(rows)} rows up to {params.until} from {n_partitions} partitions "

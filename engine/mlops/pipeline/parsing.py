@@ -33,7 +33,7 @@ def name_problems(names: list[str], schema: Schema) -> list[str]:
         problems.append(f"missing column(s) {', '.join(missing)}")
     if unknown:
         shown = ", ".join(map(repr, unknown))  # a blank in a name would not be seen
-        problems.append(f"unknown column(s) {shown} (add them to mlops/schema.py?)")
+        problems.append(f"unknown column(s) {shown} (add them to src/project/schema.py?)")
     return list(dict.fromkeys(problems))
 
 

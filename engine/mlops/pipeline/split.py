@@ -7,8 +7,8 @@ from mlops.artifacts import TEST_ROWS, TRAIN_ROWS, VALID_ROWS
 from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.frames import read_rows, write_rows
-from mlops.params import Split, load_params
-from mlops.schema import SCHEMA
+from mlops.params import Split
+from mlops.project import load_project_params, load_schema
 
 
 def key_shares(keys: pd.Series) -> np.ndarray:
@@ -52,10 +52,10 @@ def is_sampled(keys: pd.Series, most: int | None) -> np.ndarray:
 
 
 def main() -> None:
-    params, rows = load_params().split, read_rows(VALID_ROWS)
-    test = is_test(rows, params, SCHEMA)
+    params, schema, rows = load_project_params().split, load_schema(), read_rows(VALID_ROWS)
+    test = is_test(rows, params, schema)
     train = rows[~test]
-    kept = is_sampled(train[SCHEMA.key.name], params.max_train_rows)
+    kept = is_sampled(train[schema.key.name], params.max_train_rows)
     write_rows(TRAIN_ROWS, train if kept.all() else train[kept])
     write_rows(TEST_ROWS, rows[test])
     cut = "" if kept.all() else f", a sample of {len(train)}"

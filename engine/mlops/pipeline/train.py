@@ -11,10 +11,9 @@ from mlops.errors import run_command
 from mlops.files import whole_file, write_json
 from mlops.frames import read_rows
 from mlops.metrics import rounded
-from mlops.params import load_params
 from mlops.pipeline.model import at_recent_level, build_model, fit_model
 from mlops.pipeline.search import search
-from mlops.schema import SCHEMA
+from mlops.project import load_kinds, load_project_params, load_schema
 
 
 def save_model(path: Path, model: Pipeline) -> None:
@@ -24,22 +23,22 @@ def save_model(path: Path, model: Pipeline) -> None:
 
 
 def main() -> None:
-    params = load_params()
-    rows = read_rows(TRAIN_ROWS)
-    chosen, tried = params.train, list[dict[str, Any]]()
-    if params.train.search.candidates:
-        chosen, tried = search(rows, params.train, params.task, SCHEMA)
-    model = fit_model(build_model(chosen, params.task), rows)
-    if chosen.level_days is not None:
-        levelled = at_recent_level(rows, model, chosen.level_days)
-        model = fit_model(build_model(chosen, params.task), levelled)
+    schema, kinds = load_schema(), load_kinds()
+    params = load_project_params(with_models=True)
+    train, rows = params.train, read_rows(TRAIN_ROWS)
+    chosen = kinds[train.kind].model_validate(params.models[train.kind])
+    tried = list[dict[str, Any]]()
+    if train.search.candidates:
+        chosen, tried = search(rows, chosen, train, schema)
+    model = fit_model(build_model(chosen, train, schema), rows, schema.target)
+    if train.level_days is not None:
+        levelled = at_recent_level(rows, model, train.level_days, schema)
+        model = fit_model(build_model(chosen, train, schema), levelled, schema.target)
     save_model(MODEL, model)
     tried = [{k: rounded(v) if isinstance(v, float) else v for k, v in t.items()} for t in tried]
-    own = chosen.model_dump(exclude={"search"})
+    own = train.model_dump(exclude={"search"}) | chosen.model_dump()
     write_json(TRAINING, {"rows": len(rows), "params": own, "search": tried})
-    print(
-        f"train: {chosen.kind} on {len(rows)} rows" + (f", best of {len(tried)}" if tried else "")
-    )
+    print(f"train: {train.kind} on {len(rows)} rows" + (f", best of {len(tried)}" if tried else ""))
 
 
 if __name__ == "__main__":

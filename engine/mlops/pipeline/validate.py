@@ -20,8 +20,8 @@ from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_file, write_json, write_text
 from mlops.frames import group_starts, read_group, read_rows, write_rows
-from mlops.params import Validate, load_params
-from mlops.schema import SCHEMA
+from mlops.params import Validate
+from mlops.project import load_project_params, load_schema
 
 REASON = "reason"
 LISTED = 100
@@ -144,9 +144,9 @@ def validate_file(
 
 
 def main() -> None:
-    params = load_params()
-    failing, report = validate_file(INGESTED_ROWS, params.validate_, params.ingest.until, SCHEMA)
-    text = markdown(report, SCHEMA.key.name)
+    params, schema = load_project_params(), load_schema()
+    failing, report = validate_file(INGESTED_ROWS, params.validate_, params.ingest.until, schema)
+    text = markdown(report, schema.key.name)
     write_json(VALIDATION_JSON, report)
     write_text(VALIDATION_MD, text)
     write_rows(QUARANTINED_ROWS, failing)

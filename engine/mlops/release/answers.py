@@ -12,11 +12,11 @@ import pandas as pd
 
 from mlops.artifacts import BUNDLE, PREDICTIONS, TEST_ROWS
 from mlops.bundle import load_model, read_manifest
+from mlops.columns import Schema
 from mlops.frames import read_rows
 from mlops.metrics import Floats, Task
 from mlops.pipeline.agreement import LIMITS, as_requests
 from mlops.pipeline.model import predict
-from mlops.schema import SCHEMA
 
 BATCH_ROWS = 500
 _SECONDS = 10
@@ -43,24 +43,24 @@ def wrong_identity(address: str, commit: str) -> Iterator[str]:
             yield f"/model: {name}: found {model[name]}, wanted {wanted}"
 
 
-def wrong_answers(address: str) -> Iterator[str]:
+def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
     """Say where a batch of test rows is not predicted as the evaluation recorded, one row of the
     required features alone not as the pipeline itself predicts, or bad input isn't refused.
     """
-    task: Task = read_manifest(BUNDLE)["task"]
+    task = schema.task
     several, single = (
         ("probabilities", "probabilities")
         if task == "classification"
-        else ("predictions", f"predicted_{SCHEMA.target.name}")
+        else ("predictions", f"predicted_{schema.target.name}")
     )
-    rows = as_requests(read_rows(TEST_ROWS).head(BATCH_ROWS))
+    rows = as_requests(read_rows(TEST_ROWS).head(BATCH_ROWS), schema)
     status, answer = get(f"{address}/predict", {"rows": rows})
     recorded = read_rows(PREDICTIONS).head(BATCH_ROWS).filter(regex="^predicted$|^probability_")
     yield from _disagreement("a batch", status, answer.get(several), recorded.to_numpy(), task)
 
-    names = [column.name for column in SCHEMA.features]
-    required = {c.name: rows[0][c.name] for c in SCHEMA.features if not c.nullable}
-    alone = predict(load_model(BUNDLE), pd.DataFrame([required], columns=names), task)
+    names = [column.name for column in schema.features]
+    required = {c.name: rows[0][c.name] for c in schema.features if not c.nullable}
+    alone = predict(load_model(BUNDLE), pd.DataFrame([required], columns=names), schema.target)
     status, answer = get(f"{address}/predict?{urllib.parse.urlencode(required)}")
     yield from _disagreement("a row", status, [answer.get(single)], alone.reshape(1, -1), task)
 

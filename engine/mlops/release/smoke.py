@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
+from mlops.project import load_schema
 from mlops.release.answers import get, wrong_answers, wrong_identity
 from mlops.release.engine import ask, find_engine
 from mlops.release.image import revision
@@ -48,12 +50,12 @@ def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
         ask(engine, "rm", "--force", "--volumes", container)
 
 
-def faults(engine: str, image: str, commit: str) -> list[str]:
+def faults(engine: str, image: str, commit: str, schema: Schema) -> list[str]:
     """Start the image, ask it everything, stop it; list what is wrong."""
     with started(engine, image) as (container, address):
         if not _becomes_ready(engine, container, address):
             return ["never became ready:", *_last_words(engine, container)]
-        found = [*wrong_identity(address, commit), *wrong_answers(address)]
+        found = [*wrong_identity(address, commit), *wrong_answers(address, schema)]
         return found + _wrong_end(engine, container)
 
 
@@ -89,7 +91,9 @@ def main() -> None:
     parser.add_argument("image")
     parser.add_argument("--commit", help="that it must be made of; by default the work tree's")
     options = parser.parse_args()
-    if problems := faults(find_engine(), options.image, options.commit or revision()):
+    if problems := faults(
+        find_engine(), options.image, options.commit or revision(), load_schema()
+    ):
         raise BadInput(f"{options.image} is not fit to be released:", problems)
     print(f"smoke: {options.image} answers as evaluated")
 

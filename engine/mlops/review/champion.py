@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mlops import artifacts
+from mlops.columns import Schema
 from mlops.frames import read_rows
 from mlops.intervals import Spread, spread
 from mlops.metrics import (
@@ -26,7 +27,6 @@ from mlops.metrics import (
 )
 from mlops.params import Params
 from mlops.review.sides import Side
-from mlops.schema import SCHEMA
 from mlops.slices import slices
 
 _SCORING = Path(__file__).with_name("scoring.py")  # importing it would load scikit-learn here, too
@@ -70,7 +70,7 @@ def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
         out = Path(folder) / "scored.npz"
         run = subprocess.run(
             [sys.executable, _SCORING, side.root / artifacts.BUNDLE, rows.resolve(), out],
-            env=os.environ | {"PYTHONPATH": str(side.root / "src")},
+            env=os.environ | {"PYTHONPATH": side.pythonpath},
             capture_output=True,
             text=True,
             timeout=_SCORING_SECONDS,
@@ -99,7 +99,7 @@ def models_on_same_rows(
                 f"the {what} was {base.manifest[what]} and is {candidate.manifest[what]}"
             )
     test = read_rows(artifacts.TEST_ROWS)
-    wanted = [c["name"] for c in base.manifest["schema"]["columns"] if c["role"] == "feature"]
+    wanted = [c["name"] for c in base.columns if c["role"] == "feature"]
     if lacking := [name for name in wanted if name not in test.columns]:
         raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
     scored = [scored_by(side, artifacts.TEST_ROWS, len(test)) for side in (base, candidate)]
@@ -142,7 +142,11 @@ def _compared(
 
 
 def compare_slices(
-    base: Predictions, candidate: Predictions, test: pd.DataFrame, params: Params
+    base: Predictions,
+    candidate: Predictions,
+    test: pd.DataFrame,
+    columns: list[str],
+    schema: Schema,
 ) -> list[dict[str, Any]]:
     """Compare the task's metrics slice by slice, without intervals: most slices have few rows."""
     return [
@@ -153,5 +157,5 @@ def compare_slices(
             "base": {k: rounded(v) for k, v in score(base.take(members)).items()},
             "candidate": {k: rounded(v) for k, v in score(candidate.take(members)).items()},
         }
-        for column, label, members in slices(test, params.evaluate.slices, SCHEMA)
+        for column, label, members in slices(test, columns, schema)
     ]

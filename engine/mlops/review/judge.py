@@ -7,7 +7,7 @@ from mlops import artifacts
 from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.frames import count_rows, read_rows
-from mlops.params import Params, load_params
+from mlops.params import Params
 from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
 from mlops.review.differences import params_diff, rows_diff, stages_diff
 from mlops.review.gate import (
@@ -23,17 +23,15 @@ from mlops.review.lock import is_behind
 from mlops.review.report import Review
 from mlops.review.sections import Served
 from mlops.review.sides import PipelineFailed, Side, base_tree, git, merge_base, reproduce
-from mlops.schema import SCHEMA
 
 
-def review(revision: str) -> Review:
+def review(revision: str, params: Params, schema: Schema) -> Review:
     """Review the work tree against the commit where it left `revision`.
 
     Raises:
-        BadInput: params.yaml is faulty or there is no such revision.
+        BadInput: there is no such revision.
         PipelineFailed: the base could not be reproduced.
     """
-    params = load_params()
     base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
     try:
         lacking = reproduce(Path())
@@ -46,13 +44,13 @@ def review(revision: str) -> Review:
             if not (root / "dvc.yaml").exists():
                 raise NotComparable("the base has no pipeline yet; the floors alone decide")
             reproduce(root)
-            found = _against_base(Side.read(root), candidate, params)
+            found = _against_base(Side.read(root), candidate, params, schema)
         except NotComparable as error:
             found = _alone(base_commit, candidate, params, str(error))
     return replace(found, lacking=lacking)
 
 
-def _against_base(base: Side, candidate: Side, params: Params) -> Review:
+def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
     test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params)
@@ -72,12 +70,12 @@ def _against_base(base: Side, candidate: Side, params: Params) -> Review:
         checks=checks,
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
-        test=_test_rows(len(test), candidate, SCHEMA) + _sample(candidate),
-        slices=compare_slices(of_base, of_candidate, test, params),
+        test=_test_rows(len(test), candidate, schema) + _sample(candidate),
+        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
         slice_metric=next(iter(limits), comparisons[0].metric),
         params=changed,
         stages=stages_diff(base.stages, candidate.stages),
-        data=_data_diff(base, SCHEMA),
+        data=_data_diff(base, schema),
         served=[_served(base, times[0]), _served(candidate, times[1])],
         lock_behind=_lock_is_behind(candidate),
         detectable={

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from mlops import artifacts
 from mlops.files import write_json, write_text
-from mlops.params import load_params
+from mlops.params import Params
 from mlops.review.page import html_page
 from mlops.review.plots import draw_changes
 from mlops.review.report import Review, markdown
@@ -15,13 +15,13 @@ CHANGES = artifacts.REVIEW / "changes.png"
 VERDICT = artifacts.REVIEW / "verdict.json"
 
 
-def write(found: Review) -> None:
+def write(found: Review, params: Params) -> None:
     """Write report, page, plots and verdict, and print the report."""
     text = markdown(found)
     write_text(REPORT, text)
     plots = []
     if found.comparisons:
-        draw_changes(CHANGES, found.comparisons, load_params())
+        draw_changes(CHANGES, found.comparisons, params)
         plots = [CHANGES, *sorted(artifacts.PLOTS.glob("*.png"))]
     write_text(PAGE, html_page(text, plots))
     write_json(

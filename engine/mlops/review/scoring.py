@@ -1,6 +1,6 @@
 """Let a bundle predict given rows, with the code of the checkout it stands in; time single rows.
 
-Run as a file, with the other checkout's `src` on PYTHONPATH: a pickled model needs the classes and
+Run as a file, with the other checkout's engine and project on PYTHONPATH: a pickled model needs the classes and
 the schema that it was made with, not those of the checkout that reviews it.
 """
 
@@ -12,20 +12,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlops.bundle import load_model, read_manifest
+from mlops.bundle import load_model
+from mlops.columns import Schema
 from mlops.frames import read_rows
 from mlops.pipeline.agreement import as_requests
 from mlops.pipeline.model import actual_values, predict
-from mlops.schema import SCHEMA
+from mlops.project import load_schema
 from mlops.serving.served import Served
 
 _TIMED = 200
 
 
-def row_ms(bundle: Path, rows: pd.DataFrame) -> float:
+def row_ms(bundle: Path, rows: pd.DataFrame, schema: Schema) -> float:
     """Give the median time that what serves the model takes for a row alone, in milliseconds."""
-    engine, times = Served.read(bundle, SCHEMA).engine, []
-    for row in as_requests(rows.head(_TIMED)):
+    engine, times = Served.read(bundle, schema).engine, []
+    for row in as_requests(rows.head(_TIMED), schema):
         start = time.perf_counter()
         engine.predict([row])
         times.append(time.perf_counter() - start)
@@ -33,12 +34,12 @@ def row_ms(bundle: Path, rows: pd.DataFrame) -> float:
 
 
 def main(bundle: Path, rows: Path, out: Path) -> None:
-    table, task = read_rows(rows), read_manifest(bundle)["task"]
+    table, schema = read_rows(rows), load_schema()
     np.savez(
         out,
-        actual=actual_values(table, task),
-        predicted=predict(load_model(bundle), table, task),
-        row_ms=row_ms(bundle, table),
+        actual=actual_values(table, schema.target),
+        predicted=predict(load_model(bundle), table, schema.target),
+        row_ms=row_ms(bundle, table, schema),
     )
 
 

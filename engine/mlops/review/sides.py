@@ -42,6 +42,21 @@ class Side:
     stages: dict[str, Any]
     manifest: dict[str, Any]
 
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """What its bundle was made for; before engine 1.0 the manifest had it elsewhere."""
+        found: list[dict[str, Any]] = (
+            self.manifest["columns"]
+            if "columns" in self.manifest
+            else self.manifest["schema"]["columns"]
+        )
+        return found
+
+    @property
+    def pythonpath(self) -> str:
+        """PYTHONPATH of this side's own code."""
+        return os.pathsep.join(str(self.root / folder) for folder in ("engine", "src"))
+
     @classmethod
     def read(cls, root: Path) -> "Side":
         """Read what a reproduced checkout holds."""

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mlops.errors import LISTED, BadInput
 from mlops.files import whole_file, write_json
-from mlops.score.rows import COLUMNS, KEY, PROBLEMS, layout, score_rows
+from mlops.score.rows import PROBLEMS, columns, layout, score_rows
 from mlops.serving.served import Served
 
 BATCH_ROWS = 131_072  # in memory at once, for each core
@@ -53,14 +53,14 @@ def drop_parts_of_others(folder: Path, origin: dict[str, str]) -> None:
 
 def score_parts(file: Any, folder: Path, served: Served) -> list[Path]:
     """Score what isn't there yet, a part after the other, its batches on all cores."""
-    done, columns = list[Path](), [column.name for column in COLUMNS]
+    done, names = list[Path](), [column.name for column in columns(served.schema)]
     workers = Parallel(cpu_count(), backend="threading", return_as="generator")
     total = file.metadata.num_rows
     with tqdm(total=total, desc="score", unit="rows", unit_scale=True, disable=None) as bar:
         for groups in _cut(file.metadata):
             path = folder / f"{groups[0]}.parquet"
             if not path.exists():
-                given = read_tables(file, columns, groups)
+                given = read_tables(file, names, groups)
                 scored = workers(delayed(score_rows)(rows, served) for rows in given)
                 write(path, layout(served), scored)
             bar.update(sum(file.metadata.row_group(group).num_rows for group in groups))
@@ -101,14 +101,14 @@ def read_all(parts: list[Path]) -> Iterator[pa.Table]:
         yield from read_tables(pq.ParquetFile(part))
 
 
-def failing(parts: list[Path]) -> tuple[int, list[str]]:
+def failing(parts: list[Path], key: str) -> tuple[int, list[str]]:
     """Count the rows that fail, and describe the first ones."""
     failing, examples = 0, list[str]()
     for rows in read_all(parts):
         failed = rows.filter(rows[PROBLEMS].is_valid())
         failing += len(failed)
         lines = failed.slice(0, LISTED - len(examples)).to_pylist()
-        examples += [f"{KEY} {line[KEY]}: {line[PROBLEMS]}" for line in lines]
+        examples += [f"{key} {line[key]}: {line[PROBLEMS]}" for line in lines]
     return failing, examples
 
 

@@ -18,7 +18,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from mlops.errors import BadInput, run_command
-from mlops.schema import SCHEMA
+from mlops.project import load_schema
 from mlops.serving.app import create_app
 from mlops.serving.gate import Gate
 from mlops.serving.metrics import Metrics
@@ -92,8 +92,9 @@ def main() -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     routes = ("/", "/predict", "/feedback", "/model", "/metrics", "/health/live", "/health/ready")
-    metrics = Metrics(SCHEMA, routes)
-    service = Service(settings, SCHEMA, metrics)
+    schema = load_schema()
+    metrics = Metrics(schema, routes)
+    service = Service(settings, schema, metrics)
     app = Gate(create_app(service), settings, metrics)
     config = uvicorn.Config(
         app,

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mlops.request import describe_schema
 from mlops.serving import answers
 from mlops.serving.answers import errors, refusal, reply
 from mlops.serving.log import LogAway
@@ -95,9 +96,10 @@ def _add_information(app: FastAPI, service: Service) -> None:
 
     @app.get("/model", summary="What is served", responses=errors(431, 503))
     async def model() -> dict[str, Any]:
-        left_out = ("files", "engine_files", "engine_libraries")
+        left_out = ("files", "engine_files", "engine_libraries", "columns")
         shown = {k: v for k, v in service.served.manifest.items() if k not in left_out}
         hashes = {name: f["sha256"] for name, f in service.served.manifest["files"].items()}
+        shown["schema"] = describe_schema(service.schema)
         return {**shown, "git_commit": service.settings.git_commit, "files_sha256": hashes}
 
     @app.get("/metrics", summary="For Prometheus", response_class=Response)

@@ -11,24 +11,28 @@ import numpy as np
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.errors import BadInput
-from mlops.metrics import Task
-from mlops.request import describe_schema
+from mlops.request import describe_columns
 from mlops.serving.encoding import Coded, Columns, Floats, Row
 from mlops.serving.engine import Engine, Exported
 
 
 @dataclass(frozen=True)
 class Served:
-    """One verified bundle.
-
-    Attributes:
-        key: the name under which answers give a prediction.
-    """
+    """One verified bundle."""
 
     manifest: dict[str, Any]
     engine: Engine
-    key: str
-    choices: tuple[str, ...]
+    schema: Schema
+
+    @property
+    def key(self) -> str:
+        """The name under which answers give a prediction."""
+        return f"predicted_{self.schema.target.name}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The classes, in the order of the probabilities; none of a regression."""
+        return self.schema.target.choices
 
     @property
     def version(self) -> str:
@@ -44,9 +48,9 @@ class Served:
                 libraries or of the schema.
         """
         manifest = read_manifest(folder, to_serve=True)
-        if manifest["schema"] != _plain(describe_schema(schema)):
+        if manifest.get("columns") != _plain(describe_columns(schema)):
             raise BadInput(
-                f"{folder}: made for another src/mlops/schema.py than this one",
+                f"{folder}: made for another src/project/schema.py than this one",
                 advice="Make it anew: dvc repro export",
             )
         try:
@@ -59,7 +63,7 @@ class Served:
             raise BadInput(f"{folder}: {error}") from error
         if read_manifest(folder, to_serve=True) != manifest:
             raise BadInput(f"{folder}: was replaced while it was being read; read it again")
-        served = cls(manifest, engine, f"predicted_{schema.target.name}", schema.target.choices)
+        served = cls(manifest, engine, schema)
         served.engine.predict([dict.fromkeys(column.name for column in schema.features)])
         return served
 
@@ -75,7 +79,7 @@ class _Pickled:
 
     def __init__(self, folder: Path, schema: Schema) -> None:
         self._model, self._names = load_model(folder), [c.name for c in schema.features]
-        self._choices = schema.target.choices
+        self._target = schema.target
 
     def predict(self, rows: Sequence[Row]) -> Floats:
         import pandas as pd
@@ -96,8 +100,7 @@ class _Pickled:
     def _predict(self, frame: Any) -> Floats:
         from mlops.pipeline.model import predict
 
-        task: Task = "classification" if self._choices else "regression"
-        return np.asarray(predict(self._model, frame, task), dtype=np.float64)
+        return np.asarray(predict(self._model, frame, self._target), dtype=np.float64)
 
 
 def _is_pickled(manifest: dict[str, Any]) -> bool:
