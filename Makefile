@@ -17,10 +17,13 @@ run: .venv/run ## Reproduce the pipeline and print its review against the last c
 	dvc repro
 	python -m mlops.review --base $(BASE) || test $$? -eq 1
 
-test: .venv/test lint run ## Check format, style and types; run the project's tests
+test: lint ## Check format, style and types; run the project's tests on the pipeline's outputs
+	python -m mlops.recover
+	dvc repro --quiet
 	python -m pytest $(TESTS)
 
-test-engine: .venv/test lint ## Run the engine's tests (SLOW=1: also those of over a minute)
+test-engine: .venv/dev lint ## Run the engine's tests (SLOW=1: also those of over a minute)
+	@test -d engine/tests || { echo "The engine's tests are in the template: adoption removes them"; exit 1; }
 	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
 
 lint: .venv/test ## Check format, style and types
@@ -31,7 +34,7 @@ lint: .venv/test ## Check format, style and types
 review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
 	python -m mlops.review --base $(BASE)
 
-ci: .venv/test ## Run the pull request's workflows here, by act, against BASE
+ci: .venv/dev ## Run the pull request's workflows here, by act, against BASE
 	python engine/tests/ci.py $(BASE)
 
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
@@ -63,7 +66,7 @@ image: .venv/run ## Build the serving image with docker, podman or buildah (mlop
 smoke: image ## Build the image, run it without any rights, hold its answers against the evaluation
 	python -m mlops.release.smoke mlops
 
-bench: .venv/test ## Run the benchmarks
+bench: .venv/dev ## Run the benchmarks
 	python -m mlops.recover
 	dvc repro --quiet
 	python engine/benchmarks/pipeline.py
@@ -82,6 +85,8 @@ COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annot
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	$(COMPILE) --upgrade \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt --group test -o requirements-test.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group serve pyproject.toml -o requirements.txt
 	$(COMPILE) --no-emit-package scipy \
@@ -115,7 +120,11 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 	  (folder / "repository.pth").write_text("$(CURDIR)/engine\n$(CURDIR)/src\n", encoding="utf-8")'
 	touch $@
 
-.venv/test: .venv/run requirements-dev.txt
+.venv/test: .venv/run requirements-test.txt
+	$(call INSTALL,requirements-test.txt)
+	touch $@
+
+.venv/dev: .venv/test requirements-dev.txt
 	$(call INSTALL,requirements-dev.txt)
 	touch $@
 

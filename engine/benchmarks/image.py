@@ -1,7 +1,7 @@
 """The serving image beside images of the same model as others document them: size, start, rebuild.
 
-`python engine/benchmarks/image.py [--base-from-tag]`; needs docker. Sizes are of the layers over the base,
-compressed as a registry has them. A peer's image is its documented way in one line: its
+`python engine/benchmarks/image.py [--base-from-tag]`; needs docker. Sizes are of the layers over
+the base, compressed as a registry has them. A peer's image is its documented way in one line: its
 packages and scikit-learn from pip, and the fitted model; one that can't be installed is left out.
 """
 

@@ -1,4 +1,4 @@
-"""Evidently's drift scores of windows that engine/benchmarks/monitoring.py left, in its own Python."""
+"""Evidently's drift scores of windows that monitoring.py beside it left, in its own Python."""
 
 import json
 import sys

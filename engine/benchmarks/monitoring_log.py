@@ -1,7 +1,7 @@
 """What the daily report costs on a log of ten million predictions of one day.
 
-Usage: python engine/benchmarks/monitoring_log.py sqlite:////tmp/log.db [ROWS]; or a postgresql:// URL of
-an empty database. Needs 5 GB there, and some minutes to fill it.
+Usage: python engine/benchmarks/monitoring_log.py sqlite:////tmp/log.db [ROWS]; or a postgresql://
+URL of an empty database. Needs 5 GB there, and some minutes to fill it.
 """
 
 import json

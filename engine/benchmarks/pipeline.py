@@ -153,8 +153,8 @@ def markdown(table: pd.DataFrame, no_op: float, n_rounds: int) -> str:
     lines = [
         "# What the pipeline costs",
         "",
-        "Made by `make bench` (`engine/benchmarks/pipeline.py`): made-up rows of the demo's schema, the",
-        "stages and one bare pandas + scikit-learn script in turn, "
+        "Made by `make bench` (`engine/benchmarks/pipeline.py`): made-up rows of the demo's "
+        "schema, the stages and one bare pandas + scikit-learn script in turn, "
         f"{n_rounds} rounds, medians. Seconds are",
         "those of each stage's own work; memory is the largest process. The bare script reads,",
         "checks, fits, scores, plots, saves, and makes sure that what it saved predicts every row",

@@ -19,9 +19,9 @@ HARMLESS = ("equal", "better", "no worse")
 
 _PAGE = """# How often the review is right
 
-Made by `python engine/benchmarks/review.py`. A population of 100,000 rows whose truth is known is made
-from the demo: its rows drawn anew with their areas varied, its fitted model's predictions times
-residuals of its test rows. Models are trained on such rows, then changed in
+Made by `python engine/benchmarks/review.py`. A population of 100,000 rows whose truth is known is
+made from the demo: its rows drawn anew with their areas varied, its fitted model's predictions
+times residuals of its test rows. Models are trained on such rows, then changed in
 {changes}.
 Each change is scaled until its true regression is exactly the wanted one, and the pair is
 reviewed by the review's own code on 400 test sets, harmless pairs on 1,600 where the sets are

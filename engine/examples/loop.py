@@ -53,8 +53,6 @@ NOWHERE = "Landmrk"
 
 
 def main() -> int:
-    if Path("tests/demo").exists():
-        sys.exit("Data of your own stand here; the loop plays the demo: run it in the template.")
     began = time.monotonic()
     prepare()
     params = load_params(CLONE / "params.yaml")

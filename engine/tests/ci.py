@@ -1,7 +1,6 @@
 """Run the workflows of a pull request on this machine, by act: that of the work tree into BASE.
 
-GitHub and its actions are stood in for by engine/tests/github_fake; all that the workflows run is real,
-from paths import ROOT
+GitHub and its actions are replaced by engine/tests/github_fake; all that the workflows run is real,
 from setting up to the review. Uncommitted edits of tracked files are part of the pull request. Exit
 code: that of the workflow. Usage: python engine/tests/ci.py [BASE]
 """
@@ -15,6 +14,7 @@ from github_fake import events
 from github_fake.act import run_workflow
 from github_fake.api import GitHub
 from github_fake.origin import git
+from paths import ROOT
 
 SECONDS = 3600
 

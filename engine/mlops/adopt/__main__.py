@@ -2,8 +2,8 @@
 
 Proposes src/project/schema.py and params.yaml for a CSV or Parquet file, tries ingestion and
 validation with them, shows the difference, asks, and writes: those two, the data, the first words
-of README.md and data/README.md, and the examples in docs/. The demo moves to tests/demo, with what
-was measured on it, for the template's own tests.
+of README.md and data/README.md, the tests in tests/, and the examples in docs/. The demo goes, and
+with it the engine's own tests, benchmarks and measurements, unless --keep-engine-tests is given.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from pathlib import Path
 import pandas as pd
 
 from mlops.adopt.first_words import about_data, readme
-from mlops.adopt.pages import DOCS, MEASURED, rewritten
+from mlops.adopt.pages import DOCS, rewritten
+from mlops.adopt.project_tests import tests_of
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.repository import (
-    DEMO,
     SCHEMA_FILE,
     SOURCE,
     WORDS,
@@ -76,11 +76,10 @@ def show(proposal: Proposal, texts: dict[Path, str]) -> None:
     print("\n".join(["", *(f"- {note}" for note in proposal.notes)]))
 
 
-def pages(proposal: Proposal) -> dict[Path, str]:
+def pages(proposal: Proposal, keep_measured: bool) -> dict[Path, str]:
     """Rewrite the pages in docs/ whose examples or links are the demo's."""
-    moved = Path("..") / DEMO / MEASURED
     texts = {page: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
-    new = {page: rewritten(text, proposal, moved) for page, text in texts.items()}
+    new = {page: rewritten(text, proposal, keep_measured) for page, text in texts.items()}
     return {page: text for page, text in new.items() if text != texts[page]}
 
 
@@ -93,6 +92,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--task", choices=("regression", "classification"))
     parser.add_argument("--keep", nargs="*", default=[], help="columns that may tell the target")
     parser.add_argument("--missing", nargs="*", default=[], help="texts for an unknown value")
+    parser.add_argument(
+        "--keep-engine-tests",
+        action="store_true",
+        help="keep the engine's tests, benchmarks, measurements and examples",
+    )
     parser.add_argument("--yes", action="store_true", help="write without asking")
     return parser.parse_args()
 
@@ -118,7 +122,9 @@ def main() -> None:
         if not options.yes and (not sys.stdin.isatty() or input("Write this? [y/N] ") != "y"):
             raise BadInput("Nothing was written", advice="To write without a question: --yes")
         first_words = (readme(proposal), about_data(proposal, name, options.file.name, today))
-        write(texts | dict(zip(WORDS, first_words, strict=True)) | pages(proposal), data)
+        texts |= dict(zip(WORDS, first_words, strict=True)) | tests_of(proposal)
+        kept = options.keep_engine_tests
+        write(texts | pages(proposal, kept), data, kept)
     if (SOURCE / name).stat().st_size > _LARGE:
         print(f"- {SOURCE / name} is large: keep it out of git by `dvc add {SOURCE}`")
     print("Written. Read src/project/schema.py: say what each column means. Then: make run")

@@ -1,4 +1,4 @@
-"""The pages in docs/: their examples ask for a row of the schema, and the demo's figures move."""
+"""The pages in docs/: their examples ask for a row of the schema, and the demo's figures go."""
 
 import json
 import re
@@ -10,14 +10,17 @@ from mlops.columns import Schema
 from mlops.serving.answers import example_row
 
 DOCS = Path("docs")
-MEASURED = DOCS / "measured"
+MEASURED = Path("engine/docs/measured")
 """Figures and pictures of the demo."""
 
+_IMAGE = re.compile(rf"^!\[[^\]]*\]\(\.\./{MEASURED.as_posix()}/[^)]*\)\n+", re.MULTILINE)
+_LINK = re.compile(rf"\[([^\]]*)\]\(\.\./{MEASURED.as_posix()}/[^)]*\)")
 
-def rewritten(text: str, proposal: Proposal, moved: Path) -> str:
-    """Write a page of docs/ for other data; `moved` is where MEASURED is then, seen from docs/."""
+
+def rewritten(text: str, proposal: Proposal, keep_measured: bool = False) -> str:
+    """Write a page of docs/ for other data, without links to figures that are gone."""
     row = example_row(Schema(proposal.columns))
     body = json.dumps(row).replace("'", "\\u0027")  # within a shell's quotes
     text = re.sub(r"(/predict\?)[^'`\s]+", lambda found: found[1] + urlencode(row), text)
     text = re.sub(r'("rows": \[)\{[^}]*\}', lambda found: found[1] + body, text)
-    return text.replace(f"]({MEASURED.name}/", f"]({moved.as_posix()}/")
+    return text if keep_measured else _LINK.sub(r"\1", _IMAGE.sub("", text))

@@ -15,8 +15,11 @@ from mlops.params import PARAMS_FILE
 SCHEMA_FILE = Path("src/project/schema.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
-DEMO = Path("tests/demo")
-"""Where the demo goes, under its paths: what the template's own tests take from it."""
+TESTS = Path("tests")
+TEMPLATES = tuple(
+    Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")
+)
+"""What is about the demo, or tests and measures the engine where it is developed."""
 
 
 def check_committed() -> None:
@@ -25,7 +28,7 @@ def check_committed() -> None:
     Raises:
         BadInput: some of what would be written is not committed.
     """
-    paths = [str(path) for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS, DOCS, SOURCE, LOCK, DEMO)]
+    paths = [str(path) for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS, DOCS, TESTS, SOURCE, LOCK)]
     status = subprocess.run(
         ["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True
     )
@@ -45,7 +48,8 @@ def rehearse(texts: dict[Path, str], data: Path) -> str:
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        shutil.copytree("src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("engine/mlops", "src"):
+            shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(data, root / SOURCE)
         for path, text in texts.items():
             write_text(root / path, text)
@@ -53,7 +57,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> str:
             run = subprocess.run(
                 [sys.executable, "-m", module],
                 cwd=root,
-                env=os.environ | {"PYTHONPATH": str(root / "src")},
+                env=os.environ | {"PYTHONPATH": os.pathsep.join([f"{root}/engine", f"{root}/src"])},
                 capture_output=True,
                 text=True,
             )
@@ -67,31 +71,19 @@ def rehearse(texts: dict[Path, str], data: Path) -> str:
     return ""
 
 
-def write(texts: dict[Path, str], data: Path) -> None:
-    """Move the demo away, and write; all of it is as before if that fails."""
-    first = not DEMO.exists()  # data of one's own may be adopted, too
+def write(texts: dict[Path, str], data: Path, keep_engine_tests: bool) -> None:
+    """Write the texts and the data, and remove what is the template's; all of it or nothing."""
+    removed = () if keep_engine_tests else TEMPLATES
     try:
-        if first:
-            _move_demo()
-        shutil.rmtree(SOURCE)
+        for path in (SOURCE, *removed):
+            shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(data, SOURCE)
+        for path in TESTS.glob("test_*.py"):
+            path.unlink()  # about the demo
         for path, text in texts.items():
             write_text(path, text)
         LOCK.unlink(missing_ok=True)  # of other data; the first run writes another
     except BaseException:
         shutil.rmtree(SOURCE, ignore_errors=True)
-        if first:
-            shutil.rmtree(DEMO, ignore_errors=True)
-        tracked = [str(path) for path in (*texts, DOCS, SOURCE, LOCK)]
-        subprocess.run(["git", "checkout", "--quiet", "--", *tracked])
+        subprocess.run(["git", "checkout", "--quiet", "--", "."])
         raise
-
-
-def _move_demo() -> None:
-    shutil.copytree(SOURCE, DEMO / SOURCE)
-    for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS):
-        (DEMO / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, DEMO / path)
-    if MEASURED.exists():
-        (DEMO / DOCS).mkdir()
-        shutil.move(MEASURED, DEMO / MEASURED)

@@ -2,7 +2,8 @@
 
 Textbook thresholds (PSI > 0.2) ignore how many rows they look at, and on a hundred rows nearly
 always speak. Here a change counts only if chance hardly explains it, after correction for the
-number of tests, and if it is also large. `engine/benchmarks/monitoring.py` measures both kinds of error.
+number of tests, and if it is also large. `engine/benchmarks/monitoring.py` measures
+both kinds of error.
 """
 
 from dataclasses import dataclass, replace

@@ -142,7 +142,8 @@ def detectable_regression(comparison: Comparison, limit: float, confidence: floa
     A block needs an estimate above `limit` and beyond chance; estimates stay below the truth by
     more than half of a 90 % interval 1 time in 20. That is once more than needed, and Student's t
     is wider than the gate's own bound: rows with large errors, if the test rows lack them, hide a
-    regression and its spread alike. `engine/benchmarks/review.py` measures what is left: 90 % and more.
+    regression and its spread alike. `engine/benchmarks/review.py` measures what is
+    left: 90 % and more.
     """
     if comparison.spread is None:
         return None

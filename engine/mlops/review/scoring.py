@@ -1,7 +1,7 @@
 """Let a bundle predict given rows, with the code of the checkout it stands in; time single rows.
 
-Run as a file, with the other checkout's engine and project on PYTHONPATH: a pickled model needs the classes and
-the schema that it was made with, not those of the checkout that reviews it.
+Run as a file, with the other checkout's engine and project on PYTHONPATH: a pickled model needs the
+classes and the schema that it was made with, not those of the checkout that reviews it.
 """
 
 import statistics
