@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review ci serve image smoke monitor retrain loop remote bench lock clean
+.PHONY: help run test lint review ci serve image smoke monitor retrain loop remote github bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, revie
 
 remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
 	python -m mlops.remote
+
+github: ## Set up the repository on GitHub: checks, rights, environments (YES=1; SET="NAME=VALUE …")
+	PYTHONPATH=src $(PYTHON) -m mlops.github_settings $(if $(YES),--yes) $(SET)
 
 image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
 	python -m mlops.recover
