@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review ci serve image smoke monitor retrain loop remote github bench lock clean
+.PHONY: help run test lint format review ci serve image smoke monitor retrain loop remote github bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,6 +24,11 @@ lint: .venv/test ## Check format, style and types
 	ruff format --check .
 	ruff check .
 	mypy
+
+format: .venv/test ## Format, and fix what can be fixed
+	ruff check --fix-only .
+	ruff format .
+	ruff check .
 
 review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
 	python -m mlops.review --base $(BASE)
@@ -78,9 +83,10 @@ bench: .venv/test ## Run the benchmarks
 	python benchmarks/monitoring.py --windows 100 --out artifacts
 	python benchmarks/monitoring_delay.py --seeds 10
 
+UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
-lock: .venv/run ## Resolve the requirements anew into the hash-locked files
-	$(COMPILE) --upgrade \
+lock: .venv/run ## Lock what pyproject.toml wants; versions stay (UPGRADE=1: all newer; UPGRADE=name)
+	$(COMPILE) $(UPGRADED) \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group serve pyproject.toml -o requirements.txt
