@@ -257,6 +257,13 @@ def test_a_wrong_argument_changes_nothing_and_all_are_named(run: Run, github: Gi
     assert github.calls == []
 
 
+def test_make_hands_its_settings_on() -> None:
+    command = ["make", "--dry-run", "github", "YES=1", "SET=AWS_REGION=eu RUNNER=big"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip().endswith("mlops.github_settings --yes AWS_REGION=eu RUNNER=big")
+
+
 def only_sentence(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 1
     assert done.stdout == ""

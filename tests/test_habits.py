@@ -193,3 +193,4 @@ def test_the_devcontainer_runs_what_the_readme_says() -> None:
     assert base
     assert settings["image"] == f"python:{base[1]}-{base[2]}", "as the image that serves"
     assert settings["postCreateCommand"] == "make run"
+    assert "target=${containerWorkspaceFolder}/.venv,type=volume" in settings["mounts"][0]
