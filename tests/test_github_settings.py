@@ -15,7 +15,7 @@ from github_fake.origin import git
 from github_fake.settings import TOOLS
 
 from mlops.branch_rules import CHECKS, RULESET
-from mlops.github import what_to_set
+from mlops.github import GitHubRefused, api, what_to_set
 from mlops.github_settings import workflow_texts
 from mlops.wanted_settings import environments_in, variables_in
 
@@ -129,9 +129,10 @@ def test_a_new_repository_is_set_up_and_a_second_run_changes_nothing(
 def test_nothing_is_written_before_somebody_says_yes(run: Run, github: GitHub) -> None:
     for answer in ("n\n", "\n", None):
         done = run(answer=answer)
-        assert done.returncode == 1
+        assert done.returncode == (0 if answer else 1)
         assert f"required checks: none -> {', '.join(CHECKS)}" in done.stdout
-        assert "Nothing was changed." in done.stdout
+        assert "othing was changed." in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
     assert github.writes() == []
 
     assert run(answer="y\n").returncode == 0
@@ -226,6 +227,27 @@ def test_a_setting_that_the_organization_decides_stays_and_the_rest_is_set(
     assert "NOT SET: Conflict (HTTP 409)" in line(done, "Actions may open pull requests")
     assert own.token["default_workflow_permissions"] == "read"
     assert own.actions["enabled"] is True
+
+
+def test_a_repository_that_allows_no_actions_of_others_is_told_so(run: Run, github: GitHub) -> None:
+    github.state.administration.actions["allowed_actions"] = "local_only"
+
+    row = line(run("--yes"), "Actions may run")
+
+    assert "only your own  NOT SET: the workflows use actions of others" in row
+    assert github.state.administration.actions["allowed_actions"] == "local_only"
+
+
+def test_a_call_without_an_answer_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gh").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "gh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("mlops.github.SECONDS", 0.5)
+
+    with pytest.raises(GitHubRefused, match=r"no answer in 0\.5 seconds"):
+        api("repos/acme/demo")
 
 
 def test_another_default_branch_than_that_of_the_triggers_is_said(run: Run, github: GitHub) -> None:

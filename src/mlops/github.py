@@ -32,18 +32,21 @@ def api(path: str, *arguments: str, body: Any = None) -> Any:
     person's machine github.com.
 
     Raises:
-        GitHubRefused: the call failed.
+        GitHubRefused: the call failed, or got no answer in SECONDS.
     """
     address = f"{os.environ.get('GITHUB_API_URL', GITHUB)}/{path}"
     sent = [] if body is None else ["--input", "-"]
-    run = subprocess.run(
-        ["gh", "api", address, *arguments, *sent],
-        input=None if body is None else json.dumps(body),
-        stdin=subprocess.DEVNULL if body is None else None,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    try:
+        run = subprocess.run(
+            ["gh", "api", address, *arguments, *sent],
+            input=None if body is None else json.dumps(body),
+            stdin=subprocess.DEVNULL if body is None else None,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise GitHubRefused(f"gh api {path}: gh: no answer in {SECONDS} seconds") from None
     if run.returncode:
         raise GitHubRefused(f"gh api {path}: {run.stderr.strip() or run.stdout.strip()}")
     return json.loads(run.stdout) if run.stdout.strip() else None

@@ -104,18 +104,22 @@ def print_table(settings: Sequence[Setting], site: str) -> None:
 
 
 def agreed(changes: Sequence[Setting]) -> bool:
-    """Show what would be changed and ask; no terminal is a no."""
+    """Show what would be changed and ask.
+
+    Raises:
+        BadInput: there is nobody to ask.
+    """
     for one in changes:
         print(f"  {one.name}: {one.found} -> {one.wanted}")
     try:
         return input(f"Set these {len(changes)} on GitHub? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
-        print()
-        return False
+        advice = "Without the question: make github YES=1"
+        raise BadInput("make github: nobody answers; nothing was changed.", advice=advice) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0, also where something could not be set; 1 if nothing was set for want of a yes."""
+    """Set what a yes was given for; 0 also where GitHub refuses a setting, which the table says."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     yes, root = "--yes" in given, Path()
     workflows = workflow_texts(root)
@@ -124,8 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = list(read_settings(repository))
     changes = [one for one in settings if one.writes]
     if changes and not yes and not agreed(changes):
-        print("Nothing was changed. Without the question: make github YES=1")
-        return 1
+        print("Nothing was changed.")
+        return 0
     settings = [apply(one) for one in settings]
     print_table(settings, f"{SITE}/{repository.here.removeprefix('repos/')}")
     return 0

@@ -75,9 +75,12 @@ def _default_branch(repository: Repository) -> Iterator[Setting]:
 
 def _actions(repository: Repository) -> Iterator[Setting]:
     path = f"{repository.here}/actions/permissions"
-    on = api(path)["enabled"]
-    writes = () if on else (("PUT", path, {"enabled": True}),)
-    yield Setting("Actions may run", "settings/actions", "yes" if on else "no", "yes", writes)
+    found = api(path)
+    writes = () if found["enabled"] else (("PUT", path, {"enabled": True}),)
+    own_only = found.get("allowed_actions") == "local_only"
+    problem = "the workflows use actions of others: allow these too" if own_only else ""
+    said = "only your own" if own_only else _word(found["enabled"])
+    yield Setting("Actions may run", "settings/actions", said, "yes", writes, problem)
 
 
 def _token(repository: Repository) -> Iterator[Setting]:
