@@ -269,6 +269,18 @@ def test_every_page_of_the_variables_is_read(run: Run, github: GitHub) -> None:
     assert known["RUNNER"] == "bigger"
 
 
+def test_a_key_of_several_lines_is_one_line_of_the_table(run: Run, github: GitHub) -> None:
+    key = f"-----BEGIN PUBLIC KEY-----\n{'x' * 99}\n-----END PUBLIC KEY-----\n"
+    github.state.administration.variables["COSIGN_PUBLIC_KEY"] = key
+
+    done = run("--yes", f"DEPLOY_KNOWN_HOSTS={key}")
+
+    assert github.state.administration.variables["DEPLOY_KNOWN_HOSTS"] == key
+    assert line(done, "variable COSIGN_PUBLIC_KEY").endswith("…  unchanged")
+    names = {row.split("  ")[0] for row in done.stdout.splitlines()[1:]}
+    assert not [name for name in names if "KEY---" in name]
+
+
 def test_a_wrong_argument_changes_nothing_and_all_are_named(run: Run, github: GitHub) -> None:
     done = run("--yes", "DVC_REMOTE_URLS=x", "RUNNER", "AWS_REGION=")
 

@@ -138,7 +138,14 @@ def _variables(repository: Repository) -> Iterator[Setting]:
         new = repository.values.get(name, old)
         call = ("PATCH", f"{path}/{name}") if name in found else ("POST", path)
         writes = ((*call, {"name": name, "value": new}),) if new != old else ()
-        yield Setting(f"variable {name}", VARIABLES_PAGE, old or "not set", new, writes)
+        shown = _one_line(old) or "not set"
+        yield Setting(f"variable {name}", VARIABLES_PAGE, shown, _one_line(new), writes)
+
+
+def _one_line(text: str) -> str:
+    """Give the beginning of a value, such as a key of several lines, as a table has room for it."""
+    line = " ".join(text.split())
+    return line if len(line) <= 50 else f"{line[:49]}…"
 
 
 READERS: dict[str, tuple[str, Callable[[Repository], Iterator[Setting]]]] = {
