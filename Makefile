@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine lint review ci serve image smoke monitor retrain loop remote bench lock clean
+.PHONY: help run test test-engine lint format review ci serve image smoke monitor retrain loop remote github bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -31,6 +31,11 @@ lint: .venv/test ## Check format, style and types
 	ruff format --check .
 	ruff check .
 	mypy
+
+format: .venv/test ## Format, and fix what can be fixed
+	ruff check --fix-only .
+	ruff format .
+	ruff check .
 
 review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
 	python -m mlops.review --base $(BASE)
@@ -59,6 +64,9 @@ loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, revie
 remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
 	python -m mlops.remote
 
+github: ## Set up the repository on GitHub: checks, rights, environments (YES=1; SET="NAME=VALUE …")
+	PYTHONPATH=engine $(PYTHON) -m mlops.github_settings $(if $(YES),--yes) $(SET)
+
 image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
 	python -m mlops.recover
 	dvc repro --quiet
@@ -82,9 +90,10 @@ bench: .venv/dev ## Run the benchmarks
 	python engine/benchmarks/monitoring.py --windows 100 --out artifacts
 	python engine/benchmarks/monitoring_delay.py --seeds 10
 
+UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
-lock: .venv/run ## Resolve the requirements anew into the hash-locked files
-	$(COMPILE) --upgrade \
+lock: .venv/run ## Lock what pyproject.toml wants; versions stay (UPGRADE=1: all newer; UPGRADE=name)
+	$(COMPILE) $(UPGRADED) \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group test -o requirements-test.txt

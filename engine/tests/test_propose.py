@@ -153,3 +153,32 @@ def test_what_github_refuses_fails_the_run_and_the_next_run_mends_it(
     assert run(folder) == 0
     assert len(github.state.issues) == 1
     assert len(github.state.dispatches) == 2
+
+
+def test_newer_libraries_have_a_branch_of_their_own_that_takes_locks_alone(
+    github: GitHub,
+    checkout: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_file(github.origin, "main", PARTITION, b"old\n", "Merged before")
+    git(checkout, "fetch", "--quiet", str(github.origin), "main:refs/remotes/origin/main")
+    git(checkout, "checkout", "--quiet", "--detach", "origin/main")
+    folder = tmp_path / "libraries"
+    (folder / "files").mkdir(parents=True)
+    (folder / "decision.json").write_text(json.dumps({"propose": True, "title": "Newer"}))
+    (folder / "body.md").write_text("Newer\n")
+    (folder / "files/requirements-dev.txt").write_text("a==2\n")
+    (folder / "files/params.yaml").write_text("gate: {}\n")
+    monkeypatch.setattr(sys, "argv", ["propose", str(folder), propose.LIBRARIES])
+
+    assert propose.main() == 1
+    assert "takes requirements*.txt, dvc.lock, not params.yaml" in capsys.readouterr().err
+    assert resolve(github.origin, f"refs/heads/{propose.LIBRARIES}") is None
+
+    (folder / "files/params.yaml").unlink()
+    assert propose.main() == 0
+    changed = git(github.origin, "diff", "--name-only", f"main..{propose.LIBRARIES}").split()
+    assert changed == ["requirements-dev.txt"], "feedback stays"
+    assert [issue.title for issue in github.state.issues.values()] == ["Newer"]

@@ -57,7 +57,8 @@ def imported(path: str) -> set[str]:
             module = node.module or ""
             names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         found |= {module for name in names if (module := module_path(name))}
-    return {module for module in found if (ROOT / module).stat().st_size}
+    # What the package itself offers is for notebooks; no stage calls it.
+    return {one for one in found if (ROOT / one).stat().st_size} - {"engine/mlops/__init__.py"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -69,12 +70,15 @@ def test_a_stage_has_the_name_of_its_module_and_depends_on_what_its_code_means(s
 
 
 def test_the_pipeline_file_is_short() -> None:
-    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 100
+    assert len((DEMO / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 100
 
 
 def test_only_the_composition_root_imports_the_project() -> None:
     for module in MODULES:
-        found = re.findall(r"^\s*(?:from|import) project\b", (ROOT / module).read_text(), re.M)
+        tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+        names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        names += [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+        found = [name for name in names if name and name.split(".")[0] == "project"]
         assert not found or module == "engine/mlops/project.py", module
 
 

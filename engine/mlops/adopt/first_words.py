@@ -31,8 +31,8 @@ http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every com
 | the image | `Dockerfile` | `make smoke` |
 | the storage of data and models | `DVC_REMOTE_URL`: `docs/secure.md` | `make remote` |
 
-How it works, and what to set up on GitHub, stands in `docs/`; what the data is, in
-[data/README.md](data/README.md).
+How it works stands in `docs/`, its terms in [docs/glossary.md](docs/glossary.md); what the data
+is, in [data/README.md](data/README.md). `make github` sets up the repository on GitHub.
 """
 
 _ABOUT = """\

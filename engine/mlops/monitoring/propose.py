@@ -1,7 +1,7 @@
-"""Open or update the one pull request of a retraining, through CML, else through `gh`.
+"""Open or update the one pull request of a retraining, or of newer libraries: by CML, else `gh`.
 
 Runs with the right to write, on the standard library alone. Pushes to its own branch, never to
-another. Usage: python -m mlops.monitoring.propose FOLDER
+another. Usage: python -m mlops.monitoring.propose FOLDER [BRANCH]
 """
 
 import base64
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from mlops.artifacts import FEEDBACK
@@ -17,6 +18,9 @@ from mlops.github import SECONDS, GitHubRefused, api, start_checks
 from mlops.monitoring.tell import BRANCH
 
 MAIN = "main"
+LIBRARIES = "update/libraries"
+FILES = {BRANCH: ("*",), LIBRARIES: ("requirements*.txt", "dvc.lock")}
+"""What the branches take: newer libraries have run in the job that left the files."""
 NAME, EMAIL = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
 MOST_BYTES = 60_000
 
@@ -47,29 +51,34 @@ def git(*arguments: str) -> str:
     return run.stdout.strip()
 
 
-def push(files: Path, title: str, url: str) -> None:
+def push(files: Path, title: str, url: str, branch: str) -> None:
     """Commit the files on top of the run's commit, and put that in the place of the branch.
 
     Raises:
-        NotProposed: somebody else committed to the branch, and it would be lost.
+        NotProposed: somebody else committed to the branch, and it would be lost; or a file is none
+            that the branch takes.
     """
-    if git("ls-remote", url, f"refs/heads/{BRANCH}"):
-        git("fetch", "--quiet", "--depth=1", url, f"refs/heads/{BRANCH}")
+    paths = [str(path.relative_to(files)) for path in sorted(files.rglob("*")) if path.is_file()]
+    wrong = [path for path in paths if not any(fnmatch(path, one) for one in FILES[branch])]
+    if wrong:
+        raise NotProposed(f"{branch} takes {', '.join(FILES[branch])}, not {', '.join(wrong)}")
+    if git("ls-remote", url, f"refs/heads/{branch}"):
+        git("fetch", "--quiet", "--depth=1", url, f"refs/heads/{branch}")
         author = git("log", "-1", "--format=%ae", "FETCH_HEAD")
         if author != EMAIL:
-            raise NotProposed(f"{author} works on {BRANCH}: merge or close its pull request first")
-    # Feedback that the source has caught up with is in no partition any more.
-    git("rm", "--quiet", "--ignore-unmatch", "--", f"*/{FEEDBACK}")
+            raise NotProposed(f"{author} works on {branch}: merge or close its pull request first")
+    if branch == BRANCH:
+        # Feedback that the source has caught up with is in no partition any more.
+        git("rm", "--quiet", "--ignore-unmatch", "--", f"*/{FEEDBACK}")
     shutil.copytree(files, Path(), dirs_exist_ok=True)
-    paths = [str(path.relative_to(files)) for path in sorted(files.rglob("*")) if path.is_file()]
     git("add", "--", *paths)
     git("commit", "--quiet", "--message", title)
-    git("push", "--force", url, f"HEAD:refs/heads/{BRANCH}")
+    git("push", "--force", url, f"HEAD:refs/heads/{branch}")
 
 
-def open_pull(title: str, body: str, here: str) -> int:
+def open_pull(title: str, body: str, here: str, branch: str) -> int:
     """Open the pull request, or bring the open one's text up to date; give its number."""
-    command = ["cml", "pr", "create", f"--branch={BRANCH}", f"--target-branch={MAIN}"]
+    command = ["cml", "pr", "create", f"--branch={branch}", f"--target-branch={MAIN}"]
     origin = git("remote", "get-url", "origin")
     try:
         # The branch stands already, so CML pushes nothing of its own.
@@ -81,19 +90,19 @@ def open_pull(title: str, body: str, here: str) -> int:
         )
     except (OSError, subprocess.SubprocessError) as error:
         print(f"CML could not open it ({type(error).__name__}); gh takes over", file=sys.stderr)
-        if not _open(here):
-            api(f"{here}/pulls", body={"head": BRANCH, "base": MAIN, "title": title, "body": body})
+        if not _open(here, branch):
+            api(f"{here}/pulls", body={"head": branch, "base": MAIN, "title": title, "body": body})
     finally:
         git("remote", "set-url", "origin", origin)  # CML leaves the token in it
-    number = _open(here)
+    number = _open(here, branch)
     if number is None:
         raise NotProposed("no pull request is open after all")
     api(f"{here}/pulls/{number}", "--method", "PATCH", body={"title": title, "body": body})
     return number
 
 
-def _open(here: str) -> int | None:
-    pulls = api(f"{here}/pulls?state=open&head={here.split('/')[1]}:{BRANCH}")
+def _open(here: str, branch: str) -> int | None:
+    pulls = api(f"{here}/pulls?state=open&head={here.split('/')[1]}:{branch}")
     return pulls[0]["number"] if pulls else None
 
 
@@ -105,12 +114,14 @@ def main() -> int:
         return 0
     text = (folder / "body.md").read_text(encoding="utf-8")
     body = text.encode()[:MOST_BYTES].decode(errors="ignore")
-    title, here = f"Retrain on data up to {decision['until']}", f"repos/{repository}"
+    title = decision.get("title") or f"Retrain on data up to {decision['until']}"
+    branch, here = (sys.argv[2:] or [BRANCH])[0], f"repos/{repository}"
     try:
-        push(folder / "files", title, f"{os.environ['GITHUB_SERVER_URL']}/{repository}.git")
-        number = open_pull(title, body, here)
+        url = f"{os.environ['GITHUB_SERVER_URL']}/{repository}.git"
+        push(folder / "files", title, url, branch)
+        number = open_pull(title, body, here, branch)
         if not os.environ.get("APP_TOKEN"):  # an App's push has started them
-            start_checks(here, BRANCH, MAIN)
+            start_checks(here, branch, MAIN)
     except (NotProposed, GitHubRefused) as error:
         print(f"propose: {error}", file=sys.stderr)
         return 1

@@ -31,7 +31,7 @@ def hash_meaning(
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         found[name] = _meaning(tree, frozenset(words))
-        todo += [other for other in _imported(tree) if other.partition(".")[0] in counted]
+        todo += [one for one in _imported(tree) if "." in one and one.split(".")[0] in counted]
     text = json.dumps(found, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

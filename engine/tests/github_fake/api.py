@@ -18,6 +18,7 @@ from github_fake.web import Token
 EVERYTHING = dict.fromkeys(
     ["actions", "checks", "contents", "issues", "pull-requests", "statuses"], "write"
 )
+ADMINISTRATOR = EVERYTHING | {"administration": "write", "variables": "write"}
 
 
 class GitHub:

@@ -11,6 +11,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+TOKENS = ("GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
+NO_LOGIN = """To get started with GitHub CLI, please run:  gh auth login
+Alternatively, populate the GH_TOKEN environment variable with a GitHub API authentication token."""
+
 
 def _parser() -> argparse.ArgumentParser:
     """Describe the flags that our scripts may use."""
@@ -75,6 +79,9 @@ def main(arguments: list[str]) -> int:
     body = _body(options)
     method = options.method or ("POST" if body is not None else "GET")
     address: str | None = _address(options.endpoint)
+    if not any(os.environ.get(name) for name in TOKENS):
+        print(NO_LOGIN, file=sys.stderr)
+        return 4
     while address:
         try:
             address = _call(method, address, body, options)

@@ -2,6 +2,7 @@
 
 import base64
 
+from github_fake.administration import facts
 from github_fake.origin import git, git_bytes, resolve, write_file
 from github_fake.state import State
 from github_fake.web import Answer, ApiError, Json, Request, invalid, paged, route
@@ -18,6 +19,7 @@ def get_repository(state: State, request: Request) -> Answer:
             "owner": {"login": owner},
             "default_branch": state.default_branch,
             "html_url": f"{state.server_url}/{state.repository}",
+            **facts(state, request),
         },
     )
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from github_fake import issues, pulls, repository, runs
+from github_fake import administration, issues, pulls, repository, runs
 from github_fake.faults import Fault
 from github_fake.git_http import is_git_path, serve
 from github_fake.state import State
 from github_fake.web import Answer, ApiError, Request, Token
 
-ROUTES = [*issues.ROUTES, *pulls.ROUTES, *runs.ROUTES, *repository.ROUTES]
+ROUTES = [*administration.ROUTES, *issues.ROUTES, *pulls.ROUTES, *runs.ROUTES, *repository.ROUTES]
 
 
 @dataclass(frozen=True)

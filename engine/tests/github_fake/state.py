@@ -69,6 +69,32 @@ class WorkflowRun:
 
 
 @dataclass
+class Administration:
+    """Hold a repository's settings as a new public repository has them.
+
+    `private` is one on the free plan, which lacks most; `organization_forbids` names settings
+    that the owning organization has decided.
+    """
+
+    private: bool = False
+    organization_forbids: set[str] = field(default_factory=set)
+    scanning: set[str] = field(default_factory=set)
+    actions: dict[str, Any] = field(
+        default_factory=lambda: {"enabled": True, "allowed_actions": "all"}
+    )
+    token: dict[str, Any] = field(
+        default_factory=lambda: {
+            "default_workflow_permissions": "read",
+            "can_approve_pull_request_reviews": False,
+        }
+    )
+    rulesets: dict[int, dict[str, Any]] = field(default_factory=dict)
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    branch_policies: dict[str, list[str]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class State:
     """Hold one repository: its bare git store and everything around it."""
 
@@ -86,6 +112,7 @@ class State:
     runs: dict[int, WorkflowRun] = field(default_factory=dict)
     # Bytes of an artifact's zip that a test planted, by artifact id.
     planted_zips: dict[int, bytes] = field(default_factory=dict)
+    administration: Administration = field(default_factory=Administration)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
 
     def next_number(self) -> int:
