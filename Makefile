@@ -88,6 +88,8 @@ lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
 	$(COMPILE) \
+	  -c requirements-dev.txt --group comment -o requirements-comment.txt
+	$(COMPILE) \
 	  -c requirements-dev.txt $(addprefix --extra ,s3 gs azure ssh) pyproject.toml -o requirements-remotes.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --extra dask pyproject.toml -o requirements-dask.txt
@@ -112,6 +114,12 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 
 .venv/test: .venv/run requirements-dev.txt
 	$(call INSTALL,requirements-dev.txt)
+	touch $@
+
+# All that rewrites a report as a comment: a parser of Markdown.
+.venv/comment: requirements-comment.txt
+	$(PYTHON) -m venv .venv
+	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-comment.txt
 	touch $@
 
 # What real storage needs beside, for those who have one.
