@@ -15,9 +15,10 @@ import sqlalchemy as sa
 
 from mlops import artifacts
 from mlops.bundle import read_manifest
+from mlops.database import open_database
 from mlops.pipeline.partitions import read_partitions
 from mlops.schema import SCHEMA
-from mlops.serving.tables import migrate, open_database
+from mlops.serving.tables import migrate
 
 KINDS = 500
 _SERIES = {

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from mlops.database import open_database
 from mlops.files import whole_file, whole_folder
 from mlops.monitoring.__main__ import monitor
 from mlops.monitoring.performance import overall
@@ -31,7 +32,7 @@ from mlops.monitoring.tell import BRANCH
 from mlops.params import load_params
 from mlops.pipeline.partitions import read_partitions
 from mlops.schema import SCHEMA
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, open_database
+from mlops.serving.tables import FEEDBACK, PREDICTIONS
 
 HERE = Path("artifacts/loop").resolve()
 CLONE, SERVED, LOG = HERE / "repository", HERE / "served", HERE / "log.db"

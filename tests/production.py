@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from mlops.database import open_database
 from mlops.metrics import Predictions
 from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
 from mlops.schema import SCHEMA
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, migrate, open_database
+from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, migrate
 
 ROOT = Path(__file__).parent.parent
 NOW = 1_300_000_000.0

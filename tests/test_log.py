@@ -13,8 +13,9 @@ from databases import Postgres, connected, logged, postgres, small_disk  # noqa:
 from load import Load, wait_for
 from served import ROW, running
 
+from mlops.database import open_database
 from mlops.serving import log, tables
-from mlops.serving.tables import migrate, open_database
+from mlops.serving.tables import migrate
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
 """How often the slow tests kill."""

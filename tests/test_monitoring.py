@@ -11,6 +11,7 @@ from databases import Postgres, postgres  # noqa: F401  a fixture
 from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
 
 from mlops.columns import Schema
+from mlops.database import open_database
 from mlops.errors import BadInput
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.log import ACTUAL, ID, read_window
@@ -18,7 +19,7 @@ from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.monitoring.report import as_json, markdown
 from mlops.params import Params
 from mlops.schema import SCHEMA
-from mlops.serving.tables import open_database, tell
+from mlops.serving.tables import tell
 
 SALES = sales()
 REFERENCE = reference(SALES[:2000])

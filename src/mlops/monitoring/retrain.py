@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from mlops import artifacts
+from mlops.database_address import VARIABLE
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
@@ -154,7 +155,7 @@ def main() -> None:
     shutil.rmtree(artifacts.RETRAIN, ignore_errors=True)
     if SCHEMA.time is None:
         raise BadInput("The schema has no column of role 'time': nothing tells new rows from old")
-    url = "" if options.no_feedback else os.environ.get("PREDICTION_LOG_URL", "")
+    url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
     decision = conclude(take_in(params, options.today, url, options.level), options.force, params)
     with whole_folder(artifacts.RETRAIN) as folder:
         write_json(folder / DECISION, decision)
