@@ -106,6 +106,8 @@ lock: .venv/run ## Lock what pyproject.toml wants; versions stay (UPGRADE=1: all
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
 	$(COMPILE) \
+	  -c requirements-dev.txt --group comment -o requirements-comment.txt
+	$(COMPILE) \
 	  -c requirements-dev.txt $(addprefix --extra ,s3 gs azure ssh) pyproject.toml -o requirements-remotes.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --extra dask pyproject.toml -o requirements-dask.txt
@@ -136,6 +138,12 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 
 .venv/dev: .venv/test requirements-dev.txt
 	$(call INSTALL,requirements-dev.txt)
+	touch $@
+
+# All that rewrites a report as a comment: a parser of Markdown.
+.venv/comment: requirements-comment.txt
+	$(PYTHON) -m venv .venv
+	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-comment.txt
 	touch $@
 
 # What real storage needs beside, for those who have one.

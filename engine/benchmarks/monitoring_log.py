@@ -12,12 +12,13 @@ import sys
 import time
 
 import sqlalchemy as sa
-from mlops.schema import SCHEMA
 
 from mlops import artifacts
 from mlops.bundle import read_manifest
+from mlops.database import open_database
 from mlops.pipeline.partitions import read_partitions
-from mlops.serving.tables import migrate, open_database
+from mlops.serving.tables import migrate
+from project.schema import SCHEMA
 
 KINDS = 500
 _SERIES = {

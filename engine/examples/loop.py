@@ -25,13 +25,14 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from mlops.schema import SCHEMA
 
+from mlops.database import open_database
 from mlops.files import whole_file, whole_folder
 from mlops.monitoring.__main__ import monitor
 from mlops.monitoring.performance import overall
 from mlops.monitoring.tell import BRANCH
 from mlops.params import load_params
 from mlops.pipeline.partitions import read_partitions
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, open_database
+from mlops.serving.tables import FEEDBACK, PREDICTIONS
 
 HERE = Path("artifacts/loop").resolve()
 CLONE, SERVED, LOG = HERE / "repository", HERE / "served", HERE / "log.db"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mlops.serving.tables import open_database
+from mlops.database import open_database
 
 
 class Postgres:

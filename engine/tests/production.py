@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from mlops.database import open_database
 from mlops.metrics import Predictions
 from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, migrate, open_database
+from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, migrate
 from paths import DEMO
 from project.schema import SCHEMA
 

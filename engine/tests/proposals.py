@@ -26,7 +26,7 @@ BOT = "github-actions[bot]"
 # The environment of these tests is what `make .venv/test` makes; -o takes it for up to date. And
 # `make test`, which these tests are a part of, ends as the test says; so does the image's test.
 MAKE = """#!/bin/sh
-if [ "$1" = .venv/test ] || [ "$1" = .venv/run ]; then exec ln -sfn "{venv}" .venv; fi
+case "$1" in .venv/*) exec ln -sfn "{venv}" .venv;; esac
 if [ "$1" = test ]; then exit "$TESTS_END_WITH"; fi
 if [ "$1" = smoke ]; then exit 0; fi
 exec "{make}" -o .venv/run -o .venv/test -o .venv/remotes "$@"

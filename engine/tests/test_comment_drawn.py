@@ -7,7 +7,7 @@ import pytest
 
 from comment_page import chromium, page
 from mlops.review.markup import chart
-from mlops.review.post import harmless
+from mlops.review.sanitize import sanitize
 from npm_files import MERMAID, MERMAID_FILES, npm_files_or_skip
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
@@ -44,7 +44,7 @@ def drawn(text: str, folder: Path) -> str:
 def test_mermaid_draws_a_chart(
     labels: list[str], series: list[list[float]], tmp_path: Path
 ) -> None:
-    dom = drawn(harmless(f"## Head\n\n{chart('rmse by size', labels, series)}\n"), tmp_path)
+    dom = drawn(sanitize(f"## Head\n\n{chart('rmse by size', labels, series)}\n"), tmp_path)
 
     assert "<title>drawn</title>" in dom
     assert dom.count("<svg") == 1

@@ -22,6 +22,7 @@ from github_fake.origin import git, write_file
 from github_fake.run import planted_run
 from github_fake.settings import TOOLS
 from mlops.review import post
+from mlops.review.sanitize import sanitize_file
 from paths import SOURCES
 from test_review import commit
 from test_review import git as git_in
@@ -63,6 +64,7 @@ def push(github: GitHub, number: int, tools: Path, report: str) -> dict[str, str
     folder = github.plant_artifact(reviewed.id, "review", {"report.md": report.encode()})
     event = folder / "event.json"
     event.write_text(json.dumps(events.workflow_run(github, reviewed).payload))
+    sanitize_file(folder / "report.md", folder / "sanitized.md")
     return github.environment() | {
         "PATH": f"{tools}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
@@ -77,8 +79,8 @@ def push(github: GitHub, number: int, tools: Path, report: str) -> dict[str, str
 
 
 def start(told: dict[str, str]) -> "subprocess.Popen[str]":
-    """Start the command as comment.yml does."""
-    command = [sys.executable, "-m", "mlops.review.post", told["RUNNER_TEMP"]]
+    """Start the last command of comment.yml."""
+    command = [sys.executable, "-m", "mlops.review.post", f"{told['RUNNER_TEMP']}/sanitized.md"]
     root = Path(post.__file__).parents[3]
     return subprocess.Popen(command, cwd=root, env=told, stderr=subprocess.PIPE, text=True)
 
@@ -110,7 +112,8 @@ def test_after_thirty_pushes_and_every_failure_there_is_one_comment_of_the_last(
             shutil.copy(TOOLS / "cml", tools / "cml")
 
         with fails.get(n, nullcontext)():
-            code = post.main(Path(told["RUNNER_TEMP"]))
+            post.main("outdated")
+            code = post.main(f"{told['RUNNER_TEMP']}/sanitized.md")
 
         summary = Path(told["GITHUB_STEP_SUMMARY"])
         assert code == (n in fails), n
@@ -120,6 +123,36 @@ def test_after_thirty_pushes_and_every_failure_there_is_one_comment_of_the_last(
         else:
             shown = f"push {n}"
         assert [body.splitlines()[0] for body in ours(github, number)] == ([shown] if shown else [])
+
+
+@pytest.mark.parametrize("kind", ["forbidden", "bad gateway", "rate limited", "refused"])
+@pytest.mark.parametrize("cml", [True, False])
+def test_an_old_verdict_does_not_stay_while_the_new_one_can_not_be_posted(
+    kind: str, cml: bool, github: GitHub, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = github.open_pull("change").number
+    if not cml:
+        (tools / "cml").unlink()
+
+    def step(report: str, command: str | None = None) -> int:
+        told = push(github, number, tools, report)
+        for name, value in told.items():
+            monkeypatch.setenv(name, value)
+        return post.main(command or f"{told['RUNNER_TEMP']}/sanitized.md")
+
+    assert step("✅ Pass", "outdated") == 0
+    assert ours(github, number) == []  # nothing to mark
+    assert step("✅ Pass") == 0
+
+    assert step("❌ Block", "outdated") == 0
+    with github.refusing() if kind == "refused" else github.failing(kind, path="/comments"):
+        assert post.main(f"{os.environ['RUNNER_TEMP']}/sanitized.md") == 1
+
+    (body,) = ours(github, number)
+    assert body.startswith("## ⏳ Out of date")
+    assert "Pass" not in body
+    assert step("❌ Block") == 0
+    assert [body.splitlines()[0] for body in ours(github, number)] == ["❌ Block"]
 
 
 def test_two_runs_at_once_leave_no_more_than_one_comment_after_the_next(

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from databases import Postgres, connected, logged, postgres, small_disk  # noqa: F401  fixtures
 from load import Load, wait_for
+from mlops.database import open_database
 from mlops.serving import log, tables
-from mlops.serving.tables import migrate, open_database
+from mlops.serving.tables import migrate
 from served import ROW, running
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))

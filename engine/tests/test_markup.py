@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mlops.review.markup import CHART, chart, number
-from mlops.review.post import harmless
+from mlops.review.sanitize import sanitize
 
 LINES = [[1.0, 2.5], [0.00001, 3.0]]
 
@@ -18,7 +18,7 @@ def test_a_chart_is_plain_decimals_and_survives_the_comment() -> None:
     assert "line [0.00001, 3]" in text
     assert "y-axis 0 --> 3.15" in text
     assert CHART.fullmatch(text)
-    assert harmless(f"before @team\n\n{text}\n\nafter\n").count(text) == 1
+    assert sanitize(f"before @team\n\n{text}\n\nafter\n").count(text) == 1
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_any_other_chart_is_shown_as_text(worse: str) -> None:
     text = chart("t", ["a", "b"], LINES).replace("    line [1, 2.5]", worse)
 
     assert not CHART.search(text)
-    assert not re.search(r"```\w", harmless(text))
+    assert not re.search(r"```\w", sanitize(text))
 
 
 def test_a_metric_is_never_written_as_a_power_of_ten() -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from databases import Postgres, postgres  # noqa: F401  a fixture
 from mlops.columns import Schema
+from mlops.database import open_database
 from mlops.errors import BadInput
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.log import ACTUAL, ID, read_window
 from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.monitoring.report import as_json, markdown
 from mlops.params import Params
-from mlops.serving.tables import open_database, tell
+from mlops.serving.tables import tell
 from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
 from project.schema import SCHEMA
 

@@ -7,16 +7,25 @@ from typing import Any
 
 import pytest
 
-from mlops.review.post import MOST_BYTES, bounded, comment_text, harmless
+from github_markdown import powers
+from mlops.review import sanitize as command
+from mlops.review.post import comment_text
+from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 
 RUN: dict[str, Any] = {"html_url": "https://github.example/acme/demo/actions/runs/7"}
 LINK = f"[the run]({RUN['html_url']})"
 
 
 def comment(folder: Path, report: str | bytes) -> str:
+    """Do what comment.yml does with a report: rewrite it, then make the comment."""
     content = report.encode() if isinstance(report, str) else report
     (folder / "report.md").write_bytes(content)
-    return comment_text(folder, RUN)
+    return of_folder(folder)
+
+
+def of_folder(folder: Path) -> str:
+    command.sanitize_file(folder / "report.md", folder / "sanitized.md")
+    return comment_text(folder / "sanitized.md", RUN)
 
 
 def test_what_our_own_report_uses_survives(tmp_path: Path) -> None:
@@ -58,13 +67,13 @@ def test_what_our_own_report_uses_survives(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_text_loses_its_power(hostile: str, powerless: str) -> None:
-    assert not re.search(powerless, harmless(hostile))
+    assert not re.search(powerless, sanitize(hostile))
 
 
 def test_making_harmless_twice_changes_nothing_more() -> None:
-    text = harmless("@a #1 [x](https://y) <b> ![z](w)\n\n[q]: r")
+    text = sanitize("@a #1 [x](https://y) <b> ![z](w)\n\n[q]: r")
 
-    assert harmless(text) == text
+    assert sanitize(text) == text
 
 
 def test_bytes_that_are_no_text_do_not_stop_the_comment(tmp_path: Path) -> None:
@@ -76,9 +85,9 @@ def test_a_long_report_is_cut_between_paragraphs(n: int, cut: bool) -> None:
     text = ("ü" * 49 + "\n\n") * (n // 100 + 1)
     text = text.encode()[:n].decode(errors="ignore") if not cut else text
 
-    short = bounded(text, LINK)
+    short = sanitize(text)
 
-    assert ("The report is longer" in short) == cut
+    assert short.endswith(LONGER) == cut
     assert len(short.encode()) < MOST_BYTES + 200
     if cut:
         assert all(part in ("", "ü" * 49) for part in short.split("\n\n")[:-1])
@@ -87,14 +96,15 @@ def test_a_long_report_is_cut_between_paragraphs(n: int, cut: bool) -> None:
 def test_a_cut_leaves_no_fold_open() -> None:
     text = "head\n\n<details><summary>s</summary>\n\n" + "row\n\n" * 20_000 + "</details>\n"
 
-    assert bounded(text, LINK).count("<details>") == bounded(text, LINK).count("</details>")
+    assert sanitize(text).count("<details>") == sanitize(text).count("</details>") == 1
 
 
 def test_a_report_of_a_hundred_megabytes_is_read_in_part(tmp_path: Path) -> None:
     with (tmp_path / "report.md").open("wb") as file:
+        file.write(b"head ")
         file.truncate(100_000_000)
 
-    assert len(comment_text(tmp_path, RUN)) < 1000
+    assert len(of_folder(tmp_path)) < 1000
 
 
 MARK = '![](https://cml.dev/watermark.png#{} "CML watermark model-review")'
@@ -124,10 +134,6 @@ ARTIFACTS: dict[str, str | bytes] = {
     "one line of a megabyte": "|" * 1_000_000,
     "a million paragraphs": "a\n\n" * 1_000_000,
 }
-POWER = re.compile(
-    r"[@#](?=\w)|<(?!/?(?:details|summary)>)|\]\(|!\[|\]:|(?i:\b(?:https?|mailto|www)[:.])"
-    r"|(?:```|~~~)\w|&(?!lt;|gt;|amp;)\w+;|(?i:\bgh-\d)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
@@ -135,7 +141,7 @@ def test_a_hostile_artifact_has_no_power_and_no_length(name: str, tmp_path: Path
     text = comment(tmp_path, ARTIFACTS[name])
 
     assert LINK in text
-    assert not POWER.search(text.replace(LINK, ""))
+    assert powers(text, {RUN["html_url"]}) == set()
     assert len(text) < 65_536
 
 
@@ -148,7 +154,7 @@ def test_a_run_without_a_report_is_said_to_have_broken_off(tmp_path: Path, kind:
     if kind == "pipe":
         os.mkfifo(tmp_path / "report.md")  # who opens it waits for ever
 
-    text = comment_text(tmp_path, RUN)
+    text = of_folder(tmp_path)
 
     assert text.startswith("## ❌ The review did not finish")
     assert LINK in text

@@ -10,8 +10,8 @@ from mlops.metrics import HIGHER_IS_BETTER
 from mlops.review.champion import Comparison
 from mlops.review.gate import Check
 from mlops.review.markup import cell
-from mlops.review.post import MOST_BYTES, bounded, harmless
 from mlops.review.report import Review, markdown
+from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.sections import LISTED_SLICES, Served
 
 BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))
@@ -141,7 +141,7 @@ def test_hostile_text_stays_text(hostile: str) -> None:
     text = cell(hostile)
 
     assert "\n" not in text
-    assert "<" not in text
+    assert "<" not in text.replace("<wbr>", "")
     assert not re.search(r"@\w", text)
     for mark in "|`[]!*$":
         assert text.count(mark) == text.count(f"\\{mark}")
@@ -203,7 +203,7 @@ def test_a_hundred_columns_and_five_hundred_slices_need_no_cut() -> None:
     text = markdown(review(**many(100, 500)))
 
     assert len(text.encode()) < MOST_BYTES
-    assert bounded(harmless(text), "the run") == harmless(text)
+    assert not sanitize(text).endswith(LONGER)
     assert "460 smaller slices" in text
 
 

@@ -1,6 +1,7 @@
 """One issue, and retrainings within their limits, whatever GitHub answers and was tried before."""
 
 import datetime
+import html
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ import pytest
 from github_fake.api import GitHub
 from github_fake.origin import git
 from github_fake.state import WorkflowRun
+from github_markdown import html_of
 from mlops.monitoring import tell
 from paths import ROOT
 from production import PARAMS
-from workflow_steps import github  # noqa: F401  a fixture
+from workflow_steps import github  # noqa: F401  a fixture  # noqa: F401  a fixture
 
 
 @pytest.fixture
@@ -87,6 +89,19 @@ def test_what_others_call_by_our_label_is_left_alone(
     run(folder, monkeypatch)
 
     assert (theirs.body, theirs.state) == ("theirs", "open")
+
+
+@pytest.mark.parametrize("said", ["a\n```\n@team #1", "a ```` b\n````\n<b>", "```mermaid\ngraph"])
+def test_a_message_of_failure_stays_in_its_block(
+    said: str, github: GitHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "failure.txt").write_text(said)
+
+    assert run(folder, monkeypatch, "failure") == 1
+
+    (body,) = open_bodies(github)
+    assert html_of(body).count("<pre") == 1
+    assert html.escape(said, quote=False) in html_of(body)
 
 
 def test_two_runs_at_once_leave_one_issue(

@@ -181,4 +181,5 @@ def test_a_hostile_artifact_reaches_its_own_pull_request_alone_and_without_power
     assert len(written.body) < 65_536
     for power in ("@team", "<script>", "](https://evil", "](https://cml.dev/watermark.png#forged"):
         assert power not in written.body
-    assert posted.outputs.get(("comment", "2"), {}) == {}
+    commands = [("comment", step) for step in "1345"]  # 2 downloads the artifact
+    assert [posted.outputs.get(command, {}) for command in commands] == [{}] * 4

@@ -183,6 +183,18 @@ def test_the_comment_follows_every_review_and_no_other_workflow() -> None:
     assert load(GITHUB / "workflows" / "pull-request.yml")["name"] == "Pull request"
 
 
+def test_the_old_comment_is_outdated_before_anything_can_fail_and_no_parser_sees_a_token() -> None:
+    job = load(GITHUB / "workflows" / "comment.yml")["jobs"]["comment"]
+    checkout, marks, *between, posts = job["steps"]
+
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert marks["run"] == "python3 -m mlops.review.post outdated"
+    assert posts["if"] == "always()"
+    assert "env" not in job
+    assert any("mlops.review.sanitize" in step.get("run", "") for step in between)
+    assert all("github.token" not in str(step) for step in between if "run" in step)
+
+
 def test_caches_hold_data_and_models_but_not_the_run_cache() -> None:
     for path in [*WORKFLOWS, *ACTIONS]:
         for line in re.findall(r"path: (\.dvc.*)", path.read_text(encoding="utf-8")):

@@ -15,6 +15,7 @@ from typing import Any
 from mlops import artifacts
 from mlops.bundle import REFERENCE_FILE, read_manifest
 from mlops.columns import Schema
+from mlops.database_address import VARIABLE
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.monitoring.decision import Decision, decide
@@ -26,7 +27,6 @@ from mlops.params import Params
 from mlops.project import load_project_params, load_schema
 from mlops.review.page import html_page
 
-URL = "PREDICTION_LOG_URL"
 FAILURE = "failure.txt"
 """What a monitor that could not judge leaves in the place of its report."""
 
@@ -79,8 +79,8 @@ def main() -> None:
     parser.add_argument("--now", type=float, default=time.time(), help="seconds since 1970")
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)  # nobody must take an old report for a new one
-    if not (url := os.environ.get(URL)):
-        print(f"monitor: {URL} is not set, so nothing is deployed yet: nothing to monitor")
+    if not (url := os.environ.get(VARIABLE)):
+        print(f"monitor: {VARIABLE} is not set, so nothing is deployed yet: nothing to monitor")
         return
     try:
         params = load_project_params()

@@ -10,9 +10,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from mlops.columns import Schema
+from mlops.database import cause_of, open_database
+from mlops.database_address import VARIABLE
 from mlops.errors import BadInput
 from mlops.params import Monitor
-from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS, open_database
+from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS
 
 _DAY = 86_400.0
 _SKEW_SECONDS = 300.0
@@ -80,16 +82,23 @@ def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
 def _connected(url: str) -> Iterator[sa.Connection]:
     engine = open_database(url, _TIMEOUT, read_only=True)
     try:
-        with engine.connect() as connection:
+        try:
+            connection = engine.connect()
+        except Exception as error:  # not only SQLAlchemy's: a host's name may be no text for DNS
+            raise _unreadable(error) from None  # the address in the trace may hold a password
+        with connection:
             yield connection
     except sa.exc.SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise BadInput(
-            f"PREDICTION_LOG_URL: the prediction log can't be read: {cause}",
-            advice="Check the address, the password and the network; the API makes the tables.",
-        ) from None  # the address in the trace may hold a password
+        raise _unreadable(error) from None
     finally:
         engine.dispose()
+
+
+def _unreadable(error: Exception) -> BadInput:
+    return BadInput(
+        f"{VARIABLE}: the prediction log can't be read: {cause_of(error)}",
+        advice="Check the address, the password and the network; the API makes the tables.",
+    )
 
 
 def _read(

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from mlops import artifacts
 from mlops.columns import Schema
+from mlops.database_address import VARIABLE
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
@@ -157,7 +158,7 @@ def main() -> None:
     shutil.rmtree(artifacts.RETRAIN, ignore_errors=True)
     if schema.time is None:
         raise BadInput("The schema has no column of role 'time': nothing tells new rows from old")
-    url = "" if options.no_feedback else os.environ.get("PREDICTION_LOG_URL", "")
+    url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
     facts = take_in(params, schema, options.today, url, options.level)
     params = load_project_params()  # days have moved on
     decision = conclude(facts, options.force, params, schema)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.github import GitHubRefused, api
+from mlops.review.markup import fenced
 
 LABEL = "model-monitor"
 AUTHOR = "github-actions[bot]"
@@ -98,7 +99,7 @@ def tell(folder: Path, result: str, here: str, link: str) -> tuple[str, list[str
             return "nothing is deployed yet: nothing to tell", []
         left = folder / "failure.txt"
         said = left.read_text(encoding="utf-8") if left.exists() else "It left no message."
-        text = f"## ❌ No verdict\n\n```text\n{said.strip()}\n```\n\nNothing is retrained: {link}\n"
+        text = f"## ❌ No verdict\n\n{fenced(said)}\n\nNothing is retrained: {link}\n"
         return keep_issue(here, "failed", text), ["the monitor failed"]
     report = json.loads(report_file.read_text(encoding="utf-8"))
     text = (folder / "report.md").read_text(encoding="utf-8")

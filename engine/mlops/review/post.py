@@ -1,30 +1,26 @@
 """Post a review as the one comment of its pull request. Standard library, `gh` and `cml` only.
 
 Runs with the right to comment, on the default branch's code. The report comes from a pull request's
-run and is hostile text; which pull request it belongs to is asked of GitHub, never of the report.
+run and is hostile text, which `sanitize` has rewritten before; which pull request it belongs to is
+asked of GitHub, never of the report. Usage: python -m mlops.review.post outdated, as soon as there
+is a newer review, then python -m mlops.review.post COMMENT
 """
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from mlops.github import SECONDS, GitHubRefused, api
-from mlops.review.markup import CHART
+from mlops.review.markup import plain
 
 TITLE = "model-review"
 """CML finds its own comment again by this title."""
 
 AUTHOR = "github-actions[bot]"
-MOST_BYTES = 60_000
-_MOST_READ = 1_000_000
 _PAGES = 100
-
-# Control characters (but tab and line feed), and those that reverse the direction of text.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def find_pull(run: dict[str, Any], repository: str) -> int | None:
@@ -38,46 +34,30 @@ def find_pull(run: dict[str, Any], repository: str) -> int | None:
     return numbers[0] if numbers else None
 
 
-def harmless(text: str) -> str:
-    """Leave tables, emphasis, folds and the charts of markup; take the power out of all else.
-
-    No mention, reference, link, image, comment or HTML element survives as such.
-    """
-    text = _UNSEEN.sub("", text)
-    charts = iter(CHART.findall(text))
-    return "".join(
-        part for plain in CHART.split(text) for part in (_powerless(plain), next(charts, ""))
-    )
-
-
-def _powerless(text: str) -> str:
-    text = re.sub(r"<(?!/?(?:details|summary)>)", "&lt;", text)
-    # GitHub looks for mentions when entities have become characters, and backslashes have gone.
-    text = re.sub(r"&(?!(?:lt|gt|amp);)(?=\w+;)", "&amp;", text)
-    text = re.sub(r"(?m)^(\s*(?:`{3,}|~{3,})).*$", r"\1", text)  # a fence may name a renderer
-    text = re.sub(r"([@#])(?=\w)", "\\1\u200b", text)
-    text = re.sub(r"(?i)\b((?:https?|ftp|mailto|www)(?=[:.])|gh(?=-\d))", "\\1\u200b", text)
-    return re.sub(r"(!(?=\[)|\](?=[(:]))", "\\1\u200b", text)
-
-
-def bounded(text: str, link: str) -> str:
-    """Cut at the end of a paragraph, so that the comment stays under GitHub's limit."""
-    if len(text.encode()) <= MOST_BYTES:
-        return text
-    kept = text.encode()[:MOST_BYTES].decode(errors="ignore").rpartition("\n\n")[0]
-    open_folds = kept.count("<details>") - kept.count("</details>")
-    return f"{kept}\n\n" + "</details>\n" * open_folds + f"\nThe report is longer: see {link}.\n"
-
-
-def comment_text(folder: Path, run: dict[str, Any]) -> str:
-    """Make the comment from what the run left, or say that it left nothing."""
+def comment_text(comment: Path, run: dict[str, Any]) -> str:
+    """Make the comment from what `sanitize` left, or say that there was nothing to show."""
     link = f"[the run]({run['html_url']})"
-    report = folder / "report.md"
-    if report.is_symlink() or not report.is_file():
+    if not comment.is_file():
         return f"## ❌ The review did not finish\n\nSee {link} for what went wrong.\n"
-    with report.open("rb") as file:
-        text = file.read(_MOST_READ).decode("utf-8", errors="replace")
-    return bounded(harmless(text), link) + f"\nPlots and the whole report are in {link}.\n"
+    text = comment.read_text(encoding="utf-8")
+    return f"{text}\nPlots and the whole report are in {link}.\n"
+
+
+def mark_outdated(number: int, run: dict[str, Any], repository: str) -> None:
+    """Replace our comment until the new one is posted: whatever fails, no old verdict stays."""
+    link = f"[this run]({run['html_url']})"
+    text = (
+        f"## ⏳ Out of date\n\nCommit {run['head_sha'][:10]} has been reviewed since: see {link}. "
+        "Its report comes here as soon as it can be posted.\n"
+    )
+    for comment in _own(number, repository)[-1:]:
+        path = f"repos/{repository}/issues/comments/{comment['id']}"
+        api(path, "--method", "PATCH", body={"body": text + _mark(run["head_sha"])})
+
+
+def _mark(sha: str) -> str:
+    """Write what CML finds its own comment by."""
+    return f'\n\n![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
 
 
 def post(text: str, number: int, sha: str, repository: str) -> None:
@@ -96,8 +76,7 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         print(f"CML could not post ({error}); gh takes over", file=sys.stderr)
-        mark = f'![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
-        report.write_text(f"{text}\n\n{mark}", encoding="utf-8")
+        report.write_text(text + _mark(sha), encoding="utf-8")
         mine = _own(number, repository)
         where = f"comments/{mine[-1]['id']}" if mine else f"{number}/comments"
         method = "PATCH" if mine else "POST"
@@ -128,7 +107,8 @@ def _marked(number: int, repository: str) -> list[dict[str, Any]]:
     return found
 
 
-def main(folder: Path) -> int:
+def main(command: str) -> int:
+    """Mark the comment as outdated, or post the one in the file that `command` names."""
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     run, repository = event["workflow_run"], os.environ["GITHUB_REPOSITORY"]
     try:
@@ -136,17 +116,20 @@ def main(folder: Path) -> int:
         if number is None:
             print("No open pull request has this commit as its head: nothing to say.")
             return 0
-        post(comment_text(folder, run), number, run["head_sha"], repository)
+        if command == "outdated":
+            mark_outdated(number, run, repository)
+            return 0
+        post(comment_text(Path(command), run), number, run["head_sha"], repository)
         remove_duplicates(number, repository)
     except GitHubRefused as error:
         told = f"The comment could not be posted: {error}"
         print(told, file=sys.stderr)
         with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
-            summary.write(f"{harmless(told)}\n")
+            summary.write(f"{plain(told)}\n")
         return 1
     print(f"Posted to pull request {number}.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(sys.argv[1]))

@@ -125,7 +125,7 @@ def slices_section(slices: list[dict[str, Any]], metric: str) -> str:
     lines = [table(("slice", "rows", f"base {cell(metric)}", "candidate"), "lrrr", rows)]
     if len(slices) > LISTED_SLICES:
         lines.append(f"\n… and {len(slices) - LISTED_SLICES} smaller slices")
-    return folded(f"{cell(metric)} by slice", "\n".join(lines))
+    return folded(f"{metric} by slice", "\n".join(lines))
 
 
 def stages_section(stages: dict[str, bool]) -> str:

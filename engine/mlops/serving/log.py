@@ -19,7 +19,8 @@ import sqlalchemy as sa
 if sys.platform != "win32":
     import fcntl
 
-from mlops.serving.tables import Record, count, forget, insert, migrate, open_database, tell, touch
+from mlops.database import cause_of, open_database
+from mlops.serving.tables import Record, count, forget, insert, migrate, tell, touch
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs that a transaction takes
@@ -53,11 +54,10 @@ class PredictionLog:
     """
 
     def __init__(self, url: str, timeout: float, retention_days: float) -> None:
-        self._file = None
-        if url.startswith("sqlite:///"):
-            self._file = Path(url.removeprefix("sqlite:///"))
+        self._engine, self._file = open_database(url, timeout), None
+        if self._engine.dialect.name == "sqlite":
+            self._file = Path(str(self._engine.url.database))
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = open_database(url, timeout)
         self._timeout, self._retention = timeout, retention_days * _DAY
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -140,7 +140,7 @@ class PredictionLog:
                     jobs = [job for job in jobs if not job.future.done()]
                     self._write(jobs)
             except Exception as cause:  # whatever a database does wrong, the thread lives on
-                error = LogAway(f"{type(cause).__name__}: {cause}")
+                error = LogAway(cause_of(cause))
             with contextlib.suppress(RuntimeError):  # the loop was closed under way
                 self._loop.call_soon_threadsafe(_resolve, jobs, error)
 

@@ -1,6 +1,5 @@
 """The tables of the prediction log, what is done with them, and how an older log becomes newer."""
 
-import sqlite3
 import time
 from collections.abc import Collection
 from typing import Any
@@ -118,33 +117,3 @@ def forget(connection: sa.Connection, before: float) -> None:
     """Delete what is older than a time in seconds since 1970."""
     for table in (PREDICTIONS, FEEDBACK, REFUSALS):
         connection.execute(sa.delete(table).where(table.c.at < before))
-
-
-def open_database(url: str, timeout: float, read_only: bool = False) -> sa.Engine:
-    """Prepare connections to a database; none is made yet. `timeout` in seconds."""
-    for short in ("postgres://", "postgresql://"):
-        if url.startswith(short):
-            url = "postgresql+psycopg://" + url.removeprefix(short)
-    if not url.startswith("sqlite:"):
-        waiting: dict[str, Any] = {"connect_timeout": max(1, round(timeout))}
-        if read_only:
-            waiting["options"] = "-c default_transaction_read_only=on"
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=waiting)
-    if read_only:  # a missing file is an error then, and no new log
-        file = url.removeprefix("sqlite:///")
-        return sa.create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
-    engine = sa.create_engine(url, connect_args={"timeout": timeout})
-
-    @sa.event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, record: Any) -> None:
-        # Write-ahead, so that a reader never waits for the writer; FULL, so that a committed row
-        # outlives a power cut. Transactions begin below, not where the driver thinks best.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
