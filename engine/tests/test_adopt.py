@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from clones import clone, run
+from clones import clone, edit_params, run
 from mlops import params
 from mlops.adopt.__main__ import read_table
 from mlops.adopt.pages import rewritten
@@ -23,8 +24,9 @@ from mlops.adopt.schema_text import schema_text
 from mlops.adopt.settings import adapted
 from mlops.columns import Column, Schema
 from mlops.errors import BadInput
-from paths import DEMO, ROOT
-from tables import progression
+from paths import DEMO, ROOT, SOURCES
+from project.schema import SCHEMA
+from tables import credit, progression
 
 ROWS = 200
 TODAY = datetime.date(2026, 11, 23)
@@ -267,17 +269,18 @@ def test_other_writers_of_yaml_write_as_before() -> None:
     assert written.getvalue() == "nothing:\n", "as DVC writes dvc.lock"
 
 
-def test_the_pages_ask_for_rows_of_the_new_columns_and_find_what_moved() -> None:
+def test_the_pages_ask_for_rows_of_the_new_columns_and_lose_links_to_the_demos_figures() -> None:
     pages = [(ROOT / f"docs/{name}.md").read_text() for name in ("serving", "monitoring")]
-    proposal, moved = propose(table(), "y"), Path("../tests/demo/engine/docs/measured")
+    proposal = propose(table(), "y")
 
-    serving, monitoring = (rewritten(page, proposal, moved) for page in pages)
+    serving, monitoring = (rewritten(page, proposal) for page in pages)
 
     assert "curl '127.0.0.1:8000/predict?width=10.0&colour=b'" in serving
     assert """-d '{"rows": [{"width": 10.0, "colour": "b"}]}'""" in serving
-    assert "](../tests/demo/engine/docs/measured/monitoring.md)" in monitoring
-    assert rewritten(serving, proposal, moved) == serving
-    assert rewritten(monitoring, proposal, moved) == monitoring
+    assert "engine/docs/measured" in pages[1]
+    assert "](../engine/docs/measured" not in serving + monitoring
+    assert rewritten(serving, proposal) == serving
+    assert rewritten(pages[1], proposal, keep_measured=True) == pages[1]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def repository(origin: Path, tmp_path: Path) -> Path:
 
 def adopt(folder: Path, words: str, wanted: int = 0) -> str:
     python = f"{sys.executable} -m mlops.adopt"
-    return run(folder, f"{python} {words}", wanted, PYTHONPATH=str(folder / "src"))
+    return run(folder, f"{python} {words}", wanted, PYTHONPATH=SOURCES)
 
 
 def test_data_that_validation_would_stop_are_written_and_it_is_said(
@@ -342,67 +345,44 @@ def test_nothing_is_written_unless_all_can_be(repository: Path, tmp_path: Path) 
     assert run(repository, "git status --porcelain") == " M params.yaml\n"
 
 
-LATER = """
-echo '# Better' >> engine/mlops/files.py
-sed -i 's/^## Settings/A better page.\\n\\n&/' docs/serving.md
-sed -i '1s/$/, better/' engine/docs/measured/pipeline-cost.md
-sed -i 's/l2_regularization: 1.0/l2_regularization: 2.0/' params.yaml
-git commit -qam 'Better where nobody adapts anything'
-"""
-OVERLAPPING = """
-sed -i 's/min_rows: 500/min_rows: 400/' params.yaml
-sed -i 's/^## Licence/A better README.\\n\\n&/' README.md
-sed -i '0,/md5: [0-9a-f]*/s//md5: 00000000000000000000000000000000/' dvc.lock
-git commit -qam 'The demo, anew'
-"""
-
-
 @pytest.mark.slow
-def test_a_later_template_is_merged_and_conflicts_only_where_both_edited(
-    origin: Path, repository: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("make", "target"), [(progression, "target"), (credit, "Status")], ids=["number", "classes"]
+)
+def test_an_adopted_repository_is_theirs_and_its_tests_are_about_their_table(
+    make: Callable[[], pd.DataFrame], target: str, repository: Path, tmp_path: Path
 ) -> None:
-    section = (ROOT / "docs/adopt.md").read_text(encoding="utf-8").split("## Later versions")[1]
-    take, *settle = re.findall(r"^\$ (git (?!remote).*)$", section, re.MULTILINE)
-    later = clone(origin, tmp_path / "later")
-    progression().to_csv(tmp_path / "theirs.csv", index=False)
-    adopt(repository, f"{tmp_path}/theirs.csv --target target --yes")
-    ours = "git show HEAD:dvc.lock | sed 's/md5: .*/md5: 11111111111111111111111111111111/'"
-    run(repository, f"{ours} > dvc.lock && git add -A && git commit -qm 'Our own data'")
-    mine = {name: (repository / name).read_text() for name in ("README.md", "dvc.lock")}
-    run(repository, f"git remote add template {later}")
+    make().to_csv(tmp_path / "theirs.csv", index=False)
+    adopt(repository, f"{tmp_path}/theirs.csv --target {target} --yes")
+    run(repository, "git add -A && git commit -qm 'Our own data'")
+    made = "make -o .venv/run -o .venv/test"
 
-    run(later, LATER)
-    run(repository, take)
-    merged = (repository / "params.yaml").read_text(encoding="utf-8")
-    run(later, OVERLAPPING)
-    run(repository, take, wanted=1)
-    conflicts = run(repository, "git diff --name-only --diff-filter=U").split()
-    for command in settle:
-        run(repository, command)
+    first = run(repository, f"{made} test", PYTHONPATH=SOURCES)
+    edit_params(repository, {"models.hist_gradient_boosting.learning_rate": 0.04})
+    second = run(repository, f"{made} test", PYTHONPATH=SOURCES)
 
-    assert "l2_regularization: 2.0" in merged
-    assert "min_rows: 221 " in merged
-    assert (repository / "engine/mlops/files.py").read_text().endswith("# Better\n")
-    assert "A better page." in (repository / "docs/serving.md").read_text(encoding="utf-8")
-    moved = repository / "engine/tests/demo/engine/docs/measured/pipeline-cost.md"
-    assert moved.read_text(encoding="utf-8").splitlines()[0].endswith(", better")
-    assert conflicts == ["README.md", "dvc.lock", "params.yaml"]
-    assert {name: (repository / name).read_text() for name in mine} == mine
-    assert run(repository, "git diff --name-only --diff-filter=U") == "params.yaml\n"
+    files = run(repository, "git ls-files").split()
+    assert len([name for name in files if not name.startswith("engine/")]) <= 120
+    assert not [name for name in files if name.startswith(("engine/tests", "engine/benchmarks"))]
+    for told in (first, second):
+        assert re.search(r"^=+ \d+ passed in ", told, re.MULTILINE)
+    text = (repository / "tests/test_schema.py").read_text(encoding="utf-8")
+    assert f'"{SCHEMA.key.name}"' not in text
+    told = run(repository, f"{made} -o .venv/dev test-engine", wanted=2, PYTHONPATH=SOURCES)
+    assert "The engine's tests are in the template: adoption removes them" in told
 
 
 @pytest.mark.slow
-def test_the_templates_own_tests_go_on_with_the_demo(repository: Path, tmp_path: Path) -> None:
+def test_the_engines_tests_may_stay_and_need_no_project_but_their_own(
+    repository: Path, tmp_path: Path
+) -> None:
     progression().to_csv(tmp_path / "theirs.csv", index=False)
-    adopt(repository, f"{tmp_path}/theirs.csv --target target --yes")
+    adopt(repository, f"{tmp_path}/theirs.csv --target target --keep-engine-tests --yes")
     run(repository, "git add -A && git commit -qm 'Our own data'")
 
     told = run(
-        repository,
-        "python -m pytest -q engine/tests/test_schema.py engine/tests/test_repository.py",
+        repository / "engine/tests",
+        "python -m pytest -q test_schema.py test_params.py test_model.py test_api.py -m 'not slow'",
     )
 
-    assert "the loop plays the demo" in run(repository, "python engine/examples/loop.py", wanted=1)
-    assert "the template's tests run in a copy that has its demo" in told
     assert " passed" in told
-    assert run(repository, "git status --porcelain") == ""
