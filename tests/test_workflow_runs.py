@@ -31,6 +31,23 @@ def test_the_required_check_is_as_good_as_the_tests(
     assert run.jobs == {"test": result, "image": "success", "all-green": result}, run.log
 
 
+@pytest.mark.parametrize(("code", "unmet"), [("0", {}), ("1", {"All checks passed": "failure"})])
+def test_the_checks_of_a_dispatched_run_count_for_the_pull_request(
+    code: str, unmet: dict[str, str], github: GitHub, template: Path, settings: Settings
+) -> None:
+    github.state.required = ("All checks passed",)
+    number = propose(github, template, "max_iter: 60", "max_iter: 61")
+    assert github.unmet(number) == {"All checks passed": "expected"}
+    ends = Settings(path=settings.path, env={**settings.env, "TESTS_END_WITH": code})
+
+    event = events.workflow_dispatch(github, "change", actor=BOT)
+    run = run_workflow(github, "check.yml", event, ends)
+
+    assert github.unmet(number) == unmet, run.log
+    (status,) = github.state.statuses
+    assert status["target_url"].endswith(f"/actions/runs/{run.id}")
+
+
 REPORT = "## ✅ Pass: within every limit of the gate\n\n| rmse | 1 |\n|---|---|\n"
 
 

@@ -113,6 +113,9 @@ def test_a_job_that_writes_runs_no_code_of_a_pull_request_and_restores_no_cache(
     triggers = load(path)["on"]
     if job.get("permissions", {}) in READERS:
         return
+    if job["permissions"] == {"statuses": "write"}:
+        assert all(set(step) <= {"run", "if", "env"} for step in job["steps"]), "no code of anybody"
+        return
     refs = {None, "${{ github.event.repository.default_branch }}"}
     for step in job["steps"]:
         assert not step.get("uses", "").startswith(("./", "actions/cache"))
@@ -167,6 +170,31 @@ def test_a_pull_request_is_reviewed_whatever_it_changes() -> None:
 
 def test_the_commit_of_the_lock_job_gets_every_check_that_a_pull_request_gets() -> None:
     assert set(CHECKS) == {path.name for path in WORKFLOWS if "pull_request" in load(path)["on"]}
+
+
+def test_a_dispatched_run_reports_each_required_check_as_a_status_of_the_same_name() -> None:
+    """Jobs of a dispatched run count for no pull request: GitHub counts statuses beside them."""
+    for file in CHECKS:
+        always = {
+            job["name"]: job
+            for job in load(GITHUB / "workflows" / file)["jobs"].values()
+            if job.get("if") == "always()"
+        }
+        assert len(always) == 1
+        for name, job in always.items():
+            report = job["steps"][-1]
+            assert report["if"] == "always() && github.event_name == 'workflow_dispatch'"
+            assert "$STATUSES/$GITHUB_SHA" in report["run"]
+            assert report["env"]["CHECK"] == name
+            assert job["permissions"] == {"statuses": "write"}
+
+
+def test_a_run_by_the_lock_job_does_not_end_the_run_of_that_job() -> None:
+    concurrency = load(GITHUB / "workflows" / "pull-request.yml")["concurrency"]
+
+    assert concurrency["cancel-in-progress"] == (
+        "${{ github.event_name != 'pull_request' || github.actor != 'github-actions[bot]' }}"
+    )
 
 
 def test_a_job_that_reads_the_prediction_log_writes_nothing() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 SECONDS = 120
 
-# What a push by a workflow's own token does not start: every workflow with a required check.
+# Every workflow with a required check. The runs that a push by a workflow's own token starts wait for a
+# person's approval (GitHub, since June 2026), so they are dispatched; how they count: check.yml.
 CHECKS = ("check.yml", "pull-request.yml")
 
 

@@ -14,7 +14,7 @@ from github_fake.events import Event
 from github_fake.origin import checkout
 from github_fake.run import Run, parse_calls, parse_events
 from github_fake.settings import Settings, step_environment
-from github_fake.state import WorkflowRun
+from github_fake.state import Check, WorkflowRun
 from github_fake.workflow import Workflow
 
 PLAIN = Settings()
@@ -64,6 +64,10 @@ def run_workflow(
     github.state.runs[number] = WorkflowRun(
         number, found.name, path, event.name, event.head_sha, event.head_branch, run.conclusion
     )
+    github.state.checks += [
+        Check(found.shown_name(job), event.head_sha, event.name, result)
+        for job, result in run.jobs.items()
+    ]
     return run
 
 

@@ -68,6 +68,25 @@ class WorkflowRun:
     created_at: str = field(default_factory=now)
 
 
+@dataclass(frozen=True)
+class Check:
+    """Hold how a job of a finished run ended, under the name that a person sees."""
+
+    name: str
+    sha: str
+    event: str
+    conclusion: str
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Hold what may start workflows: a `push` to a branch, a pull request `opened`, a `dispatch`."""
+
+    kind: str
+    about: Any
+    actor: str
+
+
 @dataclass
 class State:
     """Hold one repository: its bare git store and everything around it."""
@@ -80,6 +99,12 @@ class State:
     issues: dict[int, Issue] = field(default_factory=dict)
     comments: dict[int, Comment] = field(default_factory=dict)
     check_runs: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    required: tuple[str, ...] = ()  # names that main's rules ask for
+    # Who has had something merged: runs of everybody else's forks wait for approval.
+    contributors: set[str] = field(default_factory=lambda: {"octocat"})
+    actions_may_open_pulls: bool = False  # as GitHub sets a repository up
+    happened: list[Happening] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     releases: list[dict[str, Any]] = field(default_factory=list)
