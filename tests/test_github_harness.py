@@ -290,6 +290,7 @@ REPORT = flow(
         use(CHECKOUT, fetch_depth=0, persist_credentials="false"),
         SHOW,
         'echo "secret=<${{ secrets.KEY }}>"; cat params.yaml',
+        'echo "variable=<${{ vars.SETTING }}>"',
         "mkdir out; echo ${{ github.event.number }} > out/number; cp params.yaml out/",
         use(UPLOAD, name="report", path="out"),
         'curl -sS -X POST -H "Authorization: Bearer ${{ github.token }}" -d \'{"body": "x"}\''
@@ -327,11 +328,17 @@ def test_a_fork_has_no_secrets_and_cannot_write(start: Start, tmp_path: Path) ->
     github.open_pull("theirs", fork=fork, author="mallory")
 
     event = events.pull_request(github, 1)
-    run = run_workflow(github, "report.yml", event, Settings(secrets={"KEY": "hush"}))
+    own = Settings(secrets={"KEY": "hush"}, variables={"SETTING": "shown"})
+    waiting = run_workflow(github, "report.yml", event, own)
+    assert (waiting.conclusion, waiting.jobs) == ("action_required", {}), "a first contribution"
+    assert events.workflow_run(github, waiting).payload["workflow_run"]["status"] == "completed"
+
+    run = run_workflow(github, "report.yml", event, own, approved=True)
 
     assert run.jobs == {"review": "success"}, run.log
     assert not event.trusted
     assert "secret=<>" in run.log
+    assert "variable=<>" in run.log, "they reach no fork"
     assert "a: 66" in run.log
     assert github.writes() == [("POST", f"{REPO}/issues/1/comments", 403)]
     assert github.comments(1) == []

@@ -236,6 +236,7 @@ def test_a_fork_gets_the_same_review_and_the_command_that_a_workflow_may_not_typ
     origin_git(fork, "branch", "theirs", "main")
     write_file(fork, "theirs", "params.yaml", edited_params(template, "60", "90"), "Theirs")
     number = warm.open_pull("theirs", fork=fork, author="mallory").number
+    warm.state.contributors.add("mallory")
     secret = replace(
         settings,
         secrets={"DVC_READ_SETTINGS": "password = hidden"},

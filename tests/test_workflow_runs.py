@@ -150,6 +150,31 @@ def test_a_review_that_left_nothing_is_said_to_have_broken_off(
     assert written.body.startswith("## ❌ The review did not finish")
 
 
+def test_a_forks_first_pull_request_gets_no_word_until_it_is_approved_and_reviewed(
+    github: GitHub, template: Path, settings: Settings, tmp_path: Path
+) -> None:
+    fork = tmp_path / "fork"
+    origin_git(tmp_path, "clone", "--quiet", "--bare", str(github.origin), str(fork))
+    origin_git(fork, "branch", "theirs", "main")
+    write_file(fork, "theirs", "params.yaml", edited_params(template, "60", "90"), "Theirs")
+    number = github.open_pull("theirs", fork=fork, author="mallory").number
+    event = events.pull_request(github, number)
+
+    waiting = run_workflow(github, "pull-request.yml", event, settings)
+    posted = comment(github, waiting, settings)
+
+    assert (waiting.conclusion, waiting.jobs) == ("action_required", {})
+    assert (posted.jobs, github.comments(number)) == ({}, [])
+
+    run = planted_run(github, event, "Pull request", ".github/workflows/pull-request.yml")
+    github.plant_artifact(run.id, "review", {"report.md": REPORT.encode()})
+    posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    (written,) = github.comments(number)
+    assert written.body.startswith(REPORT)
+
+
 def test_a_review_of_an_older_commit_is_not_posted(
     github: GitHub, finished: tuple[int, Run], settings: Settings, template: Path
 ) -> None:

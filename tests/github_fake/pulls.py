@@ -21,8 +21,8 @@ def render_pull(state: State, issue: Issue) -> Json:
         "head": {
             "ref": pull.head_ref,
             "sha": state.pull_head(pull),
-            "label": f"{owner}:{pull.head_ref}",
-            "repo": {"full_name": pull.head_repo, "fork": pull.head_repo != state.repository},
+            "label": "unknown repository" if pull.fork_deleted else f"{owner}:{pull.head_ref}",
+            "repo": None if pull.fork_deleted else _render_head_repo(state, pull),
         },
         "base": {
             "ref": pull.base_ref,
@@ -31,6 +31,11 @@ def render_pull(state: State, issue: Issue) -> Json:
             "repo": {"full_name": state.repository, "fork": False},
         },
     }
+
+
+def _render_head_repo(state: State, pull: Pull) -> Json:
+    """Render where a pull request comes from."""
+    return {"full_name": pull.head_repo, "fork": pull.head_repo != state.repository}
 
 
 def all_pulls(state: State) -> list[tuple[Issue, Pull]]:
@@ -47,7 +52,7 @@ def list_pulls(state: State, request: Request) -> Answer:
     for issue, pull in all_pulls(state):
         label = f"{pull.head_repo.split('/')[0]}:{pull.head_ref}"
         # GitHub ignores a head filter that is not owner:branch; so many scripts find too much.
-        by_head = not head or ":" not in head or head == label
+        by_head = not head or ":" not in head or (head == label and not pull.fork_deleted)
         if wanted in ("all", issue.state) and by_head and base in (None, pull.base_ref):
             found.append(render_pull(state, issue))
     return paged(request, found)

@@ -51,6 +51,7 @@ class Pull:
     head_sha: str
     merged: bool = False
     draft: bool = False
+    fork_deleted: bool = False
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Happening:
-    """Hold what may start workflows: a `push` to a branch, a pull request `opened`, a `dispatch`."""
+    """Hold what may start workflows: a push, a pull request opened or edited, a dispatch."""
 
     kind: str
     about: Any

@@ -49,7 +49,7 @@ class Workflow:
         return jobs
 
     def shown_name(self, job: str) -> str:
-        """Return the name of a job that people and rules see; a called workflow's job has its own."""
+        """Return the name of a job that people and rules see."""
         return str(self.jobs.get(job, {}).get("name", job))
 
     def stand_ins(self) -> dict[str, Path]:

@@ -12,30 +12,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.github import BOT as AUTHOR
 from mlops.github import SECONDS, GitHubRefused, api
+from mlops.review.comment_target import find_pull
 from mlops.review.markup import CHART
 
 TITLE = "model-review"
 """CML finds its own comment again by this title."""
 
-AUTHOR = "github-actions[bot]"
 MOST_BYTES = 60_000
 _MOST_READ = 1_000_000
 _PAGES = 100
 
 # Control characters (but tab and line feed), and those that reverse the direction of text.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-
-
-def find_pull(run: dict[str, Any], repository: str) -> int | None:
-    """Find the open pull request whose head is the run's commit; None if there is none any more."""
-    owner = run["head_repository"]["full_name"].split("/")[0]
-    head = f"{owner}:{run['head_branch']}"
-    pulls = api(
-        f"repos/{repository}/pulls", "--method", "GET", "-f", "state=open", "-f", f"head={head}"
-    )
-    numbers = [pull["number"] for pull in pulls if pull["head"]["sha"] == run["head_sha"]]
-    return numbers[0] if numbers else None
 
 
 def harmless(text: str) -> str:
@@ -104,6 +94,14 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
         api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
 
 
+def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
+    """Tell whether the review of the lock job's commit was posted before that of its parent."""
+    head = pull["head"]["sha"]
+    return head != sha and any(
+        f"watermark.png#{head} " in comment["body"] for comment in _own(pull["number"], repository)
+    )
+
+
 def remove_duplicates(number: int, repository: str) -> None:
     """Keep the newest of our comments: CML looks through 30 only, and posts anew beyond them."""
     for comment in _own(number, repository)[:-1]:
@@ -132,10 +130,11 @@ def main(folder: Path) -> int:
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     run, repository = event["workflow_run"], os.environ["GITHUB_REPOSITORY"]
     try:
-        number = find_pull(run, repository)
-        if number is None:
-            print("No open pull request has this commit as its head: nothing to say.")
+        pull = find_pull(run, repository, folder)
+        if pull is None or is_told(pull, run["head_sha"], repository):
+            print("No open pull request has this commit as its newest: nothing to say.")
             return 0
+        number = pull["number"]
         post(comment_text(folder, run), number, run["head_sha"], repository)
         remove_duplicates(number, repository)
     except GitHubRefused as error:
