@@ -99,7 +99,7 @@ def merge(github: GitHub, number: int) -> None:
     assert github.unmet(number) == {}
     group = events.merge_group(github, number)
     origin_git(github.origin, "update-ref", "refs/heads/main", group.commit)
-    github.state.issues[number].state = "closed"
+    github.state.close(github.state.issues[number], merged=True)
 
 
 def review(github: GitHub, number: int, settings: Settings) -> Run:

@@ -67,6 +67,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "-m", "First")
         github = GitHub(repository, tmp_path / "github")
+        github.state.actions_may_open_pulls = True
         started.append(github.__enter__())
         return github
 
@@ -800,10 +801,10 @@ def test_the_comment_of_a_workflow_run_is_updated_and_doubled_after_thirty_other
     github = start({"sample": flow("schedule", {"pull-requests": "write"}, one=steps)})
     change(github)
     github.open_pull("change")
-    event = events.schedule(github, "0 3 * * 1")
+    event, with_cml = events.schedule(github, "0 3 * * 1"), Settings(tools=("cml", "gh"))
 
     for _ in range(2):
-        run = run_workflow(github, "sample.yml", event)
+        run = run_workflow(github, "sample.yml", event, with_cml)
         assert run.rc == 0, run.log
     assert [method for method, _, _ in github.writes()] == ["POST", "PATCH"]
     assert len(github.comments(1)) == 1
@@ -812,7 +813,7 @@ def test_the_comment_of_a_workflow_run_is_updated_and_doubled_after_thirty_other
     for _ in range(30):
         github.plant_comment(1, "hello", "octocat")
     for _ in range(2):
-        run_workflow(github, "sample.yml", event)
+        run_workflow(github, "sample.yml", event, with_cml)
     assert len(github.comments(1)) == 32
 
 
@@ -829,7 +830,8 @@ def test_cml_opens_a_pull_request_from_a_workflow(start: Start) -> None:
     checkout = use(CHECKOUT, persist_credentials="false")
     github = start({"sample": flow("schedule", rights, one=job(checkout, step))})
 
-    run = run_workflow(github, "sample.yml", events.schedule(github, "0 3 * * 1"))
+    with_cml = Settings(tools=("cml", "gh"))
+    run = run_workflow(github, "sample.yml", events.schedule(github, "0 3 * * 1"), with_cml)
 
     assert run.rc == 0, run.log
     assert f"{github.url}/acme/demo/pull/1" in run.log

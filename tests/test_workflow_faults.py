@@ -79,6 +79,9 @@ FAULTS = {
         CHECK, "      - run: jq --exit-status", "      - uses: " + CHECKOUT + "\n        with:\n"
         "          persist-credentials: false\n      - run: jq --exit-status",
     ),
+    "a comment by CML that nothing installs": (COMMENT, "iterative/setup-cml@", "x/y@"),
+    "CML of any version": (COMMENT, "version: 0.20.6", "version: latest"),
+    "a comment that needs CML": (COMMENT, "continue-on-error: true # without CML", "if: true #"),
     "a comment on success alone": (COMMENT, "types: [completed]", "types: [requested]"),
     "another workflow's comment": (COMMENT, "workflows: [Pull request]", "workflows: [Check]"),
     "a long script": (CHECK, "- run: make test", "- run: |" + "\n          true" * 6),

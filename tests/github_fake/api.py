@@ -75,9 +75,11 @@ class GitHub:
             "GIT_TERMINAL_PROMPT": "0",
         }
 
-    def grant(self, permissions: Mapping[str, str], login: str = ACTIONS_BOT) -> str:
-        """Make a token that may do just this."""
-        token = Token(f"ghs_{uuid.uuid4().hex}", login, dict(permissions))
+    def grant(
+        self, permissions: Mapping[str, str], login: str = ACTIONS_BOT, *, lags: bool = False
+    ) -> str:
+        """Make a token that may do just this; lists may lag behind what it makes."""
+        token = Token(f"ghs_{uuid.uuid4().hex}", login, dict(permissions), lags)
         self.router.tokens[token.value] = token
         return token.value
 

@@ -39,6 +39,7 @@ class Issue:
     state: str = "open"
     labels: list[str] = field(default_factory=list)
     pull: "Pull | None" = None
+    made_by: str = ""  # the token of the run that opened it, if one did
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Pull:
     merged: bool = False
     draft: bool = False
     fork_deleted: bool = False
+    closed: bool = False
 
 
 @dataclass
@@ -118,8 +120,14 @@ class State:
         """Return the number that the next issue or pull request gets."""
         return max(self.issues, default=0) + 1
 
+    def close(self, issue: Issue, merged: bool = False) -> None:
+        """Close an issue; the head of a pull request stays from then on what it is."""
+        issue.state = "closed"
+        if pull := issue.pull:
+            pull.head_sha, pull.closed, pull.merged = self.pull_head(pull), True, merged
+
     def pull_head(self, pull: Pull) -> str:
-        """Return the head commit: live for our own branches, as planted for a fork."""
-        if pull.head_repo != self.repository:
+        """Return the head commit: live for our own branches while open, as planted for a fork."""
+        if pull.closed or pull.head_repo != self.repository:
             return pull.head_sha
         return resolve(self.origin, f"refs/heads/{pull.head_ref}") or pull.head_sha

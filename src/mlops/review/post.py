@@ -70,8 +70,8 @@ def comment_text(folder: Path, run: dict[str, Any]) -> str:
     return bounded(harmless(text), link) + f"\nPlots and the whole report are in {link}.\n"
 
 
-def post(text: str, number: int, sha: str, repository: str) -> None:
-    """Update or create the comment through CML, or where that can't be through `gh`."""
+def post(text: str, number: int, sha: str, repository: str) -> str:
+    """Update or create the comment through CML, or where that can't be through `gh`; say which."""
     report = Path(os.environ["RUNNER_TEMP"]) / "comment.md"
     report.write_text(text, encoding="utf-8")
     try:
@@ -84,14 +84,16 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
             check=True,
             timeout=SECONDS,
         )  # fmt: skip
+        return "by CML"
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"CML could not post ({error}); gh takes over", file=sys.stderr)
         mark = f'![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
         report.write_text(f"{text}\n\n{mark}", encoding="utf-8")
         mine = _own(number, repository)
         where = f"comments/{mine[-1]['id']}" if mine else f"{number}/comments"
         method = "PATCH" if mine else "POST"
         api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
+        missing = isinstance(error, FileNotFoundError)
+        return f"by gh, since CML {'is not installed' if missing else f'failed: {error}'}"
 
 
 def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
@@ -135,16 +137,19 @@ def main(folder: Path) -> int:
             print("No open pull request has this commit as its newest: nothing to say.")
             return 0
         number = pull["number"]
-        post(comment_text(folder, run), number, run["head_sha"], repository)
+        how = post(comment_text(folder, run), number, run["head_sha"], repository)
         remove_duplicates(number, repository)
     except GitHubRefused as error:
-        told = f"The comment could not be posted: {error}"
-        print(told, file=sys.stderr)
-        with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
-            summary.write(f"{harmless(told)}\n")
-        return 1
-    print(f"Posted to pull request {number}.")
-    return 0
+        return _end(f"The comment could not be posted: {error}", 1)
+    return _end(f"Posted to pull request {number} {how}.", 0)
+
+
+def _end(told: str, code: int) -> int:
+    """Say how it ended in the log and in the run's summary."""
+    print(told, file=sys.stderr if code else sys.stdout)
+    with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
+        summary.write(f"{harmless(told)}\n")
+    return code
 
 
 if __name__ == "__main__":
