@@ -12,30 +12,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.github import BOT as AUTHOR
 from mlops.github import SECONDS, GitHubRefused, api
+from mlops.review.comment_target import find_pull
 from mlops.review.markup import CHART
 
 TITLE = "model-review"
 """CML finds its own comment again by this title."""
 
-AUTHOR = "github-actions[bot]"
 MOST_BYTES = 60_000
 _MOST_READ = 1_000_000
 _PAGES = 100
 
 # Control characters (but tab and line feed), and those that reverse the direction of text.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-
-
-def find_pull(run: dict[str, Any], repository: str) -> int | None:
-    """Find the open pull request whose head is the run's commit; None if there is none any more."""
-    owner = run["head_repository"]["full_name"].split("/")[0]
-    head = f"{owner}:{run['head_branch']}"
-    pulls = api(
-        f"repos/{repository}/pulls", "--method", "GET", "-f", "state=open", "-f", f"head={head}"
-    )
-    numbers = [pull["number"] for pull in pulls if pull["head"]["sha"] == run["head_sha"]]
-    return numbers[0] if numbers else None
 
 
 def harmless(text: str) -> str:
@@ -80,8 +70,8 @@ def comment_text(folder: Path, run: dict[str, Any]) -> str:
     return bounded(harmless(text), link) + f"\nPlots and the whole report are in {link}.\n"
 
 
-def post(text: str, number: int, sha: str, repository: str) -> None:
-    """Update or create the comment through CML, or where that can't be through `gh`."""
+def post(text: str, number: int, sha: str, repository: str) -> str:
+    """Update or create the comment through CML, or where that can't be through `gh`; say which."""
     report = Path(os.environ["RUNNER_TEMP"]) / "comment.md"
     report.write_text(text, encoding="utf-8")
     try:
@@ -94,14 +84,24 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
             check=True,
             timeout=SECONDS,
         )  # fmt: skip
+        return "by CML"
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"CML could not post ({error}); gh takes over", file=sys.stderr)
         mark = f'![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
         report.write_text(f"{text}\n\n{mark}", encoding="utf-8")
         mine = _own(number, repository)
         where = f"comments/{mine[-1]['id']}" if mine else f"{number}/comments"
         method = "PATCH" if mine else "POST"
         api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
+        missing = isinstance(error, FileNotFoundError)
+        return f"by gh, since CML {'is not installed' if missing else f'failed: {error}'}"
+
+
+def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
+    """Tell whether the review of the lock job's commit was posted before that of its parent."""
+    head = pull["head"]["sha"]
+    return head != sha and any(
+        f"watermark.png#{head} " in comment["body"] for comment in _own(pull["number"], repository)
+    )
 
 
 def remove_duplicates(number: int, repository: str) -> None:
@@ -132,20 +132,24 @@ def main(folder: Path) -> int:
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     run, repository = event["workflow_run"], os.environ["GITHUB_REPOSITORY"]
     try:
-        number = find_pull(run, repository)
-        if number is None:
-            print("No open pull request has this commit as its head: nothing to say.")
+        pull = find_pull(run, repository, folder)
+        if pull is None or is_told(pull, run["head_sha"], repository):
+            print("No open pull request has this commit as its newest: nothing to say.")
             return 0
-        post(comment_text(folder, run), number, run["head_sha"], repository)
+        number = pull["number"]
+        how = post(comment_text(folder, run), number, run["head_sha"], repository)
         remove_duplicates(number, repository)
     except GitHubRefused as error:
-        told = f"The comment could not be posted: {error}"
-        print(told, file=sys.stderr)
-        with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
-            summary.write(f"{harmless(told)}\n")
-        return 1
-    print(f"Posted to pull request {number}.")
-    return 0
+        return _end(f"The comment could not be posted: {error}", 1)
+    return _end(f"Posted to pull request {number} {how}.", 0)
+
+
+def _end(told: str, code: int) -> int:
+    """Say how it ended in the log and in the run's summary."""
+    print(told, file=sys.stderr if code else sys.stdout)
+    with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
+        summary.write(f"{harmless(told)}\n")
+    return code
 
 
 if __name__ == "__main__":
