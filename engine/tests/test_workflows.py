@@ -254,7 +254,7 @@ def test_what_a_cache_restores_is_hashed_before_anything_reads_it() -> None:
         commands = [str(step.get("uses", step.get("run"))) for step in load(path)["runs"]["steps"]]
         for place, command in enumerate(commands):
             if command.startswith("actions/cache"):
-                assert "make .venv/test" in commands[place + 1]
+                assert "make .venv/run" in commands[place + 1]
                 assert "mlops.cache_check" in commands[place + 2]
     for path in WORKFLOWS:
         assert "actions/cache" not in path.read_text(encoding="utf-8"), "through setup alone"
