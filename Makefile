@@ -75,7 +75,8 @@ bench: .venv/test ## Run the benchmarks
 	python benchmarks/monitoring.py --windows 100 --out artifacts
 	python benchmarks/monitoring_delay.py --seeds 10
 
-COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
+COMPILE = uv pip compile -q --universal --fork-strategy fewest --generate-hashes --no-annotate \
+  --custom-compile-command 'make lock: one set of versions for Python 3.11 to 3.14'
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	$(COMPILE) --upgrade \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt

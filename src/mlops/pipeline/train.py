@@ -18,9 +18,9 @@ from mlops.schema import SCHEMA
 
 
 def save_model(path: Path, model: Pipeline) -> None:
-    """Write a fitted model, whole."""
+    """Write a fitted model, whole, and in the same protocol by every Python: 3.14 has a new default."""
     with whole_file(path) as temporary:
-        joblib.dump(model, temporary)
+        joblib.dump(model, temporary, protocol=4)
 
 
 def main() -> None:
