@@ -18,7 +18,7 @@ from mlops.schema import SCHEMA
 
 
 def save_model(path: Path, model: Pipeline) -> None:
-    """Write a fitted model, whole, and in the same protocol by every Python: 3.14 has a new default."""
+    """Write a fitted model, whole; Python 3.14 would choose a protocol of its own."""
     with whole_file(path) as temporary:
         joblib.dump(model, temporary, protocol=4)
 
