@@ -22,6 +22,7 @@ SHIPPED = {
     "ingest.until": "2009-12-31",
     "split.test_from": "2009-01-01",
     "split.test_share": None,
+    "split.held_out": None,
     "train.kind": "hist_gradient_boosting",
     "train.seed": 0,
     "train.log_target": True,

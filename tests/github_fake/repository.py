@@ -17,6 +17,7 @@ def get_repository(state: State, request: Request) -> Answer:
             "full_name": state.repository,
             "owner": {"login": owner},
             "default_branch": state.default_branch,
+            "private": state.private,
             "html_url": f"{state.server_url}/{state.repository}",
         },
     )

@@ -77,6 +77,7 @@ class State:
     artifacts: Path
     server_url: str
     default_branch: str = "main"
+    private: bool = True
     issues: dict[int, Issue] = field(default_factory=dict)
     comments: dict[int, Comment] = field(default_factory=dict)
     check_runs: list[dict[str, Any]] = field(default_factory=list)
