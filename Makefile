@@ -74,6 +74,7 @@ bench: .venv/test ## Run the benchmarks
 	python benchmarks/image.py
 	python benchmarks/monitoring.py --windows 100 --out artifacts
 	python benchmarks/monitoring_delay.py --seeds 10
+	python benchmarks/feedback_flood.py
 
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
 lock: .venv/run ## Resolve the requirements anew into the hash-locked files

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,6 +110,45 @@ def test_rows_of_production_are_published_only_where_that_was_switched_on(
     why = feedback.why_not_published()
 
     assert (why is None) if told is None else told in str(why)
+
+
+@pytest.mark.parametrize(
+    ("why", "more", "url"),
+    [(None, [], "sqlite:///log.db"), ("it is public", [], ""), (None, ["--no-feedback"], "")],
+)
+def test_feedback_that_must_not_be_published_is_not_read(
+    why: str | None, more: list[str], url: str, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def take(params: Any, today: Any, url: str, level: bool) -> dict[str, Any]:
+        asked.append(url)
+        return {"until": "2009-12-31", "was": "2009-12-31", "feedback_rows": 0, "left_out": 0}
+
+    monkeypatch.setenv("PREDICTION_LOG_URL", "sqlite:///log.db")
+    monkeypatch.setattr(sys, "argv", ["retrain", *more])
+    monkeypatch.setattr(retrain, "why_not_published", lambda: why)
+    monkeypatch.setattr(retrain, "take_in", take)
+    monkeypatch.setattr(retrain, "is_corrected", lambda: False)
+
+    retrain.main()
+
+    assert asked == [url]
+    decision = json.loads((tree / "artifacts/retrain/decision.json").read_text(encoding="utf-8"))
+    assert decision["withheld"] == why
+
+
+def test_a_pull_request_says_that_feedback_was_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.md").write_text("the review\n")
+    monkeypatch.setattr(retrain, "REPORT", tmp_path / "report.md")
+    facts = {"until": "2010-06-01", "was": "2009-12-31", "why": "better", "feedback_rows": 0}
+
+    assert "Feedback is left out: it is public." in retrain.body(
+        facts | {"withheld": "it is public"}, PARAMS
+    )
+    assert "left out" not in retrain.body(facts | {"withheld": None}, PARAMS)
 
 
 @pytest.mark.parametrize("chosen", ["Yes", "true", "1", "on", " no"])
