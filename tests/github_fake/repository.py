@@ -104,6 +104,7 @@ def put_contents(state: State, request: Request, path: str) -> Answer:
     content = base64.b64decode(request.text("content"))
     author = request.token.login
     sha = write_file(state.origin, branch, path, content, request.text("message"), author)
+    state.happen("push", branch, author)
     return Answer(200 if known else 201, {"commit": {"sha": sha}})
 
 
