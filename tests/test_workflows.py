@@ -254,6 +254,24 @@ def test_no_workflow_names_the_default_branch_but_where_an_expression_can_not_st
         assert set(said) <= {"branches: [main]"}, path
 
 
+def test_a_comment_is_ended_by_a_newer_one_on_the_same_commit_alone() -> None:
+    group = load(GITHUB / "workflows/comment.yml")["concurrency"]["group"]
+
+    assert "github.event.workflow_run.head_sha" in group
+
+
+def test_a_stored_token_of_an_app_would_live_an_hour_so_it_is_made_in_the_run() -> None:
+    propose = load(GITHUB / "workflows/retrain.yml")["jobs"]["propose"]
+    made, used = propose["steps"][-2:]
+
+    assert set(re.findall(r"secrets\.\w+", str(propose))) == {"secrets.RETRAIN_APP_KEY"}
+    assert (
+        made["with"]["permission-contents"] == made["with"]["permission-pull-requests"] == "write"
+    )
+    assert used["env"]["APP_TOKEN"] == "${{ steps.app.outputs.token }}"
+    assert propose["environment"] == "retrain"
+
+
 def test_caches_hold_data_and_models_but_not_the_run_cache() -> None:
     for path in [*WORKFLOWS, *ACTIONS]:
         for line in re.findall(r"path: (\.dvc.*)", path.read_text(encoding="utf-8")):
