@@ -22,7 +22,8 @@ RUN python -m venv --without-pip /opt/venv; \
     find /out -exec touch --no-dereference --date=1980-01-01 {} +
 
 FROM base AS code
-COPY src/mlops /out/app/mlops
+COPY engine/mlops /out/app/mlops
+COPY src/project /out/app/project
 RUN python -m compileall -q --invalidation-mode unchecked-hash -s /out /out/app; \
     chmod -R go=rX /out/app; mkdir -m 1777 /out/data; \
     find /out -exec touch --date=1980-01-01 {} +

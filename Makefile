@@ -6,10 +6,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint review ci serve image smoke monitor retrain loop remote bench lock clean
+.PHONY: help run test test-engine lint format review ci serve image smoke monitor retrain loop remote github bench lock clean
 
 help: ## List the commands
-	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: .venv/run ## Reproduce the pipeline and print its review against the last commit
 	python -m mlops.params
@@ -17,19 +17,31 @@ run: .venv/run ## Reproduce the pipeline and print its review against the last c
 	dvc repro
 	python -m mlops.review --base $(BASE) || test $$? -eq 1
 
-test: .venv/test lint ## Run the tests (SLOW=1: also those of over a minute)
-	python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
+test: lint ## Check format, style and types; run the project's tests on the pipeline's outputs
+	python -m mlops.recover
+	dvc repro --quiet
+	python -m pytest $(TESTS)
+
+test-engine: .venv/dev lint ## Run the engine's tests (SLOW=1: also those of over a minute)
+	mypy engine/mlops
+	@test -d engine/tests || { echo "The engine's tests are in the template: adoption removes them"; exit 1; }
+	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
 
 lint: .venv/test ## Check format, style and types
 	ruff format --check .
 	ruff check .
 	mypy
 
+format: .venv/test ## Format, and fix what can be fixed
+	ruff check --fix-only .
+	ruff format .
+	ruff check .
+
 review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
 	python -m mlops.review --base $(BASE)
 
-ci: .venv/test ## Run the pull request's workflows here, by act, against BASE
-	python tests/ci.py $(BASE)
+ci: .venv/dev ## Run the pull request's workflows here, by act, against BASE
+	python engine/tests/ci.py $(BASE)
 
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	python -m mlops.recover
@@ -47,10 +59,13 @@ retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=
 	python -m mlops.monitoring.retrain $(RETRAIN)
 
 loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
-	python examples/loop.py
+	python engine/examples/loop.py
 
 remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
 	python -m mlops.remote
+
+github: ## Set up the repository on GitHub: checks, rights, environments (YES=1; SET="NAME=VALUE …")
+	PYTHONPATH=engine $(PYTHON) -m mlops.github_settings $(if $(YES),--yes) $(SET)
 
 image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
 	python -m mlops.recover
@@ -60,25 +75,28 @@ image: .venv/run ## Build the serving image with docker, podman or buildah (mlop
 smoke: image ## Build the image, run it without any rights, hold its answers against the evaluation
 	python -m mlops.release.smoke mlops
 
-bench: .venv/test ## Run the benchmarks
+bench: .venv/dev ## Run the benchmarks
 	python -m mlops.recover
 	dvc repro --quiet
-	python benchmarks/pipeline.py
-	python benchmarks/growth.py --into docs/scale.md
-	python benchmarks/serving.py
-	python benchmarks/workers.py
-	python benchmarks/score.py
-	python benchmarks/search.py
-	python benchmarks/review.py
-	python benchmarks/review_overhead.py
-	python benchmarks/image.py
-	python benchmarks/monitoring.py --windows 100 --out artifacts
-	python benchmarks/monitoring_delay.py --seeds 10
+	python engine/benchmarks/pipeline.py
+	python engine/benchmarks/growth.py --into docs/scale.md
+	python engine/benchmarks/serving.py
+	python engine/benchmarks/workers.py
+	python engine/benchmarks/score.py
+	python engine/benchmarks/search.py
+	python engine/benchmarks/review.py
+	python engine/benchmarks/review_overhead.py
+	python engine/benchmarks/image.py
+	python engine/benchmarks/monitoring.py --windows 100 --out artifacts
+	python engine/benchmarks/monitoring_delay.py --seeds 10
 
+UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
-lock: .venv/run ## Resolve the requirements anew into the hash-locked files
-	$(COMPILE) --upgrade \
+lock: .venv/run ## Lock what pyproject.toml wants; versions stay (UPGRADE=1: all newer; UPGRADE=name)
+	$(COMPILE) $(UPGRADED) \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt --group test -o requirements-test.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group serve pyproject.toml -o requirements.txt
 	$(COMPILE) --no-emit-package scipy \
@@ -87,6 +105,8 @@ lock: .venv/run ## Resolve the requirements anew into the hash-locked files
 	  -c requirements-dev.txt --group serve-joblib -o requirements-serve-joblib.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt --group setup -o requirements-setup.txt
+	$(COMPILE) \
+	  -c requirements-dev.txt --group comment -o requirements-comment.txt
 	$(COMPILE) \
 	  -c requirements-dev.txt $(addprefix --extra ,s3 gs azure ssh) pyproject.toml -o requirements-remotes.txt
 	$(COMPILE) \
@@ -107,11 +127,23 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 	  || { echo "on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	$(call INSTALL,requirements.txt)
-	python -m pip install -q --no-deps --no-build-isolation -e .
+	@.venv/bin/python -c 'import pathlib, sysconfig; \
+	  folder = pathlib.Path(sysconfig.get_path("purelib")); \
+	  (folder / "repository.pth").write_text("$(CURDIR)/engine\n$(CURDIR)/src\n", encoding="utf-8")'
 	touch $@
 
-.venv/test: .venv/run requirements-dev.txt
+.venv/test: .venv/run requirements-test.txt
+	$(call INSTALL,requirements-test.txt)
+	touch $@
+
+.venv/dev: .venv/test requirements-dev.txt
 	$(call INSTALL,requirements-dev.txt)
+	touch $@
+
+# All that rewrites a report as a comment: a parser of Markdown.
+.venv/comment: requirements-comment.txt
+	$(PYTHON) -m venv .venv
+	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-comment.txt
 	touch $@
 
 # What real storage needs beside, for those who have one.

@@ -4,7 +4,8 @@ ARG PYTHON=3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c6
 FROM python:${PYTHON}
 COPY requirements-dask.txt /
 RUN python -m pip install --quiet --no-cache-dir --no-deps --require-hashes -r /requirements-dask.txt
-COPY src/mlops /app/mlops
+COPY engine/mlops /app/mlops
+COPY src/project /app/project
 ENV LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/app DASK_TEMPORARY_DIRECTORY=/tmp
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "dask"]

@@ -1,55 +1,23 @@
-"""Fixtures that several test files share."""
+"""What the tests of this project share: run `make run` first, they look at what it has made."""
 
-import os
-import re
-from pathlib import Path
+from collections.abc import Iterator
 
+import pandas as pd
 import pytest
-from clones import origin, quick, reproduced  # noqa: F401  session fixtures
-from containers import built, engine, registry  # noqa: F401
-from proposals import github, kept_by_main, settings, template, warm  # noqa: F401  likewise
-from served import make_bundle, small_model
-from sklearn.pipeline import Pipeline
-from with_demo import DEMO, run_with_demo
+from fastapi.testclient import TestClient
 
-from mlops.params import Params, load_params
-
-ROOT = Path(__file__).parent.parent
+from mlops import testing
+from project.schema import SCHEMA
 
 
-def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Go elsewhere, where data of one's own has taken the demo's place."""
-    return run_with_demo(config.invocation_params.args) if (ROOT / DEMO).exists() else None
+@pytest.fixture(scope="session")
+def rows() -> pd.DataFrame:
+    """Give the test rows."""
+    return testing.held_out_rows()
 
 
-@pytest.fixture
-def params() -> Params:
-    """Give the parameters as shipped."""
-    return load_params(ROOT / "params.yaml")
-
-
-@pytest.fixture(scope="module")
-def model() -> Pipeline:
-    """Fit a small model of the demo's schema."""
-    return small_model()
-
-
-@pytest.fixture(scope="module")
-def bundle(model: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the bundle of that model."""
-    folder = tmp_path_factory.mktemp("serving") / "bundle"
-    make_bundle(folder, model)
-    return folder
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Fail the run for what was skipped, save for the reasons that ALLOWED_SKIPS matches."""
-    allowed = os.environ.get("ALLOWED_SKIPS")
-    if allowed is None:
-        return
-    reasons = {str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])}
-    refused = sorted(reason for reason in reasons if not re.search(allowed, reason))
-    for reason in refused:
-        terminalreporter.write_line(f"not allowed here: {reason}", red=True)
-    if refused and terminalreporter._session is not None:
-        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED
+@pytest.fixture(scope="session")
+def client() -> Iterator[TestClient]:
+    """Give a client of the API."""
+    with testing.api(SCHEMA) as client:
+        yield client

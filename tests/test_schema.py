@@ -1,82 +1,54 @@
-"""The table of columns: the contract of the demo, and what a faulty table is told."""
+"""Rows that the schema accepts and rejects."""
 
-import datetime
+from typing import Any
 
 import pytest
 
-from mlops.columns import Column, Rule, Schema
-from mlops.schema import SCHEMA
+from mlops.testing import row_problems
+from project.schema import SCHEMA
 
-KEY = Column("id", "Number", int, role="key")
-TARGET = Column("y", "What is predicted", role="target")
-FEATURE = Column("x", "Something measured")
-
-
-def test_the_demo_has_the_columns_of_the_contract() -> None:
-    assert (SCHEMA.key.name, SCHEMA.target.name) == ("sale_id", "price")
-    assert SCHEMA.time is not None
-    assert SCHEMA.time.name == "sold_on"
-    assert {column.name for column in SCHEMA.features if not column.nullable} == {"size", "rooms"}
-    assert {column.name for column in SCHEMA.features if column.nullable} == {
-        *("lot_size", "basement_size", "garage_size", "bedrooms", "bathrooms", "year_built"),
-        *("quality", "condition", "neighborhood", "building_type"),
-    }
-    assert len(SCHEMA["neighborhood"].choices) == 28
-    assert len(SCHEMA["building_type"].choices) == 5
-
-
-def test_every_column_says_what_it_is_and_numbers_their_unit() -> None:
-    for column in SCHEMA.columns:
-        assert column.description
-        assert column.unit or column.role in ("key", "time") or column.choices
+HOUSE = {
+    "sale_id": 756,
+    "sold_on": "2009-01-01",
+    "size": 1208,
+    "lot_size": 6240,
+    "basement_size": 780,
+    "garage_size": 539,
+    "rooms": 5,
+    "bedrooms": 2,
+    "bathrooms": 1,
+    "year_built": 1925,
+    "quality": 4,
+    "condition": 5,
+    "neighborhood": "IDOTRR",
+    "building_type": "single_family",
+    "price": 103_000,
+}
 
 
-def test_the_drift_monitor_gets_every_feature_and_no_other_column() -> None:
-    kinds = SCHEMA.feature_kinds()
+def problems(**changes: Any) -> str:
+    return "\n".join(row_problems(HOUSE | changes, SCHEMA))
 
-    assert list(kinds) == [column.name for column in SCHEMA.features]
-    assert kinds["size"] == "numeric"
-    assert kinds["neighborhood"] == "categorical"
+
+def test_a_house_is_accepted() -> None:
+    assert problems() == ""
+
+
+def test_what_is_not_known_of_a_house_may_be_missing() -> None:
+    assert problems(bedrooms=None, year_built=None, neighborhood=None, garage_size=None) == ""
 
 
 @pytest.mark.parametrize(
-    ("columns", "problem"),
+    ("changes", "problem"),
     [
-        ((KEY, TARGET), "role 'feature': wanted at least 1 column, found none"),
-        ((FEATURE, TARGET), "role 'key': wanted 1 column, found none"),
-        ((KEY, FEATURE), "role 'target': wanted 1 column, found none"),
-        ((KEY, TARGET, FEATURE, FEATURE), "column 'x' stands twice"),
-        ((KEY, TARGET, Column("a b", "")), "column 'a b': wanted a Python name"),
-        ((KEY, TARGET, Column("x", "", low=2, high=1)), "column 'x': low 2 is above high 1"),
-        ((KEY, TARGET, Column("x", "", str)), "column 'x': a text feature must list its choices"),
-        ((KEY, TARGET, Column("x", "", choices=("a",))), "choices are for type str, found float"),
-        ((KEY, TARGET, Column("x", "", str, choices=("a", "a"))), "a choice stands twice"),
-        ((KEY, TARGET, Column("x", "", datetime.date)), "a date can't be a feature"),
-        (
-            (KEY, FEATURE, Column("y", "", nullable=True, role="target")),
-            "role 'target' can't be nullable",
-        ),
-        ((KEY, TARGET, FEATURE, Column("t", "", role="time")), "role 'time' needs type date"),
+        ({"size": None}, "size: found missing"),
+        ({"size": 139}, "size: found 139, wanted a number from 200 to 6,000"),  # square metres
+        ({"rooms": 5.5}, "rooms: found 5.5, wanted a whole number"),
+        ({"neighborhood": "Manhattan"}, "neighborhood: found Manhattan"),
+        ({"bedrooms": 6}, "bedrooms must not outnumber rooms"),
+        ({"year_built": 2020}, "year_built must be no later than the year after sold_on"),
+        ({"price": 0}, "price: found 0"),
     ],
 )
-def test_a_table_that_contradicts_itself_is_refused(
-    columns: tuple[Column, ...], problem: str
-) -> None:
-    with pytest.raises(ValueError, match=r"src/mlops/schema\.py") as error:
-        Schema(columns)
-
-    assert problem in str(error.value)
-
-
-def test_all_problems_of_a_table_are_named_at_once() -> None:
-    rule = Rule("r", ("x", "z"), "x below z", lambda x, z: x < z)
-
-    with pytest.raises(ValueError, match="schema") as error:
-        Schema((Column("x", "", low=2, high=1),), (rule,))
-
-    for problem in ("low 2", "role 'key'", "role 'target'", "rule r: no column 'z'"):
-        assert problem in str(error.value)
-
-
-def test_data_without_dates_is_a_schema_too() -> None:
-    assert Schema((KEY, FEATURE, TARGET)).time is None
+def test_an_impossible_house_is_rejected(changes: dict[str, Any], problem: str) -> None:
+    assert problem in problems(**changes)

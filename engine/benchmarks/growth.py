@@ -1,0 +1,236 @@
+"""How every part grows with the rows: seconds and memory, beside bare pandas and scikit-learn.
+
+One made-up source a size; in turn the stages, batch scoring of all rows, a review (of another gate,
+so that both models stand there), the monitor on a log of as many predictions, and the bare script.
+The stages' seconds are those of their own work, as in pipeline.py; the others' those of the whole
+command. So are those of the processors, which other work on the machine stretches less: growth is
+theirs. Memory is the largest process of a stage, and all processes at once of the other commands.
+Where Polars is installed (uv pip install polars), it does what ingest, validate and split do, too,
+without their reports.
+
+On a machine that does other work, set OMP_WAIT_POLICY=passive: threads that wait for each other
+by spinning take five times the processors' seconds there.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from matplotlib.figure import Figure
+
+from pipeline import ROOT, RUN_STAGE, SECONDS, STAGES, measured
+from review_overhead import processor_seconds
+
+HERE = Path(__file__).parent
+SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
+ONCE = 1_000_000
+"""From so many rows on, one round."""
+
+OTHERS = {
+    "all stages": "the pipeline",
+    "bare": "bare pandas + scikit-learn",
+    "polars": "Polars, for ingest to split",
+    "review": "review",
+    "score": "batch scoring",
+    "monitor": "monitor",
+}
+SCORE = ("-m", "mlops.score", "artifacts/validate/rows.parquet", "scored.parquet")
+FILL = """
+import sys
+from monitoring_log import artifacts, fill, read_manifest
+fill(sys.argv[1], int(sys.argv[2]), read_manifest(artifacts.BUNDLE)["model_version"])
+"""
+Figures = dict[str, dict[str, float]]
+"""By part: seconds, processor (seconds), peak_mb."""
+
+KINDS = ("seconds", "processor", "peak_mb")
+
+
+def held(process: psutil.Process) -> int:
+    """Add up what a process and all below it hold in memory, in bytes; shared pages count twice."""
+    total = 0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            total += one.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def watched(folder: Path, *command: str, **variables: str) -> dict[str, float]:
+    """Run Python in `folder`; give its seconds, and the most that its processes held at once."""
+    start, used, peak = time.perf_counter(), processor_seconds(), 0
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, stdout=said, stderr=said,
+            env=os.environ | {"PYTHONPATH": f"src:{HERE}"} | variables,
+        )  # fmt: skip
+        while process.poll() is None:
+            if time.perf_counter() - start > SECONDS:
+                process.kill()
+            peak = max(peak, held(psutil.Process(process.pid)))
+            time.sleep(0.05)
+        if process.returncode not in (0, 1):  # a review that blocks, is one
+            said.seek(0)
+            raise RuntimeError(said.read().decode())
+    took, used = time.perf_counter() - start, processor_seconds() - used
+    return {"seconds": took, "processor": used, "peak_mb": peak / 2**20}
+
+
+def clone(folder: Path, source: Path) -> None:
+    """Clone the repository, with the work tree's own source, and let it ingest `source`."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    for name in ("src", "dvc.yaml", "params.yaml", "requirements.txt"):
+        target = folder / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+    edit_params(folder, "ingest", source=str(source / "data/source"))
+
+
+def edit_params(folder: Path, section: str, **values: Any) -> None:
+    path = folder / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params[section] |= values
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def commit(folder: Path) -> None:
+    """Commit what the stages made, to DVC and to git."""
+    for command in (
+        ["dvc", "commit", "--quiet", "--force"],
+        ["git", "add", "--update"],
+        ["git", "-c", "user.name=b", "-c", "user.email=b@localhost", "commit", "-qm", "made"],
+    ):
+        subprocess.run(command, cwd=folder, check=True, timeout=SECONDS)
+
+
+def one_round(source: Path, folder: Path, n_rows: int, log: str) -> Figures:
+    """Measure everything once, and say of each part what it took."""
+    found: Figures = {}
+
+    def add(part: str, figures: dict[str, float]) -> None:
+        found[part] = figures
+        said = ", ".join(f"{kind} {figures[kind]:,.2f}" for kind in KINDS)
+        print(f"{n_rows:,} rows: {part}: {said}", file=sys.stderr, flush=True)
+
+    clone(folder, source)
+    for stage in STAGES:
+        add(stage, measured(folder, "-c", RUN_STAGE, stage))
+    whole = {kind: sum(found[stage][kind] for stage in STAGES) for kind in KINDS}
+    add("all stages", whole | {"peak_mb": max(found[stage]["peak_mb"] for stage in STAGES)})
+    if find_spec("polars"):
+        add("polars", measured(folder, str(HERE / "bare_polars.py")))
+    add("score", watched(folder, *SCORE))
+    commit(folder)
+    edit_params(folder, "gate", confidence=0.98)
+    commit(folder)
+    add("review", watched(folder, "-m", "mlops.review", "--base", "HEAD~1"))
+    watched(folder, "-c", FILL, log, str(n_rows))
+    add("monitor", watched(folder, "-m", "mlops.monitoring", PREDICTION_LOG_URL=log))
+    add("bare", measured(folder, str(HERE / "bare.py")))
+    return found
+
+
+def of_size(scratch: Path, n_rows: int, n_rounds: int) -> Figures:
+    """Measure a size: medians of its rounds."""
+    source = scratch / "source"
+    made = f"from pipeline import Path, make_source; make_source(Path({str(source)!r}), {n_rows})"
+    # In a process of its own: a process begins with the memory of the one that started it.
+    subprocess.run([sys.executable, "-c", made], cwd=HERE, check=True, timeout=SECONDS)
+    rounds = []
+    for _ in range(1 if n_rows >= ONCE else n_rounds):
+        folder = scratch / "clone"
+        rounds.append(one_round(source, folder, n_rows, f"sqlite:///{scratch}/log.db"))
+        shutil.rmtree(folder)
+        (scratch / "log.db").unlink()
+    shutil.rmtree(source)
+    return {
+        part: {kind: statistics.median(one[part][kind] for one in rounds) for kind in KINDS}
+        for part in rounds[0]
+    }
+
+
+def exponent(sizes: dict[int, Figures], part: str, low: int, high: int) -> str:
+    """Give b of processor seconds ~ rows^b between two sizes."""
+    times = [sizes.get(size, {}).get(part, {}).get("processor") for size in (low, high)]
+    if not times[0] or not times[1]:
+        return ""
+    return f"{math.log(times[1] / times[0]) / math.log(high / low):.2f}"
+
+
+def markdown(sizes: dict[int, Figures]) -> str:
+    """Write a line a part: seconds and MB of each size, exponents; empty: not reached."""
+    heads = [f"{size:,}: s (of processors)" for size in sizes] + [f"{size:,}: MB" for size in sizes]
+    spans = ((100_000, 1_000_000), (1_000_000, 10_000_000), (100_000, 10_000_000))
+    heads += [f"growth {low:,} to {high:,}" for low, high in spans]
+    lines = ["| part | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
+    for part in [*STAGES, *OTHERS]:
+        each = [found.get(part) for found in sizes.values()]
+        if not any(each):
+            continue
+        cells = [f"{one['seconds']:,.2f} ({one['processor']:,.2f})" if one else "" for one in each]
+        cells += [f"{one['peak_mb']:,.0f}" if one else "" for one in each]
+        cells += [exponent(sizes, part, *span) for span in spans]
+        lines.append(f"| {OTHERS.get(part, f'`{part}`')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(sizes: dict[int, Figures], path: Path) -> None:
+    """Plot seconds, and memory, against rows, on logarithmic axes."""
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    for axes, what, unit in zip(
+        figure.subplots(1, 2), ("processor", "peak_mb"), ("processor seconds", "MB"), strict=True
+    ):
+        for part in [*STAGES, *OTHERS]:
+            points = [(size, found[part][what]) for size, found in sizes.items() if part in found]
+            if points:
+                style = {"all stages": "ko-", "bare": "o--", "polars": "o:", "monitor": "s-."}.get(
+                    part, "o-"
+                )
+                axes.plot(*zip(*points, strict=True), style, ms=3, label=OTHERS.get(part, part))
+        axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=unit)
+        axes.grid(color="#e5e9ee")
+    axes.axhline(8192, color="#c1121f", linewidth=1)
+    axes.annotate("8 GB", (min(sizes), 8192), va="bottom", color="#c1121f")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--known", type=Path, help="file of sizes measured before; kept up to date")
+    parser.add_argument("--into", type=Path, help="page whose table and plot are replaced")
+    arguments = parser.parse_args()
+    known = arguments.known and arguments.known.exists() and arguments.known.read_text()
+    sizes: dict[int, Figures] = {int(n): found for n, found in json.loads(known or "{}").items()}
+    for size in arguments.sizes:
+        if size not in sizes:
+            with tempfile.TemporaryDirectory() as scratch:
+                sizes[size] = of_size(Path(scratch), size, arguments.rounds)
+            if arguments.known:
+                arguments.known.write_text(json.dumps(sizes, indent=1))
+    sizes = dict(sorted(sizes.items()))
+    print(markdown(sizes))
+    if arguments.into:
+        page, old = arguments.into.read_text(encoding="utf-8"), r"(?ms)^\| part \|.*?\n(?=\n)"
+        arguments.into.write_text(re.sub(old, markdown(sizes) + "\n", page), encoding="utf-8")
+        draw(sizes, arguments.into.with_name("growth.png"))
+
+
+if __name__ == "__main__":
+    main()

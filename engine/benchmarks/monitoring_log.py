@@ -1,0 +1,87 @@
+"""What the daily report costs on a log of ten million predictions of one day.
+
+Usage: python engine/benchmarks/monitoring_log.py sqlite:////tmp/log.db [ROWS]; or a postgresql://
+URL of an empty database. Needs 5 GB there, and some minutes to fill it.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import sqlalchemy as sa
+
+from mlops import artifacts
+from mlops.bundle import read_manifest
+from mlops.database import open_database
+from mlops.pipeline.partitions import read_partitions
+from mlops.serving.tables import migrate
+from project.schema import SCHEMA
+
+KINDS = 500
+_SERIES = {
+    "sqlite": "WITH RECURSIVE n(i) AS "
+    "(SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows})",
+    "postgresql": "WITH n AS (SELECT generate_series(0, {rows} - 1) AS i)",
+}
+_TOKEN = {"sqlite": "lower(hex(randomblob(14)))", "postgresql": "md5(CAST(i AS TEXT))"}
+
+
+def fill(url: str, rows: int, version: str) -> None:
+    """Write so many predictions, of some hundred different houses, and feedback for every tenth."""
+    engine = open_database(url, 30)
+    migrate(engine)
+    dialect = engine.dialect.name
+    sales = read_partitions("data/source", SCHEMA).to_pandas()[:KINDS]
+    features = json.loads(sales[[c.name for c in SCHEMA.features]].to_json(orient="records"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE kinds (k INTEGER PRIMARY KEY, f TEXT, p TEXT)")
+        for name in ("predictions", "feedback"):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+        pairs = zip(features, sales["price"], strict=True)
+        kinds = [
+            {"k": k, "f": json.dumps(row), "p": json.dumps(float(price))}
+            for k, (row, price) in enumerate(pairs)
+        ]
+        connection.execute(sa.text("INSERT INTO kinds VALUES (:k, :f, :p)"), kinds)
+        # The keys come after the rows: to sort once is quicker than ten million random insertions.
+        whole = (
+            f"CREATE TABLE predictions AS {_SERIES[dialect].format(rows=rows)} "
+            f"SELECT {_TOKEN[dialect]} AS prediction_id, "
+            f"{time.time()} - 86000.0 * i / {rows} AS at,"
+            f" '{version}' AS model_version, 'r' || i AS request_id, f AS features, p AS predicted"
+            f" FROM n JOIN kinds ON k = i % {KINDS}"
+        )
+        connection.execute(sa.text(whole))  # which knows what a driver makes of %
+        for statement in (
+            "CREATE UNIQUE INDEX predictions_id ON predictions (prediction_id)",
+            "CREATE INDEX predictions_at ON predictions (at)",
+            "CREATE TABLE feedback AS SELECT prediction_id, at + 100 AS at, predicted AS actual"
+            " FROM predictions WHERE prediction_id < '1a'",
+            "CREATE UNIQUE INDEX feedback_id ON feedback (prediction_id)",
+            "CREATE INDEX feedback_at ON feedback (at)",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def main(url: str, rows: int = 10_000_000) -> None:
+    start = time.monotonic()
+    fill(url, rows, read_manifest(artifacts.BUNDLE)["model_version"])
+    print(f"{rows:,} rows filled in, after {time.monotonic() - start:.0f} s", flush=True)
+    for _ in range(2):
+        start = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "mlops.monitoring"],
+            env=os.environ | {"PREDICTION_LOG_URL": url},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        print(f"the report: {time.monotonic() - start:.1f} s, {peak:.0f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

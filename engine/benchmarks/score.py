@@ -1,0 +1,93 @@
+"""Batch scoring against the scikit-learn pipeline on the same cores: rates as ratios, and memory.
+
+In turn, on the same file and the same model, each in a process of its own; the time is that from
+the open file to the written one, without starting Python and importing libraries. The plain way
+reads the whole file, predicts and writes key and prediction; it checks nothing and can't resume.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pyarrow.parquet as pq
+from mlops.schema import SCHEMA
+
+from mlops.frames import write_rows
+from mlops.params import load_params
+from mlops.pipeline.model import build_model, fit_model
+from mlops.sampling import valid_rows
+from pipeline import ROOT, measured
+
+sys.path.insert(0, str(ROOT / "tests"))
+from served import make_bundle
+
+_TIMED = """
+import json, resource, time
+start = time.perf_counter()
+work()
+took = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"seconds": took, "peak_mb": peak}))
+"""
+_OURS = """
+from pathlib import Path
+from mlops.schema import SCHEMA
+from mlops.score.__main__ import score_file
+from mlops.serving.served import Served
+served = Served.read(Path("bundle"), SCHEMA)
+work = lambda: score_file(Path("in.parquet"), Path("ours.parquet"), served)
+"""
+_PLAIN = """
+import joblib, pandas as pd
+model = joblib.load("bundle/model.joblib")
+def work():
+    rows = pd.read_parquet("in.parquet")
+    rows[["sale_id"]].assign(predicted_price=model.predict(rows)).to_parquet("plain.parquet")
+"""
+SIDES = {"ours": _OURS + _TIMED, "plain": _PLAIN + _TIMED}
+
+
+def prepare(folder: Path, n_rows: int, model: Any) -> None:
+    """Write made-up rows and a bundle."""
+    write_rows(folder / "in.parquet", valid_rows(SCHEMA, n_rows))
+    make_bundle(folder / "bundle", model)
+
+
+def demo_model() -> Any:
+    """Fit the shipped parameters to as many rows as the demo has."""
+    train = load_params(ROOT / "params.yaml").train
+    return fit_model(build_model(train, "regression"), valid_rows(SCHEMA, 2000, seed=1))
+
+
+def one_round(folder: Path) -> dict[str, dict[str, float]]:
+    """Measure each side once, and see to it that both say the same."""
+    found = {side: measured(folder, "-c", code) for side, code in SIDES.items()}
+    ours, plain = (pq.read_table(folder / f"{side}.parquet").to_pandas() for side in SIDES)
+    worst = (ours["predicted_price"] / plain["predicted_price"] - 1).abs().max()
+    assert worst < 1e-9, worst
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        prepare(Path(scratch), arguments.rows, demo_model())
+        rounds = [one_round(Path(scratch)) for _ in range(arguments.rounds)]
+    ratios = [found["plain"]["seconds"] / found["ours"]["seconds"] for found in rounds]
+    print(f"{arguments.rows:,} rows, {joblib.cpu_count()} cores, {arguments.rounds} rounds")
+    for side in SIDES:
+        seconds = statistics.median(found[side]["seconds"] for found in rounds)
+        peak = max(found[side]["peak_mb"] for found in rounds)
+        print(f"{side}: {arguments.rows / seconds:,.0f} rows/s, {peak:,.0f} MB")
+    print(f"ours / plain: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""One worker against several in the same container: rate, lateness, processor time, memory.
+
+Workers are processes of their own on ports of their own, as behind a proxy; the same 32 connections
+are dealt out among them. The load comes from this process, on the same cores, in turns, round by
+round. Usage: python engine/benchmarks/workers.py [WORKERS ...]
+"""
+
+import asyncio
+import contextlib
+import statistics
+import sys
+import time
+
+import psutil
+import uvloop
+
+from servers import SERVERS, memory, serving
+from serving import make_loads, measure, spread
+
+ROUNDS, SECONDS, CONNECTIONS = 5, 4.0, 32
+LOAD = make_loads()[1]
+
+
+async def ask(ports: list[int], requests: list[bytes]) -> tuple[float, float]:
+    """Give requests a second of all workers, and the worst 99th percentile in milliseconds."""
+    share = CONNECTIONS // len(ports)
+    found = await asyncio.gather(*(measure(port, requests, share, SECONDS) for port in ports))
+    return sum(rate for rate, _ in found), max(late for _, late in found)
+
+
+def used(pids: list[int]) -> float:
+    """Give the seconds of the processors that these took so far."""
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+
+
+def main(counts: list[int]) -> None:
+    server = SERVERS["ours"]
+    requests = [LOAD.request(server, rows) for rows in LOAD.rows]
+    with contextlib.ExitStack() as stack:
+        started = [stack.enter_context(serving(server)) for _ in range(max(counts))]
+        ports, pids = [one[0] for one in started], [one[2] for one in started]
+        rates: dict[int, list[float]] = {count: [] for count in counts}
+        lates: dict[int, list[float]] = {count: [] for count in counts}
+        costs: dict[int, list[float]] = {count: [] for count in counts}
+        for _ in range(ROUNDS):
+            for count in counts:
+                start, before = time.perf_counter(), used(pids)
+                rate, late = uvloop.run(ask(ports[:count], requests))
+                rates[count].append(rate)
+                lates[count].append(late)
+                answered = rate * (time.perf_counter() - start)
+                costs[count].append(1e6 * (used(pids) - before) / answered)
+        held = statistics.mean(memory(pid) for pid in pids)
+    print("| workers | requests/s | times one worker | p99, ms | processor, µs a request | MB |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for count in counts:
+        ratios = [a / b for a, b in zip(rates[count], rates[counts[0]], strict=True)]
+        cells = [f"{statistics.median(rates[count]):,.0f}", spread(ratios)]
+        cells += [f"{statistics.median(lates[count]):.1f}", spread(costs[count])]
+        print(f"| {count} | {' | '.join(cells)} | {count * held:,.0f} |")
+
+
+if __name__ == "__main__":
+    main([int(text) for text in sys.argv[1:]] or [1, 2, 4])

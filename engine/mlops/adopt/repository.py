@@ -1,0 +1,89 @@
+"""What adoption does to the repository: tried in a copy first, and all of it or nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mlops.adopt.pages import DOCS, MEASURED
+from mlops.errors import BadInput
+from mlops.files import write_text
+from mlops.params import PARAMS_FILE
+
+SCHEMA_FILE = Path("src/project/schema.py")
+SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
+WORDS = (Path("README.md"), Path("data/README.md"))
+TESTS = Path("tests")
+TEMPLATES = tuple(
+    Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")
+)
+"""What is about the demo, or tests and measures the engine where it is developed."""
+
+
+def check_committed() -> None:
+    """Refuse to write over what git could not give back.
+
+    Raises:
+        BadInput: some of what would be written is not committed.
+    """
+    paths = [str(path) for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS, DOCS, TESTS, SOURCE, LOCK)]
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True
+    )
+    if status.returncode or status.stdout:
+        found = (status.stdout or status.stderr).rstrip().splitlines()
+        raise BadInput("Not committed, and would be written over:", found, "Commit or stash it")
+
+
+def rehearse(texts: dict[Path, str], data: Path) -> str:
+    """Check the parameters, ingest and validate in a copy of the repository.
+
+    Returns:
+        Why the validation would stop, for it is for a person to say what good data are.
+
+    Raises:
+        BadInput: the rows can't be taken in, with the reason.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("engine/mlops", "src"):
+            shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(data, root / SOURCE)
+        for path, text in texts.items():
+            write_text(root / path, text)
+        for module in ("mlops.params", "mlops.pipeline.ingest", "mlops.pipeline.validate"):
+            run = subprocess.run(
+                [sys.executable, "-m", module],
+                cwd=root,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join([f"{root}/engine", f"{root}/src"])},
+                capture_output=True,
+                text=True,
+            )
+            if run.returncode and module.endswith("validate"):
+                return run.stderr
+            if run.returncode:
+                raise BadInput(
+                    f"{module} would stop at these rows; nothing was changed:",
+                    run.stderr.strip().splitlines(),
+                )
+    return ""
+
+
+def write(texts: dict[Path, str], data: Path, keep_engine_tests: bool) -> None:
+    """Write the texts and the data, and remove what is the template's; all of it or nothing."""
+    removed = () if keep_engine_tests else TEMPLATES
+    try:
+        for path in (SOURCE, *removed):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(data, SOURCE)
+        for path in TESTS.glob("test_*.py"):
+            path.unlink()  # about the demo
+        for path, text in texts.items():
+            write_text(path, text)
+        LOCK.unlink(missing_ok=True)  # of other data; the first run writes another
+    except BaseException:
+        shutil.rmtree(SOURCE, ignore_errors=True)
+        subprocess.run(["git", "checkout", "--quiet", "--", "."])
+        raise

@@ -1,0 +1,34 @@
+"""Where the pipeline writes: the same paths as in dvc.yaml, relative to the repository."""
+
+from pathlib import Path
+
+_ROOT = Path("artifacts")
+
+FINGERPRINT = _ROOT / "fingerprint"
+
+INGESTED_ROWS = _ROOT / "ingest" / "rows.parquet"
+
+VALID_ROWS = _ROOT / "validate" / "rows.parquet"
+QUARANTINED_ROWS = _ROOT / "validate" / "quarantine.parquet"
+VALIDATION_JSON = _ROOT / "validate" / "report.json"
+VALIDATION_MD = _ROOT / "validate" / "report.md"
+
+TRAIN_ROWS = _ROOT / "split" / "train.parquet"
+TEST_ROWS = _ROOT / "split" / "test.parquet"
+
+MODEL = _ROOT / "train" / "model.joblib"
+TRAINING = _ROOT / "train" / "training.json"
+
+METRICS = _ROOT / "evaluate" / "metrics.json"
+EVALUATION = _ROOT / "evaluate" / "evaluation.json"
+PREDICTIONS = _ROOT / "evaluate" / "predictions.parquet"
+PLOTS = _ROOT / "evaluate" / "plots"
+
+BUNDLE = _ROOT / "bundle"
+
+REVIEW = _ROOT / "review"
+MONITOR = _ROOT / "monitor"
+RETRAIN = _ROOT / "retrain"
+
+FEEDBACK = "feedback.csv"
+"""Partition of `ingest.source` that holds feedback as rows; a retraining writes it anew."""

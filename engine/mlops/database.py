@@ -1,0 +1,95 @@
+"""Connections to the prediction log, and why they fail: told by its kind.
+
+A driver's own words may hold any part of the address, and with it a piece of a password.
+"""
+
+import re
+import sqlite3
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from mlops.database_address import parse_address
+
+
+def open_database(address: str, timeout: float, read_only: bool = False) -> sa.Engine:
+    """Prepare connections to a database; none is made yet. `timeout` in seconds.
+
+    Raises:
+        BadInput: this is no address.
+    """
+    url = parse_address(address)
+    if url.get_backend_name() != "sqlite":
+        return _postgres_engine(url, timeout, read_only)
+    if read_only:  # a missing file is an error then, and no new log
+        file = f"file:{quote(str(url.database))}?mode=ro"
+        return sa.create_engine(
+            url,
+            creator=lambda: sqlite3.connect(
+                file, uri=True, timeout=timeout, check_same_thread=False
+            ),
+        )
+    engine = sa.create_engine(url, connect_args={"timeout": timeout})
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, record: Any) -> None:
+        # Write-ahead, so that a reader never waits for the writer; FULL, so that a committed row
+        # outlives a power cut. Transactions begin below, not where the driver thinks best.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(url: sa.URL, timeout: float, read_only: bool) -> sa.Engine:
+    """Connect so that a pooler may stand between: it gives each transaction another session.
+
+    Statements that a session prepared are unknown to the next one, and poolers refuse options at
+    the start of a session.
+    """
+    waiting = {"connect_timeout": max(1, round(timeout)), "prepare_threshold": None}
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=waiting)
+    if read_only:
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+    return engine
+
+
+_CAUSES = (
+    (r"^28|password|pg_hba|no such user|role .* does not exist", "user or password were refused"),
+    (r"^3D|database .* does not exist", "there is no such database"),
+    (r"^42P01|^3F|no such table", "there is no such table: the API makes the tables"),
+    (r"^42501|permission denied", "the user may not do that"),
+    (r"^25006|read-?only", "it can only be read"),
+    (r"^53100|disk is full|no space", "its disk is full"),
+    (r"^53", "it has no connection or memory left"),
+    (r"^57|shut ?down|terminat|closed|reset|broken pipe|eof", "it broke off the connection"),
+    (r"^55P03|^40|locked|busy", "it is locked by somebody else"),
+    (r"not known|resolve|translate host|no address|idna", "its host is unknown"),
+    (r"refused|unreachable|no route", "nothing answers at its host and port"),
+    (r"time(?:d )?out|timeout|expired", "it gave no answer in time"),
+    (r"ssl|tls|certificate", "no secure connection could be agreed on"),
+    (r"unable to open|no such file", "its file can't be opened"),
+    (r"not a database|malformed|corrupt", "its file is damaged, or no database"),
+)
+
+
+def cause_of(error: BaseException) -> str:
+    """Tell why a database failed, by its kind and never in its own words."""
+    if type(error) is RuntimeError:  # ours: of another version of the log
+        return str(error)
+    own = getattr(error, "orig", None) or error
+    state = getattr(own, "sqlstate", None) or ""
+    for pattern, words in _CAUSES:
+        if re.search(pattern, state) or re.search(pattern, str(own), re.IGNORECASE):
+            return words
+    return f"{type(own).__name__} {state}".strip()

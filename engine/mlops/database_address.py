@@ -1,0 +1,111 @@
+"""The address of the prediction log, read in one way for serving, monitoring and feedback.
+
+An address that isn't written as it must be may hold a piece of a password anywhere. So no problem
+is told with a word of the address.
+"""
+
+import re
+from urllib.parse import parse_qsl, unquote
+
+import sqlalchemy as sa
+
+from mlops.errors import BadInput
+
+VARIABLE = "PREDICTION_LOG_URL"
+
+WANTED = (
+    "Wanted sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE. In user and password "
+    "write every character but letters, digits and -._~ as its code: @ as %40, / as %2F, # as %23."
+)
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "sqlite")
+_OPTIONS = {
+    *("host", "port", "application_name", "target_session_attrs", "options", "channel_binding"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "krbsrvname"),
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+}  # libpq's, but for those that are ours to set, or say again what stands before
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_BAD_CODE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_UNUSABLE = re.compile(r"[\x00\ufffd]")  # what codes may stand for: no text, or none for C
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|(?!-)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?")
+
+
+def parse_address(text: str) -> sa.URL:
+    """Read the address of a prediction log.
+
+    Raises:
+        BadInput: it is none; every problem is named, and nothing of the address.
+    """
+    text = text.strip()
+    scheme, found, rest = text.partition("://")
+    if not text:
+        raise _no_address(["it is empty"])
+    if not found or scheme.lower() not in _SCHEMES:
+        raise _no_address(["it begins neither with postgresql:// nor with sqlite:///"])
+    return _file(rest) if scheme.lower() == "sqlite" else _server(rest)
+
+
+def _no_address(problems: list[str]) -> BadInput:
+    return BadInput(f"{VARIABLE}: this is no address of a prediction log:", problems, WANTED)
+
+
+def _file(rest: str) -> sa.URL:
+    """Read what stands after sqlite://; # and % are characters of a file's name as any other."""
+    file = rest.removeprefix("/")
+    checks = {
+        "it names no file: wanted three slashes before a path, four before one from /": (
+            rest == file or file in ("", ":memory:") or file.startswith("file:") or file[-1] == "/"
+        ),
+        "it has options behind a question mark, and takes none": "?" in file,
+        "a control character stands in it": not file.isprintable(),
+    }
+    if problems := [problem for problem, there in checks.items() if there]:
+        raise _no_address(problems)
+    return sa.URL.create("sqlite", database=file)
+
+
+def _server(rest: str) -> sa.URL:
+    """Read what stands after postgresql://."""
+    before, _, query = rest.partition("?")
+    authority, _, path = before.partition("/")
+    credentials, _, place = authority.rpartition("@")
+    user, colon, password = credentials.partition(":")
+    host, port = place, None
+    if not place.endswith("]") and ":" in place:  # an address of IPv6 has colons in brackets
+        host, _, port = place.rpartition(":")
+    options = parse_qsl(query, keep_blank_values=True)
+    names = [name for name, _ in options]
+    decoded = [unquote(part) for part in (user, password, path)]
+    checks = {
+        "a character stands in it that must be written as its code": (
+            bool(_CONTROL.search(rest)) or "#" in rest or "@" in credentials + path + query
+        ),
+        "a % stands in it without two digits of a code": bool(_BAD_CODE.search(rest)),
+        "a code in it stands for no character of a text": any(
+            map(_UNUSABLE.search, [*decoded, *(value for _, value in options)])
+        ),
+        "it names no host, or none that can be": (
+            not _HOST.fullmatch(host) if host else "host" not in names
+        ),
+        "the port is no number from 1 to 65535": port is not None and not _is_port(port),
+        "it names no database, or more than one": not path or "/" in path,
+        "an option of it is unknown, has no value, or is there twice": (
+            len(set(names)) < len(names)
+            or not _OPTIONS.issuperset(names)
+            or not all(value for _, value in options)
+        ),
+    }
+    if problems := [problem for problem, there in checks.items() if there]:
+        raise _no_address(problems)
+    return sa.URL.create(
+        "postgresql+psycopg",
+        unquote(user) or None,
+        unquote(password) if colon else None,
+        host.strip("[]") or None,
+        int(port) if port else None,
+        unquote(path),
+        dict(options),
+    )
+
+
+def _is_port(text: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{1,5}", text)) and 1 <= int(text) <= 65535

@@ -1,0 +1,89 @@
+"""Calls of GitHub's API through `gh api`, for what workflows do. Standard library only."""
+
+import json
+import os
+import re
+import subprocess
+from typing import Any
+
+SECONDS = 120
+
+BOT = "github-actions[bot]"
+"""Who acts by a workflow's own token."""
+
+# Every workflow with a required check. The runs that a push by a workflow's own token starts wait
+# for a person's approval (GitHub, since June 2026), so they are dispatched; they count by a status.
+CHECKS = ("check.yml", "pull-request.yml")
+
+
+GITHUB = "https://api.github.com"
+
+
+class GitHubRefused(Exception):
+    """A call failed; the message is GitHub's."""
+
+    @property
+    def answer(self) -> str:
+        """GitHub's sentence without the call, for a table; `gh` ends it with (HTTP 403)."""
+        said = re.search(r"gh: (.+)", str(self))
+        return said[1] if said else str(self)
+
+
+def api(path: str, *arguments: str, body: Any = None) -> Any:
+    """Call `repos/OWNER/NAME/…` and return the decoded answer, None if it is empty.
+
+    The address is given in full: so `gh` asks the server that the workflow runs on, and on a
+    person's machine github.com.
+
+    Raises:
+        GitHubRefused: the call failed, or got no answer in SECONDS.
+    """
+    address = f"{os.environ.get('GITHUB_API_URL', GITHUB)}/{path}"
+    sent = [] if body is None else ["--input", "-"]
+    try:
+        run = subprocess.run(
+            ["gh", "api", address, *arguments, *sent],
+            input=None if body is None else json.dumps(body),
+            stdin=subprocess.DEVNULL if body is None else None,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise GitHubRefused(f"gh api {path}: gh: no answer in {SECONDS} seconds") from None
+    if run.returncode:
+        raise GitHubRefused(f"gh api {path}: {run.stderr.strip() or run.stdout.strip()}")
+    return json.loads(run.stdout) if run.stdout.strip() else None
+
+
+def start_checks(here: str, branch: str, base: str) -> None:
+    """Start the checks of a branch that is to be merged into `base`; `here` is repos/OWNER/NAME.
+
+    Raises:
+        GitHubRefused: a call failed.
+    """
+    for name in CHECKS:
+        inputs = {"base": base} if name == "pull-request.yml" else {}
+        api(f"{here}/actions/workflows/{name}/dispatches", body={"ref": branch, "inputs": inputs})
+
+
+NEEDED = {
+    "not permitted to create or approve pull requests": (
+        "Actions may not open pull requests here: run `make github`, or allow it under "
+        "Settings, Actions, General, Workflow permissions."
+    ),
+    "Resource not accessible by integration": (
+        "The workflow's token lacks a right that its job asks for: an organization limits it, or "
+        "the run is for a fork. See docs/github.md."
+    ),
+    "GitHub Actions is disabled": (
+        "Actions are switched off here: run `make github`, or allow them under Settings, Actions."
+    ),
+}
+"""GitHub's answers to a repository that is not set up, and what to do about each."""
+
+
+def what_to_set(answer: str) -> str:
+    """Give the sentence for a person in place of GitHub's answer, which stands behind it."""
+    said = next((text for part, text in NEEDED.items() if part in answer), None)
+    return f"{said} ({answer})" if said else answer

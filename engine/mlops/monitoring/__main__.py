@@ -1,0 +1,95 @@
+"""Command monitor: hold the prediction log against the bundle's reference; say ok, watch or act.
+
+Exit code: 0 when it judged, whatever it found, and when nothing is deployed yet; 1 when it could
+not judge.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from mlops import artifacts
+from mlops.bundle import REFERENCE_FILE, read_manifest
+from mlops.columns import Schema
+from mlops.database_address import VARIABLE
+from mlops.errors import BadInput, run_command
+from mlops.files import whole_folder, write_json, write_text
+from mlops.monitoring.decision import Decision, decide
+from mlops.monitoring.exposition import exposition
+from mlops.monitoring.log import read_window
+from mlops.monitoring.plots import draw
+from mlops.monitoring.report import as_json, markdown
+from mlops.params import Params
+from mlops.project import load_project_params, load_schema
+from mlops.review.page import html_page
+
+FAILURE = "failure.txt"
+"""What a monitor that could not judge leaves in the place of its report."""
+
+
+def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
+    """Give the bundle's model version and its reference.
+
+    Raises:
+        BadInput: there is none, it was altered, or it is of other features.
+    """
+    manifest = read_manifest(bundle)
+    advice = "Make it anew: dvc repro export"
+    if REFERENCE_FILE not in manifest["files"]:
+        raise BadInput(f"{bundle}: has no {REFERENCE_FILE} to compare with", advice=advice)
+    reference: dict[str, Any] = json.loads((bundle / REFERENCE_FILE).read_text(encoding="utf-8"))
+    wanted = {c.name: "choices" if c.is_categorical else "edges" for c in schema.features}
+    problems = [
+        f"{name}: {'of another kind' if name in reference['features'] else 'missing'}"
+        for name, kind in wanted.items()
+        if kind not in reference["features"].get(name, {})
+    ]
+    problems += [f"{name}: unknown" for name in reference["features"] if name not in wanted]
+    if problems:
+        raise BadInput(f"{bundle}: its reference is of another schema", problems, advice)
+    return manifest["model_version"], reference
+
+
+def monitor(url: str, bundle: Path, params: Params, schema: Schema, now: float) -> Decision:
+    """Judge the prediction log at `url` against `bundle`; `now` in seconds since 1970."""
+    version, reference = read_reference(bundle, schema)
+    window = read_window(url, version, schema, params.monitor, now)
+    return decide(window, version, reference, schema, params)
+
+
+def write(folder: Path, decision: Decision, params: Params) -> str:
+    """Write report.json, .md, .html, .prom and the plots; give the Markdown."""
+    text = markdown(decision, params)
+    with whole_folder(folder) as new:
+        write_json(new / "report.json", as_json(decision, params))
+        write_text(new / "report.md", text)
+        write_text(new / "report.prom", exposition(decision, params))
+        write_text(new / "report.html", html_page(text, draw(new, decision, params), "Monitor"))
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mlops.monitoring", description=__doc__)
+    parser.add_argument("--bundle", type=Path, default=artifacts.BUNDLE)
+    parser.add_argument("--out", type=Path, default=artifacts.MONITOR)
+    parser.add_argument("--now", type=float, default=time.time(), help="seconds since 1970")
+    options = parser.parse_args()
+    shutil.rmtree(options.out, ignore_errors=True)  # nobody must take an old report for a new one
+    if not (url := os.environ.get(VARIABLE)):
+        print(f"monitor: {VARIABLE} is not set, so nothing is deployed yet: nothing to monitor")
+        return
+    try:
+        params = load_project_params()
+        decision = monitor(url, options.bundle, params, load_schema(), options.now)
+    except BadInput as error:
+        write_text(options.out / FAILURE, str(error))
+        raise
+    print(write(options.out, decision, params))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,57 @@
+"""What came by feedback beside what the source has: the target, slice by slice.
+
+Feedback comes from outside: who may ask for predictions may also tell what never was.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlops.artifacts import FEEDBACK
+from mlops.columns import Schema
+from mlops.params import Params
+from mlops.pipeline.partitions import FILE, read_partitions
+from mlops.review.markup import cell, folded, number, table
+from mlops.slices import slices
+
+LISTED = 40
+
+
+def label_shift(params: Params, schema: Schema) -> str:
+    """Write of each slice how many rows are feedback, and its target before and by feedback.
+
+    The slices are those of `evaluate.slices`, of the largest share of feedback first. The target is
+    its median, or the share of the choice that is commonest in the source.
+    """
+    name = schema.target.name
+    rows = read_partitions(params.ingest.source, schema).to_pandas()
+    told = (rows[FILE] == FEEDBACK).to_numpy()
+    if schema.target.choices:
+        common = rows.loc[~told, name].mode()[0]
+        rows[name] = (rows[name] == common).astype("float64")
+    every = [("all rows", "", np.ones(len(rows), dtype=bool))]
+    every += slices(rows, params.evaluate.slices, schema)
+    parts = [
+        (column, label, rows[name][members], told[members]) for column, label, members in every
+    ]
+    parts = sorted((part for part in parts if part[3].any()), key=lambda part: -part[3].mean())
+    head = ("slice", "rows of feedback", "share", f"{cell(name)} before", "by feedback", "change")
+    lines = [_line(*part, share=bool(schema.target.choices)) for part in parts[:LISTED]]
+    return folded(f"{name} by feedback, slice by slice", table(head, "lrrrrr", lines))
+
+
+def _line(
+    column: str, label: str, target: pd.Series, told: NDArray[np.bool_], share: bool
+) -> list[str]:
+    before, now = (
+        float(part.mean() if share else part.median()) for part in (target[~told], target[told])
+    )
+    known = before > 0 or before < 0  # not where the source has no such row
+    return [
+        cell(f"{column}: {label}" if label else column),
+        f"{told.sum():,}",
+        f"{told.mean():.0%}",
+        number(before) if known else "",
+        number(now),
+        f"{now / before - 1:+.0%}" if known else "",
+    ]

@@ -1,0 +1,186 @@
+"""Read from the prediction log what the monitor looks at: never more rows than it is told to."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from mlops.columns import Schema
+from mlops.database import cause_of, open_database
+from mlops.database_address import VARIABLE
+from mlops.errors import BadInput
+from mlops.params import Monitor
+from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS
+
+_DAY = 86_400.0
+_SKEW_SECONDS = 300.0
+_TIMEOUT = 30.0
+_DIGITS = 8
+
+PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
+ID, ACTUAL, TOLD = "__id", "__actual", "__told"
+"""Columns beside the features; no feature is named so."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was asked, answered and told back lately.
+
+    Attributes:
+        rows: predictions with their features, all of them or so many by chance.
+        total: predictions that `rows` stand for.
+        labelled: predictions of the served model whose actual value came in, newest first.
+        refusals: reason -> requests refused in the window; under ANY, all of them.
+        oddities: what is wrong with the log itself, in words.
+    """
+
+    rows: pd.DataFrame
+    total: int
+    labelled: pd.DataFrame
+    refusals: dict[str, int] = field(default_factory=dict)
+    oddities: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> int:
+        """Requests that were refused in the window."""
+        return self.refusals.get(ANY, 0)
+
+    @property
+    def requests(self) -> int:
+        """Requests that were answered in the window."""
+        if not len(self.rows):
+            return 0
+        return round(self.rows[REQUEST].nunique() * self.total / len(self.rows))
+
+
+def read_window(url: str, version: str, schema: Schema, params: Monitor, now: float) -> Window:
+    """Read the window that ends at `now` (seconds since 1970); `version` is the served model's.
+
+    Raises:
+        BadInput: the log can't be read.
+    """
+    with _connected(url) as connection:
+        return _read(connection, version, schema, params, now)
+
+
+def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
+    """Read every prediction whose actual value came in, of any model, oldest feedback first.
+
+    Raises:
+        BadInput: the log can't be read.
+    """
+    f, both = FEEDBACK.c, _labelled()
+    with _connected(url) as connection:
+        return _frame(connection.execute(both.order_by(f.at, f.prediction_id)).all(), schema)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
+    engine = open_database(url, _TIMEOUT, read_only=True)
+    try:
+        try:
+            connection = engine.connect()
+        except Exception as error:  # not only SQLAlchemy's: a host's name may be no text for DNS
+            raise _unreadable(error) from None  # the address in the trace may hold a password
+        with connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        raise _unreadable(error) from None
+    finally:
+        engine.dispose()
+
+
+def _unreadable(error: Exception) -> BadInput:
+    return BadInput(
+        f"{VARIABLE}: the prediction log can't be read: {cause_of(error)}",
+        advice="Check the address, the password and the network; the API makes the tables.",
+    )
+
+
+def _read(
+    connection: sa.Connection, version: str, schema: Schema, params: Monitor, now: float
+) -> Window:
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    start = _start(connection, p.at, params.window_rows, params, now)
+    total = int(connection.execute(sa.select(sa.func.count()).where(p.at >= start)).scalar_one())
+    wanted = sa.select(p.features, p.predicted, p.at, p.model_version, p.request_id)
+    if total > params.max_rows:
+        # Ids are random and indexed. The sum keeps databases from taking the index of `at`.
+        share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
+        wanted = wanted.where(p.prediction_id < share, p.at + 0 >= start)
+    else:
+        wanted = wanted.where(p.at >= start)
+    rows = _frame(connection.execute(wanted).all(), schema)
+
+    told = _start(connection, f.at, params.window_labels, params, now)
+    newest = sa.select(f.prediction_id).where(f.at >= told).order_by(f.at.desc())
+    newest = newest.limit(params.max_rows)
+    labels = _labelled().where(f.prediction_id.in_(newest), p.model_version == version)
+    labelled = _frame(connection.execute(labels.order_by(f.at.desc())).all(), schema)
+
+    refusals = sa.select(REFUSALS.c.reason, sa.func.sum(REFUSALS.c.requests))
+    refusals = refusals.where(REFUSALS.c.at >= start - 60).group_by(REFUSALS.c.reason)
+    counted = {str(reason): int(n) for reason, n in connection.execute(refusals).all()}
+    return Window(rows, total, labelled, counted, _oddities(connection, told, params.max_rows, now))
+
+
+def _labelled() -> sa.Select[Any]:
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
+    told = (f.prediction_id, f.actual, f.at.label("told"))
+    columns = (p.features, p.predicted, p.at, p.model_version, p.request_id, *told)
+    return sa.select(*columns).select_from(both)
+
+
+def _start(connection: sa.Connection, at: Any, rows: int, params: Monitor, now: float) -> float:
+    """Give the time from which on rows belong to the window: see `monitor.window_*`."""
+    newest = sa.select(at).order_by(at.desc()).offset(rows - 1).limit(1)
+    start = now - params.window_days * _DAY
+    of_enough_rows = connection.execute(newest).scalar()
+    if of_enough_rows is None or of_enough_rows < start:
+        return max(of_enough_rows or 0.0, now - params.max_age_days * _DAY)
+    return start
+
+
+def _oddities(connection: sa.Connection, told: float, most: int, now: float) -> list[str]:
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    newest = sa.select(FEEDBACK).where(f.at >= told).order_by(f.at.desc()).limit(most).subquery()
+    both = sa.outerjoin(newest, PREDICTIONS, newest.c.prediction_id == p.prediction_id)
+    unknown = sa.func.count().filter(p.prediction_id.is_(None))
+    early = sa.func.count().filter(newest.c.at < p.at - _SKEW_SECONDS)
+    ahead = sa.select(sa.func.count()).where(p.at > now + _SKEW_SECONDS)
+    orphans, older = connection.execute(sa.select(unknown, early).select_from(both)).one()
+    counts = {
+        "prediction(s) lie in the future: a server's clock is ahead": (
+            connection.execute(ahead).scalar_one()
+        ),
+        "feedback row(s) are of predictions that the log doesn't have; they count nowhere": orphans,
+        "feedback row(s) are older than their predictions: the servers' clocks differ": older,
+    }
+    return [f"{n:,} {text}" for text, n in counts.items() if n]
+
+
+def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
+    """Put rows of the log into a frame of the features and the columns above."""
+    names = [column.name for column in schema.features]
+    features = [json.loads(row.features) for row in found]
+    rows = pd.DataFrame.from_records(features, columns=names) if features else pd.DataFrame()
+    rows = rows.reindex(columns=names)
+    for column in schema.features:
+        if column.is_categorical:
+            rows[column.name] = rows[column.name].astype("str")
+        else:
+            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce").astype("float64")
+    rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
+    rows[AT] = pd.Series([row.at for row in found], dtype="float64")
+    rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")
+    rows[REQUEST] = pd.Series([row.request_id for row in found], dtype="object")
+    if found and hasattr(found[0], "actual"):
+        rows[ID] = pd.Series([row.prediction_id for row in found], dtype="object")
+        rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")
+        rows[ACTUAL] = pd.Series([json.loads(row.actual) for row in found], dtype="object")
+    return rows

@@ -1,0 +1,192 @@
+"""params.yaml as typed, frozen objects. Unknown keys, wrong types and values are errors."""
+
+import contextlib
+import datetime
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from mlops.columns import Schema
+from mlops.errors import run_command
+from mlops.kinds import Kind, model_problems
+from mlops.metrics import HIGHER_IS_BETTER
+from mlops.typed_yaml import PositiveFloat, PositiveInt, Section, Share, load_yaml
+
+PARAMS_FILE = Path("params.yaml")
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _day(value: Any) -> Any:
+    """Take the text '2009-12-31' for the day that it names."""
+    if isinstance(value, datetime.date):
+        raise ValueError(
+            f'found a bare date, wanted it in quotes, for DVC reads no other: "{value}"'
+        )
+    with contextlib.suppress(ValueError, TypeError):
+        return datetime.date.fromisoformat(value)
+    return value
+
+
+Day = Annotated[datetime.date, BeforeValidator(_day)]
+
+
+class Ingest(Section):
+    source: Annotated[str, Field(min_length=1)]
+    until: Day
+    max_gap_days: PositiveInt
+
+
+class Validate(Section):
+    quarantine: bool
+    min_rows: PositiveInt
+    max_age_days: PositiveInt
+    window_days: PositiveInt
+    min_window_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class Split(Section):
+    test_from: Day | None
+    test_share: Share | None
+    max_train_rows: PositiveInt | None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Split":
+        if (self.test_from is None) == (self.test_share is None):
+            raise ValueError("test_from, test_share: set one of them, and the other to null")
+        return self
+
+
+class Search(Section):
+    candidates: Annotated[int, Field(ge=0)]
+    folds: Annotated[int, Field(ge=2)]
+    backend: Literal["loky", "dask"]
+    jobs: int
+    space: dict[str, Annotated[list[float | int | bool], Field(min_length=1)]]
+
+
+class Train(Section):
+    kind: Annotated[str, Field(min_length=1)]
+    seed: Seed
+    log_target: bool
+    level_days: PositiveInt | None
+    search: Search
+
+
+class Evaluate(Section):
+    slices: list[str]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    seed: Seed
+
+
+class SliceFloors(Section):
+    min_rows: PositiveInt
+    floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+
+
+class Gate(Section):
+    floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    slices: SliceFloors
+    max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class Retrain(Section):
+    cooldown_days: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    max_per_month: PositiveInt
+    test_days: PositiveInt
+    level_days: PositiveInt | None
+
+
+class Monitor(Section):
+    window_days: PositiveFloat
+    window_rows: PositiveInt
+    window_labels: PositiveInt
+    max_age_days: PositiveFloat
+    max_rows: PositiveInt
+    min_rows: Annotated[int, Field(ge=2)]
+    alpha: Share
+    min_effect: PositiveFloat
+    implausible_effect: PositiveFloat
+    max_share: Share
+    max_worse: dict[str, PositiveFloat]
+    retrain: Retrain
+
+
+class Params(Section):
+    task: Literal["regression", "classification"]
+    ingest: Ingest
+    validate_: Annotated[Validate, Field(alias="validate")]
+    split: Split
+    train: Train
+    models: dict[str, dict[str, Any]]
+    evaluate: Evaluate
+    gate: Gate
+    monitor: Monitor
+
+    @model_validator(mode="after")
+    def _fits_the_project(self, info: ValidationInfo) -> "Params":
+        problems = [*_schema_problems(self, cast(Schema, info.context)), *_metric_problems(self)]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def _schema_problems(params: Params, schema: Schema) -> list[str]:
+    """List what contradicts the columns."""
+    problems, target = [], schema.target
+    if params.task == "classification" and not target.choices:
+        problems.append(f"task: classification needs choices of the target {target.name}")
+    if params.task == "regression" and target.choices:
+        problems.append(f"task: the target {target.name} has choices: classification")
+    if params.train.level_days and (target.choices or not schema.time):
+        problems.append("train.level_days: wants a number to predict, and a column of dates")
+    if params.split.test_from and not schema.time:
+        problems.append("split.test_from: the schema has no column of role 'time'; set null")
+    features = [column.name for column in schema.features]
+    return problems + [
+        f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
+        for name in params.evaluate.slices
+        if name not in features
+    ]
+
+
+def _metric_problems(params: Params) -> list[str]:
+    """List the metrics that are none of the task's."""
+    known, gate = HIGHER_IS_BETTER[params.task], params.gate
+    return [
+        f"{part}: {name!r}: wanted metrics: {', '.join(known)}"
+        for part, metrics in (
+            ("gate.floors", gate.floors),
+            ("gate.slices.floors", gate.slices.floors),
+            ("gate.max_regression", gate.max_regression),
+            ("monitor.max_worse", params.monitor.max_worse),
+        )
+        for name in metrics
+        if name not in known
+    ]
+
+
+def load_params(
+    path: Path, schema: Schema, kinds: Mapping[str, type[Kind]] | None = None
+) -> Params:
+    """Read params.yaml and check it against the columns and, if given, the kinds of model.
+
+    Raises:
+        BadInput: the file holds anything that is not allowed; the message names all of it.
+    """
+    return load_yaml(path, Params, schema, partial(model_problems, kinds or {}))
+
+
+def _main() -> None:
+    from mlops.project import load_project_params  # which needs the classes above
+
+    load_project_params(*map(Path, sys.argv[1:]), with_models=True)
+
+
+if __name__ == "__main__":
+    run_command(_main)

@@ -1,0 +1,91 @@
+"""Does an exported model predict what the pipeline predicts? On real rows, and on hard ones."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from mlops.columns import Column, Schema
+from mlops.metrics import Floats, Task
+from mlops.pipeline.model import predict
+from mlops.serving.encoding import Coded, Columns
+from mlops.serving.engine import Exported
+
+EDGE_ROWS = 10_000
+LIMITS: dict[Task, float] = {"regression": 1e-9, "classification": 1e-6}
+"""Largest relative error of a value; largest absolute error of a probability."""
+
+_UNKNOWN = "no such choice"
+
+
+def edge_rows(
+    thresholds: dict[str, Floats], schema: Schema, n_rows: int = EDGE_ROWS, seed: int = 0
+) -> pd.DataFrame:
+    """Make up rows of gaps, unknown choices, bounds and values on and beside split thresholds.
+
+    The same seed gives the same rows. Rules between columns don't hold in them.
+    """
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, Any] = {}
+    for column in schema.features:
+        if column.is_categorical:
+            pool = np.array([*column.choices, _UNKNOWN, None], dtype=object)
+            drawn[column.name] = pool[rng.integers(0, len(pool), n_rows)]
+            continue
+        split = thresholds.get(column.name, np.array([]))
+        beside = [split, np.nextafter(split, np.inf), np.nextafter(split, -np.inf)]
+        hard = np.concatenate([*beside, _bounds(column), [np.nan, np.nan]])
+        low, high = _bounds(column)
+        plain = rng.uniform(low, high, n_rows)
+        drawn[column.name] = np.where(
+            rng.random(n_rows) < 0.5, hard[rng.integers(0, len(hard), n_rows)], plain
+        )
+    return pd.DataFrame(drawn)
+
+
+def as_requests(rows: pd.DataFrame, schema: Schema) -> list[dict[str, Any]]:
+    """Give the features of each row as a request has them: None for a gap."""
+    names = [column.name for column in schema.features]
+    features = rows[names].astype(object)
+    values = features.where(features.notna(), None).to_numpy()
+    return [dict(zip(names, line, strict=True)) for line in values]
+
+
+def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
+    """Give the features of many rows as the engine takes them; no choice is taken out."""
+    columns: dict[str, Floats | Coded] = {}
+    for column in schema.features:
+        values = rows[column.name]
+        if column.is_categorical:
+            coded = values.astype("category").cat
+            columns[column.name] = Coded(list(coded.categories), coded.codes.to_numpy())
+        else:
+            columns[column.name] = values.to_numpy(dtype=np.float64)
+    return columns
+
+
+def largest_error(
+    engine: Exported, model: Pipeline, rows: pd.DataFrame, schema: Schema, as_requested: bool = True
+) -> float:
+    """Compare engine and pipeline on every row; also as requests, if wanted.
+
+    A value that is not finite counts as infinite.
+    """
+    wanted, task = predict(model, rows, schema.target), schema.task
+    error = _error(engine.predict_columns(as_columns(rows, schema)), wanted, task)
+    if not as_requested:
+        return error
+    return max(error, _error(engine.predict(as_requests(rows, schema)), wanted, task))
+
+
+def _error(found: Floats, wanted: Floats, task: Task) -> float:
+    error = np.abs(found - wanted)
+    if task == "regression":
+        error = error / np.maximum(np.abs(wanted), np.finfo(float).tiny)
+    return float(np.where(np.isfinite(error), error, np.inf).max(initial=0.0))
+
+
+def _bounds(column: Column) -> tuple[float, float]:
+    low = -1e6 if column.low is None else column.low
+    return low, low + 1e6 if column.high is None else column.high

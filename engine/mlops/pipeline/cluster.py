@@ -1,0 +1,110 @@
+"""Where a search runs: on this machine's cores, or on the workers of a Dask cluster."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from mlops.errors import BadInput
+from mlops.params import Search
+from mlops.project import project_folder
+
+ADDRESS = "DASK_SCHEDULER_ADDRESS"
+
+_SECONDS = 30  # to reach the scheduler, and for a first worker to come
+_LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "distributed")
+_INSTALL = "Start each worker from this commit, after make .venv/dask: see docs/scale.md"
+
+
+def run_all(
+    search: Search, function: Callable[..., Any], data: Any, arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[Any]:
+    """Yield `function(data, *each)` for each of `arguments`, in their order.
+
+    On Dask by its own client: joblib's Dask backend waits for ever on a fit that kills its workers,
+    and keeps the data on workers alone, where they are lost with them (joblib 1.5).
+
+    Raises:
+        BadInput: there is no cluster, or its workers would not compute what this machine does, or
+            die of it.
+    """
+    if search.backend == "loky":
+        here = Parallel(n_jobs=search.jobs, backend="loky", return_as="generator")
+        yield from here(delayed(function)(data, *each) for each in arguments)
+        return
+    try:
+        from distributed import KilledWorker
+    except ImportError as error:
+        raise BadInput("distributed is not installed", advice="make .venv/dask") from error
+    with _connect() as client:
+        _check(client)
+        # As a task's result, which the scheduler can have made again if a worker is lost with it.
+        there = client.submit(_itself, data, pure=False)
+        found = [client.submit(function, there, *each, pure=False) for each in arguments]
+        try:
+            yield from (future.result() for future in found)
+        except KilledWorker as error:
+            raise BadInput(
+                f"a fit was under way on each of several workers that died: {error}",
+                advice="Give the workers more memory, or train on fewer rows.",
+            ) from error
+
+
+def versions() -> dict[str, str]:
+    """Name all that decides what a fit gives: Python, libraries, and hashes of the code."""
+    found = {name: version(name) for name in _LIBRARIES}
+    code = {"mlops": _hash(Path(__file__).parents[1]), "project": _hash(project_folder())}
+    return {"python": platform.python_version(), **found, **code}
+
+
+def _hash(package: Path) -> str:
+    code = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        code.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return code.hexdigest()[:12]
+
+
+def _itself(data: Any) -> Any:
+    return data
+
+
+def _connect() -> Any:
+    from distributed import Client
+
+    address = os.environ.get(ADDRESS, "")
+    if not address:
+        raise BadInput(f"{ADDRESS} is not set", advice="Such as: tcp://scheduler:8786")
+    try:
+        return Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{ADDRESS}: no scheduler at {address}: {error}") from error
+
+
+def _check(client: Any) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS)
+    except TimeoutError as error:
+        raise BadInput(f"{ADDRESS}: the scheduler has no worker", advice=_INSTALL) from error
+    wanted, problems = versions(), []
+    for worker, found in client.run(versions, on_error="return").items():
+        if isinstance(found, Exception):
+            problems.append(f"{worker}: {type(found).__name__}: {found}")
+            continue
+        problems += [
+            f"{worker}: {name}: found {found.get(name)}, wanted {wanted[name]}"
+            for name in wanted
+            if found.get(name) != wanted[name]
+        ]
+    # Fits that share a process set each other's number of threads, and with it the last bits.
+    problems += [
+        f"{worker}: found {threads} threads, wanted --nthreads 1"
+        for worker, threads in client.nthreads().items()
+        if threads != 1
+    ]
+    if problems:
+        raise BadInput("the cluster's workers differ from this machine", problems, _INSTALL)

@@ -1,0 +1,85 @@
+"""What Python code means, without its wording: comments, docstrings, layout and given texts."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def hash_meaning(
+    module: str, roots: Sequence[Path], words: Collection[str] = (), packages: Collection[str] = ()
+) -> str:
+    """Hash what a module and all that it imports from `packages` mean.
+
+    The same code gives the same hash under every supported Python.
+
+    Args:
+        module: dotted name.
+        roots: folders that hold the packages.
+        words: texts that count for nothing, such as descriptions.
+        packages: top-level packages whose modules count; by default the module's own.
+    """
+    counted = packages or (module.partition(".")[0],)
+    found: dict[str, Any] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        path = _file_of(name, roots)
+        if name in found or path is None:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found[name] = _meaning(tree, frozenset(words))
+        todo += [one for one in _imported(tree) if "." in one and one.split(".")[0] in counted]
+    text = json.dumps(found, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file_of(module: str, roots: Sequence[Path]) -> Path | None:
+    parts = module.split(".")
+    for root in roots:
+        for path in (
+            root.joinpath(*parts).with_suffix(".py"),
+            root.joinpath(*parts, "__init__.py"),
+        ):
+            if path.is_file():
+                return path
+    return None
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the modules that code imports; of `from a import b` both a and a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _meaning(node: Any, words: frozenset[str]) -> Any:
+    """Write a syntax tree as plain values, without docstrings and `words`.
+
+    Fields that are empty are left out: newer Pythons have more of them.
+    """
+    if isinstance(node, list):
+        return [_meaning(item, words) for item in node]
+    if isinstance(node, ast.Constant):
+        return "" if node.value in words else repr(node.value)
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        # Also the texts that describe an attribute, below it.
+        fields["body"] = [line for line in node.body if not _is_text(line)]
+    known = {name: _meaning(value, words) for name, value in fields.items() if value}
+    return [type(node).__name__, known]
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return (
+        isinstance(line, ast.Expr)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, str)
+    )

@@ -1,0 +1,166 @@
+"""Stage export: model, evaluation and schema -> the serving bundle."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from mlops.artifacts import (
+    BUNDLE,
+    EVALUATION,
+    MODEL,
+    PREDICTIONS,
+    TEST_ROWS,
+    TRAIN_ROWS,
+    TRAINING,
+)
+from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
+from mlops.columns import Schema
+from mlops.errors import run_command
+from mlops.files import sha256, whole_folder, write_json
+from mlops.frames import read_groups, read_rows
+from mlops.intervals import spread
+from mlops.metrics import Predictions, estimates, rounded
+from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
+from mlops.pipeline.form import NotExportable, export_form
+from mlops.pipeline.model import actual_values
+from mlops.profile import prediction_profile, reference_profile
+from mlops.project import load_schema
+from mlops.request import describe_columns
+from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
+from mlops.tracking import track
+
+
+def describe_data(schema: Schema) -> dict[str, Any]:
+    """Say which rows trained and tested the model: number, hash, days, and the values seen."""
+    described: dict[str, Any] = {}
+    for name, path in (("train", TRAIN_ROWS), ("test", TEST_ROWS)):
+        column = schema.key if schema.time is None else schema.time
+        values = read_rows(path, [column.name])[column.name]
+        described[name] = {"rows": len(values), "sha256": sha256(path)}
+        if schema.time is not None:
+            described[name] |= {"from": str(values.min().date()), "to": str(values.max().date())}
+    return {**described, "seen": describe_seen(read_rows(TRAIN_ROWS), schema)}
+
+
+def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
+    """Give the choices, or the least and greatest number, that each feature has in `rows`."""
+    seen: dict[str, list[Any]] = {}
+    for column in schema.features:
+        values = rows[column.name].dropna()
+        if column.is_categorical:
+            seen[column.name] = [choice for choice in column.choices if (values == choice).any()]
+        else:
+            seen[column.name] = [float(values.min()), float(values.max())] if len(values) else []
+    return seen
+
+
+def describe_reference(rows: pd.DataFrame, predictions: Predictions, schema: Schema) -> Any:
+    """Describe what production is compared with: the features of all rows, the predictions of
+    those that tested the model, and its metrics on them with their standard errors.
+    """
+    found = estimates(predictions)
+    return {
+        "features": reference_profile(rows, schema),
+        "predicted": prediction_profile(predictions.predicted, schema),
+        "metrics": {
+            name: {"value": rounded(value), "error": rounded(spread(influence).error)}
+            for name, (value, influence) in found.items()
+        },
+    }
+
+
+def _tested(schema: Schema) -> Predictions:
+    kept = read_rows(PREDICTIONS)
+    names = [f"probability_{choice}" for choice in schema.target.choices]
+    predicted = kept[names] if names else kept["predicted"]
+    return Predictions(
+        schema.task, actual_values(kept, schema.target), predicted.to_numpy(dtype=np.float64)
+    )
+
+
+def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> dict[str, Any]:
+    """Write what serves the model, and say what that is: the exported form, if it agrees.
+
+    Agreement is with the pipeline itself, on all training and test rows and on edge rows. Where
+    there is none, the pickled pipeline serves, and `engine_reason` says why.
+    """
+    try:
+        files = _write_form(folder, model, schema)
+    except NotExportable as reason:
+        return {
+            "engine": "joblib",
+            "engine_reason": str(reason),
+            "engine_files": [MODEL_FILE],
+            "engine_libraries": libraries(),
+        }
+    trees = TREES_FILE in files
+    return {
+        "engine": "treelite" if trees else "arrays",
+        "engine_reason": None,
+        "engine_files": files,
+        "engine_libraries": libraries(["treelite"] if trees else []),
+    }
+
+
+def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
+    form, limit = export_form(model, schema), LIMITS[schema.task]
+    write_json(folder / FORM_FILE, form.content)
+    for name, content in form.files.items():
+        (folder / name).write_bytes(content)
+    files = [FORM_FILE, *form.files]
+    engine = Exported.read(folder, files)
+    error = largest_error(engine, model, edge_rows(form.thresholds, schema), schema)
+    for path in (TRAIN_ROWS, TEST_ROWS):
+        for rows in read_groups(path):
+            error = max(error, largest_error(engine, model, rows, schema, as_requested=False))
+    if not error <= limit:
+        for name in files:
+            (folder / name).unlink()
+        raise NotExportable(f"the exported model is off by {error:.1g}, limit {limit:g}")
+    print(f"export: the exported model agrees with the pipeline within {error:.1g}")
+    return files
+
+
+def main() -> None:
+    schema = load_schema()
+    evaluation = json.loads(EVALUATION.read_text(encoding="utf-8"))
+    training = json.loads(TRAINING.read_text(encoding="utf-8"))
+    with whole_folder(BUNDLE) as folder:
+        shutil.copyfile(MODEL, folder / MODEL_FILE)
+        engine = publish_engine(folder, joblib.load(MODEL), schema)
+        features = [column.name for column in schema.features]
+        known = [read_rows(path, features) for path in (TRAIN_ROWS, TEST_ROWS)]
+        rows = pd.concat(known, ignore_index=True)
+        tested = _tested(schema)
+        write_json(folder / REFERENCE_FILE, describe_reference(rows, tested, schema))
+        manifest = seal(
+            folder,
+            {
+                "task": evaluation["task"],
+                "target": schema.target.name,
+                **engine,
+                "libraries": libraries(),
+                "params": training["params"],
+                "data": describe_data(schema),
+                "evaluation": evaluation,
+                "columns": describe_columns(schema),
+            },
+        )
+        write_json(folder / MANIFEST, manifest)
+    track(manifest)
+    size = sum(file["bytes"] for file in manifest["files"].values())
+    why = f" ({manifest['engine_reason']})" if manifest["engine_reason"] else ""
+    print(
+        f"export: model {manifest['model_version']}, {size / 1e6:.2f} MB, "
+        f"served by {manifest['engine']}{why}"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

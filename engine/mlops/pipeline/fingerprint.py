@@ -1,0 +1,72 @@
+"""Stage fingerprint: what each other stage's code, columns and libraries mean, as small files.
+
+The other stages depend on these files, so that an edit of a description, a comment or a docstring
+runs nothing again, and an edit of a bound, a rule, a kind of model or the engine what it concerns.
+It runs every time, in less than a second.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mlops.artifacts import FINGERPRINT
+from mlops.columns import Schema
+from mlops.errors import run_command
+from mlops.files import whole_folder, write_json
+from mlops.pipeline.code_meaning import hash_meaning
+from mlops.project import load_schema
+
+ENGINE = Path("engine")
+PROJECT = Path("src")
+
+STAGES = {
+    "ingest": ("columns",),
+    "validate": ("columns", "schema"),
+    "split": ("columns",),
+    "train": ("columns", "models"),
+    "evaluate": ("columns", "models"),
+    "export": ("columns", "schema", "models"),
+}
+"""What of the project each stage uses; of the engine, it is what its module imports."""
+
+
+def project_parts(schema: Schema) -> dict[str, Any]:
+    """Give what the project's files mean, without descriptions and units."""
+    words = {text for column in schema.columns for text in (column.description, column.unit)}
+    words |= {rule.description for rule in schema.rules}
+    return {
+        "columns": [
+            {
+                "name": column.name,
+                "type": column.type.__name__,
+                "role": column.role,
+                "nullable": column.nullable,
+                "choices": column.choices,
+            }
+            for column in schema.columns
+        ],
+        "schema": hash_meaning("project.schema", [PROJECT], words),
+        "models": hash_meaning("project.models", [PROJECT], words),
+    }
+
+
+def libraries(requirements: str) -> list[str]:
+    """Give the locked releases, without their hashes."""
+    return re.findall(r"^[\w.\[\]-]+==[^\\\n]*[^\\\s]", requirements, re.MULTILINE)
+
+
+def main() -> None:
+    parts = project_parts(load_schema())
+    common = {
+        "engine": (ENGINE / "VERSION").read_text(encoding="utf-8").strip(),
+        "libraries": libraries(Path("requirements.txt").read_text(encoding="utf-8")),
+    }
+    with whole_folder(FINGERPRINT) as folder:
+        for stage, used in STAGES.items():
+            code = hash_meaning(f"mlops.pipeline.{stage}", [ENGINE])
+            known = {**common, "code": code, **{part: parts[part] for part in used}}
+            write_json(folder / f"{stage}.json", known)
+
+
+if __name__ == "__main__":
+    run_command(main)

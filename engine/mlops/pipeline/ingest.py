@@ -1,0 +1,93 @@
+"""Stage ingest: the partitions of a source -> one sorted table of rows up to a day."""
+
+import datetime
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlops.artifacts import INGESTED_ROWS
+from mlops.columns import Schema
+from mlops.errors import BadInput, run_command
+from mlops.frames import as_frame, write_rows
+from mlops.pipeline.partitions import FILE, LINE, places, read_partitions
+from mlops.project import load_project_params, load_schema
+
+
+def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Schema) -> pa.Table:
+    """Keep the rows whose event took place up to the end of day `until`.
+
+    Raises:
+        BadInput: no row is left, or the newest is more than `max_gap_days` older than `until`:
+            the partition that should hold newer ones is late.
+    """
+    if schema.time is None:
+        return table
+    end = datetime.datetime.combine(until, datetime.time()) + datetime.timedelta(days=1)
+    # A missing time stays in, for the validate stage to name the row.
+    kept = table.filter(pc.less(table[schema.time.name], end).fill_null(True))
+    if not len(kept):
+        first = pc.min(table[schema.time.name]).as_py()
+        raise BadInput(f"ingest.until {until}: no row is that old, the oldest is of {first}")
+    newest = pc.max(kept[schema.time.name]).as_py()
+    if newest is not None and (until - newest.date()).days > max_gap_days:
+        row = pc.index(kept[schema.time.name], newest).as_py()
+        place = next(places(*(kept[name].slice(row, 1).to_pylist() for name in (FILE, LINE))))
+        raise BadInput(
+            f"ingest.until {until}: the newest row up to that day is of {newest.date()} "
+            f"({place}): the partition after it is late",
+            advice=f"Wanted a row within ingest.max_gap_days = {max_gap_days} days before. Add "
+            "the partition, lower ingest.until, or allow a longer gap.",
+        )
+    return kept
+
+
+def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Drop rows that stand twice, to the letter.
+
+    Raises:
+        BadInput: rows of the same key differ; all such keys are named with their places.
+    """
+    key = schema.key.name
+    repeated = rows[rows[key].duplicated(keep=False) & rows[key].notna()]
+    if repeated.empty:
+        return rows
+    copies = repeated.duplicated(schema.names)
+    differing = repeated[~copies & repeated[~copies][key].duplicated(keep=False)]
+    if not differing.empty:
+        problems = []
+        for value, group in differing.groupby(key, sort=True):
+            columns = [name for name in schema.names if group[name].nunique(dropna=False) > 1]
+            shown = ", ".join(f"{c} {' / '.join(map(str, group[c]))}" for c in columns)
+            problems.append(
+                f"{key} {value}: {' and '.join(places(group[FILE], group[LINE]))}: {shown}"
+            )
+        raise BadInput(
+            f"{len(problems)} key(s) stand on rows that differ",
+            problems,
+            "Nothing was taken in. Which row is right? Take the other one out of its partition.",
+        )
+    return rows.drop(index=repeated.index[copies])
+
+
+def main() -> None:
+    params, schema = load_project_params().ingest, load_schema()
+    table = read_partitions(params.source, schema)
+    n_partitions = len(pc.unique(table[FILE]))
+    n_found = len(table)
+    table = up_to(table, params.until, params.max_gap_days, schema)
+    n_kept = len(table)
+    rows = as_frame(table)
+    del table  # as large as all that comes after it
+    rows = without_duplicates(rows, schema)
+    order = [column.name for column in (schema.time, schema.key) if column is not None]
+    rows = rows.sort_values(order, ignore_index=True)[schema.names]
+    write_rows(INGESTED_ROWS, rows)
+    print(
+        f"ingest: {len(rows)} rows up to {params.until} from {n_partitions} partitions "
+        f"({n_kept - len(rows)} duplicates dropped, {n_found - n_kept} later rows left)"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,124 @@
+"""From raw rows to predictions: the pipeline around the estimator that a kind of model builds.
+
+Stages run as `__main__`, where a class or function can't be unpickled from; so all that a saved
+model refers to stands here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from threadpoolctl import threadpool_limits
+
+from mlops.columns import Column, Schema
+from mlops.kinds import Kind
+from mlops.metrics import Floats
+from mlops.params import Train
+
+_ROWS_WORTH_THREADS = 50_000
+"""With fewer rows, threads wait for each other longer than they work, above all when it is busy."""
+
+
+def as_features(rows: pd.DataFrame, features: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+    """Pick the features in their order: float64, or a column with choices as a category.
+
+    A choice that the schema doesn't know becomes a missing value.
+
+    Args:
+        features: name -> choices, none for a number.
+    """
+    columns: dict[str, pd.Series] = {}
+    for name, choices in features.items():
+        values = rows[name]
+        if choices:
+            known = list(choices)
+            columns[name] = values.where(values.isin(known)).astype(pd.CategoricalDtype(known))
+        else:
+            columns[name] = values.astype("float64")
+    return pd.DataFrame(columns, index=rows.index)
+
+
+def build_model(kind: Kind, train: Train, schema: Schema) -> Pipeline:
+    """Build the unfitted pipeline around a kind's estimator; it takes raw rows."""
+    task = schema.task
+    estimator = kind.estimator(task, train.seed)
+    if train.log_target and task == "regression":
+        estimator = TransformedTargetRegressor(estimator, func=np.log, inverse_func=np.exp)
+    features = {column.name: column.choices for column in schema.features}
+    return make_pipeline(
+        FunctionTransformer(as_features, kw_args={"features": features}), estimator
+    )
+
+
+def fit_model(model: Pipeline, rows: pd.DataFrame, target: Column) -> Pipeline:
+    """Fit in place, so that the result's bytes don't depend on the number of threads.
+
+    Linear algebra runs on one thread, since the order of a sum changes its last bits. Trees grow
+    alike on any number; the number itself is taken out of what is saved.
+    """
+    values = rows[target.name].to_numpy(dtype=object if target.choices else "float64")
+    with _threads_for(rows):
+        model.fit(rows, values)
+    for estimator in _inner(model):
+        if getattr(estimator, "n_jobs", None) is not None:
+            estimator.n_jobs = None  # a forest that predicts on threads adds up in any order
+        if hasattr(estimator, "_bin_mapper"):
+            estimator._bin_mapper.n_threads = 1
+    return model
+
+
+def at_recent_level(rows: pd.DataFrame, model: Pipeline, days: int, schema: Schema) -> pd.DataFrame:
+    """Multiply targets older than the newest `days` so that `model` is right on both in the median.
+
+    Appraisers adjust old sales to today's level before they compare (International Association of
+    Assessing Officers, Standard on Mass Appraisal, 2017, section 5); in forecasting, it mends a
+    shift of level that no feature tells of (Clements & Hendry, Forecasting Economic Time Series,
+    1998, chapter 8).
+    """
+    assert schema.time is not None, "params.py lets none of this pass without dates"
+    when, target = rows[schema.time.name], rows[schema.target.name].astype("float64")
+    recent = (when > when.max() - pd.Timedelta(days=days)).to_numpy()
+    level = target.to_numpy() / predict(model, rows, schema.target)
+    factor = np.median(level[recent]) / np.median(level[~recent]) if not recent.all() else 1.0
+    return rows.assign(**{schema.target.name: target.where(recent, target * factor)})
+
+
+def predict(model: Pipeline, rows: pd.DataFrame, target: Column) -> Floats:
+    """Predict values, shape (n_rows,), or probabilities of the target's choices in their order,
+    shape (n_rows, n_choices).
+    """
+    with _threads_for(rows):
+        if not target.choices:
+            return np.asarray(model.predict(rows), dtype=np.float64)
+        known = model.predict_proba(rows)
+    proba = np.zeros((len(rows), len(target.choices)))
+    proba[:, [target.choices.index(choice) for choice in model.classes_]] = known
+    return proba
+
+
+def actual_values(rows: pd.DataFrame, target: Column) -> Floats:
+    """Give the target as `mlops.metrics` takes it: values, or the places of the choices."""
+    values = rows[target.name]
+    if not target.choices:
+        return values.to_numpy(dtype=np.float64)
+    codes: NDArray[Any] = pd.Categorical(values, categories=list(target.choices)).codes
+    return codes.astype(np.float64)
+
+
+def _threads_for(rows: pd.DataFrame) -> threadpool_limits:
+    return threadpool_limits(1, user_api=None if len(rows) < _ROWS_WORTH_THREADS else "blas")
+
+
+def _inner(model: Any) -> list[BaseEstimator]:
+    """List the fitted estimators that do the learning."""
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    inner = getattr(last, "regressor_", None)
+    if inner is not None:
+        return _inner(inner)
+    return [last] if last is model else _inner(last)

@@ -1,0 +1,70 @@
+"""Random search of hyper-parameters, on all cores or a cluster; the seed decides the result."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import KFold, ParameterSampler, TimeSeriesSplit
+from tqdm import tqdm
+
+from mlops.columns import Schema
+from mlops.kinds import Kind
+from mlops.metrics import HIGHER_IS_BETTER, Predictions, score
+from mlops.params import Train
+from mlops.pipeline.cluster import run_all
+from mlops.pipeline.model import actual_values, build_model, fit_model, predict
+
+
+def search(
+    rows: pd.DataFrame, given: Kind, train: Train, schema: Schema
+) -> tuple[Kind, list[dict[str, Any]]]:
+    """Score draws from `train.search.space`, the given parameters first, on later folds.
+
+    Returns:
+        The parameters with the best mean of the task's leading metric, the earlier one of equals,
+        and what was tried: one dict of parameters and score each.
+    """
+    sampler = ParameterSampler(train.search.space, train.search.candidates, random_state=train.seed)
+    candidates = [{}, *sampler]
+    folds = _folds(rows, train, schema)
+    jobs = [(number, fold) for number in range(len(candidates)) for fold in range(len(folds))]
+    scores = np.zeros((len(candidates), len(folds)))
+    arguments = [(fold, given.model_copy(update=candidates[n])) for n, fold in jobs]
+    data = (rows, folds, train, schema.without_rules())
+    found = run_all(train.search, _score, data, arguments)
+    for done, ((number, fold), value) in enumerate(
+        zip(jobs, tqdm(found, desc="search", total=len(jobs), disable=None), strict=True), 1
+    ):
+        scores[number, fold] = value
+        if not sys.stderr.isatty() and done % len(folds) == 0:
+            print(f"search: {done} of {len(jobs)} fits", file=sys.stderr)
+    means = scores.mean(axis=1)
+    leading, higher = next(iter(HIGHER_IS_BETTER[schema.task].items()))
+    best = int(means.argmax() if higher else means.argmin())
+    tried = [
+        {**candidate, leading: float(mean)}
+        for candidate, mean in zip(candidates, means, strict=True)
+    ]
+    return given.model_copy(update=candidates[best]), tried
+
+
+def _folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[tuple[Any, Any]]:
+    """Cut the rows into folds; with dates, each is scored by a model of earlier rows only."""
+    if schema.time is None:
+        splitter = KFold(train.search.folds, shuffle=True, random_state=train.seed)
+    else:
+        splitter = TimeSeriesSplit(train.search.folds)
+    return list(splitter.split(rows))
+
+
+def _score(
+    data: tuple[pd.DataFrame, list[tuple[Any, Any]], Train, Schema], fold: int, kind: Kind
+) -> float:
+    rows, folds, params, schema = data
+    train, test = folds[fold]
+    target, held_out = schema.target, rows.iloc[test]
+    model = fit_model(build_model(kind, params, schema), rows.iloc[train], target)
+    predicted = predict(model, held_out, target)
+    predictions = Predictions(schema.task, actual_values(held_out, target), predicted)
+    return score(predictions)[next(iter(HIGHER_IS_BETTER[schema.task]))]

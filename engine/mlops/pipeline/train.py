@@ -1,0 +1,45 @@
+"""Stage train: training rows -> the fitted model, and how it was trained."""
+
+from pathlib import Path
+from typing import Any
+
+import joblib
+from sklearn.pipeline import Pipeline
+
+from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
+from mlops.errors import run_command
+from mlops.files import whole_file, write_json
+from mlops.frames import read_rows
+from mlops.metrics import rounded
+from mlops.pipeline.model import at_recent_level, build_model, fit_model
+from mlops.pipeline.search import search
+from mlops.project import load_kinds, load_project_params, load_schema
+
+
+def save_model(path: Path, model: Pipeline) -> None:
+    """Write a fitted model, whole."""
+    with whole_file(path) as temporary:
+        joblib.dump(model, temporary)
+
+
+def main() -> None:
+    schema, kinds = load_schema(), load_kinds()
+    params = load_project_params(with_models=True)
+    train, rows = params.train, read_rows(TRAIN_ROWS)
+    chosen = kinds[train.kind].model_validate(params.models[train.kind])
+    tried = list[dict[str, Any]]()
+    if train.search.candidates:
+        chosen, tried = search(rows, chosen, train, schema)
+    model = fit_model(build_model(chosen, train, schema), rows, schema.target)
+    if train.level_days is not None:
+        levelled = at_recent_level(rows, model, train.level_days, schema)
+        model = fit_model(build_model(chosen, train, schema), levelled, schema.target)
+    save_model(MODEL, model)
+    tried = [{k: rounded(v) if isinstance(v, float) else v for k, v in t.items()} for t in tried]
+    own = train.model_dump(exclude={"search"}) | chosen.model_dump()
+    write_json(TRAINING, {"rows": len(rows), "params": own, "search": tried})
+    print(f"train: {train.kind} on {len(rows)} rows" + (f", best of {len(tried)}" if tried else ""))
+
+
+if __name__ == "__main__":
+    run_command(main)

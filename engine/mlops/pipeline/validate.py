@@ -1,0 +1,168 @@
+"""Stage validate: rows -> valid rows, those set aside, and a report of the whole contract."""
+
+import datetime
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops import contract
+from mlops.artifacts import (
+    INGESTED_ROWS,
+    QUARANTINED_ROWS,
+    VALID_ROWS,
+    VALIDATION_JSON,
+    VALIDATION_MD,
+)
+from mlops.columns import Schema
+from mlops.errors import BadInput, run_command
+from mlops.files import whole_file, write_json, write_text
+from mlops.frames import group_starts, read_group, read_rows, write_rows
+from mlops.params import Validate
+from mlops.project import load_project_params, load_schema
+
+REASON = "reason"
+LISTED = 100
+"""Failing rows listed in the report; all of them stand in the quarantine file."""
+
+
+def table_problems(
+    rows: pd.DataFrame, params: Validate, until: datetime.date, schema: Schema
+) -> list[str]:
+    """Check what no single row can show: row count, freshness, a sudden lack of rows."""
+    problems = []
+    if len(rows) < params.min_rows:
+        problems.append(f"{len(rows)} valid rows, wanted validate.min_rows = {params.min_rows}")
+    if schema.time is None or rows.empty:
+        return problems
+    days = (pd.Timestamp(until) - rows[schema.time.name].dt.normalize()).dt.days
+    if days.min() > params.max_age_days:
+        problems.append(
+            f"the newest valid row is {days.min()} days older than ingest.until {until}, "
+            f"wanted at most validate.max_age_days = {params.max_age_days}"
+        )
+    # Window 0 ends on `until`; the earliest window is left out, for it may be cut short.
+    counts = (days // params.window_days).value_counts()
+    earlier = counts.reindex(range(1, counts.index.max()), fill_value=0)
+    usual = float(earlier.median()) if len(earlier) else 0.0
+    newest = int(counts.get(0, 0))
+    if newest < params.min_window_share * usual:
+        problems.append(
+            f"{newest} rows in the last {params.window_days} days, usual are {usual:g}; "
+            f"wanted a share of at least validate.min_window_share = {params.min_window_share:g}"
+        )
+    return problems
+
+
+def failing_rows(path: Path, problems: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Read the rows that have problems, with all of a row's reasons in one column.
+
+    The index is their place in the file.
+    """
+    by_row = contract.reasons(problems)
+    holding = np.searchsorted(group_starts(path), by_row.index, side="right") - 1
+    # The first group gives a frame of no rows its columns.
+    groups = (read_group(path, group, schema.names) for group in sorted({0, *holding}))
+    found = pd.concat([rows[rows.index.isin(by_row.index)] for rows in groups])
+    return found.assign(**{REASON: by_row})
+
+
+def report_of(
+    n_rows: int,
+    problems: pd.DataFrame,
+    failing: pd.DataFrame,
+    of_table: list[str],
+    stops: bool,
+    schema: Schema,
+) -> dict[str, Any]:
+    """Gather the outcome: counts, each broken condition with its number of rows, examples."""
+    conditions = problems.groupby(["column", "wanted"], sort=True, dropna=False)
+    return {
+        "passed": not stops,
+        "rows": n_rows,
+        "failing_rows": len(failing),
+        "table": of_table,
+        "conditions": [
+            {
+                "column": column if isinstance(column, str) else None,
+                "wanted": wanted,
+                "rows": len(group),
+                "examples": sorted(set(group["found"]))[:5],
+            }
+            for (column, wanted), group in conditions
+        ],
+        "examples": [
+            {"key": str(key), "reason": reason}
+            for key, reason in failing[[schema.key.name, REASON]]
+            .head(LISTED)
+            .itertuples(index=False)
+        ],
+    }
+
+
+def markdown(report: dict[str, Any], key: str) -> str:
+    """Write the report for people."""
+    n_failing = report["failing_rows"]
+    head = "passed" if report["passed"] else "FAILED"
+    aside = f", {n_failing} set aside" if report["passed"] and n_failing else ""
+    lines = [
+        f"## Data validation {head}",
+        "",
+        f"{report['rows']} rows, {n_failing} failing{aside}.",
+    ]
+    lines += ["", *(f"- {problem}" for problem in report["table"])] if report["table"] else []
+    if report["conditions"]:
+        lines += ["", "| column | wanted | rows | found, for example |", "|---|---|---:|---|"]
+        lines += [
+            f"| {c['column']} | {c['wanted']} | {c['rows']} | {', '.join(c['examples'])} |"
+            for c in report["conditions"]
+        ]
+    if report["examples"]:
+        lines += ["", f"| {key} | reason |", "|---|---|"]
+        lines += [f"| {e['key']} | {e['reason']} |" for e in report["examples"]]
+    if n_failing > len(report["examples"]):
+        lines.append(f"\n… and {n_failing - len(report['examples'])} more rows")
+    return "\n".join(lines) + "\n"
+
+
+def validate_file(
+    path: Path, params: Validate, until: datetime.date, schema: Schema
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Find the failing rows of a Parquet file, and report."""
+    problems = contract.file_problems(path, schema)
+    failing = failing_rows(path, problems, schema)
+    needed = schema.time or schema.key  # all that checks of the whole table look at
+    valid = read_rows(path, [needed.name]).drop(index=failing.index)
+    of_table = table_problems(valid, params, until, schema)
+    of_columns = problems[problems["row"].isna()]
+    of_table += [f"column {p.found}: wanted {p.wanted}" for p in of_columns.itertuples()]
+    stops = bool(of_table) or (not failing.empty and not params.quarantine)
+    n_rows = len(valid) + len(failing)
+    return failing, report_of(n_rows, problems, failing, of_table, stops, schema)
+
+
+def main() -> None:
+    params, schema = load_project_params(), load_schema()
+    failing, report = validate_file(INGESTED_ROWS, params.validate_, params.ingest.until, schema)
+    text = markdown(report, schema.key.name)
+    write_json(VALIDATION_JSON, report)
+    write_text(VALIDATION_MD, text)
+    write_rows(QUARANTINED_ROWS, failing)
+    if not report["passed"]:
+        raise BadInput(
+            text,
+            advice=f"stopped; the failing rows are in {QUARANTINED_ROWS}. Mend them in the "
+            "source, or set validate.quarantine: true in params.yaml to go on without them.",
+        )
+    if failing.empty:  # the same rows are the same bytes
+        with whole_file(VALID_ROWS) as temporary:
+            shutil.copyfile(INGESTED_ROWS, temporary)
+    else:
+        write_rows(VALID_ROWS, read_rows(INGESTED_ROWS).drop(index=failing.index))
+    print(f"validate: {report['rows'] - len(failing)} valid rows, {len(failing)} set aside")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,52 @@
+"""The composition root: the one module of the engine that imports the project.
+
+Commands call it and pass on what they got; nothing else in the engine knows a column or a kind of
+model by name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlops.columns import Schema
+from mlops.errors import BadInput
+from mlops.kinds import Kind
+from mlops.params import PARAMS_FILE, Params, load_params
+
+
+def load_schema() -> Schema:
+    """Give the project's columns and rules.
+
+    Raises:
+        BadInput: the table contradicts itself.
+    """
+    try:
+        from project.schema import SCHEMA
+    except ValueError as error:  # the table's own checks
+        raise BadInput(str(error)) from error
+    return SCHEMA
+
+
+def load_kinds() -> Mapping[str, type[Kind]]:
+    """Give the project's kinds of model by name; imports scikit-learn."""
+    from project.models import KINDS
+
+    return KINDS
+
+
+def project_folder() -> Path:
+    """Give the folder of the project's code."""
+    import project
+
+    return Path(project.__file__ or "").parent
+
+
+def load_project_params(path: Path = PARAMS_FILE, *, with_models: bool = False) -> Params:
+    """Read params.yaml and check it against the project's schema.
+
+    Args:
+        with_models: check the sections of `models:` too, which imports scikit-learn.
+
+    Raises:
+        BadInput: the file holds anything that is not allowed.
+    """
+    return load_params(path, load_schema(), load_kinds() if with_models else None)

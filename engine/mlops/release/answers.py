@@ -1,0 +1,81 @@
+"""Ask a served model, and hold its answers against the evaluation that was reviewed."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops.artifacts import BUNDLE, PREDICTIONS, TEST_ROWS
+from mlops.bundle import load_model, read_manifest
+from mlops.columns import Schema
+from mlops.frames import read_rows
+from mlops.metrics import Floats, Task
+from mlops.pipeline.agreement import LIMITS, as_requests
+from mlops.pipeline.model import predict
+
+BATCH_ROWS = 500
+_SECONDS = 10
+
+
+def get(address: str, content: Any = None) -> tuple[int, Any]:
+    """Ask once, by POST if there is content; give status and parsed body."""
+    body = None if content is None else json.dumps(content).encode()
+    try:
+        request = urllib.request.Request(address, body)
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"null")
+
+
+def wrong_identity(address: str, commit: str) -> Iterator[str]:
+    """Say where `/model` names another commit, or another model than the bundle's."""
+    _, model = get(f"{address}/model")
+    manifest = read_manifest(BUNDLE)
+    for name, wanted in (("git_commit", commit), ("model_version", manifest["model_version"])):
+        if model[name] != wanted:
+            yield f"/model: {name}: found {model[name]}, wanted {wanted}"
+
+
+def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
+    """Say where a batch of test rows is not predicted as the evaluation recorded, one row of the
+    required features alone not as the pipeline itself predicts, or bad input isn't refused.
+    """
+    task = schema.task
+    several, single = (
+        ("probabilities", "probabilities")
+        if task == "classification"
+        else ("predictions", f"predicted_{schema.target.name}")
+    )
+    rows = as_requests(read_rows(TEST_ROWS).head(BATCH_ROWS), schema)
+    status, answer = get(f"{address}/predict", {"rows": rows})
+    recorded = read_rows(PREDICTIONS).head(BATCH_ROWS).filter(regex="^predicted$|^probability_")
+    yield from _disagreement("a batch", status, answer.get(several), recorded.to_numpy(), task)
+
+    names = [column.name for column in schema.features]
+    required = {c.name: rows[0][c.name] for c in schema.features if not c.nullable}
+    alone = predict(load_model(BUNDLE), pd.DataFrame([required], columns=names), schema.target)
+    status, answer = get(f"{address}/predict?{urllib.parse.urlencode(required)}")
+    yield from _disagreement("a row", status, [answer.get(single)], alone.reshape(1, -1), task)
+
+    status, _ = get(f"{address}/predict?no_such_feature=1")
+    if status != 422:
+        yield f"bad input: found {status}, wanted 422"
+
+
+def _disagreement(name: str, status: int, values: Any, wanted: Floats, task: Task) -> Iterator[str]:
+    """Compare answers with values of shape (n_rows, 1), or probabilities (n_rows, n_choices)."""
+    if status != 200 or len(values) != len(wanted):
+        yield f"{name}: found status {status} and {values}, wanted 200 and {len(wanted)} values"
+        return
+    found = np.array([list(v.values()) if isinstance(v, dict) else [v] for v in values])
+    limit = LIMITS[task] * (1 if task == "classification" else np.abs(wanted))
+    for place in np.flatnonzero((np.abs(found - wanted) > limit).any(axis=1))[:1]:
+        told = f"found {found[place].tolist()}, the evaluation has {wanted[place].tolist()}"
+        yield f"{name}: row {place}: {told}"

@@ -1,0 +1,80 @@
+"""The features as a typed request: pydantic model and JSON schema, derived from the table."""
+
+import dataclasses
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from mlops.columns import Column, Rule, Schema
+
+
+def _whole(value: Any) -> Any:
+    """Take 6.0 for 6: clients that hold columns with missing values have only floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def request_model(schema: Schema, name: str = "Row") -> type[BaseModel]:
+    """Build the model of one row of features.
+
+    Strict: unknown fields, numbers as text, booleans, NaN and infinity are errors. A nullable
+    feature may be null or left out. Rules among features hold here as they do in frames.
+    """
+    features = {column.name for column in schema.features}
+    rules = [rule for rule in schema.rules if features.issuperset(rule.columns)]
+    fields: dict[str, Any] = {column.name: column_field(column) for column in schema.features}
+    return create_model(name, __base__=_base(rules), **fields)
+
+
+def _base(rules: list[Rule]) -> type[BaseModel]:
+    class Base(BaseModel):
+        model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+        @model_validator(mode="after")
+        def _rules_hold(self) -> "Base":
+            broken = []
+            for rule in rules:
+                values = [getattr(self, column) for column in rule.columns]
+                if None not in values and not rule.holds(*values):
+                    broken.append(rule.description)
+            if broken:
+                raise ValueError("; ".join(broken))
+            return self
+
+    return Base
+
+
+def column_field(column: Column) -> tuple[Any, Any]:
+    """Give the type and constraints of one column, as pydantic takes them."""
+    kind: Any = Literal[column.choices] if column.choices else column.type
+    bounds = {"ge": column.low, "le": column.high}
+    constraints: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
+    # Bounds stand by the type: beside the default, the JSON schema of a nullable one lacks them.
+    if column.type is int:
+        constraints = {k: int(v) for k, v in constraints.items()}
+        kind = Annotated[int, Field(**constraints), BeforeValidator(_whole)]
+    else:
+        kind = Annotated[kind, Field(**constraints)]
+    return (
+        Optional[kind] if column.nullable else kind,  # noqa: UP045 - `kind | None` needs a type
+        Field(
+            default=None if column.nullable else ...,
+            description=column.description,
+            json_schema_extra={"unit": column.unit} if column.unit else None,
+        ),
+    )
+
+
+def describe_schema(schema: Schema) -> dict[str, Any]:
+    """Write the columns as plain values, and the JSON schema of a request."""
+    columns = []
+    for column in schema.columns:
+        fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
+        columns.append({**fields, "type": column.type.__name__, "choices": list(column.choices)})
+    return {"columns": columns, "request": request_model(schema).model_json_schema()}
+
+
+def describe_columns(schema: Schema) -> list[dict[str, Any]]:
+    """Write what a model is made for: the columns without their wording."""
+    wording = ("description", "unit")
+    columns = describe_schema(schema)["columns"]
+    return [{k: v for k, v in column.items() if k not in wording} for column in columns]

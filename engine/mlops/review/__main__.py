@@ -1,0 +1,33 @@
+"""Command review: reproduce the work tree and its base, compare them, and hold the gate.
+
+Exit code: 0 pass or warn, 1 block, 2 could not judge.
+"""
+
+import argparse
+import sys
+
+from mlops.errors import BadInput
+from mlops.files import write_text
+from mlops.project import load_project_params, load_schema
+from mlops.review.judge import review
+from mlops.review.outputs import REPORT, write
+from mlops.review.report import no_verdict
+from mlops.review.sides import PipelineFailed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mlops.review", description=__doc__)
+    parser.add_argument("--base", default="HEAD", help="revision to compare with")
+    try:
+        base, params = parser.parse_args().base, load_project_params(with_models=True)
+        found = review(base, params, load_schema())
+    except (BadInput, PipelineFailed) as error:
+        print(f"The review could not judge:\n{error}", file=sys.stderr)
+        write_text(REPORT, no_verdict(str(error)))
+        return 2
+    write(found, params)
+    return 1 if found.outcome == "block" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""The gate: the comparison held against params.yaml's `gate:` section."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mlops.metrics import HIGHER_IS_BETTER
+from mlops.params import Params
+from mlops.review.champion import Comparison
+
+Outcome = Literal["pass", "warn", "block"]
+
+POWER = 0.9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of the gate; `why` is the sentence that a reviewer reads."""
+
+    name: str
+    value: float | None
+    limit: float | None
+    outcome: Outcome
+    why: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Write the check as verdict.json has it."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "limit": self.limit,
+            "passed": self.outcome != "block",
+            "why": self.why,
+        }
+
+
+def verdict(checks: list[Check]) -> Outcome:
+    """The worst outcome of all checks."""
+    outcomes = {check.outcome for check in checks}
+    return "block" if "block" in outcomes else "warn" if "warn" in outcomes else "pass"
+
+
+def check_floors(candidate: dict[str, Any], params: Params) -> list[Check]:
+    """Hold the candidate's own metrics against the least that a model must do."""
+    checks = []
+    for metric, limit in params.gate.floors.items():
+        value, name = candidate.get(metric), f"floor of {metric}"
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            why = f"{metric} is missing or not a finite number"
+            checks.append(Check(name, None, limit, "block", why))
+            continue
+        higher = HIGHER_IS_BETTER[params.task][metric]
+        reached = value >= limit if higher else value <= limit
+        side = "at least" if higher else "at most"
+        why = f"{metric} is {value:.4g}, wanted {side} {limit:g}"
+        checks.append(Check(name, value, limit, "pass" if reached else "block", why))
+    return checks
+
+
+def check_slices(slices: list[dict[str, Any]], params: Params) -> list[Check]:
+    """Hold each slice of enough rows against its floors: block where chance can't explain it.
+
+    Args:
+        slices: column, slice, rows, and of each metric its value and interval, as evaluate gives.
+    """
+    known = [part for part in slices if part["rows"] >= params.gate.slices.min_rows]
+    return [
+        check
+        for metric, limit in params.gate.slices.floors.items()
+        for check in _check_slices(metric, limit, known, HIGHER_IS_BETTER[params.task][metric])
+    ]
+
+
+def _check_slices(
+    metric: str, limit: float, slices: list[dict[str, Any]], higher: bool
+) -> Iterator[Check]:
+    sign, side = (1, "at least") if higher else (-1, "at most")
+    n_short = 0
+    for part in slices:
+        found = part["metrics"][metric]
+        value, best = found["value"], found["high" if higher else "low"]
+        if value is not None and sign * value >= sign * limit:
+            continue
+        n_short += 1
+        sure = value is None or best is None or sign * best < sign * limit
+        name = f"{part['column']}: {part['slice']}"
+        text = "missing" if value is None else f"{value:.4g}"
+        why = f"{metric} is {text} on the {part['rows']:,} rows of {name}, wanted {side} {limit:g}"
+        yield Check(
+            f"floor of {metric} in {name}", value, limit, "block" if sure else "warn",
+            why if sure else f"{why}; that may be chance",
+        )  # fmt: skip
+    if slices and not n_short:
+        why = f"{metric} is {side} {limit:g} in each of {len(slices)} parts of the rows"
+        yield Check(f"floor of {metric} in slices", None, limit, "pass", why)
+
+
+def check_regressions(comparisons: list[Comparison], params: Params) -> list[Check]:
+    """Block a regression that is too large and not chance; warn of one that may be chance."""
+    found = {comparison.metric: comparison for comparison in comparisons}
+    return [
+        _check_regression(found[metric], limit, params)
+        for metric, limit in params.gate.max_regression.items()
+    ]
+
+
+def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
+    """Warn of a change that moves the limits which it is held against; `changed` are parameters."""
+    moved = [path for path in changed if path.startswith("gate.")]
+    why = f"this change moves the gate's own limits: {', '.join(moved)}"
+    return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
+
+
+def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:
+    metric, worse, spread = comparison.metric, comparison.regression, comparison.spread
+    name = f"regression of {metric}"
+    if worse is None or (worse > limit and spread is None):
+        why = f"{metric} is missing or not a finite number"
+        return Check(name, None, limit, "block", why)
+    text = f"{metric} is {_change(worse)}, allowed are {limit:.0%} worse"
+    if spread and worse > limit:
+        if worse > spread.surprise(params.gate.confidence):
+            return Check(name, worse, limit, "block", f"{text}; chance alone hardly explains it")
+        why = f"{text}; that may be chance: these test rows can't tell"
+        return Check(name, worse, limit, "warn", why)
+    possible = worse + spread.margin(params.evaluate.confidence) if spread else worse
+    if possible > limit:
+        text += f"; these test rows can't rule out {possible:.1%} worse"
+    return Check(name, worse, limit, "pass", text)
+
+
+def _change(worse: float) -> str:
+    if not worse:
+        return "unchanged"
+    return f"{abs(worse):.1%} {'worse' if worse > 0 else 'better'} than the base's"
+
+
+def detectable_regression(comparison: Comparison, limit: float, confidence: float) -> float | None:
+    """Give the smallest true regression that the gate blocks at least 9 times in 10.
+
+    A block needs an estimate above `limit` and beyond chance; estimates stay below the truth by
+    more than half of a 90 % interval 1 time in 20. That is once more than needed, and Student's t
+    is wider than the gate's own bound: rows with large errors, if the test rows lack them, hide a
+    regression and its spread alike. `engine/benchmarks/review.py` measures what is
+    left: 90 % and more.
+    """
+    if comparison.spread is None:
+        return None
+    return max(limit, comparison.spread.margin(confidence)) + comparison.spread.margin(POWER)

@@ -1,0 +1,141 @@
+"""Reproduce the work tree and its base, compare them, and hold the gate."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mlops import artifacts
+from mlops.columns import Schema
+from mlops.errors import BadInput
+from mlops.frames import count_rows, read_rows
+from mlops.params import Params
+from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
+from mlops.review.differences import params_diff, rows_diff, stages_diff
+from mlops.review.gate import (
+    Check,
+    check_floors,
+    check_gate_is_kept,
+    check_regressions,
+    check_slices,
+    detectable_regression,
+    verdict,
+)
+from mlops.review.lock import is_behind
+from mlops.review.report import Review
+from mlops.review.sections import Served
+from mlops.review.sides import PipelineFailed, Side, base_tree, git, merge_base, reproduce
+
+
+def review(revision: str, params: Params, schema: Schema) -> Review:
+    """Review the work tree against the commit where it left `revision`.
+
+    Raises:
+        BadInput: there is no such revision.
+        PipelineFailed: the base could not be reproduced.
+    """
+    base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
+    try:
+        lacking = reproduce(Path())
+    except PipelineFailed as error:
+        failed = Check("pipeline", None, None, "block", "the pipeline runs to its end: it does not")
+        return Review(base_commit, head, "block", [failed], failure=str(error))
+    candidate = Side.read(Path())
+    with base_tree(base_commit) as root:
+        try:
+            if not (root / "dvc.yaml").exists():
+                raise NotComparable("the base has no pipeline yet; the floors alone decide")
+            reproduce(root)
+            found = _against_base(Side.read(root), candidate, params, schema)
+        except NotComparable as error:
+            found = _alone(base_commit, candidate, params, str(error))
+    return replace(found, lacking=lacking)
+
+
+def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
+    test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
+    recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
+    comparisons = compare(of_base, of_candidate, recorded, params)
+    metrics = {c.metric: c.candidate for c in comparisons}
+    changed = params_diff(base.params, candidate.params)
+    checks = [
+        *check_floors(metrics, params),
+        *check_regressions(comparisons, params),
+        *check_slices(candidate.manifest["evaluation"]["slices"], params),
+        *check_gate_is_kept(path for path, _, _ in changed),
+    ]
+    confidence, limits = params.gate.confidence, params.gate.max_regression
+    return Review(
+        base=base.commit,
+        head=candidate.commit,
+        outcome=verdict(checks),
+        checks=checks,
+        comparisons=comparisons,
+        confidence=params.evaluate.confidence,
+        test=_test_rows(len(test), candidate, schema) + _sample(candidate),
+        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
+        slice_metric=next(iter(limits), comparisons[0].metric),
+        params=changed,
+        stages=stages_diff(base.stages, candidate.stages),
+        data=_data_diff(base, schema),
+        served=[_served(base, times[0]), _served(candidate, times[1])],
+        lock_behind=_lock_is_behind(candidate),
+        detectable={
+            c.metric: detectable_regression(c, limits[c.metric], confidence)
+            for c in comparisons
+            if c.metric in limits
+        },
+    )
+
+
+def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
+    metrics = {k: v["value"] for k, v in candidate.manifest["evaluation"]["metrics"].items()}
+    slices = candidate.manifest["evaluation"]["slices"]
+    checks = [*check_floors(metrics, params), *check_slices(slices, params)]
+    return Review(
+        base_commit,
+        candidate.commit,
+        verdict(checks),
+        checks,
+        not_comparable=why + _sample(candidate),
+        lock_behind=_lock_is_behind(candidate),
+    )
+
+
+def _served(side: Side, row_ms: float) -> Served:
+    manifest = side.manifest
+    size = sum(manifest["files"][name]["bytes"] for name in manifest["engine_files"])
+    return Served(manifest["engine"], manifest["engine_reason"], size, row_ms)
+
+
+def _lock_is_behind(candidate: Side) -> bool:
+    try:
+        committed = git("show", "HEAD:./dvc.lock")
+    except BadInput:  # HEAD has none
+        return True
+    return is_behind(committed, candidate.stages)
+
+
+def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
+    window = candidate.manifest["data"]["test"]
+    days = f" ({window['from']} to {window['to']})" if schema.time else ""
+    return f"{n_rows:,} test rows{days}"
+
+
+def _sample(candidate: Side) -> str:
+    """Say so if the candidate learnt from a sample of its training rows."""
+    learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
+    there = count_rows(artifacts.VALID_ROWS) - tested
+    if learnt == there:
+        return ""
+    return (
+        f"; the candidate learnt from {learnt:,} of {there:,} rows, a sample by "
+        "split.max_train_rows"
+    )
+
+
+def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
+    try:
+        return rows_diff(
+            read_rows(base.root / artifacts.VALID_ROWS), read_rows(artifacts.VALID_ROWS), schema
+        )
+    except (KeyError, FileNotFoundError):  # the base has other columns or stages
+        return None

@@ -1,0 +1,47 @@
+"""Let a bundle predict given rows, with the code of the checkout it stands in; time single rows.
+
+Run as a file, with the other checkout's engine and project on PYTHONPATH: a pickled model needs the
+classes and the schema that it was made with, not those of the checkout that reviews it.
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlops.bundle import load_model
+from mlops.columns import Schema
+from mlops.frames import read_rows
+from mlops.pipeline.agreement import as_requests
+from mlops.pipeline.model import actual_values, predict
+from mlops.project import load_schema
+from mlops.serving.served import Served
+
+_TIMED = 200
+
+
+def row_ms(bundle: Path, rows: pd.DataFrame, schema: Schema) -> float:
+    """Give the median time that what serves the model takes for a row alone, in milliseconds."""
+    engine, times = Served.read(bundle, schema).engine, []
+    for row in as_requests(rows.head(_TIMED), schema):
+        start = time.perf_counter()
+        engine.predict([row])
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)
+
+
+def main(bundle: Path, rows: Path, out: Path) -> None:
+    table, schema = read_rows(rows), load_schema()
+    np.savez(
+        out,
+        actual=actual_values(table, schema.target),
+        predicted=predict(load_model(bundle), table, schema.target),
+        row_ms=row_ms(bundle, table, schema),
+    )
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

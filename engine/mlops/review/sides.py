@@ -1,0 +1,157 @@
+"""The two sides of a review: the work tree, and its base in a second work tree beside it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dvc.config import Config
+
+from mlops import artifacts
+from mlops.errors import FAILURE_FILE, BadInput
+from mlops.fetch import fetch
+from mlops.recover import recover
+from mlops.remote import CONFIG
+
+
+class PipelineFailed(Exception):
+    """`dvc repro` failed on one side; the message is that of the stage."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One reproduced checkout.
+
+    Attributes:
+        root: its folder.
+        commit: full SHA of the commit that is checked out.
+        stages: stage name -> what dvc.lock says of its command, dependencies, params and outputs.
+    """
+
+    root: Path
+    commit: str
+    params: dict[str, Any]
+    stages: dict[str, Any]
+    manifest: dict[str, Any]
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """What its bundle was made for; before engine 1.0 the manifest had it elsewhere."""
+        found: list[dict[str, Any]] = (
+            self.manifest["columns"]
+            if "columns" in self.manifest
+            else self.manifest["schema"]["columns"]
+        )
+        return found
+
+    @property
+    def pythonpath(self) -> str:
+        """PYTHONPATH of this side's own code."""
+        return os.pathsep.join(str(self.root / folder) for folder in ("engine", "src"))
+
+    @classmethod
+    def read(cls, root: Path) -> "Side":
+        """Read what a reproduced checkout holds."""
+        return cls(
+            root,
+            git("rev-parse", "HEAD", root=root),
+            yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")),
+            yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"],
+            json.loads((root / artifacts.BUNDLE / "manifest.json").read_text(encoding="utf-8")),
+        )
+
+
+def git(*arguments: str, root: Path = Path()) -> str:
+    """Run git and return what it prints.
+
+    Raises:
+        BadInput: git refuses, in its own words.
+    """
+    run = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    if run.returncode:
+        raise BadInput(f"git {' '.join(arguments)}: {run.stderr.strip()}")
+    return run.stdout.strip()
+
+
+def merge_base(revision: str) -> str:
+    """Find the commit at which the work tree's history left that of `revision`.
+
+    Raises:
+        BadInput: there is no such revision, or no common history (a shallow clone?).
+    """
+    try:
+        commit = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        return git("merge-base", commit, "HEAD")
+    except BadInput as error:
+        raise BadInput(
+            f"BASE {revision}: no such commit, or none in common with this branch",
+            advice="Fetch it: git fetch --unshallow, or git fetch origin " + revision,
+        ) from error
+
+
+def reproduce(root: Path) -> list[str]:
+    """Bring a checkout's outputs up to date: from storage or cache if known, else by running.
+
+    The run cache stays off: whoever can write to it decides what a stage is said to have given.
+
+    Returns:
+        The outputs that dvc.lock names and the storage lacks.
+
+    Raises:
+        PipelineFailed: a stage failed.
+        BadInput: dvc.lock holds a merge conflict, or the storage of data and models failed.
+    """
+    recover(root)
+    lacking = fetch(root)
+    # What the cache lacks is no failure here: repro makes it.
+    subprocess.run(
+        ["dvc", "checkout", "--quiet", "--force", "--allow-missing"],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        failure = Path(folder) / "message"
+        run = subprocess.run(
+            ["dvc", "repro", "--no-run-cache"],
+            cwd=root,
+            stdout=sys.stderr,
+            env=os.environ | {FAILURE_FILE: str(failure)},
+        )
+        if run.returncode:
+            told = failure.read_text(encoding="utf-8") if failure.exists() else ""
+            raise PipelineFailed(told or f"dvc repro ended with exit code {run.returncode}")
+    return lacking
+
+
+@contextmanager
+def base_tree(commit: str) -> Iterator[Path]:
+    """Check `commit` out in a second work tree that shares the DVC cache; remove it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mlops-base-") as folder:
+        root = Path(folder) / "base"
+        git("worktree", "prune")  # of what a killed review left
+        git("worktree", "add", "--quiet", "--detach", str(root), commit)
+        try:
+            if (root / ".dvc").is_dir():
+                _share_cache(root)
+            yield root
+        finally:
+            git("worktree", "remove", "--force", str(root))
+
+
+def _share_cache(root: Path) -> None:
+    """Let a second work tree use the cache and the storage of this one."""
+    own = Path(".dvc")
+    if CONFIG.exists():
+        shutil.copy(CONFIG, root / CONFIG)
+    cache = Config(str(own))["cache"].get("dir", own / "cache")
+    with Config(str(root / own)).edit("local") as config:
+        config["cache"]["dir"] = str(Path(cache).resolve())

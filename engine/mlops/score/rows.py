@@ -1,0 +1,68 @@
+"""A batch of rows -> each one's prediction, or what it breaks of the contract."""
+
+import numpy as np
+import pyarrow as pa
+
+from mlops import contract
+from mlops.columns import Column, Schema
+from mlops.errors import BadInput
+from mlops.pipeline.agreement import as_columns
+from mlops.pipeline.parquet_parsing import cast
+from mlops.pipeline.parsing import arrow_type
+from mlops.serving.served import Served
+
+PROBLEMS = "problems"
+"""Column of what a row breaks of the contract; empty where there is a prediction."""
+
+
+def columns(schema: Schema) -> tuple[Column, ...]:
+    """Give what is read of a file: the key and the features."""
+    return (schema.key, *schema.features)
+
+
+def layout(served: Served) -> pa.Schema:
+    """Give the columns of the output: a number, or a probability for each choice."""
+    number = pa.float64()
+    kind = pa.struct([(choice, number) for choice in served.choices]) if served.choices else number
+    key = served.schema.key
+    return pa.schema([(key.name, arrow_type(key)), (served.key, kind), (PROBLEMS, pa.string())])
+
+
+def typed(given: pa.Table, schema: Schema) -> pa.Table:
+    """Take the key and the features, which may come in any order and beside other columns.
+
+    Raises:
+        BadInput: columns that are missing or hold another kind of value, all of them.
+    """
+    taken, problems = {}, []
+    for column in columns(schema):
+        wanted = arrow_type(column)
+        try:
+            taken[column.name] = cast(given[column.name], wanted)
+        except KeyError:
+            problems.append(f"column {column.name}: missing or more than once")
+        except pa.ArrowException as error:
+            found = given[column.name].type
+            problems.append(f"column {column.name}: found {found}, wanted {wanted}: {error}")
+    if problems:
+        raise BadInput(f"{len(problems)} column(s) can't be scored", problems)
+    return pa.table(taken)
+
+
+def score_rows(rows: pa.Table, served: Served) -> pa.Table:
+    """Predict the rows that meet the contract of a request; say of the others what they break."""
+    schema = served.schema
+    key, rows = schema.key.name, typed(rows, schema)
+    features = rows.drop_columns(key).to_pandas()
+    broken = contract.reasons(contract.problems(features, schema, schema.features))
+    reasons = broken.reindex(features.index)
+    fine = reasons.isna().to_numpy()
+    predicted = np.full((len(rows), len(served.choices) or 1), np.nan)
+    if fine.any():
+        found = served.engine.predict_columns(as_columns(features[fine], schema))
+        predicted[fine] = found.reshape(fine.sum(), -1)
+    values = [pa.array(value, mask=~fine) for value in predicted.T]
+    if served.choices:
+        values = [pa.StructArray.from_arrays(values, served.choices, mask=pa.array(~fine))]
+    texts = pa.array(reasons, pa.string(), from_pandas=True)
+    return pa.table([rows[key], values[0], texts], schema=layout(served))

@@ -1,0 +1,119 @@
+"""The tables of the prediction log, what is done with them, and how an older log becomes newer."""
+
+import time
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+Record = dict[str, Any]
+
+_METADATA = sa.MetaData()
+
+PREDICTIONS = sa.Table(
+    "predictions",
+    _METADATA,
+    sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, UTC
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("features", sa.Text, nullable=False),  # JSON object, null for a gap
+    sa.Column("predicted", sa.Text, nullable=False),  # JSON: a number, or {choice: probability}
+)
+FEEDBACK = sa.Table(
+    "feedback",
+    _METADATA,
+    sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actual", sa.Text, nullable=False),  # JSON: a number or a choice
+)
+REFUSALS = sa.Table(
+    "refusals",
+    _METADATA,
+    sa.Column("at", sa.Double, primary_key=True),  # start of a minute
+    sa.Column("reason", sa.Text, primary_key=True),  # "field: what was wrong", or ANY
+    sa.Column("requests", sa.BigInteger, nullable=False),
+)
+ANY = "any"
+"""Reason under which every refused request counts once."""
+
+_VERSION = sa.Table("log_version", sa.MetaData(), sa.Column("version", sa.Integer))
+
+_FIRST = (
+    "CREATE TABLE predictions (prediction_id TEXT PRIMARY KEY, at DOUBLE PRECISION NOT NULL,"
+    " model_version TEXT NOT NULL, request_id TEXT NOT NULL, features TEXT NOT NULL,"
+    " predicted TEXT NOT NULL)",
+    "CREATE INDEX predictions_at ON predictions (at)",
+    "CREATE TABLE feedback (prediction_id TEXT PRIMARY KEY, at DOUBLE PRECISION NOT NULL,"
+    " actual TEXT NOT NULL)",
+    "CREATE INDEX feedback_at ON feedback (at)",
+)
+
+_REFUSALS = (
+    "CREATE TABLE refusals (at DOUBLE PRECISION NOT NULL, reason TEXT NOT NULL,"
+    " requests BIGINT NOT NULL, PRIMARY KEY (at, reason))",
+)
+
+MIGRATIONS: list[tuple[str, ...]] = [_FIRST, _REFUSALS]
+"""Statements that lead from each version of the log to the next. Append; never edit."""
+
+_LOCK = 7_316_204  # any number: servers that start at once take turns by it
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the log to the newest version, in one transaction.
+
+    Raises:
+        RuntimeError: a newer release wrote this log.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        _VERSION.create(connection, checkfirst=True)
+        known = connection.execute(sa.select(_VERSION.c.version)).scalar()
+        if known is None:
+            connection.execute(sa.insert(_VERSION).values(version=0))
+        if (known or 0) > len(MIGRATIONS):
+            raise RuntimeError(f"the prediction log has version {known}, newer than this release")
+        for statements in MIGRATIONS[known or 0 :]:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+        connection.execute(sa.update(_VERSION).values(version=len(MIGRATIONS)))
+
+
+def touch(connection: sa.Connection) -> None:
+    """Write, and change nothing: only so does a full disk or a read-only database show."""
+    connection.execute(sa.update(_VERSION).values(version=_VERSION.c.version))
+
+
+def insert(connection: sa.Connection, records: list[Record]) -> None:
+    """Add predictions."""
+    connection.execute(sa.insert(PREDICTIONS), records)
+
+
+def tell(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
+    """Set what really happened; tell whether there was such a prediction."""
+    known = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
+    if not connection.execute(known).scalar():
+        return False
+    connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
+    record = {"prediction_id": prediction_id, "at": time.time(), "actual": actual}
+    connection.execute(sa.insert(FEEDBACK), record)
+    return True
+
+
+def count(connection: sa.Connection, minute: float, reasons: Collection[str]) -> None:
+    """Count a refused request once under each of its reasons."""
+    statement = sa.text(
+        "INSERT INTO refusals (at, reason, requests) VALUES (:at, :reason, 1)"
+        " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1"
+    )
+    # In one order: else two servers that count the same reasons wait for each other.
+    counted = [{"at": minute, "reason": reason} for reason in sorted({ANY, *reasons})]
+    connection.execute(statement, counted)
+
+
+def forget(connection: sa.Connection, before: float) -> None:
+    """Delete what is older than a time in seconds since 1970."""
+    for table in (PREDICTIONS, FEEDBACK, REFUSALS):
+        connection.execute(sa.delete(table).where(table.c.at < before))

@@ -1,0 +1,65 @@
+"""For a project's own tests: its rows, its model and its API, as the pipeline has made them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fastapi.testclient import TestClient
+
+from mlops import contract
+from mlops.artifacts import BUNDLE, METRICS, TEST_ROWS
+from mlops.columns import Schema
+from mlops.frames import read_rows
+from mlops.metrics import Floats
+from mlops.pipeline.agreement import as_requests
+from mlops.serving.app import create_app
+from mlops.serving.gate import Gate
+from mlops.serving.metrics import Metrics
+from mlops.serving.served import Served
+from mlops.serving.service import Service
+from mlops.serving.settings import Settings
+
+
+def held_out_rows() -> pd.DataFrame:
+    """Give the test rows, all columns of the schema."""
+    return read_rows(TEST_ROWS)
+
+
+def recorded_metrics() -> dict[str, Any]:
+    """Give the metrics of the last evaluation; `baseline` has those of a prediction by chance."""
+    found: dict[str, Any] = json.loads(METRICS.read_text(encoding="utf-8"))
+    return found
+
+
+def row_problems(row: Mapping[str, Any], schema: Schema) -> list[str]:
+    """List what the validate stage would say of a row; none if the row is valid.
+
+    Args:
+        row: a value for each column, None for a missing one; dates as text.
+    """
+    types = {column.name: contract.frame_dtype(column) for column in schema.columns}
+    found = contract.problems(pd.DataFrame([row]).astype(types), schema)
+    return [f"{p.column}: found {p.found}, wanted {p.wanted}" for p in found.itertuples()]
+
+
+def predict(rows: pd.DataFrame, schema: Schema) -> Floats:
+    """Predict by what serves the model.
+
+    Args:
+        rows: shape (n_rows, …), at least the features.
+
+    Returns:
+        Values, shape (n_rows,), or probabilities of the target's choices, (n_rows, n_choices).
+    """
+    engine = Served.read(BUNDLE, schema).engine
+    return np.asarray(engine.predict(as_requests(rows, schema)), dtype=np.float64)
+
+
+def api(schema: Schema) -> TestClient:
+    """Give a client of the API in this process, which logs nothing; use it in a with statement."""
+    values: dict[str, Any] = {"PREDICTION_LOG_URL": "none", "access_log": False}
+    settings = Settings(**values, bundle=BUNDLE, reload_seconds=0)
+    metrics = Metrics(schema, ())
+    return TestClient(Gate(create_app(Service(settings, schema, metrics)), settings, metrics))

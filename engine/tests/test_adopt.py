@@ -1,0 +1,388 @@
+"""Data of one's own: what is proposed for it, what is left out and said, and that it then runs."""
+
+import datetime
+import io
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from ruamel.yaml import YAML
+
+from clones import clone, edit_params, run
+from mlops import params
+from mlops.adopt.__main__ import read_table
+from mlops.adopt.pages import rewritten
+from mlops.adopt.proposal import Proposal, propose
+from mlops.adopt.schema_text import schema_text
+from mlops.adopt.settings import adapted
+from mlops.columns import Column, Schema
+from mlops.errors import BadInput
+from paths import DEMO, ROOT, SOURCES
+from project.schema import SCHEMA
+from tables import credit, progression
+
+ROWS = 200
+TODAY = datetime.date(2026, 11, 23)
+
+
+def table(**columns: Any) -> pd.DataFrame:
+    """Rows with two plain features and a target to predict from them, and further columns."""
+    number = pd.Series(range(ROWS))
+    plain = {"width": number % 37 / 2 + 10, "colour": number.map(lambda n: "rgb"[n % 3])}
+    return pd.DataFrame({**plain, **columns, "y": (number * 7919 % 1000) + 0.5})
+
+
+def column(proposal: Proposal, name: str) -> Column:
+    return next(column for column in proposal.columns if column.name == name)
+
+
+def left_out(proposal: Proposal, header: str) -> str:
+    (note,) = [note for note in proposal.notes if note.startswith(f"{header}: left out")]
+    return note
+
+
+def test_each_column_becomes_a_line_that_its_values_keep_with_room() -> None:
+    count = [n % 9 + 3 for n in range(ROWS)]
+    found = propose(
+        table(
+            **{"Petal Length (cm)": [1.25 + n % 50 / 10 for n in range(ROWS)]},
+            count=[None, *count[1:]],
+            share=[n % 11 / 10 for n in range(ROWS)],
+            loss=[-5.0 - n % 20 for n in range(ROWS)],
+            flag=[n % 2 == 0 for n in range(ROWS)],
+            size=[["S", "L", None][n % 3] for n in range(ROWS)],
+        ),
+        "y",
+    )
+
+    assert list(found.columns) == [
+        Column("row_id", "Number of the row", int, low=1, role="key"),
+        Column("width", "Width", float, "", 5, 33),
+        Column("colour", "Colour", str, choices=("b", "g", "r")),
+        Column("petal_length", "Petal Length", float, "cm", 0, 7.4),
+        Column("count", "Count", int, "", 1, 13, nullable=True),
+        Column("share", "Share", float, "", 0, 1),
+        Column("loss", "Loss", int, "", -29, 0),
+        Column("flag", "Flag", str, choices=("False", "True")),
+        Column("size", "Size", str, choices=("L", "S"), nullable=True),
+        Column("y", "Y", float, "", 0, 1240, role="target"),
+    ]
+    assert list(found.rows) == [column.name for column in found.columns]
+    assert found.rows["row_id"].tolist() == list(range(1, ROWS + 1))
+    assert found.task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([1.0] * ROWS, "always 1.0"),
+        ([None] * ROWS, "empty"),
+        ([f"2026-01-{n % 28 + 1:02}" for n in range(ROWS)], "a date"),
+        ([f"{n % 12 + 1}/{n % 28 + 1}/26" for n in range(ROWS)], "a date"),
+        (pd.date_range("2026-01-01", periods=ROWS), "a date"),
+        ([f"somebody {n}" for n in range(ROWS)], "a text of its own in nearly every row"),
+        (["one\nline" if n % 2 else "another" for n in range(ROWS)], "several lines"),
+        (["?" if n % 50 == 0 else str(n % 17) for n in range(ROWS)], "--missing '?'"),
+        ([2 * (n * 7919 % 1000) + 3 for n in range(ROWS)], "gives y away"),
+        ([-((n * 7919 % 1000) ** 3) for n in range(ROWS)], "gives y away"),
+        ([float("inf") if n == 3 else n % 5 / 2 for n in range(ROWS)], "infinite values"),
+    ],
+)
+def test_what_can_not_be_a_feature_is_left_out_and_said(values: Any, reason: str) -> None:
+    found = propose(table(odd=values), "y")
+
+    assert reason in left_out(found, "odd")
+    assert "odd" not in found.rows
+
+
+def test_too_many_texts_are_left_out() -> None:
+    many = pd.concat([table()] * 3, ignore_index=True)
+    many["town"] = [f"town {n % 201}" for n in range(len(many))]
+
+    assert "201 different texts, wanted at most 200" in left_out(propose(many, "y"), "town")
+
+
+def test_what_seems_to_give_the_target_away_may_be_kept() -> None:
+    twice = table(twice=[2 * (n * 7919 % 1000) for n in range(ROWS)])
+
+    assert "twice" in propose(twice, "y", keep=["twice"]).rows
+
+
+def test_a_category_that_tells_the_class_is_left_out() -> None:
+    rows = table()
+    rows["y"] = rows["colour"].map({"r": "yes", "g": "no", "b": "no"})
+
+    assert "gives y away" in left_out(propose(rows, "y"), "colour")
+
+
+def test_names_are_such_that_python_and_the_api_can_use() -> None:
+    headers = ["Größe", "medInc", "2nd floor", "class", "json", "a.b", "A b", "???"]
+    values = {header: table()["width"] + n for n, header in enumerate(headers)}
+
+    found = propose(table(**values), "y")
+
+    assert [c.name for c in found.columns[3:-1]] == [
+        *("groe", "med_inc", "x_2nd_floor", "class_", "json_", "a_b", "a_b_2", "column")
+    ]
+    (note,) = [note for note in found.notes if note.startswith("renamed")]
+    assert "medInc to med_inc" in note
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [(range(5, ROWS + 5), int), ([f"u{n}" for n in range(ROWS)], str)],
+)
+def test_a_column_that_is_an_id_becomes_the_key(values: Any, kind: type) -> None:
+    found = propose(table(user_id=list(values)), "y")
+
+    assert found.columns[0] == Column("user_id", "User id", kind, role="key")
+    assert "key: user_id, which is another in each row; else say --key" in found.notes
+
+
+def test_a_key_that_is_none_is_refused_with_the_values_that_stand_twice() -> None:
+    with pytest.raises(BadInput, match=r"colour can't be the key: 200 rows .* share one: r, g, b"):
+        propose(table(), "y", key="colour")
+
+
+def test_days_are_read_and_test_the_model() -> None:
+    rows = table(day=pd.date_range("2026-01-01", periods=ROWS).strftime("%Y-%m-%d"))
+    found = propose(rows, "y", time="day")
+
+    assert column(found, "day") == Column("day", "Day", datetime.date, role="time")
+    written = yaml.safe_load(settings_of(found))
+    assert written["ingest"]["until"] == "2026-07-19"
+    day = {"test_from": "2026-06-10", "test_share": None, "max_train_rows": None}
+    assert written["split"] == day
+
+
+def test_what_is_no_day_is_named_with_its_row() -> None:
+    days = ["2026-01-01"] * (ROWS - 1) + ["soon"]
+    with pytest.raises(BadInput, match=r"day: 1 rows hold no day\n  row 199: found soon"):
+        propose(table(day=days), "y", time="day")
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "choices"),
+    [
+        (["yes", "no"], "classification", ("no", "yes")),
+        ([True, False], "classification", ("False", "True")),
+        ([0, 1], "classification", ("0", "1")),
+        ([1.0, 2.0, 3.0], "classification", ("1", "2", "3")),
+        ([1.5, 2.5, 3.5], "regression", ()),
+    ],
+)
+def test_the_task_follows_from_the_targets_values(values: Any, task: str, choices: Any) -> None:
+    rows = table()
+    rows["y"] = [values[n * 7919 % 1000 % len(values)] for n in range(ROWS)]
+
+    found = propose(rows, "y")
+
+    assert (found.task, column(found, "y").choices) == (task, choices)
+    assert f"task: {task}, by the values of y; else say --task" in found.notes
+
+
+def test_grades_are_a_number_if_the_task_is_said() -> None:
+    rows = table()
+    rows["y"] = [n * 7919 % 1000 % 7 for n in range(ROWS)]
+
+    assert column(propose(rows, "y", task="regression"), "y").type is float
+
+
+def test_rows_without_a_target_are_left_out_and_counted() -> None:
+    rows = table()
+    rows.loc[:9, "y"] = None
+
+    found = propose(rows, "y")
+
+    assert len(found.rows) == ROWS - 10
+    assert "10 rows have no y: left out" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"target": "z"}, "No such column: z\nThe file has: width, colour, y"),
+        ({"target": "y", "key": "k", "time": "t"}, "No such column: k, t"),
+        ({"target": "colour", "task": "regression"}, "colour can't be the target: not a number"),
+    ],
+)
+def test_what_can_not_be_done_is_said(asked: Any, told: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(told)):
+        propose(table(), **asked)
+
+
+def proposals() -> list[Proposal]:
+    dated = table(day=pd.date_range("2026-01-01", periods=ROWS))
+    classes = table(**{"Long (mm)": [-1e6 - n % 9 for n in range(ROWS)]})
+    classes["y"] = [f'say "{n * 7919 % 1000 % 30}" é' for n in range(ROWS)]
+    classes["kind"] = [f"a kind with quite a long name, {n % 9}" for n in range(ROWS)]
+    classes["six"] = [f"of six, {n % 6}" for n in range(ROWS)]
+    return [propose(table(), "y"), propose(dated, "y", time="day"), propose(classes, "y")]
+
+
+def settings_of(proposal: Proposal) -> str:
+    return adapted((DEMO / "params.yaml").read_text(encoding="utf-8"), proposal, TODAY)
+
+
+@pytest.mark.parametrize("proposal", proposals())
+def test_the_schema_is_written_as_a_person_would_write_it(
+    proposal: Proposal, tmp_path: Path
+) -> None:
+    file = tmp_path / "schema.py"
+    file.write_text(schema_text(proposal.columns), encoding="utf-8")
+
+    formatted = subprocess.run(
+        ["ruff", "format", "--diff", "--config", ROOT / "pyproject.toml", file],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert formatted.returncode == 0, formatted.stdout
+    assert runpy.run_path(str(file))["SCHEMA"] == Schema(proposal.columns)
+
+
+@pytest.mark.parametrize("proposal", proposals())
+def test_the_parameters_fit_the_schema_and_keep_their_comments(
+    proposal: Proposal, tmp_path: Path
+) -> None:
+    file, shipped = tmp_path / "params.yaml", (DEMO / "params.yaml").read_text(encoding="utf-8")
+    file.write_text(settings_of(proposal), encoding="utf-8")
+
+    assert params.load_params(file, Schema(proposal.columns)).task == proposal.task
+    comments = [line.partition("#")[2] for line in shipped.splitlines() if "#" in line]
+    assert [line.partition("#")[2] for line in file.read_text().splitlines() if "#" in line] == [
+        *comments
+    ]
+
+
+def test_other_writers_of_yaml_write_as_before() -> None:
+    settings_of(proposals()[0])
+    written = io.StringIO()
+
+    YAML().dump({"nothing": None}, written)
+
+    assert written.getvalue() == "nothing:\n", "as DVC writes dvc.lock"
+
+
+def test_the_pages_ask_for_rows_of_the_new_columns_and_lose_links_to_the_demos_figures() -> None:
+    pages = [(ROOT / f"docs/{name}.md").read_text() for name in ("serving", "monitoring")]
+    proposal = propose(table(), "y")
+
+    serving, monitoring = (rewritten(page, proposal) for page in pages)
+
+    assert "curl '127.0.0.1:8000/predict?width=10.0&colour=b'" in serving
+    assert """-d '{"rows": [{"width": 10.0, "colour": "b"}]}'""" in serving
+    assert "engine/docs/measured" in pages[1]
+    assert "](../engine/docs/measured" not in serving + monitoring
+    assert rewritten(serving, proposal) == serving
+    assert rewritten(pages[1], proposal, keep_measured=True) == pages[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "can't be read"),
+        (b"a;b\n1;2\n2;3\n", "found 2 rows of 1 column"),
+        (b"a,b\n", "found 0 rows of 2 column"),
+        (b"a,b\n\xff\xfe,1\n", "can't be read"),
+        (None, "can't be read"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(
+    content: bytes | None, told: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "rows.csv").write_bytes(content)
+
+    with pytest.raises(BadInput, match=told):
+        read_table(tmp_path / "rows.csv", [])
+
+
+@pytest.fixture
+def repository(origin: Path, tmp_path: Path) -> Path:
+    return clone(origin, tmp_path / "repository")
+
+
+def adopt(folder: Path, words: str, wanted: int = 0) -> str:
+    python = f"{sys.executable} -m mlops.adopt"
+    return run(folder, f"{python} {words}", wanted, PYTHONPATH=SOURCES)
+
+
+def test_data_that_validation_would_stop_are_written_and_it_is_said(
+    repository: Path, tmp_path: Path
+) -> None:
+    daily = pd.date_range("2024-01-01", periods=ROWS - 4)
+    dated = table(day=daily.append(pd.date_range(daily[-1], periods=5, freq="30D")[1:]))
+    dated.to_csv(tmp_path / "rows.csv", index=False)
+
+    told = adopt(repository, f"{tmp_path}/rows.csv --target y --time day --yes")
+
+    assert "The stage validate will stop, until `validate:` or the data change" in told
+    assert "validate.min_window_share" in told
+    assert not list((repository / "data/source").glob("20*"))
+
+
+def test_nothing_is_written_unless_all_can_be(repository: Path, tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "rows.csv", index=False)
+    broken = table(user_id=[f"two\nlines {n}" for n in range(ROWS)])
+    broken.to_csv(tmp_path / "broken.csv", index=False)
+
+    asked = adopt(repository, f"{tmp_path}/rows.csv --target y", wanted=1)
+    stops = adopt(repository, f"{tmp_path}/broken.csv --target y --yes", wanted=1)
+    run(repository, "echo '# mine' >> params.yaml")
+    changed = adopt(repository, f"{tmp_path}/rows.csv --target y --yes", wanted=1)
+
+    assert '+        Column("width", "Width", float' in asked
+    assert "Nothing was written" in asked
+    assert "mlops.pipeline.ingest would stop at these rows; nothing was changed" in stops
+    assert "broken.csv: line 2: found a " in stops
+    assert "Not committed, and would be written over:\n   M params.yaml" in changed
+    assert run(repository, "git status --porcelain") == " M params.yaml\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "target"), [(progression, "target"), (credit, "Status")], ids=["number", "classes"]
+)
+def test_an_adopted_repository_is_theirs_and_its_tests_are_about_their_table(
+    make: Callable[[], pd.DataFrame], target: str, repository: Path, tmp_path: Path
+) -> None:
+    make().to_csv(tmp_path / "theirs.csv", index=False)
+    adopt(repository, f"{tmp_path}/theirs.csv --target {target} --yes")
+    run(repository, "git add -A && git commit -qm 'Our own data'")
+    made = "make -o .venv/run -o .venv/test"
+
+    first = run(repository, f"{made} test", PYTHONPATH=SOURCES)
+    edit_params(repository, {"models.hist_gradient_boosting.learning_rate": 0.04})
+    second = run(repository, f"{made} test", PYTHONPATH=SOURCES)
+
+    files = run(repository, "git ls-files").split()
+    assert len([name for name in files if not name.startswith("engine/")]) <= 120
+    assert not [name for name in files if name.startswith(("engine/tests", "engine/benchmarks"))]
+    for told in (first, second):
+        assert re.search(r"^=+ \d+ passed in ", told, re.MULTILINE)
+    text = (repository / "tests/test_schema.py").read_text(encoding="utf-8")
+    assert f'"{SCHEMA.key.name}"' not in text
+    told = run(repository, f"{made} -o .venv/dev test-engine", wanted=2, PYTHONPATH=SOURCES)
+    assert "The engine's tests are in the template: adoption removes them" in told
+
+
+@pytest.mark.slow
+def test_the_engines_tests_may_stay_and_need_no_project_but_their_own(
+    repository: Path, tmp_path: Path
+) -> None:
+    progression().to_csv(tmp_path / "theirs.csv", index=False)
+    adopt(repository, f"{tmp_path}/theirs.csv --target target --keep-engine-tests --yes")
+    run(repository, "git add -A && git commit -qm 'Our own data'")
+
+    told = run(
+        repository / "engine/tests",
+        "python -m pytest -q test_schema.py test_params.py test_model.py test_api.py -m 'not slow'",
+    )
+
+    assert " passed" in told

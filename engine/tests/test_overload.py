@@ -1,0 +1,57 @@
+"""More load than the server takes, new models under load, several workers: nothing is lost."""
+
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from databases import logged
+from load import Load, wait_for
+from served import ROW, Process, running
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.slow)])
+def test_four_times_the_load_gets_answers_or_503_and_leaves_nothing_behind(
+    bundle: Path, tmp_path: Path, seconds: float
+) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    with running(bundle, url, SERVE_MAX_CONCURRENCY="16") as server:
+        with Load(server.port, 4 * 16) as load:
+            time.sleep(seconds)
+        ended = time.monotonic()
+        assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 200
+        assert server.ask("GET", "/health/ready")[0] == 200
+        assert time.monotonic() - ended < 2
+    assert load.statuses == {200, 503}
+    assert load.unanswered == 0
+    assert all(b"retry-after: 1" in answer.head for answer in load.answers if answer.status == 503)
+    accepted = sorted(answer.seconds for answer in load.answers if answer.status == 200)
+    assert accepted[int(len(accepted) * 0.99)] < 1
+    assert load.acknowledged.items() <= logged(url).items()
+
+
+def scrape(server: Process) -> dict[str, float]:
+    """Read /metrics, by name and labels."""
+    address = f"http://127.0.0.1:{server.port}/metrics"
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
+def test_workers_that_share_a_folder_count_together(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "shared")}
+    with running(bundle, **shared) as first, running(bundle, **shared) as second:
+        for server, rows in ((first, 3), (second, 2)):
+            assert server.ask("POST", "/predict", {"rows": [ROW] * rows})[0] == 200
+        for server in (first, second):
+            wait_for(lambda server=server: scrape(server)["predictions_total"] == 5)
+            found = scrape(server)
+            posts = 'http_requests_total{method="POST",route="/predict",status="200"}'
+            assert found[posts] == 2
+            assert found['feature_missing_total{feature="quality"}'] == 5
+            assert found["prediction_value_count"] == 5
+            (model,) = (name for name in found if name.startswith("model_info{"))
+            assert found[model] == 1

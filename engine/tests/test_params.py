@@ -1,0 +1,135 @@
+"""params.yaml: what is shipped is valid, and every fault is named with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from mlops.errors import BadInput
+from mlops.params import Params, load_params
+from paths import DEMO
+from project.models import KINDS
+from project.schema import SCHEMA
+
+SHIPPED = DEMO / "params.yaml"
+
+
+def edited(folder: Path, *changes: tuple[str, str]) -> Path:
+    """Write the shipped file with pieces of text replaced."""
+    text = SHIPPED.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, f"params.yaml no longer holds {old!r}"
+        text = text.replace(old, new, 1)
+    path = folder / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(path: Path) -> Params:
+    return load_params(path, SCHEMA, KINDS)
+
+
+def problems(path: Path) -> str:
+    with pytest.raises(BadInput) as error:
+        load(path)
+    return str(error.value)
+
+
+def test_the_shipped_file_stops_at_the_end_of_2009() -> None:
+    params = load(SHIPPED)
+
+    assert params.ingest.until.isoformat() == "2009-12-31"
+    assert params.split.test_from is not None
+    assert params.split.test_from.isoformat() == "2009-01-01"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("alpha: 3.0", "alhpa: 3.0", "models.ridge.alhpa: unknown key; did you mean alpha?"),
+        ("alpha: 3.0", "alhpa: 3.0", "models.ridge.alpha: missing"),
+        ("seed: 0", "zzz: 0", "train.zzz: unknown key; wanted one of kind, seed"),
+        ("alpha: 3.0", "alpha: 1e-3", "found '1e-3', wanted a valid number (YAML reads 1e-3"),
+        ("alpha: 3.0", "alpha: -1", "models.ridge.alpha: found -1, wanted greater than 0"),
+        ("alpha: 3.0", "alpha: .inf", "models.ridge.alpha: found inf, wanted a finite number"),
+        ("alpha: 3.0", "alpha: .nan", "models.ridge.alpha: found nan"),
+        ("alpha: 3.0", "alpha: yes", "models.ridge.alpha: found True, wanted a valid number"),
+        (
+            "max_iter: 300",
+            "max_iter: 300.5",
+            "models.hist_gradient_boosting.max_iter: found 300.5, wanted a valid int",
+        ),
+        (
+            "max_iter: 300",
+            "max_iter: '300'",
+            "models.hist_gradient_boosting.max_iter: found '300', wanted a valid integ",
+        ),
+        ("quarantine: false", "quarantine: 0", "validate.quarantine: found 0, wanted a valid bool"),
+        ('"2009-12-31"', "2009-12-31", "ingest.until: found a bare date, wanted it in quotes"),
+        ('"2009-12-31"', '"2009-13-31"', "ingest.until: found '2009-13-31', wanted a valid date"),
+        ('"2009-12-31"', "2009-02-30", "ingest.until: found '2009-02-30', wanted a valid date"),
+        ("test_share: null", "test_share: 0.2", "split.test_from, test_share: set one of them"),
+        ('test_from: "2009-01-01"', "test_from: null", "split.test_from, test_share: set one of"),
+        ("seed: 0", "seed: 0\n  seed: 1", "seed: stands on line"),
+        (
+            "      max_leaf_nodes: [6,",
+            "      depth: [6,",
+            "train.search.space.depth: wanted one of",
+        ),
+        ("[0.02, 0.03,", "[0.02, 3,", "train.search.space.learning_rate: found 3, wanted less"),
+        ("[building_type,", "[color,", "evaluate.slices: 'color': wanted features: size, "),
+        ("r2: 0.85", "r3: 0.85", "gate.floors: 'r3': wanted metrics: rmse, mae, "),
+        ("    rmse: 0.05", "    roc_auc: 0.05", "gate.max_regression: 'roc_auc': wanted metrics"),
+        ("task: regression", "task: classification", "task: classification needs choices of the"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    assert problem in problems(edited(tmp_path, (old, new)))
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    path = edited(
+        tmp_path,
+        ("alpha: 3.0", "alhpa: 3.0"),
+        ("min_rows: 500", "min_rows: many"),
+        ("folds: 3", "folds: 1\n    folds: 2"),
+        ("confidence: 0.95", "confidence: 95"),
+    )
+
+    found = problems(path)
+
+    assert found.startswith(f"{path}: 5 problem(s)")
+    for place in (
+        "models.ridge.alhpa",
+        "models.ridge.alpha",
+        "validate.min_rows",
+        "folds: stands",
+        "evaluate.c",
+    ):
+        assert place in found
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "ingest: missing"),
+        (b"a: [", "not valid YAML"),
+        (b"\xff\xfe", "can't be read"),
+        (b"- 1", "wanted a valid dictionary or"),
+    ],
+)
+def test_a_file_that_is_no_params_file_is_refused(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+
+    assert problem in problems(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "params.yaml: can't be read" in problems(tmp_path / "params.yaml")
+
+
+def test_params_can_not_be_changed_by_code() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(SHIPPED).train.seed = 1  # type: ignore[misc]

@@ -1,0 +1,245 @@
+"""What a retraining takes in, and when it calls a model better."""
+
+import contextlib
+import datetime
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from mlops.artifacts import FEEDBACK
+from mlops.errors import BadInput
+from mlops.monitoring import retrain
+from mlops.monitoring.feedback import labelled_rows, write_partition
+from mlops.monitoring.label_shift import LISTED, label_shift
+from mlops.monitoring.log import read_feedback
+from mlops.monitoring.retrain import is_better, moved, take_in
+from mlops.pipeline.partitions import read_partitions
+from mlops.review.sides import PipelineFailed
+from paths import DEMO
+from production import DAY, PARAMS, Log, sales
+from project.schema import SCHEMA
+
+SALES = sales()
+JUNE = datetime.datetime(2010, 6, 1, 12, tzinfo=datetime.UTC).timestamp()
+MAY, END = datetime.date(2010, 5, 31), datetime.date(2010, 6, 30)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Any:
+    with contextlib.closing(Log(f"sqlite:///{tmp_path}/log.db")) as made:
+        yield made
+
+
+def test_params_move_on_and_keep_every_comment() -> None:
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
+
+    edited = moved(text, END, PARAMS, level=True)
+
+    lines = [(a, b) for a, b in zip(text.splitlines(), edited.splitlines(), strict=True) if a != b]
+    assert [new.split("#")[0].strip() for _, new in lines] == [
+        'until: "2010-06-30"',
+        'test_from: "2010-06-17"',
+        "level_days: 14",
+    ]
+    assert all(old.split("#")[1:] == new.split("#")[1:] for old, new in lines)
+    assert yaml.safe_load(edited)["monitor"] == yaml.safe_load(text)["monitor"]
+    assert "level_days: null" in moved(text, END, PARAMS, level=False)
+
+
+def test_params_without_such_a_line_are_refused() -> None:
+    with pytest.raises(BadInput, match="no line `  until: …` in section ingest"):
+        moved("ingest: {until: x}\n", END, PARAMS, level=False)
+
+
+def test_feedback_becomes_rows_of_the_days_that_the_source_lacks(log: Log, tmp_path: Path) -> None:
+    rows = SALES[:40]
+    ids = log.predict(rows, at=JUNE - 30 * DAY, together=40)
+    log.tell(ids[:10], rows["price"], at=JUNE - DAY)  # the source's own days
+    log.tell(ids[10:30], rows["price"][10:], at=JUNE)
+    log.tell(ids[30:], rows["price"][30:], at=JUNE + 60 * DAY)  # too new to be complete
+
+    told = read_feedback(log.url, SCHEMA)
+    taken, left_out = labelled_rows(told, MAY, END, SCHEMA)
+    write_partition(str(tmp_path), taken, SCHEMA)
+    read = read_partitions(str(tmp_path), SCHEMA).to_pandas()
+
+    assert (len(taken), left_out) == (20, 0)
+    assert sorted(read["price"]) == sorted(rows["price"][10:30])
+    assert set(read["sold_on"].dt.date) == {datetime.date(2010, 6, 1)}
+    assert read["sale_id"].is_unique
+    assert sorted(read["size"]) == sorted(rows["size"][10:30])
+
+
+def test_feedback_that_breaks_the_contract_is_left_out_and_counted(log: Log) -> None:
+    rows = SALES[:20]
+    prices = [-5.0, 3e9, *rows["price"][2:]]
+    log.tell(log.predict(rows, at=JUNE - DAY), prices, at=JUNE)
+
+    taken, left_out = labelled_rows(read_feedback(log.url, SCHEMA), MAY, END, SCHEMA)
+
+    assert (len(taken), left_out) == (18, 2)
+
+
+def test_feedback_that_the_source_has_caught_up_with_leaves_no_partition(tmp_path: Path) -> None:
+    (tmp_path / FEEDBACK).write_text("old\n")
+
+    write_partition(str(tmp_path), pd.DataFrame(), SCHEMA)
+
+    assert not (tmp_path / FEEDBACK).exists()
+
+
+@pytest.mark.parametrize("source", ["s3://bucket/sales", "/no/such/folder"])
+def test_feedback_for_a_source_elsewhere_is_refused_with_the_way_out(source: str) -> None:
+    with pytest.raises(BadInput, match="--no-feedback"):
+        write_partition(source, SALES[:3], SCHEMA)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A work tree with parameters and a source that ends in 2009."""
+    source = tmp_path / "tree/data/source"
+    source.mkdir(parents=True)
+    for path in sorted((DEMO / "data/source").glob("200*.csv")):
+        (source / path.name).write_bytes(path.read_bytes())
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "tree/params.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "tree")
+    return tmp_path / "tree"
+
+
+def test_the_newest_day_of_source_and_feedback_is_taken_in_but_not_today(
+    tree: Path, log: Log
+) -> None:
+    rows = SALES[:6]
+    log.tell(log.predict(rows, at=JUNE), rows["price"], at=JUNE)
+    june = datetime.date(2010, 6, 1)
+
+    today = take_in(PARAMS, SCHEMA, june, log.url, level=False)
+    tomorrow = take_in(PARAMS, SCHEMA, june + datetime.timedelta(days=1), log.url, level=False)
+
+    assert (today["feedback_rows"], tomorrow["feedback_rows"]) == (0, 6)
+    assert (today["until"], tomorrow["until"]) == ("2009-12-31", "2010-06-01")
+
+
+def test_a_second_time_changes_nothing_more(tree: Path, log: Log) -> None:
+    rows = SALES[:6]
+    log.tell(log.predict(rows, at=JUNE), rows["price"], at=JUNE)
+
+    states = []
+    for _ in range(2):
+        take_in(PARAMS, SCHEMA, END, log.url, level=True)
+        states.append({p.name: p.read_bytes() for p in tree.rglob("*") if p.is_file()})
+
+    assert states[0] == states[1]
+
+
+def test_a_source_of_another_schema_stops_before_anything_is_changed(tree: Path) -> None:
+    (tree / "data/source/2010-q1.csv").write_text("sale_id,sold_on,surface\n1,2010-01-01,9\n")
+    before = (tree / "params.yaml").read_text(encoding="utf-8")
+
+    with pytest.raises(BadInput, match="2010-q1"):
+        take_in(PARAMS, SCHEMA, END, "", level=False)
+
+    assert (tree / "params.yaml").read_text(encoding="utf-8") == before
+
+
+def verdict(**intervals: tuple[float | None, float | None]) -> dict[str, Any]:
+    return {
+        "metrics": {k: {"ci_low": low, "ci_high": high} for k, (low, high) in intervals.items()}
+    }
+
+
+@pytest.mark.parametrize(
+    ("rmse", "mape", "better"),
+    [
+        ((-9.0, -1.0), (-9.0, -1.0), True),
+        ((-9.0, 1.0), (-9.0, -1.0), True),
+        ((-9.0, 1.0), (-9.0, 1.0), False),
+        ((1.0, 9.0), (-9.0, -1.0), False),
+        ((-9.0, 0.0), (-9.0, 0.0), False),
+        ((None, None), (-9.0, -1.0), False),
+    ],
+)
+def test_better_is_better_beyond_chance_in_one_metric_and_worse_in_none(
+    rmse: Any, mape: Any, better: bool
+) -> None:
+    assert is_better(verdict(rmse=rmse, mape=mape), PARAMS) is better
+
+
+@pytest.mark.parametrize("rows", [0, 1234])
+def test_the_pull_request_says_how_much_came_by_feedback(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.md").write_text("the review\n")
+    monkeypatch.setattr(retrain, "REPORT", tmp_path / "report.md")
+    facts = {"until": "2010-06-01", "was": "2009-12-31", "why": "better"}
+    facts |= {"source_until": "2009-12-31", "feedback_rows": rows, "left_out": 7}
+
+    monkeypatch.setattr(retrain, "label_shift", lambda params, schema: "the shift")
+
+    text = retrain.body(facts, PARAMS, SCHEMA)
+
+    assert text.endswith("the review\n")
+    assert ("**1,234 rows are feedback**" in text and "7 more broke" in text) is bool(rows)
+    assert ("the shift" in text) is bool(rows)
+
+
+def test_a_slice_whose_feedback_is_of_other_prices_stands_out(tree: Path) -> None:
+    known = read_partitions("data/source", SCHEMA).to_pandas()
+    duplexes = known[known["building_type"] == "duplex"][:20]
+    usual = known[known["building_type"] == "single_family"][:200]
+    told = pd.concat([duplexes.assign(price=duplexes["price"] * 3), usual])[SCHEMA.names]
+    told["sale_id"] = range(10**6, 10**6 + len(told))
+    write_partition("data/source", told, SCHEMA)
+
+    lines = {line.split(" |")[0]: line for line in label_shift(PARAMS, SCHEMA).splitlines()}
+
+    assert re.search(r"\| 220 \| .* [+-][0-9]% \|$", lines["| all rows"])
+    assert re.search(r"\| 20 \| 18% \| .* \+[12]\d\d% \|$", lines["| building\\_type: duplex"])
+    assert "| building\\_type: townhouse\\_end" not in lines, "no feedback came for it"
+    assert len(lines) <= LISTED + 6
+
+
+@pytest.mark.parametrize("better", [False, True])
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("until", ["2009-12-31", "2010-06-01"])
+def test_only_force_proposes_what_is_not_better_or_not_newer(
+    until: str, force: bool, better: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = (-9.0, -1.0) if better else (-9.0, 9.0)
+    (tmp_path / "verdict.json").write_text(json.dumps(verdict(rmse=ends, mape=ends)))
+    monkeypatch.setattr(retrain, "VERDICT", tmp_path / "verdict.json")
+    monkeypatch.setattr(retrain, "is_corrected", lambda: False)
+    monkeypatch.setattr(retrain, "review", lambda *given: SimpleNamespace(failure=None))
+    monkeypatch.setattr(retrain, "write_review", lambda *given: None)
+
+    decision = retrain.conclude({"until": until, "was": "2009-12-31"}, force, PARAMS, SCHEMA)
+
+    assert decision["propose"] is (force or (better and until > "2009-12-31"))
+    if force:
+        assert ("not better" in decision["why"]) is not better
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_without_newer_or_corrected_data_nothing_is_trained(
+    corrected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"until": "2009-12-31", "was": "2009-12-31", "feedback_rows": 0, "left_out": 0}
+    monkeypatch.setattr(retrain, "is_corrected", lambda: corrected)
+
+    def reviewed(*given: Any) -> Any:
+        raise PipelineFailed("reviewed")
+
+    monkeypatch.setattr(retrain, "review", reviewed)
+
+    if corrected:
+        with pytest.raises(BadInput, match="reviewed"):
+            retrain.conclude(facts, False, PARAMS, SCHEMA)
+    else:
+        assert retrain.conclude(facts, False, PARAMS, SCHEMA)["propose"] is False

@@ -1,0 +1,1 @@
+"""What this repository is about: its columns, and its kinds of model."""
