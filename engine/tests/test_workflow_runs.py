@@ -133,6 +133,24 @@ def test_a_comment_after_cml_and_one_after_gh_are_the_same_comment(
     assert len(github.comments(number)) == 1
 
 
+def test_a_default_branch_of_another_name_gets_its_comments_too(
+    github: GitHub, template: Path, settings: Settings
+) -> None:
+    origin_git(github.origin, "branch", "change", "main")
+    write_file(github.origin, "change", "params.yaml", edited_params(template, "60", "61"), "C")
+    origin_git(github.origin, "branch", "-m", "main", "trunk")
+    github.state.default_branch = "trunk"
+    number = github.open_pull("change", base_ref="trunk").number
+    event = events.pull_request(github, number)
+    run = planted_run(github, event, "Pull request", ".github/workflows/pull-request.yml")
+    github.plant_artifact(run.id, "review", {"report.md": REPORT.encode(), "base": b"trunk\n"})
+
+    posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    assert len(github.comments(number)) == 1
+
+
 @pytest.mark.parametrize("kind", ["forbidden", "bad gateway"])
 def test_a_comment_that_is_refused_fails_loudly(
     kind: str, github: GitHub, finished: tuple[int, Run], settings: Settings
