@@ -1,9 +1,11 @@
 """Keep data and models in real storage: `make remote` points DVC at the URL in DVC_REMOTE_URL.
 
-Nothing that git tracks changes.
+Without it, at the address in .dvc/public-url, if that is committed: all that forks can read, for
+no variable of a repository reaches their runs. Nothing that git tracks changes.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +18,7 @@ NAME = "storage"
 """The remote in .dvc/config, of which only the address and the credentials differ."""
 
 CONFIG = Path(".dvc/config.local")
+PUBLIC = Path(".dvc/public-url")
 
 
 def connect(root: Path, url: str, settings: str = "") -> None:
@@ -42,8 +45,21 @@ def connect(root: Path, url: str, settings: str = "") -> None:
         temporary.write_bytes(b"\n".join([*config.write(), b""]))
 
 
+def public_url(root: Path) -> str:
+    """Give the address that everybody may read, or an empty text where there is none.
+
+    Raises:
+        BadInput: it is not of https.
+    """
+    path = root / PUBLIC
+    url = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if url and not re.fullmatch(r"https://\S+", url):
+        raise BadInput(f"{PUBLIC}: found {url!r:.200}, wanted one https:// address")
+    return url
+
+
 def main() -> None:
-    url = os.environ.get("DVC_REMOTE_URL", "")
+    url = os.environ.get("DVC_REMOTE_URL") or public_url(Path())
     if not url:
         raise BadInput("DVC_REMOTE_URL is not set", advice="Such as: s3://bucket/path")
     connect(Path(), url, os.environ.get("DVC_REMOTE_SETTINGS", ""))

@@ -22,7 +22,7 @@ from paths import ROOT
 SECONDS = 300
 # The lock names a newer release of a library, as after `make lock UPGRADE=1`; nothing is installed.
 MAKE = """#!/bin/sh
-if [ "$1" = .venv/test ]; then exec ln -sfn "{venv}" .venv; fi
+if [ "$1" = .venv/run ]; then exec ln -sfn "{venv}" .venv; fi
 if [ "$1" = lock ]; then
   test "$2" = UPGRADE=1 && test "$UV_EXCLUDE_NEWER" = "7 days" || exit 1
   exec sed -i 's/^tqdm==.* /tqdm==99.1 /' requirements.txt requirements-dev.txt

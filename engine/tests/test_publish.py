@@ -13,6 +13,7 @@ import pytest
 from clones import copy, run
 from containers import LOCAL, Built, Registry, build, docker, login
 from mlops.errors import BadInput
+from mlops.release import publish
 from mlops.release.labels import Contents
 from mlops.release.note import commands, release_note
 from mlops.release.publish import promote, push
@@ -180,6 +181,27 @@ def test_an_image_of_somebody_else_is_refused(engine: str, tmp_path: Path) -> No
 
     with pytest.raises(BadInput, match="has no label"):
         push("docker", f"{LOCAL}:foreign", "127.0.0.1:9/acme/demo")
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("docker.io/acme/demo", "acme/demo"),
+        ("docker.io/library/demo", "demo"),
+        ("ghcr.io/acme/demo", "ghcr.io/acme/demo"),
+    ],
+)
+def test_the_digest_is_found_under_the_name_that_the_engine_gives_it(
+    name: str, listed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = f"other/demo@sha256:1\n{listed}@sha256:2"
+    monkeypatch.setattr(publish, "ask", lambda *command: digests if "inspect" in command else "")
+
+    assert publish._push("docker", "image", f"{name}:tag") == f"{name}@sha256:2"
+
+    monkeypatch.setattr(publish, "ask", lambda *command: "other/demo@sha256:1")
+    with pytest.raises(BadInput, match=f"no digest of {name}"):
+        publish._push("docker", "image", f"{name}:tag")
 
 
 def contents(**changes: object) -> Contents:

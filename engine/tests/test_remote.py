@@ -15,6 +15,7 @@ import pytest
 import yaml
 from dvc.config import Config
 
+from mlops import remote
 from mlops.errors import BadInput
 from mlops.remote import CONFIG, connect
 from mlops.review.sides import base_tree, git, reproduce
@@ -225,6 +226,30 @@ def test_settings_neither_move_the_storage_nor_switch_its_check_off(
         connect(tmp_path, "s3://models", f"region = us-east-1\n{settings}")
 
     assert not (tmp_path / CONFIG).exists()
+
+
+def test_where_no_variable_reaches_the_committed_address_is_read_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_REMOTE_URL", raising=False)
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(BadInput, match="DVC_REMOTE_URL is not set"):
+        remote.main()
+
+    (tmp_path / remote.PUBLIC).write_text("https://data.example/models\n")
+    remote.main()
+    assert "url = https://data.example/models" in (tmp_path / remote.CONFIG).read_text()
+
+    monkeypatch.setenv("DVC_REMOTE_URL", "s3://models")
+    remote.main()
+    assert "url = s3://models" in (tmp_path / remote.CONFIG).read_text(), "who has more takes it"
+
+    monkeypatch.delenv("DVC_REMOTE_URL")
+    for wrong in ("file:///etc", "ssh://host/x", "https://a b"):
+        (tmp_path / remote.PUBLIC).write_text(wrong)
+        with pytest.raises(BadInput, match="wanted one https:// address"):
+            remote.main()
 
 
 def test_credentials_are_for_their_owner_alone_and_stay_as_they_are(tmp_path: Path) -> None:

@@ -80,6 +80,15 @@ FAULTS = {
         CHECK, "      - run: jq --exit-status", "      - uses: " + CHECKOUT + "\n        with:\n"
         "          persist-credentials: false\n      - run: jq --exit-status",
     ),
+    "a workflow that is called": (
+        "workflows/deploy.yml", "on:\n", "on:\n  workflow_call:\n    inputs: {}\n"
+    ),
+    "a release of a fork": (
+        "workflows/release.yml", "    if: ${{ !github.event.repository.fork }}", "    if: true"
+    ),
+    "any version of cosign": (
+        "workflows/deploy.yml", "\n        with:\n          cosign-release: v3.1.1", "\n        #"
+    ),
     "a comment by CML that nothing installs": (COMMENT, "iterative/setup-cml@", "x/y@"),
     "CML of any version": (COMMENT, "version: 0.20.6", "version: latest"),
     "a comment that needs CML": (COMMENT, "continue-on-error: true # without CML", "if: true #"),

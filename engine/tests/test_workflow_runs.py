@@ -30,7 +30,12 @@ def test_the_required_check_is_as_good_as_the_tests(
 
     run = run_workflow(github, "check.yml", events.push(github), ends)
 
-    assert run.jobs == {"test": result, "image": "success", "all-green": result}, run.log
+    assert run.jobs == {
+        "test": result,
+        "engine": "success",
+        "image": "success",
+        "all-green": result,
+    }, run.log
 
 
 @pytest.mark.parametrize(("code", "unmet"), [("0", {}), ("1", {"All checks passed": "failure"})])
@@ -125,6 +130,24 @@ def test_a_comment_after_cml_and_one_after_gh_are_the_same_comment(
 
     assert by_cml.summaries["comment"] == "Posted to pull request 1 by CML.\n"
     assert by_cml.calls_of(CML) == [{"version": "0.20.6", "vega": "false"}]
+    assert len(github.comments(number)) == 1
+
+
+def test_a_default_branch_of_another_name_gets_its_comments_too(
+    github: GitHub, template: Path, settings: Settings
+) -> None:
+    origin_git(github.origin, "branch", "change", "main")
+    write_file(github.origin, "change", "params.yaml", edited_params(template, "60", "61"), "C")
+    origin_git(github.origin, "branch", "-m", "main", "trunk")
+    github.state.default_branch = "trunk"
+    number = github.open_pull("change", base_ref="trunk").number
+    event = events.pull_request(github, number)
+    run = planted_run(github, event, "Pull request", ".github/workflows/pull-request.yml")
+    github.plant_artifact(run.id, "review", {"report.md": REPORT.encode(), "base": b"trunk\n"})
+
+    posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
     assert len(github.comments(number)) == 1
 
 

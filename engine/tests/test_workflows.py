@@ -35,7 +35,6 @@ def jobs() -> list[Any]:
         pytest.param(path, name, job, id=f"{path.stem}-{name}")
         for path in WORKFLOWS
         for name, job in load(path)["jobs"].items()
-        if "uses" not in job  # a workflow that is called stands among these files itself
     ]
 
 
@@ -151,6 +150,8 @@ def test_a_step_is_pinned_short_and_free_of_foreign_text(path: Path, step: dict[
         assert re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)
     if step.get("uses", "").startswith("actions/checkout"):
         assert step["with"]["persist-credentials"] is False
+    if step.get("uses", "").startswith("actions/upload-artifact"):
+        assert step["with"]["overwrite"] is True, "else a repeated run meets its own artifact"
 
 
 def test_the_required_check_waits_for_every_other_job() -> None:
@@ -164,9 +165,15 @@ def test_a_pull_request_is_reviewed_whatever_it_changes() -> None:
     # A required check that a filter leaves out stays pending for ever.
     for name in ("check", "pull-request"):
         triggers = load(GITHUB / "workflows" / f"{name}.yml")["on"]
-        assert not triggers["pull_request"]
+        assert set(triggers["pull_request"] or {}) <= {"types"}
         # A merge queue waits for them too, and so does the commit that the lock job makes.
         assert {"merge_group", "workflow_dispatch"} <= set(triggers)
+
+
+def test_another_base_is_another_review() -> None:
+    types = load(GITHUB / "workflows/pull-request.yml")["on"]["pull_request"]["types"]
+
+    assert types == ["opened", "synchronize", "reopened", "edited"]
 
 
 def test_the_commit_of_the_lock_job_gets_every_check_that_a_pull_request_gets() -> None:
@@ -212,18 +219,6 @@ def test_the_comment_follows_every_review_and_no_other_workflow() -> None:
     assert load(GITHUB / "workflows" / "pull-request.yml")["name"] == "Pull request"
 
 
-def test_the_old_comment_is_outdated_before_anything_can_fail_and_no_parser_sees_a_token() -> None:
-    job = load(GITHUB / "workflows" / "comment.yml")["jobs"]["comment"]
-    checkout, marks, *between, posts = job["steps"]
-
-    assert checkout["uses"].startswith("actions/checkout@")
-    assert marks["run"] == "python3 -m mlops.review.post outdated"
-    assert posts["if"] == "always()"
-    assert "env" not in job
-    assert any("mlops.review.sanitize" in step.get("run", "") for step in between)
-    assert all("github.token" not in str(step) for step in between if "run" in step)
-
-
 def test_the_one_job_that_calls_cml_installs_it_and_writes_no_contents() -> None:
     package = Path(mlops.__path__[0])
     callers = [path for path in package.rglob("*.py") if '["cml"' in path.read_text()]
@@ -243,6 +238,52 @@ def test_the_one_job_that_calls_cml_installs_it_and_writes_no_contents() -> None
     assert len(found) == 1
 
 
+def test_a_workflow_of_checks_leaves_the_cache_to_the_review() -> None:
+    """The first writer of a key wins, and under check.yml the base's side is never made."""
+    for name, job in load(GITHUB / "workflows" / "check.yml")["jobs"].items():
+        for step in job["steps"]:
+            if step.get("uses", "").endswith("actions/setup"):
+                assert step["with"]["cache"] == "restore", name
+
+
+def test_no_workflow_names_the_default_branch_but_where_an_expression_can_not_stand() -> None:
+    for path in WORKFLOWS:
+        lines = [line.split(" #")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+        named = [line.strip() for line in lines if re.search(r"\bmain\b", line.lstrip("# "))]
+        said = [line for line in named if not line.startswith("#")]
+        assert set(said) <= {"branches: [main]"}, path
+
+
+def test_a_comment_is_ended_by_a_newer_one_on_the_same_commit_alone() -> None:
+    group = load(GITHUB / "workflows/comment.yml")["concurrency"]["group"]
+
+    assert "github.event.workflow_run.head_sha" in group
+
+
+def test_a_stored_token_of_an_app_would_live_an_hour_so_it_is_made_in_the_run() -> None:
+    propose = load(GITHUB / "workflows/retrain.yml")["jobs"]["propose"]
+    made, used = propose["steps"][-2:]
+
+    assert set(re.findall(r"secrets\.\w+", str(propose))) == {"secrets.RETRAIN_APP_KEY"}
+    assert (
+        made["with"]["permission-contents"] == made["with"]["permission-pull-requests"] == "write"
+    )
+    assert used["env"]["APP_TOKEN"] == "${{ steps.app.outputs.token }}"
+    assert propose["environment"] == "retrain"
+
+
+def test_the_old_comment_is_outdated_before_anything_can_fail_and_no_parser_sees_a_token() -> None:
+    job = load(GITHUB / "workflows" / "comment.yml")["jobs"]["comment"]
+    checkout, marks, *between, posts = job["steps"]
+
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert marks["run"] == "python3 -m mlops.review.post outdated"
+    assert posts["if"] == "always()"
+    assert "env" not in job
+    assert any("mlops.review.sanitize" in step.get("run", "") for step in between)
+    assert all("github.token" not in str(step) for step in between if "run" in step)
+
+
 def test_caches_hold_data_and_models_but_not_the_run_cache() -> None:
     for path in [*WORKFLOWS, *ACTIONS]:
         for line in re.findall(r"path: (\.dvc.*)", path.read_text(encoding="utf-8")):
@@ -254,8 +295,9 @@ def test_what_a_cache_restores_is_hashed_before_anything_reads_it() -> None:
         commands = [str(step.get("uses", step.get("run"))) for step in load(path)["runs"]["steps"]]
         for place, command in enumerate(commands):
             if command.startswith("actions/cache"):
-                assert "make .venv/test" in commands[place + 1]
-                assert "mlops.cache_check" in commands[place + 2]
+                later = [c for c in commands[place:] if not c.startswith("actions/cache")]
+                assert "make .venv/run" in later[0]
+                assert "mlops.cache_check" in later[1]
     for path in WORKFLOWS:
         assert "actions/cache" not in path.read_text(encoding="utf-8"), "through setup alone"
 
@@ -366,7 +408,8 @@ def test_the_rights_of_a_release_stand_on_the_jobs_that_need_them() -> None:
 
     assert rights["image"] == READ_ONLY, "it runs the pipeline and all its libraries"
     assert {job for job, may in rights.items() if may.get("packages") == "write"} == {"publish"}
-    assert {job for job, may in rights.items() if may["contents"] == "write"} == {"note"}
+    assert {job for job, may in rights.items() if may.get("contents") == "write"} == {"note"}
+    assert rights["deploy"] == {"actions": "write"}
     for name in ("publish", "note"):
         lines = [step["run"] for step in load(RELEASE)["jobs"][name]["steps"] if "run" in step]
         assert not re.search(r"\bpip\b|\bmake\b|\.venv", str(lines)), "no library is installed"
@@ -391,3 +434,34 @@ def test_secrets_belong_to_an_environment_and_are_not_inherited(
     secrets = set(re.findall(r"secrets\.(\w+)", str(job))) - {"DVC_READ_SETTINGS"}
     assert "environment" in job or not secrets
     assert "inherit" not in path.read_text(encoding="utf-8")
+
+
+def test_no_workflow_is_called_by_another_for_it_would_lack_its_environments_secrets() -> None:
+    for path in WORKFLOWS:
+        assert "workflow_call" not in load(path)["on"]
+        assert not [job for job in load(path)["jobs"].values() if "uses" in job]
+
+
+def test_a_fork_that_is_synced_releases_nothing() -> None:
+    release = load(RELEASE)["jobs"]
+
+    assert release["image"]["if"] == "${{ !github.event.repository.fork }}"
+    assert all(
+        "image" in job["needs"] or "publish" in job["needs"]
+        for job in release.values()
+        if job is not release["image"]
+    )
+
+
+def test_signing_and_verifying_take_one_version_of_cosign() -> None:
+    found = {
+        (step["uses"], *sorted(step["with"].items()))
+        for path in WORKFLOWS
+        for job in load(path)["jobs"].values()
+        for step in job["steps"]
+        if "cosign-installer" in step.get("uses", "")
+    }
+
+    ((_, (name, version)),) = found
+    assert name == "cosign-release"
+    assert version.startswith("v3."), "as .ci/engine installs; flags differ from those of 2"

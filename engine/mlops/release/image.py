@@ -4,6 +4,7 @@ Takes docker, podman or buildah. Options other than --tag go to the engine's own
 """
 
 import argparse
+import os
 import subprocess
 from typing import Any
 
@@ -56,7 +57,9 @@ def main() -> None:
         )
     engine, manifest, commit = find_engine(BUILDS), read_manifest(BUNDLE), revision()
     command = [*build_command(engine, options.tag, manifest, commit), *passed, "."]
-    if code := subprocess.run(command).returncode:
+    # An attestation in the image, which Docker 29 adds, would give it another digest each time.
+    environment = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    if code := subprocess.run(command, env=environment).returncode:
         raise BadInput(f"{engine} build ended with exit code {code}")
     print(f"image: {options.tag}: model {manifest['model_version']}, commit {commit}")
     if commit.endswith(DIRTY):

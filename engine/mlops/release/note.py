@@ -4,13 +4,13 @@ Command note: publish it on the model's git tag, by `gh`; standard library only.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlops.errors import BadInput, run_command
+from mlops.github import GitHubRefused, api
 from mlops.release.labels import Contents
 from mlops.release.signature import signer
 from mlops.review.markup import table
@@ -38,10 +38,12 @@ def release_note(address: str, new: Contents, old: Contents | None) -> str:
 
 def commands(address: str) -> str:
     """Give the lines that pull, verify and run an image."""
+    repository = os.environ.get("GITHUB_REPOSITORY")
+    attested = os.environ.get("ATTESTED") != "false"
     return (
         f"$ docker pull {address}\n"
-        f"$ gh attestation verify oci://{address} --repo {os.environ.get('GITHUB_REPOSITORY')}\n"
-        f"$ cosign verify {' '.join(signer())} {address}\n"
+        + f"$ gh attestation verify oci://{address} --repo {repository}\n" * attested
+        + f"$ cosign verify {' '.join(signer())} {address}\n"
         "$ docker run --read-only --cap-drop ALL --security-opt no-new-privileges \\\n"
         f"    -p 127.0.0.1:8000:8000 -v predictions:/data {address}\n"
     )
@@ -62,25 +64,49 @@ def _table(before: Mapping[str, Any], after: Mapping[str, Any], compared: bool) 
     return table(("", "before", "now"), "lll", rows)
 
 
-def publish_note(note: Path, tag: str, commit: str) -> None:
-    """Make the release of a git tag; one that exists stays as it is.
+def publish_note(note: Path, tag: str, commit: str) -> str:
+    """Make the release of a git tag, and say so; one that exists stays as it is.
+
+    GitHub lets no workflow tag a commit whose workflow files are others than those of the default
+    branch's newest commit; then the line to type is said instead.
 
     Raises:
-        BadInput: GitHub refuses.
+        BadInput: GitHub refuses for another reason.
     """
-    address = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}/releases"
-    fields = [f"tag_name={tag}", f"target_commitish={commit}", f"name=Model {tag[6:]}"]
-    command = ["gh", "api", address, "--method", "POST", "-F", f"body=@{note}"]
-    command += [part for field in fields for part in ("-f", field)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    if run.returncode and "already_exists" not in run.stdout + run.stderr:
-        raise BadInput(f"The note can't be published: {run.stderr.strip() or run.stdout.strip()}")
-    print(f"note: {tag} {'was released before' if run.returncode else 'released'}")
+    releases = f"repos/{os.environ['GITHUB_REPOSITORY']}/releases"
+    model, text = tag.removeprefix("model-"), note.read_text(encoding="utf-8")
+    fields = {"tag_name": tag, "target_commitish": commit, "name": f"Model {model}", "body": text}
+    try:
+        if _is_released(f"{releases}/tags/{tag}"):
+            return f"{tag} was released before"
+        api(releases, body=fields)
+    except GitHubRefused as error:
+        if "HTTP 403" not in str(error):
+            raise BadInput(f"The note can't be published: {error}") from error
+        return (
+            f"{tag} is not tagged: no workflow may do so once others have changed on main. Type: "
+            f"gh run download {os.environ['GITHUB_RUN_ID']} --name note && gh release create {tag} "
+            f"--target {commit} --title 'Model {model}' --notes-file {note.name}"
+        )
+    return f"{tag} released"
+
+
+def _is_released(path: str) -> bool:
+    try:
+        api(path)
+    except GitHubRefused as error:
+        if "HTTP 404" in str(error):
+            return False
+        raise
+    return True
 
 
 def main() -> None:
     tag, commit, note = sys.argv[1:]
-    publish_note(Path(note), tag, commit)
+    said = publish_note(Path(note), tag, commit)
+    print(f"note: {said}")
+    with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
+        summary.write(f"{said}\n")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,13 @@ def _push(engine: str, image: str, target: str) -> str:
     ask(engine, "push", target)
     name = target.rpartition(":")[0]
     found = ask(engine, "image", "inspect", '--format={{join .RepoDigests "\\n"}}', target)
-    return next(line for line in found.splitlines() if line.startswith(f"{name}@"))
+    # Docker's own registry goes without its name there.
+    short = name.removeprefix("docker.io/").removeprefix("library/")
+    for line in found.splitlines():
+        where, _, digest = line.partition("@")
+        if where in (name, short):
+            return f"{name}@{digest}"
+    raise BadInput(f"{engine} gives no digest of {name}, only of: {found or 'nothing'}")
 
 
 def _released(engine: str, target: str) -> Contents | None:

@@ -9,11 +9,12 @@ def signer() -> list[str]:
     """Give the options of `cosign verify` that name who must have signed.
 
     It is who holds the other half of the key in COSIGN_PUBLIC_KEY; without one, the workflow
-    release.yml on the main branch of the repository that GITHUB_REPOSITORY names.
+    release.yml on the branch DEFAULT_BRANCH (main if unset) of the repository GITHUB_REPOSITORY.
     """
     if os.environ.get("COSIGN_PUBLIC_KEY"):
         return ["--key=env://COSIGN_PUBLIC_KEY", "--insecure-ignore-tlog=true"]
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
     home = f"{server}/{os.environ.get('GITHUB_REPOSITORY', 'OWNER/NAME')}"
-    workflow = f"{home}/.github/workflows/release.yml@refs/heads/main"
+    branch = os.environ.get("DEFAULT_BRANCH", "main")
+    workflow = f"{home}/.github/workflows/release.yml@refs/heads/{branch}"
     return [f"--certificate-identity={workflow}", f"--certificate-oidc-issuer={_ISSUER}"]

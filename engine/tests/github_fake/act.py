@@ -50,7 +50,7 @@ def run_workflow(
     if event.waits and not approved:
         return _waiting(github, number, found, event)
     token = github.grant(found.rights(trusted=event.trusted), lags=True)
-    secrets = dict(settings.secrets) if event.trusted else {}
+    secrets = dict(settings.secrets) | found.scope(settings.environments) if event.trusted else {}
     fork = event.head_repo != github.state.repository
     settings = replace(settings, variables={}) if fork else settings  # none reaches a fork's run
     command = [

@@ -51,6 +51,12 @@ def resolve(bare: Path, revision: str) -> str | None:
         return None
 
 
+def branches(bare: Path) -> dict[str, str]:
+    """Map each branch to its commit."""
+    listed = git(bare, "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads")
+    return dict(line.rsplit(" ", 1) for line in listed.splitlines())
+
+
 def is_bare(folder: Path) -> bool:
     """Tell whether a folder is a bare repository."""
     return git(folder, "rev-parse", "--is-bare-repository") == "true"

@@ -93,6 +93,7 @@ def create_pull(state: State, request: Request) -> Answer:
     issue = Issue(state.next_number(), title, text, request.token.login, pull=pull)
     issue.made_by = request.token.value
     state.issues[issue.number] = issue
+    state.happen("opened", issue.number, request.token.login)
     return Answer(201, render_pull(state, issue))
 
 
@@ -111,6 +112,8 @@ def update_pull(state: State, request: Request, number: str) -> Answer:
     issue.body = checked_body(request.body.get("body") or issue.body)
     if request.body.get("state") == "closed":
         state.close(issue)
+    else:
+        state.happen("edited", issue.number, request.token.login)
     return Answer(200, render_pull(state, issue))
 
 

@@ -106,6 +106,7 @@ def put_contents(state: State, request: Request, path: str) -> Answer:
     content = base64.b64decode(request.text("content"))
     author = request.token.login
     sha = write_file(state.origin, branch, path, content, request.text("message"), author)
+    state.happen("push", branch, author)
     return Answer(200 if known else 201, {"commit": {"sha": sha}})
 
 
@@ -143,11 +144,24 @@ def create_release(state: State, request: Request) -> Answer:
         fault = {"resource": "Release", "code": "already_exists", "field": "tag_name"}
         raise ApiError(422, "Validation Failed", errors=[fault])
     if resolve(state.origin, ref) is None:
-        git(state.origin, "update-ref", ref, _commit(state, request.text("target_commitish")))
+        commit = _commit(state, request.text("target_commitish"))
+        span = (commit, f"refs/heads/{state.default_branch}")
+        moved = git(state.origin, "diff", "--name-only", *span, "--", ".github/workflows")
+        if moved and not request.token.may("workflows", "write"):
+            raise ApiError(403, "Resource not accessible by integration")
+        git(state.origin, "update-ref", ref, commit)
     release = request.body | {"id": next(state.ids)}
     release["html_url"] = f"{state.server_url}/{state.repository}/releases/tag/{tag}"
     state.releases.insert(0, release)
     return Answer(201, release)
+
+
+def get_release(state: State, request: Request, tag: str) -> Answer:
+    """Show the release of a tag."""
+    for release in state.releases:
+        if release["tag_name"] == tag:
+            return Answer(200, release)
+    raise ApiError(404, "Not Found")
 
 
 def list_releases(state: State, request: Request) -> Answer:
@@ -169,5 +183,6 @@ ROUTES = [
     route("POST", r"/statuses/([0-9a-f]{40})", create_status, "statuses"),
     route("GET", r"/commits/([^/]+)", get_commit, "contents"),
     route("GET", r"/releases", list_releases, "contents"),
+    route("GET", r"/releases/tags/(.+)", get_release, "contents"),
     route("POST", r"/releases", create_release, "contents"),
 ]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 from github_fake import administration, issues, pulls, repository, runs
 from github_fake.faults import Fault
 from github_fake.git_http import is_git_path, serve
+from github_fake.origin import branches
 from github_fake.state import State
 from github_fake.web import Answer, ApiError, Request, Token
 
@@ -71,7 +72,13 @@ class Router:
         name = path.rsplit("/info/refs")[0].rsplit("/git-")[0]
         if name.strip("/").removesuffix(".git") != self.state.repository:
             return Answer(404, b"Repository not found", {"Content-Type": "text/plain"})
-        return serve(self.state.origin, method, path, query, headers, raw, token)
+        before = branches(self.state.origin)
+        answer = serve(self.state.origin, method, path, query, headers, raw, token)
+        after = branches(self.state.origin)
+        for branch in sorted(after):
+            if token and after[branch] != before.get(branch):
+                self.state.happen("push", branch, token.login)
+        return answer
 
     def _rest(self, method: str, path: str, query: str, raw: bytes, token: Token | None) -> Answer:
         """Find the route of a call, check the caller's rights and run it."""

@@ -40,6 +40,7 @@ def dispatch(state: State, request: Request, name: str) -> Answer:
     inputs = request.body.get("inputs") or {}
     _check_inputs(found["workflow_dispatch"].get("inputs") or {}, inputs)
     state.dispatches.append({"workflow": name, "ref": branch, "inputs": inputs})
+    state.happen("dispatch", state.dispatches[-1], request.token.login)
     return Answer(204)
 
 

@@ -20,12 +20,14 @@ PASSED = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy
 class Settings:
     """Hold what a repository's owner sets, and what a test bends.
 
+    `environments` hold secrets that only jobs of that environment see, none of a called workflow;
     `tools` are the stand-ins on PATH: gh, as on any runner; cml comes by its action alone. `path`
     comes before everything else on it; `outputs` are what recorders answer, by action; `failing`
     names actions that must fail.
     """
 
     secrets: Mapping[str, str] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     tools: Sequence[str] = ("gh",)

@@ -88,6 +88,7 @@ class Happening:
     kind: str
     about: Any
     actor: str
+    newest: int  # issue or pull request at that time
 
 
 @dataclass
@@ -154,6 +155,10 @@ class State:
     def next_number(self) -> int:
         """Return the number that the next issue or pull request gets."""
         return max(self.issues, default=0) + 1
+
+    def happen(self, kind: str, about: Any, actor: str) -> None:
+        """Write down what may start workflows."""
+        self.happened.append(Happening(kind, about, actor, max(self.issues, default=0)))
 
     def close(self, issue: Issue, merged: bool = False) -> None:
         """Close an issue; the head of a pull request stays from then on what it is."""

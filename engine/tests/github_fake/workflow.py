@@ -52,6 +52,23 @@ class Workflow:
         """Return the name of a job that people and rules see."""
         return str(self.jobs.get(job, {}).get("name", job))
 
+    def scope(self, environments: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        """Let each job see the secrets of its own environment; return all, under other names.
+
+        act has one set of secrets for every job, so the file that it runs is written anew.
+        """
+        found: dict[str, str] = {}
+        for job in self.jobs.values():
+            named = job.get("environment", "")
+            own = named["name"] if isinstance(named, dict) else named
+            for name, value in environments.get(own, {}).items():
+                found[f"{own}__{name}".upper()] = value
+                job["steps"] = _renamed(job["steps"], f"secrets.{name}", f"secrets.{own}__{name}")
+        if found:
+            document = {"on" if key is True else key: v for key, v in self.document.items()}
+            self.path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return found
+
     def stand_ins(self) -> dict[str, Path]:
         """Map each `owner/repo@sha` that can be reached to the folder that stands for it."""
         return dict(_stand_in(use, where) for use, where in _uses(self.root, self.path, set()))
@@ -74,6 +91,19 @@ class Workflow:
                     found[scope] = level
         # A run for a fork has a token that can only read.
         return found if trusted else {scope: "read" for scope, v in found.items() if v != "none"}
+
+
+def _renamed(node: Any, old: str, new: str) -> Any:
+    """Replace a word in every text of a document."""
+    if isinstance(node, dict):
+        return {key: _renamed(value, old, new) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_renamed(item, old, new) for item in node]
+    return (
+        re.sub(rf"{re.escape(old)}\b", new.upper().replace("SECRETS.", "secrets."), node)
+        if isinstance(node, str)
+        else node
+    )
 
 
 def _spelled(granted: Any) -> dict[str, str]:
