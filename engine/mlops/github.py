@@ -8,7 +8,11 @@ from typing import Any
 
 SECONDS = 120
 
-# What a push by a workflow's own token does not start: every workflow with a required check.
+BOT = "github-actions[bot]"
+"""Who acts by a workflow's own token."""
+
+# Every workflow with a required check. The runs that a push by a workflow's own token starts wait
+# for a person's approval (GitHub, since June 2026), so they are dispatched; they count by a status.
 CHECKS = ("check.yml", "pull-request.yml")
 
 

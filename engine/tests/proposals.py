@@ -97,10 +97,11 @@ def propose_files(
 
 
 def merge(github: GitHub, number: int) -> None:
-    """Merge a pull request of ours into main as GitHub does."""
+    """Merge a pull request of ours into main as GitHub does: with every required check met."""
+    assert github.unmet(number) == {}
     group = events.merge_group(github, number)
     origin_git(github.origin, "update-ref", "refs/heads/main", group.commit)
-    github.state.issues[number].state = "closed"
+    github.state.close(github.state.issues[number], merged=True)
 
 
 def review(github: GitHub, number: int, settings: Settings) -> Run:

@@ -68,6 +68,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "-m", "First")
         github = GitHub(repository, tmp_path / "github")
+        github.state.actions_may_open_pulls = True
         started.append(github.__enter__())
         return github
 
@@ -291,6 +292,7 @@ REPORT = flow(
         use(CHECKOUT, fetch_depth=0, persist_credentials="false"),
         SHOW,
         'echo "secret=<${{ secrets.KEY }}>"; cat params.yaml',
+        'echo "variable=<${{ vars.SETTING }}>"',
         "mkdir out; echo ${{ github.event.number }} > out/number; cp params.yaml out/",
         use(UPLOAD, name="report", path="out"),
         'curl -sS -X POST -H "Authorization: Bearer ${{ github.token }}" -d \'{"body": "x"}\''
@@ -328,11 +330,17 @@ def test_a_fork_has_no_secrets_and_cannot_write(start: Start, tmp_path: Path) ->
     github.open_pull("theirs", fork=fork, author="mallory")
 
     event = events.pull_request(github, 1)
-    run = run_workflow(github, "report.yml", event, Settings(secrets={"KEY": "hush"}))
+    own = Settings(secrets={"KEY": "hush"}, variables={"SETTING": "shown"})
+    waiting = run_workflow(github, "report.yml", event, own)
+    assert (waiting.conclusion, waiting.jobs) == ("action_required", {}), "a first contribution"
+    assert events.workflow_run(github, waiting).payload["workflow_run"]["status"] == "completed"
+
+    run = run_workflow(github, "report.yml", event, own, approved=True)
 
     assert run.jobs == {"review": "success"}, run.log
     assert not event.trusted
     assert "secret=<>" in run.log
+    assert "variable=<>" in run.log, "they reach no fork"
     assert "a: 66" in run.log
     assert github.writes() == [("POST", f"{REPO}/issues/1/comments", 403)]
     assert github.comments(1) == []
@@ -794,10 +802,10 @@ def test_the_comment_of_a_workflow_run_is_updated_and_doubled_after_thirty_other
     github = start({"sample": flow("schedule", {"pull-requests": "write"}, one=steps)})
     change(github)
     github.open_pull("change")
-    event = events.schedule(github, "0 3 * * 1")
+    event, with_cml = events.schedule(github, "0 3 * * 1"), Settings(tools=("cml", "gh"))
 
     for _ in range(2):
-        run = run_workflow(github, "sample.yml", event)
+        run = run_workflow(github, "sample.yml", event, with_cml)
         assert run.rc == 0, run.log
     assert [method for method, _, _ in github.writes()] == ["POST", "PATCH"]
     assert len(github.comments(1)) == 1
@@ -806,7 +814,7 @@ def test_the_comment_of_a_workflow_run_is_updated_and_doubled_after_thirty_other
     for _ in range(30):
         github.plant_comment(1, "hello", "octocat")
     for _ in range(2):
-        run_workflow(github, "sample.yml", event)
+        run_workflow(github, "sample.yml", event, with_cml)
     assert len(github.comments(1)) == 32
 
 
@@ -823,7 +831,8 @@ def test_cml_opens_a_pull_request_from_a_workflow(start: Start) -> None:
     checkout = use(CHECKOUT, persist_credentials="false")
     github = start({"sample": flow("schedule", rights, one=job(checkout, step))})
 
-    run = run_workflow(github, "sample.yml", events.schedule(github, "0 3 * * 1"))
+    with_cml = Settings(tools=("cml", "gh"))
+    run = run_workflow(github, "sample.yml", events.schedule(github, "0 3 * * 1"), with_cml)
 
     assert run.rc == 0, run.log
     assert f"{github.url}/acme/demo/pull/1" in run.log

@@ -103,6 +103,7 @@ def test_the_workflow_opens_one_pull_request_and_starts_its_checks(
     settings = Settings(path=[tools], env={"PIP_REQUIRE_VIRTUALENV": ""})
     with GitHub(template, tmp_path / "github") as github:
         main = resolve(github.origin, "refs/heads/main")
+        github.state.actions_may_open_pulls = True
         run = run_workflow(
             github,
             "libraries.yml",

@@ -52,6 +52,7 @@ def template(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def kept(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
     with GitHub(template, tmp_path_factory.mktemp("github") / "github") as served:
+        served.state.actions_may_open_pulls = True
         yield served
 
 

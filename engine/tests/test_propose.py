@@ -1,4 +1,4 @@
-"""One pull request for a retraining, through CML or without it, whatever GitHub answers."""
+"""One pull request for a retraining, whatever GitHub answers."""
 
 import json
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from github_fake.api import GitHub
-from github_fake.origin import git, resolve, write_file
+from github_fake.api import EVERYTHING, GitHub
+from github_fake.origin import git, merge_commit, resolve, write_file
 from mlops.monitoring import propose
 from mlops.monitoring.tell import BRANCH
 from workflow_steps import github  # noqa: F401  a fixture
@@ -23,7 +23,6 @@ def checkout(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     git(tmp_path, "clone", "--quiet", str(github.origin), str(folder))
     git(folder, "remote", "set-url", "origin", f"{github.url}/acme/demo.git")
     monkeypatch.setenv("GITHUB_SHA", git(folder, "rev-parse", "HEAD"))
-    monkeypatch.setenv("CML_REPO", f"{github.url}/acme/demo")
     monkeypatch.chdir(folder)
     return folder
 
@@ -57,21 +56,8 @@ def run(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return start
 
 
-@pytest.fixture(params=["cml", "gh"])
-def tool(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """With CML on PATH, and without."""
-    if request.param == "gh":
-        (tmp_path / "tools/cml").unlink()
-    return str(request.param)
-
-
 def test_the_pull_request_is_opened_once_and_then_updated(
-    tool: str,
-    github: GitHub,
-    checkout: Path,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    run: Run,
+    github: GitHub, checkout: Path, tmp_path: Path, run: Run
 ) -> None:
     main = resolve(github.origin, "refs/heads/main")
     for until in ("2010-04-30", "2010-05-31"):
@@ -81,7 +67,6 @@ def test_the_pull_request_is_opened_once_and_then_updated(
         assert issue.body.startswith(f"Retrained up to {until}.")
         assert git(github.origin, "show", f"{BRANCH}:params.yaml") == f"until: {until}"
 
-    assert ("gh takes over" in capfd.readouterr().err) is (tool == "gh")
     assert git(github.origin, "rev-list", "--count", f"main..{BRANCH}") == "1"
     assert resolve(github.origin, "refs/heads/main") == main
     started = [(d["workflow"], d["ref"]) for d in github.state.dispatches]
@@ -133,6 +118,79 @@ def test_a_branch_that_a_person_works_on_is_not_overwritten(
     assert f"works on {BRANCH}" in capsys.readouterr().err
     assert resolve(github.origin, f"refs/heads/{BRANCH}") == theirs
     assert github.state.issues == {}
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_branch_left_over_from_a_pull_request_that_is_closed_is_replaced(
+    merged: bool, github: GitHub, checkout: Path, tmp_path: Path, run: Run
+) -> None:
+    assert run(leave(tmp_path, "2010-04-30")) == 0
+    (issue,) = github.state.issues.values()
+    # "Update branch" merges main into it, in the name of who clicks.
+    write_file(github.origin, "main", "notes.md", b"other", "Other")
+    merge = merge_commit(github.origin, 1, "refs/heads/main", f"refs/heads/{BRANCH}")
+    tree = git(github.origin, "rev-parse", f"{merge}^{{tree}}")
+    person = ("-c", "user.name=octocat", "-c", "user.email=octocat@localhost")
+    parents = ("-p", BRANCH, "-p", "main")
+    tip = git(github.origin, *person, "commit-tree", tree, *parents, "-m", "Merge main")
+    git(github.origin, "update-ref", f"refs/heads/{BRANCH}", tip)
+    if merged:  # by a merge commit: the branch's tip is in main
+        git(github.origin, "update-ref", "refs/heads/main", tip)
+        github.state.issues.clear()
+    else:  # or squashed, or never
+        github.state.close(issue)
+    git(checkout, "fetch", "--quiet", str(github.origin), "main:refs/remotes/origin/main")
+
+    assert run(leave(tmp_path, "2010-05-31")) == 0
+
+    assert git(github.origin, "show", f"{BRANCH}:params.yaml") == "until: 2010-05-31"
+    assert [i.title for i in github.state.issues.values() if i.state == "open"] == [
+        "Retrain on data up to 2010-05-31"
+    ]
+
+
+def test_a_list_that_lags_behind_hides_no_pull_request(
+    github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    token = github.grant(EVERYTHING, lags=True)
+    for name in ("GH_ENTERPRISE_TOKEN", "REPO_TOKEN"):
+        monkeypatch.setenv(name, token)
+
+    assert run(leave(tmp_path)) == 0
+
+    assert len(github.state.issues) == 1
+    assert len(github.state.dispatches) == 2
+
+
+def test_a_repository_where_workflows_may_open_no_pull_request_is_told_what_to_switch_on(
+    github: GitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run
+) -> None:
+    github.state.actions_may_open_pulls = False
+
+    assert run(leave(tmp_path)) == 1
+
+    said = (tmp_path / "summary.md").read_text()
+    assert said in f"No pull request was opened: {propose.NOT_PERMITTED.format(branch=BRANCH)}\n"
+    assert "HTTP 403" not in capsys.readouterr().err + said
+    assert github.state.issues == {}
+
+    github.state.actions_may_open_pulls = True
+    assert run(leave(tmp_path)) == 0
+    assert len(github.state.issues) == 1
+
+
+def test_the_pull_request_goes_into_the_branch_that_the_run_was_on(
+    github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    git(github.origin, "branch", "trunk", "main")
+    monkeypatch.setenv("GITHUB_REF_NAME", "trunk")
+
+    assert run(leave(tmp_path)) == 0
+
+    (issue,) = github.state.issues.values()
+    assert issue.pull is not None
+    assert issue.pull.base_ref == "trunk"
+    assert github.state.dispatches[-1]["inputs"] == {"base": "trunk"}
 
 
 @pytest.mark.parametrize("kind", ["forbidden", "not found", "rate limited", "bad gateway"])

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not install
 
 REVIEWED = {"review": "success", "gate": "success"}
 LOCKED = {"review": "success", "lock": "success", "gate": "failure"}
+REQUIRED = ("The model may be merged", "All checks passed")
 BLOCKED = {"review": "failure", "gate": "failure"}
 
 
@@ -50,6 +51,7 @@ def text_on(github: GitHub, number: int) -> str:
 def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_updated_by_each_push(
     warm: GitHub, template: Path, settings: Settings
 ) -> None:
+    warm.state.required = REQUIRED
     number = propose(warm, template, "max_iter: 60", "max_iter: 150")
 
     first = review(warm, number, settings)
@@ -68,10 +70,13 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     started = [(one["workflow"], one["ref"]) for one in warm.state.dispatches]
     assert started == [("check.yml", "change"), ("pull-request.yml", "change")]
 
+    assert warm.unmet(number) == dict.fromkeys(REQUIRED, "expected"), "of the new head"
+
     second = follow(warm, settings)
     comment(warm, second, settings)
 
     assert second.jobs == REVIEWED, second.log
+    assert warm.unmet(number) == {"All checks passed": "expected"}, "check.yml has not run here"
     assert len(warm.state.dispatches) == 2
     (written,) = warm.comments(number)
     assert written.body.startswith("## ✅ Pass")
@@ -232,6 +237,7 @@ def test_a_fork_gets_the_same_review_and_the_command_that_a_workflow_may_not_typ
     origin_git(fork, "branch", "theirs", "main")
     write_file(fork, "theirs", "params.yaml", edited_params(template, "60", "90"), "Theirs")
     number = warm.open_pull("theirs", fork=fork, author="mallory").number
+    warm.state.contributors.add("mallory")
     secret = replace(
         settings,
         secrets={"DVC_READ_SETTINGS": "password = hidden"},

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from github_fake.api import GitHub
+from github_fake.api import EVERYTHING, GitHub
 from github_fake.origin import git
 from github_fake.state import WorkflowRun
 from github_markdown import html_of
@@ -76,6 +76,17 @@ def test_one_issue_is_opened_updated_and_closed(
     assert issue.state == "closed"
     assert issue.body.startswith("## ok")
     assert github.state.dispatches == []
+
+
+def test_a_list_that_lags_behind_does_not_lose_the_issue(
+    github: GitHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GH_ENTERPRISE_TOKEN", github.grant(EVERYTHING, lags=True))
+    leave(folder, "act")
+
+    assert run(folder, monkeypatch) == 0
+
+    assert len(open_bodies(github)) == 1
 
 
 def test_what_others_call_by_our_label_is_left_alone(

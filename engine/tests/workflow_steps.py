@@ -28,9 +28,9 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "python3").symlink_to(sys.executable)
-    for name in ("cml", "gh"):
-        (tools / name).symlink_to(TOOLS / name)
+    (tools / "gh").symlink_to(TOOLS / "gh")
     with GitHub(work, tmp_path / "github") as served:
+        served.state.actions_may_open_pulls = True
         job = {
             "PATH": f"{tools}:/usr/bin:/bin",
             "HOME": str(tmp_path),
@@ -38,6 +38,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
             "REPO_TOKEN": served.token,
             "GITHUB_REF_NAME": "main",
             "GITHUB_RUN_ID": "7",
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
         }
         for name, value in (served.environment() | job).items():
             monkeypatch.setenv(name, value)

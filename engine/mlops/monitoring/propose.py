@@ -1,4 +1,4 @@
-"""Open or update the one pull request of a retraining, or of newer libraries: by CML, else `gh`.
+"""Open or update the one pull request of a retraining, or of newer libraries.
 
 Runs with the right to write, on the standard library alone. Pushes to its own branch, never to
 another. Usage: python -m mlops.monitoring.propose FOLDER [BRANCH]
@@ -14,15 +14,19 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mlops.artifacts import FEEDBACK
-from mlops.github import SECONDS, GitHubRefused, api, start_checks
+from mlops.github import BOT, GitHubRefused, api, start_checks
 from mlops.monitoring.tell import BRANCH
 
-MAIN = "main"
 LIBRARIES = "update/libraries"
 FILES = {BRANCH: ("*",), LIBRARIES: ("requirements*.txt", "dvc.lock")}
 """What the branches take: newer libraries have run in the job that left the files."""
-NAME, EMAIL = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
+NAME, EMAIL = BOT, "41898282+github-actions[bot]@users.noreply.github.com"
 MOST_BYTES = 60_000
+NOT_PERMITTED = (
+    "the branch {branch} is pushed, but workflows may not open pull requests here. Run `make "
+    'github`, or turn on "Allow GitHub Actions to create and approve pull requests" under '
+    "Settings, Actions, General, and run this job again; or open it by hand. See docs/github.md"
+)
 
 
 class NotProposed(Exception):
@@ -51,7 +55,7 @@ def git(*arguments: str) -> str:
     return run.stdout.strip()
 
 
-def push(files: Path, title: str, url: str, branch: str) -> None:
+def push(files: Path, title: str, url: str, here: str, branch: str) -> None:
     """Commit the files on top of the run's commit, and put that in the place of the branch.
 
     Raises:
@@ -63,9 +67,9 @@ def push(files: Path, title: str, url: str, branch: str) -> None:
     if wrong:
         raise NotProposed(f"{branch} takes {', '.join(FILES[branch])}, not {', '.join(wrong)}")
     if git("ls-remote", url, f"refs/heads/{branch}"):
-        git("fetch", "--quiet", "--depth=1", url, f"refs/heads/{branch}")
-        author = git("log", "-1", "--format=%ae", "FETCH_HEAD")
-        if author != EMAIL:
+        git("fetch", "--quiet", url, f"refs/heads/{branch}")
+        tip, author = git("log", "-1", "--format=%H %ae", "FETCH_HEAD").split()
+        if author != EMAIL and not _is_left_over(tip, here, branch):
             raise NotProposed(f"{author} works on {branch}: merge or close its pull request first")
     if branch == BRANCH:
         # Feedback that the source has caught up with is in no partition any more.
@@ -76,34 +80,39 @@ def push(files: Path, title: str, url: str, branch: str) -> None:
     git("push", "--force", url, f"HEAD:refs/heads/{branch}")
 
 
+def _is_left_over(tip: str, here: str, branch: str) -> bool:
+    """Tell whether a commit of the branch is in main already, or of a pull request that is closed.
+
+    "Update branch" makes a person the author of the branch's last commit.
+    """
+    if not git("rev-list", "--max-count=1", tip, "^HEAD"):
+        return True
+    owner = here.split("/")[1]
+    closed = api(f"{here}/pulls?state=closed&head={owner}:{branch}&per_page=100")
+    return any(pull["head"]["sha"] == tip for pull in closed)
+
+
 def open_pull(title: str, body: str, here: str, branch: str) -> int:
-    """Open the pull request, or bring the open one's text up to date; give its number."""
-    command = ["cml", "pr", "create", f"--branch={branch}", f"--target-branch={MAIN}"]
-    origin = git("remote", "get-url", "origin")
+    """Open the pull request, or bring the open one's text up to date; give its number.
+
+    Raises:
+        NotProposed: this repository doesn't let workflows open any.
+        GitHubRefused: a call failed.
+    """
+    waiting = api(f"{here}/pulls?state=open&head={here.split('/')[1]}:{branch}")
+    text = {"title": title, "body": body}
+    if waiting:
+        number = int(waiting[0]["number"])
+        api(f"{here}/pulls/{number}", "--method", "PATCH", body=text)
+        return number
+    base = os.environ["GITHUB_REF_NAME"]
     try:
-        # The branch stands already, so CML pushes nothing of its own.
-        subprocess.run(
-            [*command, f"--title={title}", f"--body={body}"],
-            env=os.environ | {"ITERATIVE_DO_NOT_TRACK": "1"},
-            check=True,
-            timeout=SECONDS,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        print(f"CML could not open it ({type(error).__name__}); gh takes over", file=sys.stderr)
-        if not _open(here, branch):
-            api(f"{here}/pulls", body={"head": branch, "base": MAIN, "title": title, "body": body})
-    finally:
-        git("remote", "set-url", "origin", origin)  # CML leaves the token in it
-    number = _open(here, branch)
-    if number is None:
-        raise NotProposed("no pull request is open after all")
-    api(f"{here}/pulls/{number}", "--method", "PATCH", body={"title": title, "body": body})
-    return number
-
-
-def _open(here: str, branch: str) -> int | None:
-    pulls = api(f"{here}/pulls?state=open&head={here.split('/')[1]}:{branch}")
-    return pulls[0]["number"] if pulls else None
+        # The list of pull requests may not have it for a moment: this answer is what counts.
+        return int(api(f"{here}/pulls", body=text | {"head": branch, "base": base})["number"])
+    except GitHubRefused as error:
+        if "not permitted to create" in str(error):
+            raise NotProposed(NOT_PERMITTED.format(branch=branch)) from error
+        raise
 
 
 def main() -> int:
@@ -118,12 +127,14 @@ def main() -> int:
     branch, here = (sys.argv[2:] or [BRANCH])[0], f"repos/{repository}"
     try:
         url = f"{os.environ['GITHUB_SERVER_URL']}/{repository}.git"
-        push(folder / "files", title, url, branch)
+        push(folder / "files", title, url, here, branch)
         number = open_pull(title, body, here, branch)
         if not os.environ.get("APP_TOKEN"):  # an App's push has started them
-            start_checks(here, branch, MAIN)
+            start_checks(here, branch, os.environ["GITHUB_REF_NAME"])
     except (NotProposed, GitHubRefused) as error:
         print(f"propose: {error}", file=sys.stderr)
+        with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
+            summary.write(f"No pull request was opened: {error}\n")
         return 1
     print(f"propose: pull request {number}")
     return 0

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.github import BOT as AUTHOR
 from mlops.github import GitHubRefused, api
 from mlops.review.markup import fenced
 
 LABEL = "model-monitor"
-AUTHOR = "github-actions[bot]"
 RETRAIN = "retrain.yml"
 BRANCH = "retrain/model"
 TITLES = {
@@ -35,8 +35,9 @@ def keep_issue(here: str, verdict: str, text: str) -> str:
     if verdict in ("act", "failed"):
         change |= {"title": TITLES[verdict], "labels": [LABEL]}
         if not number:
-            api(f"{here}/issues", body=change)
-            number, *newer = _open_issues(here)
+            # The list may not have it for a moment: the answer does.
+            made = api(f"{here}/issues", body=change)["number"]
+            number, *newer = sorted({made, *_open_issues(here)})
         else:
             api(f"{here}/issues/{number}", "--method", "PATCH", body=change)
     elif number:

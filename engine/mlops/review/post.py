@@ -13,25 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.github import BOT as AUTHOR
 from mlops.github import SECONDS, GitHubRefused, api
+from mlops.review.comment_target import find_pull
 from mlops.review.markup import plain
 
 TITLE = "model-review"
 """CML finds its own comment again by this title."""
 
-AUTHOR = "github-actions[bot]"
 _PAGES = 100
-
-
-def find_pull(run: dict[str, Any], repository: str) -> int | None:
-    """Find the open pull request whose head is the run's commit; None if there is none any more."""
-    owner = run["head_repository"]["full_name"].split("/")[0]
-    head = f"{owner}:{run['head_branch']}"
-    pulls = api(
-        f"repos/{repository}/pulls", "--method", "GET", "-f", "state=open", "-f", f"head={head}"
-    )
-    numbers = [pull["number"] for pull in pulls if pull["head"]["sha"] == run["head_sha"]]
-    return numbers[0] if numbers else None
 
 
 def comment_text(comment: Path, run: dict[str, Any]) -> str:
@@ -60,8 +50,8 @@ def _mark(sha: str) -> str:
     return f'\n\n![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
 
 
-def post(text: str, number: int, sha: str, repository: str) -> None:
-    """Update or create the comment through CML, or where that can't be through `gh`."""
+def post(text: str, number: int, sha: str, repository: str) -> str:
+    """Update or create the comment through CML, or where that can't be through `gh`; say which."""
     report = Path(os.environ["RUNNER_TEMP"]) / "comment.md"
     report.write_text(text, encoding="utf-8")
     try:
@@ -74,13 +64,23 @@ def post(text: str, number: int, sha: str, repository: str) -> None:
             check=True,
             timeout=SECONDS,
         )  # fmt: skip
+        return "by CML"
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"CML could not post ({error}); gh takes over", file=sys.stderr)
         report.write_text(text + _mark(sha), encoding="utf-8")
         mine = _own(number, repository)
         where = f"comments/{mine[-1]['id']}" if mine else f"{number}/comments"
         method = "PATCH" if mine else "POST"
         api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
+        missing = isinstance(error, FileNotFoundError)
+        return f"by gh, since CML {'is not installed' if missing else f'failed: {error}'}"
+
+
+def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
+    """Tell whether the review of the lock job's commit was posted before that of its parent."""
+    head = pull["head"]["sha"]
+    return head != sha and any(
+        f"watermark.png#{head} " in comment["body"] for comment in _own(pull["number"], repository)
+    )
 
 
 def remove_duplicates(number: int, repository: str) -> None:
@@ -112,23 +112,27 @@ def main(command: str) -> int:
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     run, repository = event["workflow_run"], os.environ["GITHUB_REPOSITORY"]
     try:
-        number = find_pull(run, repository)
-        if number is None:
-            print("No open pull request has this commit as its head: nothing to say.")
+        pull = find_pull(run, repository, Path(os.environ["RUNNER_TEMP"]) / "review")
+        if pull is None or is_told(pull, run["head_sha"], repository):
+            print("No open pull request has this commit as its newest: nothing to say.")
             return 0
+        number = pull["number"]
         if command == "outdated":
             mark_outdated(number, run, repository)
             return 0
-        post(comment_text(Path(command), run), number, run["head_sha"], repository)
+        how = post(comment_text(Path(command), run), number, run["head_sha"], repository)
         remove_duplicates(number, repository)
     except GitHubRefused as error:
-        told = f"The comment could not be posted: {error}"
-        print(told, file=sys.stderr)
-        with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
-            summary.write(f"{plain(told)}\n")
-        return 1
-    print(f"Posted to pull request {number}.")
-    return 0
+        return _end(f"The comment could not be posted: {error}", 1)
+    return _end(f"Posted to pull request {number} {how}.", 0)
+
+
+def _end(told: str, code: int) -> int:
+    """Say how it ended in the log and in the run's summary."""
+    print(told, file=sys.stderr if code else sys.stdout)
+    with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
+        summary.write(f"{plain(told)}\n")
+    return code
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from github_fake.api import GitHub
@@ -14,7 +15,7 @@ from github_fake.events import Event
 from github_fake.origin import checkout
 from github_fake.run import Run, parse_calls, parse_events
 from github_fake.settings import Settings, step_environment
-from github_fake.state import WorkflowRun
+from github_fake.state import Check, WorkflowRun
 from github_fake.workflow import Workflow
 
 PLAIN = Settings()
@@ -33,17 +34,25 @@ def run_workflow(
     settings: Settings = PLAIN,
     *,
     job: str | None = None,
+    approved: bool = False,
     timeout: float = 120,
 ) -> Run:
-    """Run a workflow of the commit that the event names, and return what happened."""
+    """Run a workflow of the commit that the event names, and return what happened.
+
+    A run that waits for approval runs nothing until it is `approved`.
+    """
     number = next(github.state.ids)
     folder = github.folder / "runs" / str(number)
     clone = checkout(github.origin, event.commit, folder / "clone")
     found = Workflow.read(clone, workflow)
     if event.name not in found.triggers:
         raise ValueError(f"{workflow} is not started by {event.name}, only by {found.triggers}")
-    token = github.grant(found.rights(trusted=event.trusted))
+    if event.waits and not approved:
+        return _waiting(github, number, found, event)
+    token = github.grant(found.rights(trusted=event.trusted), lags=True)
     secrets = dict(settings.secrets) if event.trusted else {}
+    fork = event.head_repo != github.state.repository
+    settings = replace(settings, variables={}) if fork else settings  # none reaches a fork's run
     command = [
         *_command(folder, found, event, settings),
         *_pairs("-s", secrets | {"GITHUB_TOKEN": token}),
@@ -60,6 +69,23 @@ def run_workflow(
     run = Run(
         number, found.name, path, event, rc, folder, artifacts, stderr,
         calls=calls, **parse_events(stdout),
+    )  # fmt: skip
+    github.state.runs[number] = WorkflowRun(
+        number, found.name, path, event.name, event.head_sha, event.head_branch, run.conclusion
+    )
+    github.state.checks += [
+        Check(found.shown_name(job), event.head_sha, event.name, result)
+        for job, result in run.jobs.items()
+    ]
+    return run
+
+
+def _waiting(github: GitHub, number: int, found: Workflow, event: Event) -> Run:
+    """Return a run that is complete before it has begun: it waits for a maintainer."""
+    path = f".github/workflows/{found.path.name}"
+    run = Run(
+        number, found.name, path, event, 0, github.folder, github.state.artifacts / str(number),
+        stderr="", waits=True,
     )  # fmt: skip
     github.state.runs[number] = WorkflowRun(
         number, found.name, path, event.name, event.head_sha, event.head_branch, run.conclusion

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from github_fake import checks
 from github_fake.faults import ANSWERS, Fault
 from github_fake.origin import bare_clone, import_fork, resolve
 from github_fake.router import Call, Router
@@ -75,9 +76,11 @@ class GitHub:
             "GIT_TERMINAL_PROMPT": "0",
         }
 
-    def grant(self, permissions: Mapping[str, str], login: str = ACTIONS_BOT) -> str:
-        """Make a token that may do just this."""
-        token = Token(f"ghs_{uuid.uuid4().hex}", login, dict(permissions))
+    def grant(
+        self, permissions: Mapping[str, str], login: str = ACTIONS_BOT, *, lags: bool = False
+    ) -> str:
+        """Make a token that may do just this; lists may lag behind what it makes."""
+        token = Token(f"ghs_{uuid.uuid4().hex}", login, dict(permissions), lags)
         self.router.tokens[token.value] = token
         return token.value
 
@@ -126,6 +129,12 @@ class GitHub:
     def comments(self, issue: int) -> list[Comment]:
         """Return the comments of an issue, oldest first."""
         return [one for one in self.state.comments.values() if one.issue == issue]
+
+    def unmet(self, number: int) -> dict[str, str]:
+        """Return the required checks that keep a pull request from being merged, and why."""
+        pull = self.state.issues[number].pull
+        assert pull is not None
+        return checks.unmet(self.state, self.state.pull_head(pull))
 
     def writes(self) -> list[tuple[str, str, int]]:
         """Return method, path and status of every call that is not a read."""

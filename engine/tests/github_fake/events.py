@@ -6,15 +6,17 @@ from typing import Any
 
 from github_fake.api import GitHub
 from github_fake.origin import git, merge_commit, resolve
-from github_fake.pulls import find_pull, render_pull
+from github_fake.pulls import all_pulls, find_pull, render_pull
 from github_fake.run import Run
+from github_fake.state import ACTIONS_BOT
 
 
 @dataclass(frozen=True)
 class Event:
     """Hold an event: its payload, the commit whose workflow runs, and whether it is trusted.
 
-    `commit` is GITHUB_SHA. `head_sha` and `head_repo` are what the run is listed under.
+    `commit` is GITHUB_SHA. `head_sha` and `head_repo` are what the run is listed under. A run waits
+    for approval if a fork of a first-time contributor starts it, or a push by a workflow's token.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Event:
     head_repo: str
     actor: str
     trusted: bool = True
+    waits: bool = False  # until a maintainer approves the run
 
 
 def _commit(github: GitHub, revision: str) -> str:
@@ -83,6 +86,7 @@ def pull_request(
     rendered = render_pull(github.state, issue)
     head, base = rendered["head"], rendered["base"]
     who = actor or issue.author
+    fork = issue.pull is not None and issue.pull.head_repo != github.state.repository
     payload = {"action": action, "number": number, "pull_request": rendered}
     return Event(
         name="pull_request",
@@ -90,10 +94,11 @@ def pull_request(
         commit=merge_commit(github.origin, number, base["sha"], head["sha"]),
         head_sha=head["sha"],
         head_branch=head["ref"],
-        head_repo=head["repo"]["full_name"],
+        head_repo=issue.pull.head_repo if issue.pull else "",
         actor=who,
         # GitHub treats Dependabot's own pull requests as it treats forks.
-        trusted=not head["repo"]["fork"] and who != "dependabot[bot]",
+        trusted=not fork and who != "dependabot[bot]",
+        waits=who == ACTIONS_BOT or (fork and issue.author not in github.state.contributors),
     )
 
 
@@ -117,11 +122,19 @@ def merge_group(github: GitHub, number: int, base_ref: str = "main") -> Event:
 def workflow_run(github: GitHub, run: Run, action: str = "completed") -> Event:
     """Build the event that a finished run of another workflow makes; it runs on the default branch.
 
-    As on GitHub, `pull_requests` is empty when the run was for a fork.
+    As on GitHub, `pull_requests` is empty when the run was for a fork; otherwise it holds each one
+    of that head, whichever the run was for. A fork that was deleted meanwhile is null.
     """
     event: Event = run.event
     own = event.head_repo == github.state.repository
-    number = event.payload.get("number")
+    heads = [
+        (issue, pull)
+        for issue, pull in all_pulls(github.state)
+        if issue.state == "open"
+        and (pull.head_ref, pull.head_repo) == (event.head_branch, event.head_repo)
+    ]
+    deleted = any(pull.fork_deleted for _, pull in heads)
+    known = {"full_name": event.head_repo, "fork": not own}
     finished = {
         "id": run.id,
         "name": run.workflow,
@@ -131,10 +144,14 @@ def workflow_run(github: GitHub, run: Run, action: str = "completed") -> Event:
         "conclusion": run.conclusion,
         "head_sha": event.head_sha,
         "head_branch": event.head_branch,
-        "head_repository": {"full_name": event.head_repo, "fork": not own},
+        "head_repository": None if deleted else known,
         "run_attempt": 1,
         "html_url": f"{github.url}/{github.state.repository}/actions/runs/{run.id}",
-        "pull_requests": [{"number": number}] if own and number else [],
+        "pull_requests": [
+            {"number": issue.number}
+            for issue, pull in heads
+            if own and github.state.pull_head(pull) == event.head_sha
+        ],
     }
     payload = {"action": action, "workflow_run": finished, "workflow": {"name": run.workflow}}
     branch = github.state.default_branch

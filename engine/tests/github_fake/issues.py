@@ -43,6 +43,11 @@ def render_issue(state: State, issue: Issue) -> Json:
     return rendered | ({"pull_request": {"html_url": url}} if issue.pull else {})
 
 
+def lagging(request: Request, issue: Issue) -> bool:
+    """Tell whether a list does not show yet what the caller has just made, as GitHub's may."""
+    return request.token.lags and issue.made_by == request.token.value
+
+
 def render_comment(state: State, comment: Comment) -> Json:
     """Render a comment as the API does."""
     kind = "pull" if state.issues[comment.issue].pull else "issues"
@@ -65,6 +70,7 @@ def list_issues(state: State, request: Request) -> Answer:
         issue
         for issue in state.issues.values()
         if wanted in ("all", issue.state)
+        and not lagging(request, issue)
         and labels <= set(issue.labels)
         and creator in (None, issue.author)
     ]
@@ -77,7 +83,8 @@ def create_issue(state: State, request: Request) -> Answer:
     body = checked_body(request.body.get("body") or "")
     labels = list(request.body.get("labels", []))
     title, author = request.text("title"), request.token.login
-    issue = Issue(state.next_number(), title, body, author, labels=labels)
+    made_by = request.token.value
+    issue = Issue(state.next_number(), title, body, author, labels=labels, made_by=made_by)
     state.issues[issue.number] = issue
     return Answer(201, render_issue(state, issue))
 

@@ -96,8 +96,11 @@ def checkout(bare: Path, commit: str, target: Path) -> Path:
     return target
 
 
-def write_file(bare: Path, branch: str, path: str, content: bytes, message: str) -> str:
+def write_file(
+    bare: Path, branch: str, path: str, content: bytes, message: str, author: str = "octocat"
+) -> str:
     """Commit one file to a branch without a work tree, and return the commit."""
+    who = ("-c", f"user.name={author}", "-c", f"user.email={author}@localhost")
     parent = git(bare, "rev-parse", f"refs/heads/{branch}")
     index = str(bare / "fake-index")
     git(bare, "read-tree", parent, index=index)
@@ -105,6 +108,6 @@ def write_file(bare: Path, branch: str, path: str, content: bytes, message: str)
     git(bare, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", index=index)
     tree = git(bare, "write-tree", index=index)
     Path(index).unlink()
-    commit = git(bare, "commit-tree", tree, "-p", parent, "-m", message)
+    commit = git(bare, *who, "commit-tree", tree, "-p", parent, "-m", message)
     git(bare, "update-ref", f"refs/heads/{branch}", commit, parent)
     return commit

@@ -1,8 +1,8 @@
 """Answer for pull requests."""
 
-from github_fake.issues import checked_body, find_issue, render_issue
+from github_fake.issues import checked_body, find_issue, lagging, render_issue
 from github_fake.origin import git, resolve
-from github_fake.state import Issue, Pull, State
+from github_fake.state import ACTIONS_BOT, Issue, Pull, State
 from github_fake.web import Answer, ApiError, Json, Request, invalid, paged, route
 
 
@@ -21,8 +21,8 @@ def render_pull(state: State, issue: Issue) -> Json:
         "head": {
             "ref": pull.head_ref,
             "sha": state.pull_head(pull),
-            "label": f"{owner}:{pull.head_ref}",
-            "repo": {"full_name": pull.head_repo, "fork": pull.head_repo != state.repository},
+            "label": "unknown repository" if pull.fork_deleted else f"{owner}:{pull.head_ref}",
+            "repo": None if pull.fork_deleted else _render_head_repo(state, pull),
         },
         "base": {
             "ref": pull.base_ref,
@@ -31,6 +31,11 @@ def render_pull(state: State, issue: Issue) -> Json:
             "repo": {"full_name": state.repository, "fork": False},
         },
     }
+
+
+def _render_head_repo(state: State, pull: Pull) -> Json:
+    """Render where a pull request comes from."""
+    return {"full_name": pull.head_repo, "fork": pull.head_repo != state.repository}
 
 
 def all_pulls(state: State) -> list[tuple[Issue, Pull]]:
@@ -47,7 +52,8 @@ def list_pulls(state: State, request: Request) -> Answer:
     for issue, pull in all_pulls(state):
         label = f"{pull.head_repo.split('/')[0]}:{pull.head_ref}"
         # GitHub ignores a head filter that is not owner:branch; so many scripts find too much.
-        by_head = not head or ":" not in head or head == label
+        by_head = not head or ":" not in head or (head == label and not pull.fork_deleted)
+        by_head = by_head and not lagging(request, issue)
         if wanted in ("all", issue.state) and by_head and base in (None, pull.base_ref):
             found.append(render_pull(state, issue))
     return paged(request, found)
@@ -68,6 +74,9 @@ def find_pull(state: State, number: str) -> Issue:
 
 def create_pull(state: State, request: Request) -> Answer:
     """Open a pull request between two branches that exist and differ."""
+    if request.token.login == ACTIONS_BOT and not state.actions_may_open_pulls:
+        said = "GitHub Actions is not permitted to create or approve pull requests."
+        raise ApiError(403, said)
     title, head, base = request.text("title"), request.text("head"), request.text("base")
     branch = head.split(":")[-1]
     sha = resolve(state.origin, f"refs/heads/{branch}")
@@ -82,6 +91,7 @@ def create_pull(state: State, request: Request) -> Answer:
     text = checked_body(request.body.get("body") or "")
     pull = Pull(branch, state.repository, base, str(sha), draft=bool(request.body.get("draft")))
     issue = Issue(state.next_number(), title, text, request.token.login, pull=pull)
+    issue.made_by = request.token.value
     state.issues[issue.number] = issue
     return Answer(201, render_pull(state, issue))
 
@@ -99,7 +109,8 @@ def update_pull(state: State, request: Request, number: str) -> Answer:
     issue = find_pull(state, number)
     issue.title = request.body.get("title", issue.title)
     issue.body = checked_body(request.body.get("body") or issue.body)
-    issue.state = request.body.get("state", issue.state)
+    if request.body.get("state") == "closed":
+        state.close(issue)
     return Answer(200, render_pull(state, issue))
 
 

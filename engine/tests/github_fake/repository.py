@@ -76,8 +76,11 @@ def get_branch(state: State, request: Request, name: str) -> Answer:
 
 
 def get_commit(state: State, request: Request, revision: str) -> Answer:
-    """Show a commit."""
-    return Answer(200, {"sha": _commit(state, revision)})
+    """Show a commit; stand-ins of people have their login as their name."""
+    sha = _commit(state, revision)
+    parents, author = git(state.origin, "log", "-1", "--format=%P%n%an", sha).split("\n")
+    shown = {"sha": sha, "parents": [{"sha": parent} for parent in parents.split()]}
+    return Answer(200, shown | {"author": {"login": author}})
 
 
 def get_contents(state: State, request: Request, path: str) -> Answer:
@@ -101,7 +104,8 @@ def put_contents(state: State, request: Request, path: str) -> Answer:
     if known != request.body.get("sha"):
         raise ApiError(409, f"{path} does not match {request.body.get('sha')}")
     content = base64.b64decode(request.text("content"))
-    sha = write_file(state.origin, branch, path, content, request.text("message"))
+    author = request.token.login
+    sha = write_file(state.origin, branch, path, content, request.text("message"), author)
     return Answer(200 if known else 201, {"commit": {"sha": sha}})
 
 

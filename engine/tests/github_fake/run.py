@@ -22,6 +22,7 @@ class Run:
     folder: Path
     artifacts: Path
     stderr: str
+    waits: bool = False  # for a maintainer's approval: nothing ran
     jobs: dict[str, str] = field(default_factory=dict)
     steps: dict[tuple[str, str], str] = field(default_factory=dict)
     outputs: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
@@ -33,6 +34,8 @@ class Run:
     @property
     def conclusion(self) -> str:
         """Return the run's conclusion as GitHub words it."""
+        if self.waits:
+            return "action_required"
         return "success" if self.rc == 0 else "failure"
 
     @property

@@ -20,14 +20,15 @@ PASSED = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy
 class Settings:
     """Hold what a repository's owner sets, and what a test bends.
 
-    `tools` are the stand-ins on PATH (cml, gh); `path` comes before everything else on it;
-    `outputs` are what recorders answer, by action; `failing` names actions that must fail.
+    `tools` are the stand-ins on PATH: gh, as on any runner; cml comes by its action alone. `path`
+    comes before everything else on it; `outputs` are what recorders answer, by action; `failing`
+    names actions that must fail.
     """
 
     secrets: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
-    tools: Sequence[str] = ("cml", "gh")
+    tools: Sequence[str] = ("gh",)
     path: Sequence[Path] = ()
     outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     failing: Sequence[str] = ()
@@ -60,6 +61,7 @@ def step_environment(github: GitHub, folder: Path, settings: Settings) -> dict[s
         "STUB_LOG": str(folder / "calls.jsonl"),
         "STUB_ORIGINS": json.dumps({github.state.repository: str(github.origin)}),
         "STUB_OUTPUTS": json.dumps({name: dict(v) for name, v in settings.outputs.items()}),
+        "STUB_TOOLS": str(TOOLS),
         "STUB_PYTHON": getattr(sys, "_base_executable", sys.executable),
     } | dict(settings.env)  # fmt: skip
 

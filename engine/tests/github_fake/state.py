@@ -39,6 +39,7 @@ class Issue:
     state: str = "open"
     labels: list[str] = field(default_factory=list)
     pull: "Pull | None" = None
+    made_by: str = ""  # the token of the run that opened it, if one did
 
 
 @dataclass
@@ -51,6 +52,8 @@ class Pull:
     head_sha: str
     merged: bool = False
     draft: bool = False
+    fork_deleted: bool = False
+    closed: bool = False
 
 
 @dataclass
@@ -66,6 +69,25 @@ class WorkflowRun:
     conclusion: str
     status: str = "completed"
     created_at: str = field(default_factory=now)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Hold how a job of a finished run ended, under the name that a person sees."""
+
+    name: str
+    sha: str
+    event: str
+    conclusion: str
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Hold what may start workflows: a push, a pull request opened or edited, a dispatch."""
+
+    kind: str
+    about: Any
+    actor: str
 
 
 @dataclass
@@ -106,6 +128,11 @@ class State:
     issues: dict[int, Issue] = field(default_factory=dict)
     comments: dict[int, Comment] = field(default_factory=dict)
     check_runs: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    required: tuple[str, ...] = ()  # names that main's rules ask for
+    # Who has had something merged: runs of everybody else's forks wait for approval.
+    contributors: set[str] = field(default_factory=lambda: {"octocat"})
+    happened: list[Happening] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     releases: list[dict[str, Any]] = field(default_factory=list)
@@ -115,12 +142,27 @@ class State:
     administration: Administration = field(default_factory=Administration)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
 
+    @property
+    def actions_may_open_pulls(self) -> bool:
+        """Tell whether workflows may open pull requests; not as GitHub sets a repository up."""
+        return bool(self.administration.token["can_approve_pull_request_reviews"])
+
+    @actions_may_open_pulls.setter
+    def actions_may_open_pulls(self, allowed: bool) -> None:
+        self.administration.token["can_approve_pull_request_reviews"] = allowed
+
     def next_number(self) -> int:
         """Return the number that the next issue or pull request gets."""
         return max(self.issues, default=0) + 1
 
+    def close(self, issue: Issue, merged: bool = False) -> None:
+        """Close an issue; the head of a pull request stays from then on what it is."""
+        issue.state = "closed"
+        if pull := issue.pull:
+            pull.head_sha, pull.closed, pull.merged = self.pull_head(pull), True, merged
+
     def pull_head(self, pull: Pull) -> str:
-        """Return the head commit: live for our own branches, as planted for a fork."""
-        if pull.head_repo != self.repository:
+        """Return the head commit: live for our own branches while open, as planted for a fork."""
+        if pull.closed or pull.head_repo != self.repository:
             return pull.head_sha
         return resolve(self.origin, f"refs/heads/{pull.head_ref}") or pull.head_sha

@@ -26,6 +26,7 @@ class Token:
     value: str
     login: str
     permissions: Mapping[str, str]
+    lags: bool = False  # lists don't show it yet what it has just made
 
     def may(self, scope: str, level: str) -> bool:
         """Tell whether the credential reaches the level in the scope."""

@@ -48,6 +48,10 @@ class Workflow:
         jobs: dict[str, dict[str, Any]] = self.document["jobs"]
         return jobs
 
+    def shown_name(self, job: str) -> str:
+        """Return the name of a job that people and rules see."""
+        return str(self.jobs.get(job, {}).get("name", job))
+
     def stand_ins(self) -> dict[str, Path]:
         """Map each `owner/repo@sha` that can be reached to the folder that stands for it."""
         return dict(_stand_in(use, where) for use, where in _uses(self.root, self.path, set()))
