@@ -15,7 +15,6 @@ import joblib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from mlops.schema import SCHEMA
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.inspection import permutation_importance
@@ -27,11 +26,14 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from mlops.params import load_params
+import bench_paths  # noqa: F401
+from mlops.project import load_project_params
+from project.schema import SCHEMA
 
 
 def main() -> float:
-    params = load_params()
+    params = load_project_params()
+    own = params.models["hist_gradient_boosting"]
     features = [column.name for column in SCHEMA.features]
     key, target, when = "sale_id", "price", "sold_on"
 
@@ -59,11 +61,7 @@ def main() -> float:
     train = params.train
     model = TransformedTargetRegressor(
         HistGradientBoostingRegressor(
-            learning_rate=train.learning_rate,
-            max_iter=train.max_iter,
-            max_leaf_nodes=train.max_leaf_nodes,
-            min_samples_leaf=train.min_samples_leaf,
-            l2_regularization=train.l2_regularization,
+            **own,
             categorical_features="from_dtype",
             early_stopping=False,
             random_state=train.seed,

@@ -11,13 +11,14 @@ import time
 from typing import Any
 
 import polars as pl
-from mlops.schema import SCHEMA
 
-from mlops.params import load_params
+import bench_paths  # noqa: F401
+from mlops.project import load_project_params
+from project.schema import SCHEMA
 
 
 def main() -> None:
-    params = load_params()
+    params = load_project_params()
     key, when = "sale_id", "sold_on"
     until = params.ingest.until + datetime.timedelta(days=1)
     rows = pl.scan_csv(f"{params.ingest.source}/*.csv", try_parse_dates=True)

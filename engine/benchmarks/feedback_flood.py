@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+import bench_paths  # noqa: F401
 from mlops.frames import as_frame
 from mlops.metrics import Predictions
 from mlops.monitoring.retrain import is_better

@@ -31,7 +31,7 @@ import psutil
 import yaml
 from matplotlib.figure import Figure
 
-from pipeline import ROOT, RUN_STAGE, SECONDS, STAGES, measured
+from pipeline import RUN_STAGE, SECONDS, STAGES, measured, new_repository
 from review_overhead import processor_seconds
 
 HERE = Path(__file__).parent
@@ -91,12 +91,8 @@ def watched(folder: Path, *command: str, **variables: str) -> dict[str, float]:
 
 
 def clone(folder: Path, source: Path) -> None:
-    """Clone the repository, with the work tree's own source, and let it ingest `source`."""
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    for name in ("src", "dvc.yaml", "params.yaml", "requirements.txt"):
-        target = folder / name
-        shutil.rmtree(target) if target.is_dir() else target.unlink()
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+    """Make a repository that ingests `source`."""
+    new_repository(folder)
     edit_params(folder, "ingest", source=str(source / "data/source"))
 
 

@@ -20,10 +20,10 @@ import time
 import urllib.request
 from pathlib import Path
 
+from bench_paths import ROOT
 from mlops.artifacts import BUNDLE, MODEL
 from mlops.release.engine import ask
 
-ROOT = Path(__file__).parent.parent
 PINNED = re.findall(r"^FROM (\S+) AS base", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 PEERS = {
     "MLflow": "mlflow scikit-learn pandas",

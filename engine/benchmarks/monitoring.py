@@ -21,18 +21,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from mlops.schema import SCHEMA
 
+from bench_paths import DEMO
+from fitted import chosen
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.drift import PREDICTION
 from mlops.monitoring.log import ACTUAL, AT, PREDICTED, REQUEST, Window
-from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
 from mlops.pipeline.model import build_model, fit_model, predict
 from mlops.pipeline.partitions import read_partitions
+from mlops.project import load_project_params
+from project.schema import SCHEMA
 
-PARAMS = load_params()
+PARAMS = load_project_params(DEMO / "params.yaml")
 PARAMS = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"slices": []})})
 WORLDS, TRAINED = 10, 900
 DEFAULTS = {
@@ -87,16 +89,17 @@ class Worlds:
     """Splits of the sales, each with a model of its own."""
 
     def __init__(self) -> None:
-        rows = read_partitions("data/source", SCHEMA).to_pandas()[SCHEMA.names]
+        rows = read_partitions(str(DEMO / "data/source"), SCHEMA).to_pandas()[SCHEMA.names]
         rows = rows.astype({"price": "float64"})
-        train = PARAMS.train.model_copy(update={"max_iter": 150})
+        own, train = chosen(PARAMS, "hist_gradient_boosting", max_iter=150)
         self._models, self._orders, self.sales = [], [], []
         for seed in range(WORLDS):
             order = np.random.default_rng(seed).permutation(len(rows))
-            model = fit_model(build_model(train, "regression"), rows.iloc[order[:TRAINED]])
+            built = build_model(own, train, SCHEMA)
+            model = fit_model(built, rows.iloc[order[:TRAINED]], SCHEMA.target)
             self._models.append(model)
             self._orders.append(order)
-            self.sales.append(rows.assign(**{PREDICTION: predict(model, rows, "regression")}))
+            self.sales.append(rows.assign(**{PREDICTION: predict(model, rows, SCHEMA.target)}))
 
     def draw(self, size: int, number: int, alter: Alter = nothing) -> Draw:
         """Draw window `number`, alter it, and let the world's model answer."""
@@ -106,7 +109,7 @@ class Worlds:
         now, then = sales.iloc[mixed[:size]], sales.iloc[mixed[size:]]
         rows = alter(now)
         if not rows[_FEATURES].equals(now[_FEATURES]):
-            rows = rows.assign(**{PREDICTION: predict(self._models[world], rows, "regression")})
+            rows = rows.assign(**{PREDICTION: predict(self._models[world], rows, SCHEMA.target)})
         tested = Predictions("regression", then["price"].to_numpy(), then[PREDICTION].to_numpy())
         # A model's predictions of rows that it was trained on are no reference.
         known = pd.concat([sales.iloc[order[:TRAINED]].assign(**{PREDICTION: np.nan}), then])

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from mlops.schema import SCHEMA
 
+import bench_paths  # noqa: F401
 from mlops.artifacts import BUNDLE
 from mlops.monitoring.__main__ import monitor
-from mlops.params import load_params
+from mlops.project import load_project_params
 from mlops.serving.served import Served
+from project.schema import SCHEMA
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from loop import ASKED, DELAY, FALL, NOWHERE, SQUARE_FEET
 
@@ -69,7 +69,8 @@ SHOCKS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] =
 
 def delay(shock: str, seed: int) -> int | None:
     """Play one seed; give the number of the first run after the shock that has a reason to say."""
-    random, params, served = np.random.default_rng(seed), load_params(), Served.read(BUNDLE, SCHEMA)
+    random, params = np.random.default_rng(seed), load_project_params()
+    served = Served.read(BUNDLE, SCHEMA)
     of_2010 = SALES[SALES["sold_on"] >= "2010"].sample(frac=1, random_state=random)
     untold: list[tuple[float, str, float]] = []
     with (
@@ -88,7 +89,7 @@ def delay(shock: str, seed: int) -> int | None:
             due = sorted(one for one in untold if one[0] < at + WEEK)
             untold = [one for one in untold if one[0] >= at + WEEK]
             log.tell([name for _, name, _ in due], [price for _, _, price in due], at + 6 * DAY)
-            if shocked and monitor(log.url, BUNDLE, params, at + WEEK).reasons:
+            if shocked and monitor(log.url, BUNDLE, params, SCHEMA, at + WEEK).reasons:
                 return week - BEFORE + 1
     return None
 

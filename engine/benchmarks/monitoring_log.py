@@ -13,6 +13,7 @@ import time
 
 import sqlalchemy as sa
 
+from bench_paths import DEMO
 from mlops import artifacts
 from mlops.bundle import read_manifest
 from mlops.database import open_database
@@ -34,7 +35,7 @@ def fill(url: str, rows: int, version: str) -> None:
     engine = open_database(url, 30)
     migrate(engine)
     dialect = engine.dialect.name
-    sales = read_partitions("data/source", SCHEMA).to_pandas()[:KINDS]
+    sales = read_partitions(str(DEMO / "data/source"), SCHEMA).to_pandas()[:KINDS]
     features = json.loads(sales[[c.name for c in SCHEMA.features]].to_json(orient="records"))
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE kinds (k INTEGER PRIMARY KEY, f TEXT, p TEXT)")

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from mlops.schema import SCHEMA
 
+from bench_paths import DEMO, PYTHONPATH, ROOT
+from clones import copy_tracked, run
 from mlops.sampling import valid_rows
+from project.schema import SCHEMA
 
-ROOT = Path(__file__).parent.parent
 STAGES = ("ingest", "validate", "split", "train", "evaluate", "export")
 SECONDS = 1800
 AT_ONCE = 1_000_000
@@ -63,7 +64,7 @@ def make_source(folder: Path, n_rows: int) -> None:
             part.to_csv(
                 path, mode="a", header=not path.exists(), index=False, date_format="%Y-%m-%d"
             )
-    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copy(DEMO / "params.yaml", folder)
 
 
 def measured(folder: Path, *command: str) -> dict[str, float]:
@@ -71,7 +72,7 @@ def measured(folder: Path, *command: str) -> dict[str, float]:
     run = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -84,21 +85,23 @@ def measured(folder: Path, *command: str) -> dict[str, float]:
 
 def one_round(folder: Path) -> dict[str, dict[str, float]]:
     """Measure the bare script and every stage once."""
-    found = {"bare": measured(folder, str(ROOT / "benchmarks" / "bare.py"))}
+    found = {"bare": measured(folder, str(Path(__file__).with_name("bare.py")))}
     for stage in STAGES:
         found[stage] = measured(folder, "-c", RUN_STAGE, stage)
     return found
 
 
+def new_repository(folder: Path) -> None:
+    """Commit the work tree, with the project of the engine's tests, to a repository of its own."""
+    folder.mkdir(parents=True)
+    copy_tracked(folder)
+    run(folder, "git init -q -b main && git add -A && git commit -q -m start")
+
+
 def no_op_repro(folder: Path) -> float:
     """Time `dvc repro` where there is nothing to do, on the demo, as a whole process."""
     copy = folder / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(copy)], check=True)
-    # The work tree's own files, so that what is measured is what stands here.
-    for name in ("src", "data", "dvc.yaml", "params.yaml", "requirements.txt"):
-        target = copy / name
-        shutil.rmtree(target) if target.is_dir() else target.unlink()
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+    new_repository(copy)
     subprocess.run(["dvc", "repro", "--quiet"], cwd=copy, check=True, timeout=SECONDS)
     times = []
     for _ in range(5):

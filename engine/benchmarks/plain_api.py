@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 from fastapi import FastAPI
-from mlops.schema import SCHEMA
 from pydantic import BaseModel
 
+import bench_paths  # noqa: F401
 from mlops.bundle import load_model
 from mlops.request import request_model
+from project.schema import SCHEMA
 
 Row: Any = request_model(SCHEMA)
 

@@ -16,13 +16,15 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
+from bench_paths import DEMO, ROOT
 from intervals import bounds, draw_counts, moments, truths
 from mlops.metrics import Floats, Predictions
-from mlops.params import Params, load_params
+from mlops.params import Params
+from mlops.project import load_project_params
 from mlops.review.champion import compare
 from mlops.review.gate import check_regressions, detectable_regression, verdict
 from review_report import FAR, GAP, LEADING, STEPS, draw, markdown
-from truth import RARE, ROOT, Population, classification, regression
+from truth import RARE, Population, classification, regression
 
 CHUNKS = 16
 REPLICATES = 1000
@@ -250,7 +252,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rows and draws: does it run?")
     parser.add_argument("--out", type=Path, default=ROOT / "engine/docs/measured")
     arguments = parser.parse_args()
-    start, params = time.perf_counter(), load_params(ROOT / "params.yaml")
+    start, params = time.perf_counter(), load_project_params(DEMO / "params.yaml")
     sizes, rows = (QUICK, 20_000) if arguments.quick else (FULL, 100_000)
     population = regression(params, rows, seed=0)
     found = measure(population, sizes, params)

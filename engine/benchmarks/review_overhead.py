@@ -18,9 +18,9 @@ from pathlib import Path
 
 import yaml
 
-from pipeline import make_source
+from bench_paths import SOURCES
+from pipeline import make_source, new_repository
 
-ROOT = Path(__file__).parent.parent
 SECONDS = 3600
 TEST_SHARE = 0.95
 
@@ -28,7 +28,7 @@ TEST_SHARE = 0.95
 def run(folder: Path, *command: str, wanted: tuple[int, ...] = (0,)) -> None:
     """Run a command in a clone, with the clone's own source."""
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": "src"},
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": SOURCES},
         capture_output=True, text=True, timeout=SECONDS,
     )  # fmt: skip
     if done.returncode not in wanted:
@@ -45,7 +45,7 @@ def commit(folder: Path) -> None:
 
 def two_commits(folder: Path, n_test: int | None) -> None:
     """Make a clone with two reproduced commits; of `n_test` made-up test rows, if given."""
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    new_repository(folder)
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     if n_test:
         with tempfile.TemporaryDirectory() as scratch:
@@ -56,7 +56,7 @@ def two_commits(folder: Path, n_test: int | None) -> None:
         params["ingest"] |= {"until": "2100-01-01", "max_gap_days": 100_000}
         params["validate"] |= {"max_age_days": 1_000_000, "min_window_share": 0.0}
     for max_iter in (100, 110):
-        params["train"]["max_iter"] = max_iter
+        params["models"]["hist_gradient_boosting"]["max_iter"] = max_iter
         (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         commit(folder)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+import bench_paths  # noqa: F401
 from mlops.params import Params
 from truth import RARE
 

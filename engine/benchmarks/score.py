@@ -7,22 +7,21 @@ reads the whole file, predicts and writes key and prediction; it checks nothing 
 
 import argparse
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pyarrow.parquet as pq
-from mlops.schema import SCHEMA
 
+from bench_paths import DEMO
+from fitted import chosen
 from mlops.frames import write_rows
-from mlops.params import load_params
 from mlops.pipeline.model import build_model, fit_model
+from mlops.project import load_project_params
 from mlops.sampling import valid_rows
-from pipeline import ROOT, measured
-
-sys.path.insert(0, str(ROOT / "tests"))
+from pipeline import measured
+from project.schema import SCHEMA
 from served import make_bundle
 
 _TIMED = """
@@ -35,7 +34,7 @@ print(json.dumps({"seconds": took, "peak_mb": peak}))
 """
 _OURS = """
 from pathlib import Path
-from mlops.schema import SCHEMA
+from project.schema import SCHEMA
 from mlops.score.__main__ import score_file
 from mlops.serving.served import Served
 served = Served.read(Path("bundle"), SCHEMA)
@@ -59,8 +58,9 @@ def prepare(folder: Path, n_rows: int, model: Any) -> None:
 
 def demo_model() -> Any:
     """Fit the shipped parameters to as many rows as the demo has."""
-    train = load_params(ROOT / "params.yaml").train
-    return fit_model(build_model(train, "regression"), valid_rows(SCHEMA, 2000, seed=1))
+    own, train = chosen(load_project_params(DEMO / "params.yaml"), "hist_gradient_boosting")
+    rows = valid_rows(SCHEMA, 2000, seed=1)
+    return fit_model(build_model(own, train, SCHEMA), rows, SCHEMA.target)
 
 
 def one_round(folder: Path) -> dict[str, dict[str, float]]:

@@ -9,21 +9,19 @@ import argparse
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
 import yaml
-from mlops.schema import SCHEMA
 
+from bench_paths import DEMO
+from dask_cluster import cluster
 from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
 from mlops.frames import write_rows
 from mlops.pipeline.cluster import ADDRESS
 from mlops.sampling import valid_rows
-from pipeline import ROOT, RUN_STAGE, measured
-
-sys.path.insert(0, str(ROOT / "tests"))
-from dask_cluster import cluster
+from pipeline import RUN_STAGE, measured
+from project.schema import SCHEMA
 
 BACKENDS = ("loky", "dask")
 
@@ -33,7 +31,7 @@ def lay_out(folder: Path, n_rows: int, candidates: int) -> None:
     assert SCHEMA.time is not None
     rows = valid_rows(SCHEMA, n_rows).sort_values([SCHEMA.time.name, SCHEMA.key.name])
     write_rows(folder / TRAIN_ROWS, rows)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((DEMO / "params.yaml").read_text(encoding="utf-8"))
     params["train"]["search"] |= {"candidates": candidates, "jobs": 2}
     for backend in BACKENDS:
         params["train"]["search"]["backend"] = backend

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from mlops.schema import SCHEMA
+from bench_paths import PYTHONPATH
+from project.schema import SCHEMA
 
 BUNDLE = Path("artifacts/bundle").resolve()
 HERE = Path(__file__).parent
@@ -122,7 +123,7 @@ def serving(server: Server) -> Iterator[tuple[int, float, int]]:
         port = free.getsockname()[1]
     environment = {
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": f"{HERE.parent / 'src'}:{HERE}:{HERE / 'peers'}",
+        "PYTHONPATH": f"{PYTHONPATH}:{HERE}:{HERE / 'peers'}",
         "SERVE_BUNDLE": str(BUNDLE),
         "SERVE_PORT": str(port),
         "SERVE_ACCESS_LOG": "0",

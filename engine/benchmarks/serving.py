@@ -28,9 +28,10 @@ from typing import Any
 
 import pandas as pd
 import uvloop
-from mlops.schema import SCHEMA
 
+import bench_paths  # noqa: F401
 from mlops.bundle import load_model
+from project.schema import SCHEMA
 from servers import BUNDLE, HERE, SERVERS, Rows, Server, get, install_peers, memory, serving
 
 ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 2

@@ -18,15 +18,16 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from mlops.schema import SCHEMA
 
+from bench_paths import DEMO, PYTHONPATH
+from fitted import chosen
 from mlops import artifacts
 from mlops.frames import read_rows
 from mlops.metrics import Floats, Predictions, Task, score
 from mlops.params import Params
 from mlops.pipeline.model import build_model, fit_model, predict
+from project.schema import SCHEMA
 
-ROOT = Path(__file__).parent.parent
 VARIED = 0.05
 CHANGES: dict[str, tuple[float, dict[str, Any]]] = {
     # share of the training rows, parameters of `train:`
@@ -35,7 +36,7 @@ CHANGES: dict[str, tuple[float, dict[str, Any]]] = {
     "overgrown leaves": (1.0, {"max_leaf_nodes": 31, "min_samples_leaf": 5}),
     "too few and small trees": (1.0, {"max_leaf_nodes": 3, "max_iter": 100}),
     "no logarithm of the target": (1.0, {"log_target": False}),
-    "ridge": (1.0, {"kind": "ridge"}),
+    "ridge": (1.0, {"name": "ridge"}),
 }
 RARE = ("ridge", "1 row in 100 far off")
 """Changes whose harm is in so few rows that most small tests hold none of them."""
@@ -102,7 +103,7 @@ def regression(params: Params, n_rows: int, seed: int) -> Population:
     """Make the population of the demo."""
     rng = np.random.default_rng(seed)
     train, test, model = _demo()
-    residuals = np.log(test[SCHEMA.target.name] / predict(model, test, "regression")).to_numpy()
+    residuals = np.log(test[SCHEMA.target.name] / predict(model, test, SCHEMA.target)).to_numpy()
     real = pd.concat([train, test], ignore_index=True)
 
     def draw(n: int) -> pd.DataFrame:
@@ -110,15 +111,16 @@ def regression(params: Params, n_rows: int, seed: int) -> Population:
         for column in (c for c in SCHEMA.features if c.type is float):
             varied = rows[column.name] * np.exp(rng.normal(0, VARIED, n))
             rows[column.name] = varied.clip(column.low, column.high)
-        expected = predict(model, rows, "regression")
+        expected = predict(model, rows, SCHEMA.target)
         return rows.assign(**{SCHEMA.target.name: expected * np.exp(rng.choice(residuals, n))})
 
     rows, training = draw(n_rows), draw(len(train))
 
     def predicted(share: float, changes: dict[str, Any]) -> Floats:
-        built = build_model(params.train.model_copy(update=changes), "regression")
-        fitted = fit_model(built, training.iloc[: int(share * len(training))])
-        return np.maximum(predict(fitted, rows, "regression"), 1.0)
+        own, train = chosen(params, **{"name": params.train.kind, **changes})
+        part = training.iloc[: int(share * len(training))]
+        fitted = fit_model(build_model(own, train, SCHEMA), part, SCHEMA.target)
+        return np.maximum(predict(fitted, rows, SCHEMA.target), 1.0)
 
     base = predicted(1.0, {})
     kinds = rows[next(c for c in SCHEMA.features if c.is_categorical).name]
@@ -151,13 +153,13 @@ def _demo() -> tuple[pd.DataFrame, pd.DataFrame, Any]:
     """Run the demo's stages elsewhere: training rows, test rows, the fitted model."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        shutil.copytree(ROOT / "data", folder / "data")
-        shutil.copy(ROOT / "params.yaml", folder)
+        shutil.copytree(DEMO / "data", folder / "data")
+        shutil.copy(DEMO / "params.yaml", folder)
         for stage in ("ingest", "validate", "split", "train"):
             subprocess.run(
                 [sys.executable, "-m", f"mlops.pipeline.{stage}"],
                 cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+                env=os.environ | {"PYTHONPATH": PYTHONPATH},
                 check=True,
                 stdout=subprocess.DEVNULL,
             )

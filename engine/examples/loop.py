@@ -23,17 +23,17 @@ import pandas as pd
 import sqlalchemy as sa
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from mlops.schema import SCHEMA
 
 from mlops.database import open_database
 from mlops.files import whole_file, whole_folder
 from mlops.monitoring.__main__ import monitor
 from mlops.monitoring.performance import overall
 from mlops.monitoring.tell import BRANCH
-from mlops.params import load_params
 from mlops.pipeline.partitions import read_partitions
+from mlops.project import load_project_params, load_schema
 from mlops.serving.tables import FEEDBACK, PREDICTIONS
 
+SCHEMA = load_schema()
 HERE = Path("artifacts/loop").resolve()
 CLONE, SERVED, LOG = HERE / "repository", HERE / "served", HERE / "log.db"
 PICTURE = HERE / "loop.png"
@@ -56,7 +56,7 @@ NOWHERE = "Landmrk"
 def main() -> int:
     began = time.monotonic()
     prepare()
-    params = load_params(CLONE / "params.yaml")
+    params = load_project_params(CLONE / "params.yaml")
     server, port = serve()
     history: list[dict[str, Any]] = []
     try:
@@ -64,7 +64,7 @@ def main() -> int:
         for number in range((END - START) // STEP):
             day = START + (number + 1) * STEP
             replay.week(day - STEP, day)
-            found = monitor(URL, SERVED, params, _seconds(day))
+            found = monitor(URL, SERVED, params, SCHEMA, _seconds(day))
             (metric, *_) = [*overall(found.performance), None]
             entry = {
                 "day": day,
@@ -90,7 +90,7 @@ def main() -> int:
 
 def run(*command: str, **variables: str) -> str:
     """Run a command in the clone; its output is only shown if it fails."""
-    known = {"PYTHONPATH": "src", "DVC_NO_ANALYTICS": "1", "PREDICTION_LOG_URL": URL}
+    known = {"PYTHONPATH": "engine:src", "DVC_NO_ANALYTICS": "1", "PREDICTION_LOG_URL": URL}
     identity = {f"GIT_{who}_{what}": "loop@localhost" for who in ("AUTHOR", "COMMITTER")
                 for what in ("NAME", "EMAIL")}  # fmt: skip
     done = subprocess.run(

@@ -14,7 +14,12 @@ def test_the_loop_ends_where_it_began(reproduced: Path, tmp_path: Path) -> None:
     folder = clone(reproduced, tmp_path / "repository")
     shutil.copytree(reproduced / ".dvc/cache", folder / ".dvc/cache")
 
-    told = run(folder, "python engine/examples/loop.py", seconds=900, PYTHONPATH=f"{folder}/src")
+    told = run(
+        folder,
+        "python engine/examples/loop.py",
+        seconds=900,
+        PYTHONPATH=f"{folder}/engine:{folder}/src",
+    )
 
     verdicts = [line.split()[1] for line in told.splitlines() if line.startswith("2010-")]
     changes = [v for v, before in zip(verdicts, ["", *verdicts], strict=False) if v != before]
