@@ -19,7 +19,7 @@ unexport UV_NO_BINARY UV_NO_BUILD UV_PROJECT UV_WORKING_DIR
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor retrain loop remote github bench lock clean
+.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor retrain loop remote upgrade github bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -79,6 +79,10 @@ loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, revie
 
 remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
 	python -m mlops.remote
+
+upgrade: .venv/run ## Take a later engine from the template, and review it (FROM=address TO=v1.2.0)
+	python -m mlops.upgrade $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)")
+	$(MAKE) review BASE=HEAD || test $$? -le 2
 
 github: ## Set up the repository on GitHub: checks, rights, environments (YES=1; SET="NAME=VALUE …")
 	PYTHONPATH=engine $(PYTHON) -m mlops.github_settings $(if $(YES),--yes) $(SET)

@@ -29,8 +29,13 @@ def managed(root: Path = Path()) -> Iterator[str]:
         ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
     )
     for name in sorted(listed.stdout.split("\0")):
-        if name.startswith(_MANAGED) and name != LIST.as_posix() and (root / name).is_file():
+        if is_managed(name) and (root / name).is_file():
             yield name
+
+
+def is_managed(name: str) -> bool:
+    """Tell whether a later template replaces a file."""
+    return name.startswith(_MANAGED) and name != LIST.as_posix()
 
 
 def sha256(path: Path) -> str:
