@@ -6,10 +6,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine lint format review ci serve image smoke monitor retrain loop remote github bench lock clean
+.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor retrain loop remote github bench lock clean
 
 help: ## List the commands
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 run: .venv/run ## Reproduce the pipeline and print its review against the last commit
 	python -m mlops.params
@@ -26,6 +26,9 @@ test-engine: .venv/dev lint ## Run the engine's tests (SLOW=1: also those of ove
 	mypy engine/mlops
 	@test -d engine/tests || { echo "The engine's tests are in the template: adoption removes them"; exit 1; }
 	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
+
+test-edited-engine: ## Run the engine's tests if somebody edited engine/ or .github/ here
+	PYTHONPATH=engine $(PYTHON) -m mlops.integrity || ! test -d engine/tests || $(MAKE) test-engine
 
 lint: .venv/test ## Check format, style and types
 	ruff format --check .
@@ -91,7 +94,8 @@ bench: .venv/dev ## Run the benchmarks
 	python engine/benchmarks/monitoring_delay.py --seeds 10
 
 UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
-COMPILE = uv pip compile -q --universal --generate-hashes --no-header --no-annotate
+COMPILE = uv pip compile -q --universal --fork-strategy fewest --generate-hashes --no-annotate \
+  --custom-compile-command 'make lock: one set of versions for Python 3.11 to 3.14'
 lock: .venv/run ## Lock what pyproject.toml wants; versions stay (UPGRADE=1: all newer; UPGRADE=name)
 	$(COMPILE) $(UPGRADED) \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt

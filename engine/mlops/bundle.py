@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import platform
 from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +15,12 @@ MODEL_FILE = "model.joblib"
 REFERENCE_FILE = "reference.json"
 FORMAT = 1
 
-# A model unpickles and predicts alike only under the releases that it was fitted with.
+# A model unpickles and predicts alike only under the releases that it was fitted with. Python is
+# none of them: every supported one writes the same pickle and reads it to the same predictions.
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
 
-def libraries(names: Collection[str] = ("python", *_LIBRARIES)) -> dict[str, str]:
+def libraries(names: Collection[str] = _LIBRARIES) -> dict[str, str]:
     """Name installed releases without their last number; by default those of a pickled model."""
     return {name: _installed(name) for name in names}
 
@@ -92,7 +92,7 @@ def _release(full: str) -> str:
 
 def _installed(name: str) -> str:
     try:
-        return _release(platform.python_version() if name == "python" else version(name))
+        return _release(version(name))
     except PackageNotFoundError:
         return "none"
 

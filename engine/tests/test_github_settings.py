@@ -1,5 +1,6 @@
 """`make github` against a GitHub whose settings are those of a new repository, or worse ones."""
 
+import json
 import os
 import re
 import shutil
@@ -12,13 +13,15 @@ import pytest
 import yaml
 
 from github_fake.api import ADMINISTRATOR, EVERYTHING, GitHub
-from github_fake.origin import git
+from github_fake.origin import git, write_file
 from github_fake.settings import TOOLS
+from github_fake.state import ACTIONS_BOT
+from github_fake.web import Answer, Token
 from mlops.branch_rules import CHECKS, RULESET
 from mlops.github import GitHubRefused, api, what_to_set
 from mlops.github_settings import workflow_texts
 from mlops.wanted_settings import environments_in, variables_in
-from paths import PYTHONPATH, ROOT
+from paths import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github").glob("**/*.yml"))
 ENVIRONMENTS = environments_in(workflow_texts(ROOT))
@@ -71,7 +74,7 @@ def run(request: pytest.FixtureRequest, github: GitHub, clone: Path, tmp_path: P
         variables = {
             "PATH": str(tools),
             "HOME": str(tmp_path),
-            "PYTHONPATH": PYTHONPATH,
+            "PYTHONPATH": str(ROOT / "engine"),
             "GH_ENTERPRISE_TOKEN": token,
         }
         return subprocess.run(
@@ -124,6 +127,26 @@ def test_a_new_repository_is_set_up_and_a_second_run_changes_nothing(
     assert again.returncode == 0, again.stderr
     assert github.writes() == before
     assert line(again, "variable DVC_REMOTE_URL").endswith("s3://bucket/path  unchanged")
+
+
+def test_a_workflow_may_open_a_pull_request_only_afterwards(run: Run, github: GitHub) -> None:
+    git(github.origin, "branch", "retrain/model", "main")
+    write_file(github.origin, "retrain/model", "params.yaml", b"a: 2\n", "Retrain")
+    pull = {"title": "Retrain", "head": "retrain/model", "base": "main"}
+    token = Token("ghs_bot", ACTIONS_BOT, EVERYTHING)
+
+    def answer() -> Answer:
+        raw = json.dumps(pull).encode()
+        github.router.tokens[token.value] = token
+        headers = {"Authorization": f"token {token.value}"}
+        return github.router.answer("POST", "/repos/acme/demo/pulls", headers, raw)
+
+    refused = answer()
+    assert refused.status == 403
+    assert "make github" in what_to_set(refused.body["message"])
+
+    assert run("--yes").returncode == 0
+    assert answer().status == 201
 
 
 def test_nothing_is_written_before_somebody_says_yes(run: Run, github: GitHub) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -93,24 +94,20 @@ def wheel(folder: Path, name: str, version: str) -> None:
         file.writestr(f"{info}/RECORD", "")
 
 
-PROJECT = """[project]
+REAL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS = "".join(f'{name} = ["second"]\n' for name in REAL["dependency-groups"])
+EXTRAS = "".join(f'{name} = ["first"]\n' for name in REAL["project"]["optional-dependencies"])
+PROJECT = f"""[project]
 name = "mlops"
 version = "0"
 requires-python = ">=3.11"
 dependencies = ["first"]
 [project.optional-dependencies]
-dask = ["first"]
-s3 = ["first"]
-gs = ["first"]
-azure = ["first"]
-ssh = ["first"]
+{EXTRAS}
 [dependency-groups]
-serve = ["second"]
-serve-joblib = ["second"]
-test = ["second"]
-dev = [{include-group = "test"}]
-setup = ["second"]
+{GROUPS}
 """
+"""A project with our groups of libraries, in which there are only two of them."""
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from paths import ROOT
 SECONDS = 300
 # The lock names a newer release of a library, as after `make lock UPGRADE=1`; nothing is installed.
 MAKE = """#!/bin/sh
-if [ "$1" = .venv/test ]; then exec ln -sfn "{venv}" .venv; fi
+if [ "$1" = .venv/run ]; then exec ln -sfn "{venv}" .venv; fi
 if [ "$1" = lock ]; then
   test "$2" = UPGRADE=1 && test "$UV_EXCLUDE_NEWER" = "7 days" || exit 1
   exec sed -i 's/^tqdm==.* /tqdm==99.1 /' requirements.txt requirements-dev.txt
@@ -103,6 +103,7 @@ def test_the_workflow_opens_one_pull_request_and_starts_its_checks(
     settings = Settings(path=[tools], env={"PIP_REQUIRE_VIRTUALENV": ""})
     with GitHub(template, tmp_path / "github") as github:
         main = resolve(github.origin, "refs/heads/main")
+        github.state.actions_may_open_pulls = True
         run = run_workflow(
             github,
             "libraries.yml",

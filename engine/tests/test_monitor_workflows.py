@@ -32,7 +32,7 @@ SECONDS = 300
 SOURCE = "data/source"
 # The environment of these tests is what `make .venv/test` makes; -o takes it for up to date.
 MAKE = """#!/bin/sh
-if [ "$1" = .venv/test ]; then exec ln -sfn "{venv}" .venv; fi
+if [ "$1" = .venv/run ]; then exec ln -sfn "{venv}" .venv; fi
 exec "{make}" -o .venv/run -o .venv/test "$@"
 """
 

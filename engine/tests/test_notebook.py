@@ -1,6 +1,7 @@
-"""The notebook of engine/examples/ runs as it is; its two functions say what is missing."""
+"""The notebook runs as it is; its two functions say what is missing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clones import environment, run
-from paths import ROOT
+from paths import ROOT, SOURCES
 from project.schema import SCHEMA
 
 NOTEBOOK = json.loads((ROOT / "notebooks/explore.ipynb").read_text(encoding="utf-8"))
@@ -19,7 +20,7 @@ def python(folder: Path, code: str, clone: Path) -> subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=environment(PYTHONPATH=f"{clone}/engine:{clone}/src"),
+        env=environment(PYTHONPATH=os.pathsep.join(f"{clone}/{one}" for one in SOURCES.split(":"))),
         capture_output=True,
         text=True,
         timeout=120,
@@ -54,7 +55,7 @@ def test_without_a_run_one_sentence_says_what_to_do(origin: Path, call: str) -> 
 
 def test_train_and_test_rows_are_the_valid_ones(quick: Path) -> None:
     code = "import mlops; print(*(len(mlops.load_rows(w)) for w in ('valid', 'train', 'test')))"
-    valid, train, test = map(int, run(quick, f'PYTHONPATH=engine:src python -c "{code}"').split())
+    valid, train, test = map(int, run(quick, f'PYTHONPATH={SOURCES} python -c "{code}"').split())
 
     assert valid == train + test
     assert min(train, test) > 0

@@ -170,7 +170,7 @@ def test_a_repository_where_workflows_may_open_no_pull_request_is_told_what_to_s
     assert run(leave(tmp_path)) == 1
 
     said = (tmp_path / "summary.md").read_text()
-    assert said in f"No pull request was opened: {propose.NOT_PERMITTED}\n"
+    assert said in f"No pull request was opened: {propose.NOT_PERMITTED.format(branch=BRANCH)}\n"
     assert "HTTP 403" not in capsys.readouterr().err + said
     assert github.state.issues == {}
 

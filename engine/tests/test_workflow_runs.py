@@ -30,7 +30,12 @@ def test_the_required_check_is_as_good_as_the_tests(
 
     run = run_workflow(github, "check.yml", events.push(github), ends)
 
-    assert run.jobs == {"test": result, "image": "success", "all-green": result}, run.log
+    assert run.jobs == {
+        "test": result,
+        "engine": "success",
+        "image": "success",
+        "all-green": result,
+    }, run.log
 
 
 @pytest.mark.parametrize(("code", "unmet"), [("0", {}), ("1", {"All checks passed": "failure"})])

@@ -296,7 +296,7 @@ def test_what_a_cache_restores_is_hashed_before_anything_reads_it() -> None:
         for place, command in enumerate(commands):
             if command.startswith("actions/cache"):
                 later = [c for c in commands[place:] if not c.startswith("actions/cache")]
-                assert "make .venv/test" in later[0]
+                assert "make .venv/run" in later[0]
                 assert "mlops.cache_check" in later[1]
     for path in WORKFLOWS:
         assert "actions/cache" not in path.read_text(encoding="utf-8"), "through setup alone"

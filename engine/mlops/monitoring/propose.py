@@ -23,9 +23,9 @@ FILES = {BRANCH: ("*",), LIBRARIES: ("requirements*.txt", "dvc.lock")}
 NAME, EMAIL = BOT, "41898282+github-actions[bot]@users.noreply.github.com"
 MOST_BYTES = 60_000
 NOT_PERMITTED = (
-    "the branch is pushed, but workflows may not open pull requests here. Turn on "
-    '"Allow GitHub Actions to create and approve pull requests" under Settings, Actions, General '
-    "(`make github` does), and run this job again; or open it by hand. See docs/github.md"
+    "the branch {branch} is pushed, but workflows may not open pull requests here. Run `make "
+    'github`, or turn on "Allow GitHub Actions to create and approve pull requests" under '
+    "Settings, Actions, General, and run this job again; or open it by hand. See docs/github.md"
 )
 
 
@@ -111,7 +111,7 @@ def open_pull(title: str, body: str, here: str, branch: str) -> int:
         return int(api(f"{here}/pulls", body=text | {"head": branch, "base": base})["number"])
     except GitHubRefused as error:
         if "not permitted to create" in str(error):
-            raise NotProposed(NOT_PERMITTED) from error
+            raise NotProposed(NOT_PERMITTED.format(branch=branch)) from error
         raise
 
 

@@ -17,9 +17,9 @@ from mlops.project import load_kinds, load_project_params, load_schema
 
 
 def save_model(path: Path, model: Pipeline) -> None:
-    """Write a fitted model, whole."""
+    """Write a fitted model, whole; Python 3.14 would choose a protocol of its own."""
     with whole_file(path) as temporary:
-        joblib.dump(model, temporary)
+        joblib.dump(model, temporary, protocol=4)
 
 
 def main() -> None:

@@ -133,7 +133,6 @@ class State:
     required: tuple[str, ...] = ()  # names that main's rules ask for
     # Who has had something merged: runs of everybody else's forks wait for approval.
     contributors: set[str] = field(default_factory=lambda: {"octocat"})
-    actions_may_open_pulls: bool = False  # as GitHub sets a repository up
     happened: list[Happening] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     dispatches: list[dict[str, Any]] = field(default_factory=list)
@@ -143,6 +142,15 @@ class State:
     planted_zips: dict[int, bytes] = field(default_factory=dict)
     administration: Administration = field(default_factory=Administration)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
+
+    @property
+    def actions_may_open_pulls(self) -> bool:
+        """Tell whether workflows may open pull requests; not as GitHub sets a repository up."""
+        return bool(self.administration.token["can_approve_pull_request_reviews"])
+
+    @actions_may_open_pulls.setter
+    def actions_may_open_pulls(self, allowed: bool) -> None:
+        self.administration.token["can_approve_pull_request_reviews"] = allowed
 
     def next_number(self) -> int:
         """Return the number that the next issue or pull request gets."""
