@@ -92,6 +92,7 @@ bench: .venv/dev ## Run the benchmarks
 	python engine/benchmarks/image.py
 	python engine/benchmarks/monitoring.py --windows 100 --out artifacts
 	python engine/benchmarks/monitoring_delay.py --seeds 10
+	python engine/benchmarks/feedback_flood.py
 
 UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 COMPILE = uv pip compile -q --universal --fork-strategy fewest --generate-hashes --no-annotate \

@@ -15,6 +15,7 @@ VALIDATION_MD = _ROOT / "validate" / "report.md"
 
 TRAIN_ROWS = _ROOT / "split" / "train.parquet"
 TEST_ROWS = _ROOT / "split" / "test.parquet"
+HELD_OUT_ROWS = _ROOT / "split" / "held_out.parquet"
 
 MODEL = _ROOT / "train" / "model.joblib"
 TRAINING = _ROOT / "train" / "training.json"

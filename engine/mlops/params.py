@@ -53,11 +53,16 @@ class Split(Section):
     test_from: Day | None
     test_share: Share | None
     max_train_rows: PositiveInt | None
+    held_out: Annotated[list[Day], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Split":
         if (self.test_from is None) == (self.test_share is None):
             raise ValueError("test_from, test_share: set one of them, and the other to null")
+        if self.held_out is not None:
+            first, last = self.held_out
+            if self.test_from is None or not first <= last < self.test_from:
+                raise ValueError("held_out: wanted a first and a last day, both before test_from")
         return self
 
 
@@ -88,11 +93,17 @@ class SliceFloors(Section):
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 
 
+class Feedback(Section):
+    max_share: Annotated[float, Field(ge=0, le=1)]
+    outcome: Literal["warn", "block"]
+
+
 class Gate(Section):
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
     slices: SliceFloors
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    feedback: Feedback = Feedback(max_share=0.5, outcome="warn")
 
 
 class Retrain(Section):

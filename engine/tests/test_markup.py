@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mlops.review.markup import CHART, chart, number
+from mlops.review.markup import CHART, cell, chart, number
 from mlops.review.sanitize import sanitize
 
 LINES = [[1.0, 2.5], [0.00001, 3.0]]
@@ -53,6 +53,15 @@ def test_any_other_chart_is_shown_as_text(worse: str) -> None:
 
     assert not CHART.search(text)
     assert not re.search(r"```\w", sanitize(text))
+
+
+@pytest.mark.parametrize("text", ["feedback", "defacement", "Accede to it", "123456", "0.5"])
+def test_a_word_that_is_no_hash_stays_whole(text: str) -> None:
+    assert cell(text) == text
+
+
+def test_a_hash_is_interrupted_and_copied_whole() -> None:
+    assert cell("5ff1758, _5ff1758_ 1234567") == ("5ff175<wbr>8, \\_5ff175<wbr>8\\_ 123456<wbr>7")
 
 
 def test_a_metric_is_never_written_as_a_power_of_ten() -> None:

@@ -79,7 +79,10 @@ def settings(tmp_path: Path, url: str | None) -> Settings:
     (folder / "make").write_text(MAKE.format(venv=sys.prefix, make=shutil.which("make")))
     (folder / "make").chmod(0o755)
     secrets = {"PREDICTION_LOG_URL": url} if url else {}
-    return Settings(secrets=secrets, path=[folder], env={"PIP_REQUIRE_VIRTUALENV": ""})
+    variables = {"PUBLISH_FEEDBACK": "yes"}
+    return Settings(
+        secrets=secrets, variables=variables, path=[folder], env={"PIP_REQUIRE_VIRTUALENV": ""}
+    )
 
 
 def start(github: GitHub, name: str, found: Settings, **inputs: str) -> Run:

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,8 @@ import yaml
 
 from mlops.artifacts import FEEDBACK
 from mlops.errors import BadInput
-from mlops.monitoring import retrain
+from mlops.github import GitHubRefused
+from mlops.monitoring import feedback, retrain
 from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.label_shift import LISTED, label_shift
 from mlops.monitoring.log import read_feedback
@@ -39,22 +41,130 @@ def log(tmp_path: Path) -> Any:
 def test_params_move_on_and_keep_every_comment() -> None:
     text = (DEMO / "params.yaml").read_text(encoding="utf-8")
 
-    edited = moved(text, END, PARAMS, level=True)
+    edited = moved(text, END, MAY, PARAMS, level=True)
 
     lines = [(a, b) for a, b in zip(text.splitlines(), edited.splitlines(), strict=True) if a != b]
     assert [new.split("#")[0].strip() for _, new in lines] == [
         'until: "2010-06-30"',
         'test_from: "2010-06-17"',
+        'held_out: ["2010-05-18", "2010-05-31"]',
         "level_days: 14",
     ]
     assert all(old.split("#")[1:] == new.split("#")[1:] for old, new in lines)
     assert yaml.safe_load(edited)["monitor"] == yaml.safe_load(text)["monitor"]
-    assert "level_days: null" in moved(text, END, PARAMS, level=False)
+    assert "level_days: null" in moved(text, END, MAY, PARAMS, level=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "held_out"),
+    [
+        ("2009-12-31", '["2009-12-18", "2009-12-31"]'),
+        ("2010-06-16", '["2010-06-03", "2010-06-16"]'),
+        ("2010-06-25", '["2010-06-03", "2010-06-16"]'),  # what is newer tests already
+        ("2010-06-30", "null"),  # nothing is feedback
+    ],
+)
+def test_where_feedback_tests_the_model_the_sources_last_days_are_held_out(
+    source: str, held_out: str
+) -> None:
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
+    older = re.sub(r"(?m)^  held_out: .*\n", "", text)
+    day = datetime.date.fromisoformat(source)
+
+    for known in (text, older, moved(text, MAY, datetime.date(2009, 1, 1), PARAMS, level=False)):
+        edited = moved(known, END, day, PARAMS, level=False)
+
+        assert f"\n  held_out: {held_out}" in edited
+        assert yaml.safe_load(edited)["split"]["test_from"] == "2010-06-17"
+        assert edited.count("held_out:") == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "repository", "answer", "told"),
+    [
+        ("", None, None, None),  # a machine of one's own
+        ("", "acme/demo", {"private": True}, None),
+        ("", "acme/demo", {"private": False}, "is public"),
+        ("", "acme/demo", {}, "is public"),
+        ("", "acme/demo", GitHubRefused("x"), "does not say"),
+        ("", "acme/demo", OSError("no gh"), "does not say"),
+        ("yes", "acme/demo", {"private": False}, None),
+        ("no", "acme/demo", {"private": True}, "is no"),
+        ("no", None, None, "is no"),
+    ],
+)
+def test_rows_of_production_are_published_only_where_that_was_switched_on(
+    chosen: str, repository: str | None, answer: Any, told: str | None, monkeypatch: Any
+) -> None:
+    def api(path: str) -> Any:
+        assert path == "repos/acme/demo"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(feedback, "api", api)
+    monkeypatch.setenv("PUBLISH_FEEDBACK", chosen)
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    if repository:
+        monkeypatch.setenv("GITHUB_REPOSITORY", repository)
+
+    why = feedback.why_not_published()
+
+    assert (why is None) if told is None else told in str(why)
+
+
+@pytest.mark.parametrize(
+    ("why", "more", "url"),
+    [(None, [], "sqlite:///log.db"), ("it is public", [], ""), (None, ["--no-feedback"], "")],
+)
+def test_feedback_that_must_not_be_published_is_not_read(
+    why: str | None, more: list[str], url: str, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def take(params: Any, schema: Any, today: Any, url: str, level: bool) -> dict[str, Any]:
+        asked.append(url)
+        return {"until": "2009-12-31", "was": "2009-12-31", "feedback_rows": 0, "left_out": 0}
+
+    monkeypatch.setenv("PREDICTION_LOG_URL", "sqlite:///log.db")
+    monkeypatch.setattr(sys, "argv", ["retrain", *more])
+    monkeypatch.setattr(retrain, "why_not_published", lambda: why)
+    monkeypatch.setattr(retrain, "take_in", take)
+    monkeypatch.setattr(retrain, "is_corrected", lambda: False)
+
+    retrain.main()
+
+    assert asked == [url]
+    decision = json.loads((tree / "artifacts/retrain/decision.json").read_text(encoding="utf-8"))
+    assert decision["withheld"] == why
+
+
+def test_a_pull_request_says_that_feedback_was_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.md").write_text("the review\n")
+    monkeypatch.setattr(retrain, "REPORT", tmp_path / "report.md")
+    facts = {"until": "2010-06-01", "was": "2009-12-31", "why": "better", "feedback_rows": 0}
+
+    assert "Feedback is left out: it is public." in retrain.body(
+        facts | {"withheld": "it is public"}, PARAMS, SCHEMA
+    )
+    assert "left out" not in retrain.body(facts | {"withheld": None}, PARAMS, SCHEMA)
+
+
+@pytest.mark.parametrize("chosen", ["Yes", "true", "1", "on", " no"])
+def test_a_switch_that_says_neither_yes_nor_no_is_refused(
+    chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLISH_FEEDBACK", chosen)
+
+    with pytest.raises(BadInput, match="wanted yes or no"):
+        feedback.why_not_published()
 
 
 def test_params_without_such_a_line_are_refused() -> None:
     with pytest.raises(BadInput, match="no line `  until: …` in section ingest"):
-        moved("ingest: {until: x}\n", END, PARAMS, level=False)
+        moved("ingest: {until: x}\n", END, MAY, PARAMS, level=False)
 
 
 def test_feedback_becomes_rows_of_the_days_that_the_source_lacks(log: Log, tmp_path: Path) -> None:

@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from mlops.errors import BadInput
 from mlops.params import Split
-from mlops.pipeline.split import is_sampled, is_test, key_shares
+from mlops.pipeline.split import is_held_out, is_sampled, is_test, key_shares
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
 
 BY_KEY = Split(test_from=None, test_share=0.2, max_train_rows=None)
 
 
-def by_day(day: str) -> Split:
+def by_day(day: str, held_out: Any = None) -> Split:
     day_of_yaml: Any = day
-    return Split(test_from=day_of_yaml, test_share=None, max_train_rows=None)
+    return Split(test_from=day_of_yaml, test_share=None, max_train_rows=None, held_out=held_out)
 
 
 @pytest.fixture
@@ -32,6 +33,31 @@ def test_rows_from_the_day_on_test_the_model(rows: pd.DataFrame) -> None:
     test = is_test(rows, by_day("2009-01-01"), SCHEMA)
 
     assert test[:3].tolist() == [False, True, True]
+
+
+def test_rows_of_the_days_that_are_held_out_neither_train_nor_test(rows: pd.DataFrame) -> None:
+    days = ["2008-11-30", "2008-12-01 12:00", "2008-12-31 23:59", "2009-01-01"]
+    rows.loc[0:3, "sold_on"] = pd.to_datetime(days, format="ISO8601")
+    params = by_day("2009-01-01", ["2008-12-01", "2008-12-31"])
+
+    assert is_held_out(rows, params, SCHEMA)[:4].tolist() == [False, True, True, False]
+    assert is_test(rows, params, SCHEMA)[:4].tolist() == [False, False, False, True]
+    assert not is_held_out(rows, by_day("2009-01-01"), SCHEMA).any()
+
+
+def test_all_rows_held_out_leave_none_to_train(rows: pd.DataFrame) -> None:
+    with pytest.raises(BadInput, match="Wanted rows on both sides"):
+        is_test(rows, by_day("2009-01-01", ["1900-01-01", "2008-12-31"]), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "days", [["2008-12-31"], ["2008-12-31", "2008-12-01"], ["2008-12-01", "2009-01-01"], "2008"]
+)
+def test_days_that_can_not_be_held_out_are_refused(days: Any) -> None:
+    with pytest.raises(ValidationError, match="held_out"):
+        by_day("2009-01-01", days)
+    with pytest.raises(ValidationError, match="held_out"):
+        Split(test_from=None, test_share=0.2, max_train_rows=None, held_out=days)
 
 
 def test_a_share_of_the_keys_tests_the_model(rows: pd.DataFrame) -> None:

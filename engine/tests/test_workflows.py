@@ -430,8 +430,9 @@ def test_latest_is_moved_after_the_image_is_signed_and_attested() -> None:
 def test_secrets_belong_to_an_environment_and_are_not_inherited(
     path: Path, name: str, job: dict[str, Any]
 ) -> None:
-    if path.stem in ("release", "deploy") and "secrets." in str(job):
-        assert "environment" in job
+    # What reads the storage is no more than a pull request of this repository reads.
+    secrets = set(re.findall(r"secrets\.(\w+)", str(job))) - {"DVC_READ_SETTINGS"}
+    assert "environment" in job or not secrets
     assert "inherit" not in path.read_text(encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,33 @@ from mlops.columns import Schema
 from mlops.contract import frame_dtype, problems
 from mlops.errors import BadInput
 from mlops.files import write_text
+from mlops.github import GitHubRefused, api
 from mlops.monitoring.log import ACTUAL, ID, TOLD
 
 _BYTES = 6  # what a whole number of any reader holds
+
+PUBLISH = "PUBLISH_FEEDBACK"
+"""Variable, yes or no: whether rows of production may be published; unset, in private ones."""
+
+
+def why_not_published() -> str | None:
+    """Say why rows of production must not go into artifacts, caches and branches; None if they may.
+
+    Raises:
+        BadInput: the variable is neither yes nor no.
+    """
+    repository, chosen = os.environ.get("GITHUB_REPOSITORY"), os.environ.get(PUBLISH, "")
+    if chosen not in ("", "yes", "no"):
+        raise BadInput(f"{PUBLISH}: found {chosen!r}, wanted yes or no")
+    if chosen == "yes" or not (repository or chosen):  # on a machine of one's own nothing is
+        return None
+    if chosen == "no":
+        return f"{PUBLISH} is no"
+    try:
+        private = api(f"repos/{repository}").get("private") is True
+    except (GitHubRefused, OSError):
+        return f"GitHub does not say whether this repository is private, and {PUBLISH} is not set"
+    return None if private else f"this repository is public, and {PUBLISH} is not set to yes"
 
 
 def labelled_rows(

@@ -23,13 +23,14 @@ from mlops.database_address import VARIABLE
 from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
-from mlops.monitoring.feedback import labelled_rows, write_partition
+from mlops.monitoring.feedback import labelled_rows, why_not_published, write_partition
 from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.log import read_feedback
 from mlops.params import PARAMS_FILE, Params
 from mlops.pipeline.partitions import FILE, read_partitions
 from mlops.project import load_project_params, load_schema
 from mlops.review.judge import review
+from mlops.review.markup import cell
 from mlops.review.outputs import REPORT, VERDICT
 from mlops.review.outputs import write as write_review
 from mlops.review.sides import PipelineFailed
@@ -53,17 +54,30 @@ def newest_source_day(params: Params, schema: Schema) -> datetime.date:
     return newest.date()
 
 
-def moved(text: str, until: datetime.date, params: Params, level: bool) -> str:
-    """Edit params.yaml's text: comments and order stay."""
-    days = params.monitor.retrain.test_days
+def moved(
+    text: str, until: datetime.date, source: datetime.date, params: Params, level: bool
+) -> str:
+    """Edit params.yaml's text: comments and order stay.
+
+    Args:
+        until: the newest day; the last `monitor.retrain.test_days` up to it test the model.
+        source: the source's newest day. If that is before these, feedback alone tests the model,
+            and the source's own last days are held out to judge it by, too.
+    """
+    window = datetime.timedelta(days=params.monitor.retrain.test_days - 1)
     changes = {("ingest", "until"): f'"{until}"'}
     if params.split.test_from is not None:
-        changes["split", "test_from"] = f'"{until - datetime.timedelta(days=days - 1)}"'
+        changes["split", "test_from"] = f'"{until - window}"'
+        last = min(source, until - window - datetime.timedelta(days=1))
+        held_out = f'["{last - window}", "{last}"]' if source < until else "null"
+        changes["split", "held_out"] = held_out
     if level and params.monitor.retrain.level_days is not None:
         changes["train", "level_days"] = str(params.monitor.retrain.level_days)
     for (section, key), value in changes.items():
-        pattern = rf"(?m)(^{section}:\n(?:[ \t]+.*\n|\n)*?  {key}: )(\"[^\"]*\"|\S+)"
+        pattern = rf"(?m)(^{section}:\n(?:[ \t]+.*\n|\n)*?  {key}: )(\[[^\]\n]*\]|\"[^\"]*\"|\S+)"
         text, found = re.subn(pattern, rf"\g<1>{value}", text, count=1)
+        if not found and key == "held_out":  # of an older release
+            text, found = re.subn(r"(?m)^  test_from: .*$", rf"\g<0>\n  {key}: {value}", text)
         if not found:
             raise BadInput(f"{PARAMS_FILE}: no line `  {key}: …` in section {section} to edit")
     return text
@@ -88,7 +102,7 @@ def take_in(
     until = max(until, was)
     if until > was:
         text = PARAMS_FILE.read_text(encoding="utf-8")
-        write_text(PARAMS_FILE, moved(text, until, params, level))
+        write_text(PARAMS_FILE, moved(text, until, source, params, level))
     return {**facts, "until": str(until), "was": str(was)}
 
 
@@ -135,6 +149,8 @@ def body(decision: dict[str, Any], params: Params, schema: Schema) -> str:
         f"Retrained on data up to {decision['until']} (before: {decision['was']}): "
         f"{decision['why']}.",
     ]
+    if decision.get("withheld"):
+        lines.append(f"Feedback is left out: {cell(decision['withheld'])}.")
     if decision["feedback_rows"]:
         lines.append(
             f"**{decision['feedback_rows']:,} rows are feedback**, told to the API by its clients "
@@ -159,9 +175,12 @@ def main() -> None:
     if schema.time is None:
         raise BadInput("The schema has no column of role 'time': nothing tells new rows from old")
     url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
-    facts = take_in(params, schema, options.today, url, options.level)
+    withheld = why_not_published() if url else None
+    facts = take_in(params, schema, options.today, "" if withheld else url, options.level)
     params = load_project_params()  # days have moved on
-    decision = conclude(facts, options.force, params, schema)
+    decision = conclude(facts | {"withheld": withheld}, options.force, params, schema)
+    if withheld:
+        print(f"retrain: feedback is left out: {withheld}", file=sys.stderr)
     with whole_folder(artifacts.RETRAIN) as folder:
         write_json(folder / DECISION, decision)
         if decision["propose"]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlops.artifacts import TEST_ROWS, TRAIN_ROWS, VALID_ROWS
+from mlops.artifacts import HELD_OUT_ROWS, TEST_ROWS, TRAIN_ROWS, VALID_ROWS
 from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
 from mlops.frames import read_rows, write_rows
@@ -32,12 +32,21 @@ def is_test(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
     else:
         test = key_shares(rows[schema.key.name]) < params.test_share
         how = f"split.test_share {params.test_share}"
-    if test.all() or not test.any():
+    if (test | is_held_out(rows, params, schema)).all() or not test.any():
         raise BadInput(
             f"{how}: {int((~test).sum())} training and {int(test.sum())} test rows of {len(rows)}",
             advice="Wanted rows on both sides.",
         )
     return test
+
+
+def is_held_out(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
+    """Tell which rows neither train nor test the model, for the review alone: shape (n_rows,)."""
+    if params.held_out is None or schema.time is None:
+        return np.zeros(len(rows), dtype=bool)
+    first, last = map(pd.Timestamp, params.held_out)
+    days = rows[schema.time.name]
+    return ((days >= first) & (days < last + pd.Timedelta(days=1))).to_numpy()
 
 
 def is_sampled(keys: pd.Series, most: int | None) -> np.ndarray:
@@ -54,10 +63,12 @@ def is_sampled(keys: pd.Series, most: int | None) -> np.ndarray:
 def main() -> None:
     params, schema, rows = load_project_params().split, load_schema(), read_rows(VALID_ROWS)
     test = is_test(rows, params, schema)
-    train = rows[~test]
+    held_out = is_held_out(rows, params, schema)
+    train = rows[~test & ~held_out]
     kept = is_sampled(train[schema.key.name], params.max_train_rows)
     write_rows(TRAIN_ROWS, train if kept.all() else train[kept])
     write_rows(TEST_ROWS, rows[test])
+    write_rows(HELD_OUT_ROWS, rows[held_out])
     cut = "" if kept.all() else f", a sample of {len(train)}"
     print(f"split: {int(kept.sum())} training rows{cut}, {int(test.sum())} test rows")
 

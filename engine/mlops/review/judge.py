@@ -10,6 +10,7 @@ from mlops.frames import count_rows, read_rows
 from mlops.params import Params
 from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
 from mlops.review.differences import params_diff, rows_diff, stages_diff
+from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
     check_floors,
@@ -56,10 +57,12 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
+    feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
     checks = [
         *check_floors(metrics, params),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
+        *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
@@ -76,6 +79,7 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         params=changed,
         stages=stages_diff(base.stages, candidate.stages),
         data=_data_diff(base, schema),
+        feedback=feedback,
         served=[_served(base, times[0]), _served(candidate, times[1])],
         lock_behind=_lock_is_behind(candidate),
         detectable={
@@ -123,7 +127,8 @@ def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
 def _sample(candidate: Side) -> str:
     """Say so if the candidate learnt from a sample of its training rows."""
     learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
-    there = count_rows(artifacts.VALID_ROWS) - tested
+    held_out = count_rows(artifacts.HELD_OUT_ROWS)
+    there = count_rows(artifacts.VALID_ROWS) - tested - held_out
     if learnt == there:
         return ""
     return (

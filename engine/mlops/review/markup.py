@@ -26,7 +26,7 @@ _SPECIAL = re.compile(r"[\\`*_{}\[\]()#!|~$]|(?<=\]):")
 _LINE_START = re.compile(r"(?m)^(\d{0,9})((?<=\d)[.)](?=\s|$)|(?<!\d)(?:[-+](?=[-:\s]|$)|[=:/]))")
 _LIVE = re.compile(
     r"@|\#(?=\w)|(?:https?|ftps?|mailto|xmpp)(?=:)|www(?=\.)|gh(?=-\d|sa-)|:(?=[\w+-]+:)"
-    r"|(?P<before>:(?=/))|(?P<gap>\$|[0-9a-f]{6}(?=[0-9a-f]))",
+    r"|(?P<before>:(?=/))|(?P<gap>\$)|(?P<hash>(?<![^\W_])[0-9a-f]{7,}+(?![^\W_]))",
     re.IGNORECASE,
 )
 
@@ -52,6 +52,8 @@ def _inert(text: str) -> str:
 def _interrupted(live: re.Match[str]) -> str:
     if live["before"]:
         return _SPACE + live[0]
+    if live["hash"]:
+        return _GAP.join(re.findall(".{1,6}", live[0]))
     return live[0] + (_GAP if live["gap"] else _SPACE)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlops.review.champion import Comparison
+from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
 from mlops.review.markup import cell, fenced, number, table
 from mlops.review.sections import (
@@ -72,6 +73,7 @@ class Review:
     lock_behind: bool = False
     lacking: list[str] = field(default_factory=list)
     served: list[Served] = field(default_factory=list)
+    feedback: FeedbackShare | None = None
 
 
 def markdown(review: Review) -> str:
@@ -85,6 +87,7 @@ def markdown(review: Review) -> str:
     if review.comparisons:
         parts.append(_metric_table(review))
     parts.append("\n".join(f"- {_MARKS[c.outcome]} {cell(c.why)}" for c in review.checks))
+    parts.append(feedback_section(review.feedback))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(_LACKING.format(", ".join(map(cell, review.lacking))) if review.lacking else "")

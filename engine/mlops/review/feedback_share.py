@@ -1,0 +1,141 @@
+"""How much of the data came by feedback, and what the models do on the rows that did not.
+
+Who may ask for predictions may also tell what never was. So a model that learnt from feedback, or
+is tested by it, is judged on rows of the source as well.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops import artifacts
+from mlops.columns import Schema
+from mlops.frames import count_rows, read_rows
+from mlops.metrics import Predictions
+from mlops.params import Params
+from mlops.pipeline.csv_parsing import parse_csv
+from mlops.review.champion import Comparison, compare, scored_by
+from mlops.review.gate import Check, check_floors, check_regressions
+from mlops.review.markup import cell, number, table
+from mlops.review.sides import Side
+
+
+@dataclass(frozen=True)
+class FeedbackShare:
+    """Rows of feedback among the rows that train and test the model.
+
+    Attributes:
+        comparisons: of both models on rows of the source alone; none if there is no such row.
+        source_rows: how many those are.
+    """
+
+    train: int
+    train_rows: int
+    test: int
+    test_rows: int
+    comparisons: list[Comparison]
+    source_rows: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Write the counts as verdict.json has them."""
+        return {k: v for k, v in asdict(self).items() if k != "comparisons"}
+
+
+def feedback_keys(source: str, schema: Schema) -> pd.Index:
+    """Give the keys of the source's partition of feedback; none if it has no such partition."""
+    partition = Path(source) / artifacts.FEEDBACK
+    if "://" in source or not partition.is_file():
+        return pd.Index([])
+    rows, _ = parse_csv(partition.read_bytes(), schema)
+    return pd.Index(rows[schema.key.name].to_pandas() if rows is not None else [])
+
+
+def feedback_share(
+    base: Side, candidate: Side, predicted: list[Predictions], params: Params, schema: Schema
+) -> FeedbackShare | None:
+    """Count feedback, and compare the models on rows of the source; None without any feedback.
+
+    Args:
+        predicted: of both models on the candidate's test rows.
+    """
+    key = schema.key.name
+    keys = feedback_keys(params.ingest.source, schema)
+    train, test = (
+        read_rows(path, [key])[key].isin(keys).to_numpy()
+        for path in (artifacts.TRAIN_ROWS, artifacts.TEST_ROWS)
+    )
+    if not train.any() and not test.any():
+        return None
+    parts = [[one.take(~test)] if not test.all() else [] for one in predicted]
+    held_out, n_held_out = artifacts.HELD_OUT_ROWS, count_rows(artifacts.HELD_OUT_ROWS)
+    if n_held_out:
+        scored = [scored_by(side, held_out, n_held_out) for side in (base, candidate)]
+        for part, one in zip(parts, scored, strict=True):
+            part.append(Predictions(params.task, scored[-1]["actual"], one["predicted"]))
+    both = [_joined(part) for part in parts if part]
+    compared = compare(both[0], both[1], {}, params) if both else []
+    n_source = len(both[0].actual) if both else 0
+    counts = (int(train.sum()), len(train), int(test.sum()), len(test))
+    return FeedbackShare(*counts, compared, n_source)
+
+
+def _joined(parts: list[Predictions]) -> Predictions:
+    return Predictions(
+        parts[0].task,
+        np.concatenate([part.actual for part in parts]),
+        np.concatenate([part.predicted for part in parts]),
+    )
+
+
+def check_feedback(found: FeedbackShare | None, params: Params) -> list[Check]:
+    """Warn or block, as `gate.feedback` says, where feedback has too much to say."""
+    if found is None:
+        return []
+    limit, outcome = params.gate.feedback.max_share, params.gate.feedback.outcome
+    checks = []
+    for what, n, rows in (
+        ("test", found.test, found.test_rows),
+        ("training", found.train, found.train_rows),
+    ):
+        share = n / rows
+        why = f"{n:,} of {rows:,} {what} rows ({share:.0%}) are feedback, allowed are {limit:.0%}"
+        name = f"share of feedback among {what} rows"
+        checks.append(Check(name, share, limit, outcome if share > limit else "pass", why))
+    if not found.comparisons:
+        why = "no row of the source tests this model: feedback alone speaks for it"
+        return [*checks, Check("rows of the source", 0, 1, outcome, why)]
+    metrics = {c.metric: c.candidate for c in found.comparisons}
+    own = [*check_floors(metrics, params), *check_regressions(found.comparisons, params)]
+    where = f"on {found.source_rows:,} rows of the source"
+    return checks + [
+        Check(
+            f"{check.name} {where}",
+            check.value,
+            check.limit,
+            outcome if check.outcome == "block" else check.outcome,
+            f"{where}: {check.why}",
+        )
+        for check in own
+    ]
+
+
+def feedback_section(found: FeedbackShare | None) -> str:
+    """Say how much is feedback, and show the metrics on rows of the source."""
+    if found is None:
+        return ""
+    text = (
+        f"**Feedback**, which clients of the API told, is {found.test:,} of {found.test_rows:,} "
+        f"test rows and {found.train:,} of {found.train_rows:,} training rows."
+    )
+    if not found.comparisons:
+        return text
+    rows = [
+        (cell(c.metric), number(c.base), number(c.candidate), number(c.delta, 3))
+        for c in found.comparisons
+    ]
+    metrics = table(("metric", "base", "candidate", "change"), "lrrr", rows)
+    where = f"On {found.source_rows:,} rows of the source, which did not train the candidate:"
+    return f"{text} {where}\n\n{metrics}"
