@@ -4,6 +4,19 @@ BASE ?= HEAD
 PORT ?= 8000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+# GNU make 3.81 of macOS finds commands that need no shell by its own PATH; with another shell than
+# /bin/sh, all of them go through it.
+SHELL := $(shell command -v bash || echo /bin/sh)
+
+# A person's settings that would install elsewhere, install something else, or run other code. Where
+# to install from (indexes, certificates, proxies, caches) stays theirs.
+export PIP_USER := 0
+unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_CONSTRAINT PIP_REQUIREMENT PIP_NO_DEPS PIP_DRY_RUN
+unexport PIP_NO_BINARY PIP_ONLY_BINARY PIP_IGNORE_INSTALLED
+unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_CONSTRAINT UV_BUILD_CONSTRAINT UV_OVERRIDE
+unexport UV_NO_BINARY UV_NO_BUILD UV_PROJECT UV_WORKING_DIR
+unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor retrain loop remote github bench lock clean
@@ -126,10 +139,10 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
   || python -m pip install -q --require-hashes -r $(1)
 
 .venv/run: requirements.txt requirements-setup.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { $(PYTHON) --version; echo "wanted Python 3.11 or later: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	  || { $(PYTHON) --version; echo "wanted Python 3.11 to 3.14: make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv .venv \
-	  || { echo "on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	  || { echo "$(PYTHON) can't make .venv; on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-setup.txt
 	$(call INSTALL,requirements.txt)
 	@.venv/bin/python -c 'import pathlib, sysconfig; \

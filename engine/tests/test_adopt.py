@@ -158,7 +158,7 @@ def test_days_are_read_and_test_the_model() -> None:
     assert column(found, "day") == Column("day", "Day", datetime.date, role="time")
     written = yaml.safe_load(settings_of(found))
     assert written["ingest"]["until"] == "2026-07-19"
-    day = {"test_from": "2026-06-10", "test_share": None, "max_train_rows": None}
+    day = {"test_from": "2026-06-10", "test_share": None, "max_train_rows": None, "held_out": None}
     assert written["split"] == day
 
 

@@ -20,7 +20,7 @@ from mlops.errors import BadInput
 from mlops.monitoring.log import read_feedback, read_window
 from mlops.serving.log import LogAway, PredictionLog
 from mlops.serving.tables import migrate
-from paths import SOURCES
+from paths import ROOT, SOURCES
 from pooler import pooler
 from production import NOW, PARAMS, VERSION, Log, sales
 from project.schema import SCHEMA
@@ -201,7 +201,7 @@ def test_the_server_does_not_start_and_leaves_no_word_of_it(address: str, bundle
         [sys.executable, "-m", "mlops.serving"],
         env=os.environ
         | {"PREDICTION_LOG_URL": address, "SERVE_BUNDLE": str(bundle), "PYTHONPATH": SOURCES},
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
