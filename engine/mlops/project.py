@@ -6,11 +6,14 @@ model by name.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops.columns import Schema
 from mlops.errors import BadInput
-from mlops.kinds import Kind
-from mlops.params import PARAMS_FILE, Params, load_params
+
+if TYPE_CHECKING:  # these read YAML, which the serving image has no library for
+    from mlops.kinds import Kind
+    from mlops.params import Params
 
 
 def load_schema() -> Schema:
@@ -26,7 +29,7 @@ def load_schema() -> Schema:
     return SCHEMA
 
 
-def load_kinds() -> Mapping[str, type[Kind]]:
+def load_kinds() -> "Mapping[str, type[Kind]]":
     """Give the project's kinds of model by name; imports scikit-learn."""
     from project.models import KINDS
 
@@ -40,13 +43,17 @@ def project_folder() -> Path:
     return Path(project.__file__ or "").parent
 
 
-def load_project_params(path: Path = PARAMS_FILE, *, with_models: bool = False) -> Params:
+def load_project_params(path: Path | None = None, *, with_models: bool = False) -> "Params":
     """Read params.yaml and check it against the project's schema.
 
     Args:
+        path: another file than the repository's.
         with_models: check the sections of `models:` too, which imports scikit-learn.
 
     Raises:
         BadInput: the file holds anything that is not allowed.
     """
-    return load_params(path, load_schema(), load_kinds() if with_models else None)
+    from mlops.params import PARAMS_FILE, load_params
+
+    kinds = load_kinds() if with_models else None
+    return load_params(path or PARAMS_FILE, load_schema(), kinds)
