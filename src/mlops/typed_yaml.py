@@ -5,7 +5,7 @@ small file expensive, or print another file's content, is refused before anythin
 """
 
 import difflib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,7 +56,8 @@ def check_plain(text: str) -> None:
     if len(text) > MOST_BYTES:
         raise ValueError(f"found {len(text):,} characters, wanted at most {MOST_BYTES:,}")
     depth = 0
-    for number, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
+    events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+    for number, event in enumerate(events):
         if fault := _fault(event):
             raise ValueError(f"line {event.start_mark.line + 1}: found {fault}; write it out")
         depth += isinstance(event, yaml.CollectionStartEvent)

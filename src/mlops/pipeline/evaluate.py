@@ -106,7 +106,11 @@ def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema
     """
     rows = test[[schema.key.name, schema.target.name]].reset_index(drop=True)
     if predictions.task == "regression":
-        return rows.assign(predicted=[rounded(value) for value in predictions.predicted])
+        return rows.assign(
+            predicted=np.array(
+                [rounded(value) for value in predictions.predicted], dtype=np.float64
+            )
+        )
     values = np.round(predictions.predicted, PROBABILITY_DIGITS)
     proba = pd.DataFrame(values, columns=list(schema.target.choices))
     return rows.join(proba.add_prefix("probability_"))

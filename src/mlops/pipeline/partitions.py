@@ -126,7 +126,7 @@ def _list(filesystem: Any, folder: str) -> list[Partition]:
         if path.endswith(tuple(_PARSERS)) and not path.rsplit("/", 1)[-1].startswith((".", "_")):
             info = filesystem.info(path)
             state = tuple(str(info.get(mark)) for mark in _MARKS)
-            plain = not info.get("islink") and info.get("type") == "file"
+            plain = not info.get("islink") and info.get("type") in ("file", "directory")
             found.append(Partition(path, state, _modified(info), plain))
     return sorted(found, key=lambda partition: partition.path)
 
