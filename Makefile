@@ -27,12 +27,12 @@ help: ## List the commands
 run: .venv/run ## Reproduce the pipeline and print its review against the last commit
 	python -m mlops.params
 	python -m mlops.recover
-	dvc repro
+	dvc repro --no-run-cache
 	python -m mlops.review --base $(BASE) || test $$? -eq 1
 
 test: lint ## Check format, style and types; run the project's tests on the pipeline's outputs
 	python -m mlops.recover
-	dvc repro --quiet
+	dvc repro --quiet --no-run-cache
 	python -m pytest $(TESTS)
 
 test-engine: .venv/dev lint ## Run the engine's tests (SLOW=1: also those of over a minute)
@@ -61,13 +61,13 @@ ci: .venv/dev ## Run the pull request's workflows here, by act, against BASE
 
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	python -m mlops.recover
-	dvc repro --quiet
+	dvc repro --quiet --no-run-cache
 	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
 	  python -m mlops.serving
 
 monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's model
 	python -m mlops.recover
-	dvc repro --quiet
+	dvc repro --quiet --no-run-cache
 	python -m mlops.monitoring
 
 retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=--force: in any case)
@@ -89,7 +89,7 @@ github: ## Set up the repository on GitHub: checks, rights, environments (YES=1;
 
 image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
 	python -m mlops.recover
-	dvc repro --quiet
+	dvc repro --quiet --no-run-cache
 	python -m mlops.release.image $(IMAGE_OPTIONS)
 
 smoke: image ## Build the image, run it without any rights, hold its answers against the evaluation
@@ -97,7 +97,7 @@ smoke: image ## Build the image, run it without any rights, hold its answers aga
 
 bench: .venv/dev ## Run the benchmarks
 	python -m mlops.recover
-	dvc repro --quiet
+	dvc repro --quiet --no-run-cache
 	python engine/benchmarks/pipeline.py
 	python engine/benchmarks/growth.py --into docs/scale.md
 	python engine/benchmarks/serving.py

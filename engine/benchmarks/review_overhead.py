@@ -37,7 +37,7 @@ def run(folder: Path, *command: str, wanted: tuple[int, ...] = (0,)) -> None:
 
 def commit(folder: Path) -> None:
     """Reproduce, and commit all that git tracks."""
-    run(folder, "dvc", "repro", "--quiet")
+    run(folder, "dvc", "repro", "--quiet", "--no-run-cache")
     identity = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
     run(folder, "git", "add", "--all")
     run(folder, "git", *identity, "commit", "--quiet", "--allow-empty", "-m", "reproduced")

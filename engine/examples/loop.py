@@ -112,7 +112,7 @@ def prepare() -> None:
         path.unlink()
     run("git", "commit", "--quiet", "--all", "--message", "The data end in 2009")
     run("dvc", "cache", "dir", "--local", str(Path(".dvc/cache").resolve()))
-    run("dvc", "repro", "--quiet")
+    run("dvc", "repro", "--quiet", "--no-run-cache")
     run("git", "commit", "--quiet", "--all", "--allow-empty", "--message", "The model of 2009")
     release()
 

@@ -1,7 +1,11 @@
-"""Read a YAML file into a pydantic model, or say everything that is wrong with it at once."""
+"""Read a YAML file into a pydantic model, or say everything that is wrong with it at once.
+
+A pull request writes these files, so they are read as plain files of plain YAML: what can make a
+small file expensive, or print another file's content, is refused before anything is built of it.
+"""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,6 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mlops.errors import BadInput
 
 Model = TypeVar("Model", bound=BaseModel)
+
+MOST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+MOST_DEPTH = 40
+MOST_CHARACTERS = 2_000
+"""Of a scalar without quotes, which may be a number; converting one takes the square of it."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -23,7 +33,64 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class _Loader(yaml.SafeLoader):
+def plain_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Read a text file that a pull request can write.
+
+    Raises:
+        BadInput: it is missing, a link, a device, too large, or not UTF-8.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise BadInput(f"{path}: is a link or no file, wanted a plain file")
+    try:
+        if (size := path.stat().st_size) > most_bytes:
+            raise BadInput(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: can't be read: {error}") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse plain YAML.
+
+    Raises:
+        ValueError: it has an anchor, an alias, a merge key or a tag, by which a small text becomes
+            a large object; or it is nested deeper, or has longer numbers, than anybody needs.
+        yaml.YAMLError: it is not YAML.
+    """
+    check_plain(text)
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def check_plain(text: str) -> None:
+    """Refuse as `parse_yaml` does, and build nothing."""
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"found {len(text):,} characters, wanted at most {MOST_BYTES:,}")
+    depth = 0
+    events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+    for number, event in enumerate(events):
+        if fault := _fault(event):
+            raise ValueError(f"line {event.start_mark.line + 1}: found {fault}; write it out")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH or number > MOST_VALUES:
+            limit = f"{MOST_DEPTH} levels" if depth > MOST_DEPTH else f"{MOST_VALUES:,} values"
+            raise ValueError(f"line {event.start_mark.line + 1}: more than {limit}")
+
+
+def _fault(event: Any) -> str:
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        return "an anchor or alias"
+    if getattr(event, "tag", None):
+        return "a tag"
+    if isinstance(event, yaml.ScalarEvent) and not event.style:
+        if event.value == "<<":
+            return "a merge key"
+        if len(event.value) > MOST_CHARACTERS:
+            return f"{len(event.value):,} characters without quotes"
+    return ""
+
+
+class _Loader(yaml.CSafeLoader):
     """SafeLoader that notes repeated keys, of which PyYAML silently keeps the last.
 
     A day that doesn't exist stays a text, for the typed check to refuse beside all else.
@@ -35,6 +102,8 @@ class _Loader(yaml.SafeLoader):
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if not isinstance(key, Hashable):  # PyYAML refuses it below, in words
+                continue
             if key in seen:
                 self.repeated.append(f"{key}: stands on line {seen[key]} and again on line {line}")
             seen[key] = line
@@ -66,15 +135,16 @@ def load_yaml(
         BadInput: the file is missing, is not YAML, repeats a key, or holds anything that the model
             doesn't allow; the message names every problem by its path in the file.
     """
+    text = plain_text(path)
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: can't be read: {error}") from error
-    loader.repeated = []
-    try:
+        check_plain(text)
+        loader = _Loader(text)
+        loader.repeated = []
         content = loader.get_single_data()
     except yaml.YAMLError as error:
         raise BadInput(f"{path}: not valid YAML: {error}") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: {error}") from error
     problems = [*loader.repeated, *more(content)]
     try:
         checked = model.model_validate(content if content is not None else {}, context=context)

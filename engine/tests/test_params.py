@@ -133,3 +133,36 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_params_can_not_be_changed_by_code() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(SHIPPED).train.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "anchor or alias"),
+        ("task: &t regression\n", "anchor or alias"),
+        ("<<: {task: regression}\n", "merge key"),
+        ("a: !!str 1\n", "a tag"),
+        ("a: !!python/object/apply:os.system [true]\n", "a tag"),
+        ("a: " + "[" * 20_000, "more than 40 levels"),
+        ("a: [" + "1," * 200_000 + "]", "more than 100,000 values"),
+        ("a: " + "9" * 5_000, "5,000 characters without quotes"),
+        ("a: 1" + ":59" * 2_000, "characters without quotes"),
+        ("#" * 1_000_001, "at most 1,000,000"),
+        ("? [a]\n: 1\n", "not valid YAML"),
+    ],
+)
+def test_what_makes_a_small_file_expensive_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(BadInput, match=told):
+        load(path)
+
+
+@pytest.mark.parametrize("target", ["/proc/self/environ", "/dev/zero", "there/is/none"])
+def test_a_link_is_not_followed(target: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.symlink_to(target)
+
+    with pytest.raises(BadInput, match="is a link"):
+        load(path)

@@ -28,6 +28,7 @@ from mlops.pipeline.plots import draw_plots
 from mlops.project import load_project_params, load_schema
 from mlops.slices import slices
 
+PROBABILITY_DIGITS = 8
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_REPEATS = 5
 
@@ -98,11 +99,20 @@ def importance(model: Pipeline, test: pd.DataFrame, schema: Schema, seed: int) -
 
 
 def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Put predictions beside the keys: `predicted`, or a probability a choice."""
+    """Put predictions beside the keys: `predicted`, or a probability a choice.
+
+    Rounded, so that their hash is the same on every processor: by it, row by row, a release tells
+    whether its model is the reviewed one.
+    """
     rows = test[[schema.key.name, schema.target.name]].reset_index(drop=True)
     if predictions.task == "regression":
-        return rows.assign(predicted=predictions.predicted)
-    proba = pd.DataFrame(predictions.predicted, columns=list(schema.target.choices))
+        return rows.assign(
+            predicted=np.array(
+                [rounded(value) for value in predictions.predicted], dtype=np.float64
+            )
+        )
+    values = np.round(predictions.predicted, PROBABILITY_DIGITS)
+    proba = pd.DataFrame(values, columns=list(schema.target.choices))
     return rows.join(proba.add_prefix("probability_"))
 
 

@@ -8,12 +8,19 @@ import pyarrow.parquet
 from mlops.columns import Schema
 from mlops.pipeline.parsing import arrow_type, name_problems, shortened
 
+PLAIN_BYTES = 256_000_000
+MOST_RATIO = 100
+"""A file may become so many times larger when it is read, or as large as PLAIN_BYTES."""
+
 
 def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str]]:
     """Parse a Parquet partition."""
     try:
-        table = pa.parquet.ParquetFile(io.BytesIO(content)).read()
-        names = table.column_names
+        file = pa.parquet.ParquetFile(io.BytesIO(content))
+        names = file.schema_arrow.names
+        if problem := _bomb(file, len(content)):
+            return None, [problem]
+        table = file.read()
         table.validate(full=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         return None, [f"is empty, truncated or no Parquet: {error}"]
@@ -35,6 +42,18 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
         if missing
     )
     return (None, problems) if problems else (pa.table(columns, names=schema.names), [])
+
+
+def _bomb(file: pa.parquet.ParquetFile, n_bytes: int) -> str:
+    """Say so if a file becomes far larger when it is read: by its footer, before it is."""
+    footer = file.metadata
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    plain = sum(group.total_byte_size for group in groups)
+    size = max(plain, 8 * footer.num_rows * footer.num_columns)
+    limit = max(PLAIN_BYTES, MOST_RATIO * n_bytes)
+    return (
+        f"would take {size:,} bytes, wanted at most {limit:,} of its size" if size > limit else ""
+    )
 
 
 def cast(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

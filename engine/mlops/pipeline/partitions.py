@@ -41,12 +41,14 @@ _PARSERS: dict[str, Callable[[bytes, Schema], tuple[pa.Table | None, list[str]]]
 class Partition:
     """A file of the source, and what of its state tells that it was written again.
 
-    `modified`, in seconds since 1970, is None where a storage doesn't tell.
+    `modified`, in seconds since 1970, is None where a storage doesn't tell. What is not `plain` is
+    a link, a folder or a device: reading it could print another file, or never end.
     """
 
     path: str
     state: tuple[str, ...]
     modified: float | None
+    plain: bool = True
 
     @property
     def name(self) -> str:
@@ -124,7 +126,8 @@ def _list(filesystem: Any, folder: str) -> list[Partition]:
         if path.endswith(tuple(_PARSERS)) and not path.rsplit("/", 1)[-1].startswith((".", "_")):
             info = filesystem.info(path)
             state = tuple(str(info.get(mark)) for mark in _MARKS)
-            found.append(Partition(path, state, _modified(info)))
+            plain = not info.get("islink") and info.get("type") in ("file", "directory")
+            found.append(Partition(path, state, _modified(info), plain))
     return sorted(found, key=lambda partition: partition.path)
 
 
@@ -169,6 +172,8 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
 def _read(
     filesystem: Any, partition: Partition, schema: Schema
 ) -> tuple[pa.Table | None, list[str]]:
+    if not partition.plain:
+        return None, ["is a link or no file, wanted a plain file"]
     try:
         content = filesystem.cat_file(partition.path)
     except Exception as error:  # each storage has its own

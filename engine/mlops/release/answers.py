@@ -19,6 +19,8 @@ from mlops.pipeline.agreement import LIMITS, as_requests
 from mlops.pipeline.model import predict
 
 BATCH_ROWS = 500
+ROUNDED = 1e-7
+"""Relative error of the recorded predictions, which have 8 digits."""
 _SECONDS = 10
 
 
@@ -56,7 +58,8 @@ def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
     rows = as_requests(read_rows(TEST_ROWS).head(BATCH_ROWS), schema)
     status, answer = get(f"{address}/predict", {"rows": rows})
     recorded = read_rows(PREDICTIONS).head(BATCH_ROWS).filter(regex="^predicted$|^probability_")
-    yield from _disagreement("a batch", status, answer.get(several), recorded.to_numpy(), task)
+    wanted = recorded.to_numpy()
+    yield from _disagreement("a batch", status, answer.get(several), wanted, task, ROUNDED)
 
     names = [column.name for column in schema.features]
     required = {c.name: rows[0][c.name] for c in schema.features if not c.nullable}
@@ -69,13 +72,15 @@ def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
         yield f"bad input: found {status}, wanted 422"
 
 
-def _disagreement(name: str, status: int, values: Any, wanted: Floats, task: Task) -> Iterator[str]:
+def _disagreement(
+    name: str, status: int, values: Any, wanted: Floats, task: Task, rounding: float = 0.0
+) -> Iterator[str]:
     """Compare answers with values of shape (n_rows, 1), or probabilities (n_rows, n_choices)."""
     if status != 200 or len(values) != len(wanted):
         yield f"{name}: found status {status} and {values}, wanted 200 and {len(wanted)} values"
         return
     found = np.array([list(v.values()) if isinstance(v, dict) else [v] for v in values])
-    limit = LIMITS[task] * (1 if task == "classification" else np.abs(wanted))
+    limit = max(LIMITS[task], rounding) * (1 if task == "classification" else np.abs(wanted))
     for place in np.flatnonzero((np.abs(found - wanted) > limit).any(axis=1))[:1]:
         told = f"found {found[place].tolist()}, the evaluation has {wanted[place].tolist()}"
         yield f"{name}: row {place}: {told}"

@@ -10,10 +10,11 @@ from typing import Any
 
 from mlops.artifacts import BUNDLE
 from mlops.bundle import read_manifest
+from mlops.dvc_lock import differences
 from mlops.errors import BadInput, run_command
 from mlops.release.engine import BUILDS, ask, find_engine
 from mlops.release.labels import DIRTY, Contents
-from mlops.release.lock import altered_outputs, committed_lock, differences, present_lock
+from mlops.release.lock import altered_outputs, committed_lock, present_lock
 
 TAG = "mlops"
 

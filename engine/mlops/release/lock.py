@@ -4,17 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from mlops import artifacts
 from mlops.cache_check import md5
+from mlops.dvc_lock import Stages
 from mlops.errors import BadInput
 from mlops.release.engine import ask
+from mlops.typed_yaml import parse_yaml
 
 LOCK = Path("dvc.lock")
-Stages = dict[str, Any]
 
 
 def committed_lock() -> Stages:
@@ -34,20 +31,6 @@ def present_lock() -> Stages:
         raise BadInput(f"{LOCK}: missing", advice="Run the pipeline: make run") from error
 
 
-def differences(reviewed: Stages, found: Stages) -> list[str]:
-    """List in what two locks differ: commands, code, data, parameters, metrics.
-
-    Bytes of models may differ: on another kind of processor they do. Metrics are rounded to eight
-    digits where they are written, and so rounded they must be the same.
-    """
-    before, after = _facts(reviewed), _facts(found)
-    return [
-        f"{name}: reviewed {before.get(name)}, found {after.get(name)}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-
-
 def altered_outputs(stages: Stages, paths: Iterable[Path]) -> list[str]:
     """Hash outputs anew, and list those whose bytes are not the lock's.
 
@@ -64,21 +47,8 @@ def altered_outputs(stages: Stages, paths: Iterable[Path]) -> list[str]:
 
 
 def _stages(text: str) -> Stages:
-    stages: Stages = yaml.safe_load(text)["stages"]
+    stages: Stages = parse_yaml(text)["stages"]
     return stages
-
-
-def _facts(stages: Stages) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for name, stage in stages.items():
-        facts[f"{name}: command"] = stage["cmd"]
-        for file, values in stage.get("params", {}).items():
-            facts |= {f"{name}: {file}: {key}": value for key, value in values.items()}
-        for entry in [*stage.get("deps", []), *stage["outs"]]:
-            path = entry["path"]
-            if not path.startswith("artifacts/") or Path(path) == artifacts.METRICS:
-                facts[f"{name}: {path}"] = {k: v for k, v in entry.items() if k != "path"}
-    return facts
 
 
 def _md5(path: Path) -> str:

@@ -7,9 +7,10 @@ somebody forgot to push) the pipeline runs once more, and must reproduce the met
 import json
 
 from mlops.artifacts import BUNDLE, METRICS, PREDICTIONS, TEST_ROWS
+from mlops.dvc_lock import differences
 from mlops.errors import BadInput, run_command
 from mlops.release.engine import ask
-from mlops.release.lock import altered_outputs, committed_lock, differences, present_lock
+from mlops.release.lock import altered_outputs, committed_lock, present_lock
 
 NEEDED = (BUNDLE, METRICS, PREDICTIONS, TEST_ROWS)
 """What is released, and what it is tested against."""

@@ -8,6 +8,8 @@ from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.frames import count_rows, read_rows
 from mlops.params import Params
+from mlops.recover import recover
+from mlops.review.believed import keep_believed
 from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
 from mlops.review.differences import params_diff, rows_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
@@ -34,6 +36,8 @@ def review(revision: str, params: Params, schema: Schema) -> Review:
         PipelineFailed: the base could not be reproduced.
     """
     base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
+    recover(Path())
+    keep_believed(Path(), base_commit)
     try:
         lacking = reproduce(Path())
     except PipelineFailed as error:

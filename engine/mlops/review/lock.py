@@ -17,7 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from mlops.dvc_lock import differences
 from mlops.errors import BadInput
+from mlops.typed_yaml import parse_yaml
 
 MOST_BYTES = 1_000_000
 
@@ -81,7 +83,7 @@ def checked_lock(path: Path, stages: Collection[str]) -> str:
     if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
         raise BadInput(f"dvc.lock refused: wanted a plain file of at most {MOST_BYTES:,} bytes")
     try:
-        content = _plain_yaml(path.read_bytes().decode("utf-8"))
+        content = parse_yaml(path.read_bytes().decode("utf-8"))
         lock = _Lock.model_validate(content)
     except ValidationError as error:
         problems = [f"{item['loc']!r:.200}: {item['msg']!r:.200}" for item in error.errors()]
@@ -94,37 +96,13 @@ def checked_lock(path: Path, stages: Collection[str]) -> str:
     return dumps_yaml(content)
 
 
-def _plain_yaml(text: str) -> Any:
-    """Parse YAML without anchors and tags: by those a small text becomes large, or an object."""
-    for token in yaml.scan(text, Loader=yaml.SafeLoader):
-        if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-            raise ValueError(f"line {token.start_mark.line + 1}: an anchor, alias or tag")
-    return yaml.safe_load(text)
-
-
 def is_behind(committed: str, stages: dict[str, Any]) -> bool:
-    """Tell whether a committed dvc.lock was made from other inputs than `stages` were.
+    """Tell whether a committed dvc.lock is another than `stages` make it, the model's bytes apart.
 
-    Commands, parameters and files that no stage makes are what counts: of the same inputs another
-    kind of processor may make other bytes, and a lock that changed with those would never settle.
+    Of the same inputs another kind of processor may fit a model of other bytes, and a lock that
+    changed with those would never settle: whether they are harmless is for `equivalence` to prove.
     """
     try:
-        found = yaml.safe_load(committed)["stages"]
-        return _inputs(found) != _inputs(stages)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return bool(differences(parse_yaml(committed)["stages"], stages))
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
         return True
-
-
-def _inputs(stages: dict[str, Any]) -> dict[str, Any]:
-    made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
-    return {
-        name: (
-            stage["cmd"],
-            stage.get("params"),
-            sorted(
-                (d["path"], d.get("md5")) for d in stage.get("deps", []) if d["path"] not in made
-            ),
-            sorted(out["path"] for out in stage.get("outs", [])),
-        )
-        for name, stage in stages.items()
-    }
