@@ -20,8 +20,8 @@ http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every com
 
 | to change | edit | then |
 |---|---|---|
-| a hyper-parameter | `train:` in `params.yaml` | `make review` |
-| the algorithm | `train.kind` in `params.yaml`; one of your own: `docs/adopt.md` | `make review` |
+| a hyper-parameter | `models:` in `params.yaml` | `make review` |
+| the algorithm | `train.kind` in `params.yaml`; one of your own: `src/project/models.py` | `make review` |
 | the data | add a file to `data/source/`{until} | `make review` |
 | a column, a bound, a rule between columns | its line in `src/project/schema.py` | `make review` |
 | a metric's floor, what else blocks a merge | `gate:` in `params.yaml` | `make review` |
@@ -29,6 +29,8 @@ http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every com
 | what raises an alarm | `monitor:` in `params.yaml`, `deploy/prometheus/` | `make monitor` |
 | the page | `engine/mlops/serving/page.html` | `make serve` |
 | the image | `Dockerfile` | `make smoke` |
+| what a prediction must never do, a test | `tests/` | `make test` |
+| the engine, to a later version | nothing: `engine/README.md` | `make upgrade` |
 | the storage of data and models | `DVC_REMOTE_URL`: `docs/secure.md` | `make remote` |
 
 How it works stands in `docs/`, its terms in [docs/glossary.md](docs/glossary.md); what the data
