@@ -1,6 +1,7 @@
 """The API in this process: its contract, its limits, and that nothing malformed upsets it."""
 
 import concurrent.futures
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -234,8 +235,8 @@ def test_more_feedback_than_allowed_in_a_minute_is_told_to_wait(
         assert client.post("/predict", json={"rows": [ROW]}).status_code == 200
         clock[0] += 20
         assert [tell(ids[3]), tell(ids[3])] == [200, 429]
-    kept = sqlite3.connect(tmp_path / "log.db").execute("SELECT count(*) FROM feedback")
-    assert kept.fetchone() == (4,)
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.db")) as log:
+        assert log.execute("SELECT count(*) FROM feedback").fetchone() == (4,)
 
 
 def test_feedback_wants_a_known_id_and_a_possible_value(api: TestClient) -> None:

@@ -315,7 +315,14 @@ def test_a_wrong_argument_changes_nothing_and_all_are_named(run: Run, github: Gi
 
 
 def test_make_hands_its_settings_on() -> None:
-    command = ["make", "--dry-run", "github", "YES=1", "SET=AWS_REGION=eu RUNNER=big"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "--dry-run",
+        "github",
+        "YES=1",
+        "SET=AWS_REGION=eu RUNNER=big",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stdout.strip().endswith("mlops.github_settings --yes AWS_REGION=eu RUNNER=big")

@@ -21,7 +21,7 @@ http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every com
 | to change | edit | then |
 |---|---|---|
 | a hyper-parameter | `models:` in `params.yaml` | `make review` |
-| the algorithm | `train.kind` in `params.yaml`; one of your own: `src/project/models.py` | `make review` |
+| the algorithm | `train.kind` in `params.yaml`; new: `src/project/models.py` | `make review` |
 | the data | add a file to `data/source/`{until} | `make review` |
 | a column, a bound, a rule between columns | its line in `src/project/schema.py` | `make review` |
 | a metric's floor, what else blocks a merge | `gate:` in `params.yaml` | `make review` |
