@@ -52,7 +52,8 @@ def api(path: str, *arguments: str, body: Any = None) -> Any:
     except subprocess.TimeoutExpired:
         raise GitHubRefused(f"gh api {path}: gh: no answer in {SECONDS} seconds") from None
     if run.returncode:
-        raise GitHubRefused(f"gh api {path}: {run.stderr.strip() or run.stdout.strip()}")
+        told = run.stderr.strip() or run.stdout.strip()
+        raise GitHubRefused(what_to_set(f"gh api {path}: {told}"))
     return json.loads(run.stdout) if run.stdout.strip() else None
 
 
@@ -84,6 +85,6 @@ NEEDED = {
 
 
 def what_to_set(answer: str) -> str:
-    """Give the sentence for a person in place of GitHub's answer, which stands behind it."""
+    """Put below GitHub's answer the sentence that says what a person has to set."""
     said = next((text for part, text in NEEDED.items() if part in answer), None)
-    return f"{said} ({answer})" if said else answer
+    return f"{answer}\n{said}" if said else answer

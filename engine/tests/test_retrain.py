@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from clones import copy
 from mlops.artifacts import FEEDBACK
 from mlops.errors import BadInput
 from mlops.github import GitHubRefused
@@ -130,7 +132,7 @@ def test_feedback_that_must_not_be_published_is_not_read(
     monkeypatch.setattr(sys, "argv", ["retrain", *more])
     monkeypatch.setattr(retrain, "why_not_published", lambda: why)
     monkeypatch.setattr(retrain, "take_in", take)
-    monkeypatch.setattr(retrain, "is_corrected", lambda: False)
+    monkeypatch.setattr(retrain, "is_corrected", lambda source: False)
 
     retrain.main()
 
@@ -325,7 +327,7 @@ def test_only_force_proposes_what_is_not_better_or_not_newer(
     ends = (-9.0, -1.0) if better else (-9.0, 9.0)
     (tmp_path / "verdict.json").write_text(json.dumps(verdict(rmse=ends, mape=ends)))
     monkeypatch.setattr(retrain, "VERDICT", tmp_path / "verdict.json")
-    monkeypatch.setattr(retrain, "is_corrected", lambda: False)
+    monkeypatch.setattr(retrain, "is_corrected", lambda source: False)
     monkeypatch.setattr(retrain, "review", lambda *given: SimpleNamespace(failure=None))
     monkeypatch.setattr(retrain, "write_review", lambda *given: None)
 
@@ -341,7 +343,7 @@ def test_without_newer_or_corrected_data_nothing_is_trained(
     corrected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = {"until": "2009-12-31", "was": "2009-12-31", "feedback_rows": 0, "left_out": 0}
-    monkeypatch.setattr(retrain, "is_corrected", lambda: corrected)
+    monkeypatch.setattr(retrain, "is_corrected", lambda source: corrected)
 
     def reviewed(*given: Any) -> Any:
         raise PipelineFailed("reviewed")
@@ -353,3 +355,17 @@ def test_without_newer_or_corrected_data_nothing_is_trained(
             retrain.conclude(facts, False, PARAMS, SCHEMA)
     else:
         assert retrain.conclude(facts, False, PARAMS, SCHEMA)["propose"] is False
+
+
+def test_only_another_source_counts_as_corrected_and_not_a_runner_without_outputs(
+    quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy(quick, tmp_path / "repository")
+    monkeypatch.chdir(folder)
+    shutil.rmtree("artifacts")
+    assert not retrain.is_corrected("data/source")
+
+    with Path("data/source/2009-q4.csv").open("a") as partition:
+        partition.write("\n")
+
+    assert retrain.is_corrected("data/source")

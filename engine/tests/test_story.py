@@ -190,7 +190,11 @@ def test_from_the_template_by_a_browser_edit_to_production_and_by_a_retraining_b
 
     # Prices fall: the monitor says so, and a retraining becomes a pull request with counted checks.
     fall(log, released(github))
-    story.settings = replace(settings, secrets={"PREDICTION_LOG_URL": log.url})
+    story.settings = replace(
+        settings,
+        secrets={"PREDICTION_LOG_URL": log.url},
+        variables={**settings.variables, "PUBLISH_FEEDBACK": "yes"},
+    )
     assert story.schedule("monitor.yml", "17 5 * * *") == [
         ("monitor.yml schedule", {"judge": SUCCESS, "tell": SUCCESS}),
         ("retrain.yml workflow_dispatch", {"retrain": SUCCESS, "propose": SUCCESS}),

@@ -106,9 +106,14 @@ def take_in(
     return {**facts, "until": str(until), "was": str(was)}
 
 
-def is_corrected() -> bool:
-    """Tell whether rows of days taken in before are others now: a late or corrected partition."""
-    return subprocess.run(["dvc", "status", "--quiet", "ingest"]).returncode != 0
+def is_corrected(source: str) -> bool:
+    """Tell whether rows of days taken in before are others now: a late or corrected partition.
+
+    What the stage made may be missing, as on a new runner: that tells nothing of the source.
+    """
+    run = subprocess.run(["dvc", "status", "--json", "ingest"], capture_output=True, text=True)
+    changes = json.loads(run.stdout or "{}").get("ingest", [])
+    return any(source in change.get("changed deps", {}) for change in changes)
 
 
 def is_better(verdict: dict[str, Any], params: Params) -> bool:
@@ -126,7 +131,7 @@ def is_better(verdict: dict[str, Any], params: Params) -> bool:
 
 def conclude(facts: dict[str, Any], force: bool, params: Params, schema: Schema) -> dict[str, Any]:
     """Decide whether to open a pull request, and say why in words."""
-    if facts["until"] == facts["was"] and not force and not is_corrected():
+    if facts["until"] == facts["was"] and not force and not is_corrected(params.ingest.source):
         why = f"no row is newer than ingest.until = {facts['was']}, and none was corrected"
         return {**facts, "propose": False, "why": why}
     try:
