@@ -4,6 +4,15 @@ BASE ?= HEAD
 PORT ?= 8000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+# Without a locale, Python could not name a file in a folder like Jörgs.
+export PYTHONUTF8 := 1
+# A home that can't be written to has no place for what installs keep.
+CACHES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+ifneq ($(shell mkdir -p "$(CACHES)" 2> /dev/null && test -w "$(CACHES)" && echo kept),kept)
+export XDG_CACHE_HOME := $(CURDIR)/.dvc/tmp/cache
+export UV_CACHE_DIR := $(XDG_CACHE_HOME)/uv
+export PIP_CACHE_DIR := $(XDG_CACHE_HOME)/pip
+endif
 # GNU make 3.81 of macOS finds commands that need no shell by its own PATH; with another shell than
 # /bin/sh, all of them go through it.
 SHELL := $(shell command -v bash || echo /bin/sh)
@@ -11,7 +20,8 @@ SHELL := $(shell command -v bash || echo /bin/sh)
 # A person's settings that would install elsewhere, install something else, or run other code. Where
 # to install from (indexes, certificates, proxies, caches) stays theirs.
 export PIP_USER := 0
-unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX
+export PYTHONPATH := $(CURDIR)/engine:$(CURDIR)/src
+unexport PYTHONHOME PYTHONOPTIMIZE PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_CONSTRAINT PIP_REQUIREMENT PIP_NO_DEPS PIP_DRY_RUN
 unexport PIP_NO_BINARY PIP_ONLY_BINARY PIP_IGNORE_INSTALLED
 unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_CONSTRAINT UV_BUILD_CONSTRAINT UV_OVERRIDE

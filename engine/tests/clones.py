@@ -18,7 +18,7 @@ from paths import DEMO, ROOT
 SECONDS = 300.0
 """What a command may take before it counts as hanging."""
 
-_THEIRS = ("params.yaml", "dvc.yaml", "dvc.lock", "data/", "src/", "tests/")
+_THEIRS = ("params.yaml", "dvc.yaml", "dvc.lock", "data/", "src/")
 """What is the project's in a repository: clones have that of demo_project in its place."""
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "LD_LIBRARY_PATH")

@@ -20,6 +20,7 @@ import yaml
 from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
 from mlops.release.answers import get
 from paths import ROOT, SOURCES
+from test_release_runs import OFFLINE
 
 COMPOSE = ROOT / "deploy/compose.yaml"
 MONITORING = ROOT / "deploy/monitoring.yaml"
@@ -110,7 +111,7 @@ class Host:
         docker("push", target)
         digest = self.registry.digest(NAME, target.rpartition(":")[2])
         address = f"{self.registry.host}/{NAME}@{digest}"
-        sign = ["cosign", "sign", "--yes", "--tlog-upload=false"]
+        sign = ["cosign", "sign", "--yes", *OFFLINE]
         subprocess.run(
             [*sign, f"--key={self.folder / key}/cosign.key", address],
             env=os.environ | {"COSIGN_PASSWORD": PASSWORD}, check=True, timeout=60,

@@ -94,7 +94,12 @@ def test_a_layer_holds_libraries_code_or_model_and_nothing_else(
 
     libraries, code, model = ([entry.name for entry in layer] for layer in ours)
     assert {name.split("/")[0] for name in libraries} == {"opt"}
-    assert {"/".join(name.split("/")[:2]) for name in code} == {"app", "app/mlops", "data"}
+    assert {"/".join(name.split("/")[:2]) for name in code} == {
+        "app",
+        "app/mlops",
+        "app/project",
+        "data",
+    }
     manifest = json.loads((built.repository / "artifacts/bundle/manifest.json").read_text())
     files = {f"app/bundle/{name}" for name in ["manifest.json", *manifest["engine_files"]]}
     assert set(model) == {"app", "app/bundle"} | files

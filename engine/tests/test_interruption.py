@@ -152,7 +152,8 @@ def test_ingestion_killed_at_any_moment_leaves_the_old_table_or_the_new_one(
 
 def lighten(params: dict[str, Any]) -> None:
     """Let the stages be short: what counts here is when they are killed."""
-    params["train"] |= {"max_iter": 20, "n_estimators": 20}
+    params["models"]["hist_gradient_boosting"]["max_iter"] = 20
+    params["models"]["random_forest"]["n_estimators"] = 20
     params["evaluate"] |= {"slices": []}
 
 

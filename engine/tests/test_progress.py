@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
@@ -17,8 +18,8 @@ INGEST = [sys.executable, "-m", "mlops.pipeline.ingest"]
 def scratch(folder: Path) -> Path:
     """Lay out what ingest reads, so that its output goes elsewhere than into the repository."""
     (folder / "data").mkdir()
-    (folder / "data" / "source").symlink_to(DEMO / "data" / "source")
-    (folder / "params.yaml").symlink_to(DEMO / "params.yaml")
+    shutil.copytree(DEMO / "data/source", folder / "data/source")
+    shutil.copy(DEMO / "params.yaml", folder)
     return folder
 
 

@@ -65,7 +65,11 @@ FAULTS = {
         COMMENT, "runs-on: ubuntu-latest", "runs-on: ${{ vars.RUNNER || 'ubuntu-latest' }}"
     ),
     "no end of older runs": (CHECK, "cancel-in-progress: true", "cancel-in-progress: false"),
-    "a required check that forgets a job": (CHECK, "needs: [test, image]", "needs: [test]"),
+    "a required check that forgets a job": (
+        CHECK,
+        "needs: [test, engine, image]",
+        "needs: [test, image]",
+    ),
     "a required check that is skipped": (CHECK, "    if: always()\n", ""),
     "a lock job that its own push ends": (
         PULL, "${{ github.event_name != 'pull_request' || github.actor != 'github-actions[bot]' }}",
