@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 # Without a locale, Python could not name a file in a folder like Jörgs.
 export PYTHONUTF8 := 1
-# A home that can't be written to has no place for what installs keep.
+# Where a user may write nowhere, what installs keep stays in the checkout.
 CACHES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 ifneq ($(shell mkdir -p "$(CACHES)" 2> /dev/null && test -w "$(CACHES)" && echo kept),kept)
 export XDG_CACHE_HOME := $(CURDIR)/.dvc/tmp/cache
@@ -17,7 +17,7 @@ endif
 # /bin/sh, all of them go through it.
 SHELL := $(shell command -v bash || echo /bin/sh)
 
-# A person's settings that would install elsewhere, install something else, or run other code. Where
+# This checkout runs its own code. Settings that would install elsewhere or something else are unset. Where
 # to install from (indexes, certificates, proxies, caches) stays theirs.
 export PIP_USER := 0
 export PYTHONPATH := $(CURDIR)/engine:$(CURDIR)/src

@@ -152,6 +152,10 @@ def _share_cache(root: Path) -> None:
     own = Path(".dvc")
     if CONFIG.exists():
         shutil.copy(CONFIG, root / CONFIG)
-    cache = Config(str(own))["cache"].get("dir", own / "cache")
+    kept = Config(str(own))["cache"].get("dir")
+    if kept is None:
+        # DVC writes settings as ASCII, which the path of a folder like Jörgs is not.
+        (root / own / "cache").symlink_to((own / "cache").resolve())
+        return
     with Config(str(root / own)).edit("local") as config:
-        config["cache"]["dir"] = str(Path(cache).resolve())
+        config["cache"]["dir"] = str(Path(kept).resolve())
