@@ -131,8 +131,9 @@ def test_a_search_that_chooses_the_same_parameters_does_not_evaluate_again(
     printed = played.of("dvc exp run --name search")
     assert stages_run(printed)[0] == "train"
     training = json.loads((played.folder / "artifacts/train/training.json").read_text("utf-8"))
-    given = yaml.safe_load((played.folder / "params.yaml").read_text("utf-8"))["train"]
-    chose_given = all(given[name] == value for name, value in training["params"].items())
+    written = yaml.safe_load((played.folder / "params.yaml").read_text("utf-8"))
+    given = written["models"][written["train"]["kind"]]
+    chose_given = all(training["params"][name] == value for name, value in given.items())
     assert outcomes(printed)["evaluate"] == ("skipped" if chose_given else "run")
     assert len(training["search"]) == 5
 
@@ -143,7 +144,7 @@ def test_the_table_holds_the_parameters_and_metrics_of_every_experiment(played: 
     rows = {row["name"]: row["revs"][0]["data"] for row in commit["experiments"]}
     read = {
         name: tuple(
-            data["params"]["params.yaml"]["data"]["train"][key]
+            data["params"]["params.yaml"]["data"]["models"]["hist_gradient_boosting"][key]
             for key in ("learning_rate", "max_leaf_nodes")
         )
         for name, data in rows.items()
@@ -160,7 +161,7 @@ def test_a_branch_keeps_one_experiment_as_a_change_of_parameters_and_lock(played
     assert changed == ["dvc.lock", "params.yaml"]
     kept = yaml.safe_load(run(played.folder, "git show try-small-trees:params.yaml"))
     main = yaml.safe_load(run(played.folder, "git show main:params.yaml"))
-    main["train"]["max_leaf_nodes"] = 8
+    main["models"]["hist_gradient_boosting"]["max_leaf_nodes"] = 8
     assert kept == main
     assert run(played.folder, "git rev-list --count main..try-small-trees").strip() == "1"
 

@@ -82,7 +82,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     assert len(warm.state.dispatches) == 2
     (written,) = warm.comments(number)
     assert written.body.startswith("## ✅ Pass")
-    assert "| train.max\\_iter | 60 | 150 |" in written.body
+    assert "| models.hist\\_gradient\\_boosting.max\\_iter | 60 | 150 |" in written.body
     assert "dvc.lock" not in written.body
 
     content = edited_params(template, "max_iter: 60", "max_iter: 15")

@@ -155,7 +155,9 @@ def _share_cache(root: Path) -> None:
     kept = Config(str(own))["cache"].get("dir")
     if kept is None:
         # DVC writes settings as ASCII, which the path of a folder like Jörgs is not.
-        (root / own / "cache").symlink_to((own / "cache").resolve())
+        cache = (own / "cache").resolve()
+        cache.mkdir(exist_ok=True)  # DVC makes no folder behind a link
+        (root / own / "cache").symlink_to(cache)
         return
     with Config(str(root / own)).edit("local") as config:
         config["cache"]["dir"] = str(Path(kept).resolve())
