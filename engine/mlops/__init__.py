@@ -21,14 +21,16 @@ def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid")
             parts of them; `quarantined`: rows that it rejects, as they came.
 
     Returns:
-        A frame with the columns of the schema.
+        A frame with the columns of the schema, and the derived features of all but quarantined
+        rows.
 
     Raises:
         BadInput: the pipeline has not run here.
         KeyError: there are no such rows.
     """
     from mlops import artifacts
-    from mlops.frames import read_rows
+    from mlops.frames import read_rows, with_derived
+    from mlops.project import load_schema
 
     path = {
         "valid": artifacts.VALID_ROWS,
@@ -36,7 +38,8 @@ def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid")
         "train": artifacts.TRAIN_ROWS,
         "test": artifacts.TEST_ROWS,
     }[which]
-    return read_rows(_made(path))
+    rows = read_rows(_made(path))
+    return rows if which == "quarantined" else with_derived(rows, load_schema())
 
 
 def load_model() -> "Pipeline":

@@ -1,23 +1,36 @@
-"""What a column and a rule are; `src/project/schema.py` holds the table of them."""
+"""What a column, a derived feature and a rule are; `src/project` holds those of a project."""
 
 import datetime
 import keyword
+import zoneinfo
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from mlops.metrics import Task
 
-Role = Literal["feature", "key", "time", "target"]
-ColumnType = type[float] | type[int] | type[str] | type[datetime.date]
+Role = Literal["feature", "input", "key", "time", "target", "ignore"]
+ColumnType = type[float] | type[int] | type[bool] | type[str] | type[datetime.date]
+"""A datetime is a date, too."""
+
+_WORDS: dict[type, str] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a text",
+    datetime.date: "a date",
+    datetime.datetime: "a date and time",
+}
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the data, and of a request if its role is "feature".
+    """One column of the data, and of a request if its role is "feature" or "input".
 
-    Bounds are inclusive. A text feature names all its `choices`; a missing value is allowed
-    only where `nullable` is true.
+    An input is a field of a request that only feeds derived features; a column to ignore is read
+    and checked, and nothing else. Bounds are inclusive. A text feature names all its `choices`; a
+    missing value is allowed only where `nullable` is true.
     """
 
     name: str
@@ -35,7 +48,7 @@ class Column:
         """Say in words which values the column takes."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        kind = {float: "a number", int: "a whole number", str: "a text"}.get(self.type, "a date")
+        kind = _WORDS[self.type]
         if self.low is not None and self.high is not None:
             return f"{kind} from {self.low:,.12g} to {self.high:,.12g}"
         if self.low is not None:
@@ -51,11 +64,46 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A feature made of columns, by one function in training, serving, scoring and monitoring.
+
+    `make` gets an array for each name in `needs`, shape (n_rows,), and gives one of that shape.
+    Numbers are float64, booleans bool, texts numpy's StringDType, dates and times datetime64[us];
+    the arrays can't be written to. The rows may be one request or all the data, so each value must
+    follow from its own row alone. A value that is no finite number, or none of `choices`, is
+    missing.
+
+    Attributes:
+        type: float, int, bool, or str with `choices`.
+        needs: columns of role feature, input or time, or derived features that stand before.
+        takes_missing: also call `make` for rows in which a needed value is missing: NaN, NaT, or
+            an empty text, and booleans then come as float64. By default their value is missing.
+    """
+
+    name: str
+    description: str
+    type: ColumnType
+    unit: str
+    needs: tuple[str, ...]
+    make: Callable[..., Any]
+    choices: tuple[str, ...] = ()
+    takes_missing: bool = False
+
+    @property
+    def is_categorical(self) -> bool:
+        """Tell whether a model takes the feature as categories."""
+        return bool(self.choices)
+
+
+Feature = Column | Derived
+
+
+@dataclass(frozen=True)
 class Rule:
     """A condition between columns, as a function of their values in the order of `columns`.
 
-    `holds` is called with whole columns of a frame (and answers one truth value a row) or with
-    the values of one request; it is never called with a missing value.
+    `holds` is called with whole columns of a frame (and answers one truth value a row) or, if it
+    needs no time, with the values of one request; it is never called with a missing value.
     """
 
     name: str
@@ -66,7 +114,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns and rules of one data set.
+    """The columns, rules and derived features of one data set.
+
+    Attributes:
+        timezone: in which dates and times are meant; one with an offset is converted to it.
+        derived: the composition root adds those of src/project/features.py.
+        derived_code: hash of what their functions mean.
 
     Raises:
         ValueError: the table contradicts itself; the message names every problem.
@@ -74,9 +127,14 @@ class Schema:
 
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...] = ()
+    timezone: str = "UTC"
+    derived: tuple[Derived, ...] = ()
+    derived_code: str = ""
 
     def __post_init__(self) -> None:
-        problems = [*_column_problems(self.columns), *_role_problems(self.columns)]
+        problems = [*_column_problems(self.columns), *_role_problems(self)]
+        if self.timezone not in ("UTC", *zoneinfo.available_timezones()):
+            problems.append(f"timezone {self.timezone!r}: no such time zone, as Europe/Berlin is")
         for rule in self.rules:
             problems += [
                 f"rule {rule.name}: no column {name!r}"
@@ -85,19 +143,42 @@ class Schema:
             ]
         if problems:
             raise ValueError("src/project/schema.py: " + "; ".join(problems))
+        if problems := _derived_problems(self):
+            raise ValueError("src/project/features.py: " + "; ".join(problems))
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
+
+    def feature(self, name: str) -> Feature:
+        """Give what a model sees under a name."""
+        return next(feature for feature in self.features if feature.name == name)
 
     @property
     def names(self) -> list[str]:
         """All column names, in the table's order."""
         return [column.name for column in self.columns]
 
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """What a model sees: columns, then what is derived."""
+        own = (column for column in self.columns if column.role == "feature")
+        return (*own, *self.derived)
+
+    @cached_property
+    def inputs(self) -> tuple[Column, ...]:
+        """What a request carries, in the table's order; the time if a derived feature needs it."""
+        needed = {name for feature in self.derived for name in feature.needs}
+        return tuple(
+            column
+            for column in self.columns
+            if column.role in ("feature", "input")
+            or (column.role == "time" and column.name in needed)
+        )
+
     @property
-    def features(self) -> tuple[Column, ...]:
-        """What a model sees and a request carries."""
-        return tuple(column for column in self.columns if column.role == "feature")
+    def timed(self) -> Column | None:
+        """The time column if a request may carry it; without it, the present moment counts."""
+        return next((column for column in self.inputs if column.role == "time"), None)
 
     @property
     def target(self) -> Column:
@@ -119,13 +200,18 @@ class Schema:
         """When the row's event took place; None in data without dates."""
         return next((column for column in self.columns if column.role == "time"), None)
 
-    def without_rules(self) -> "Schema":
-        """Give the columns alone: a rule's function can't be sent to another process."""
-        return Schema(self.columns)
+    def without_functions(self) -> "Schema":
+        """Drop what can't be sent to another process; rows there hold what was derived."""
+        derived = tuple(replace(feature, make=_not_here) for feature in self.derived)
+        return replace(self, rules=(), derived=derived)
 
     def feature_kinds(self) -> dict[str, Literal["numeric", "categorical"]]:
         """List the features that the drift monitor watches, and how."""
         return {c.name: "categorical" if c.is_categorical else "numeric" for c in self.features}
+
+
+def _not_here(*_: Any) -> Any:
+    raise NotImplementedError("a feature is derived before its rows are sent to another process")
 
 
 def _column_problems(columns: tuple[Column, ...]) -> list[str]:
@@ -145,23 +231,57 @@ def _column_problems(columns: tuple[Column, ...]) -> list[str]:
             problems.append(f"{where}: a choice stands twice")
         if column.role == "feature" and column.type is str and not column.choices:
             problems.append(f"{where}: a text feature must list its choices")
-        if column.role == "feature" and column.type is datetime.date:
-            problems.append(f"{where}: a date can't be a feature; derive a number from it")
-        if column.role != "feature" and column.nullable:
+        if column.role == "feature" and issubclass(column.type, datetime.date):
+            problems.append(
+                f"{where}: a date can't be a feature; give it role 'input', and derive numbers "
+                "from it in src/project/features.py"
+            )
+        if column.role in ("key", "time", "target") and column.nullable:
             problems.append(f"{where}: role {column.role!r} can't be nullable")
-        if column.role == "time" and column.type is not datetime.date:
-            problems.append(f"{where}: role 'time' needs type date")
+        if column.role == "time" and not issubclass(column.type, datetime.date):
+            problems.append(f"{where}: role 'time' needs type date or datetime")
+        if column.role in ("key", "target") and column.type not in (int, float, str):
+            problems.append(f"{where}: role {column.role!r} needs type int, float or str")
     return problems
 
 
-def _role_problems(columns: tuple[Column, ...]) -> list[str]:
+def _role_problems(schema: Schema) -> list[str]:
     """Check that each role stands as often as it may."""
-    problems = []
+    columns, problems = schema.columns, []
     for role, least, most in (("key", 1, 1), ("time", 0, 1), ("target", 1, 1)):
         found = [column.name for column in columns if column.role == role]
         if not least <= len(found) <= most:
             wanted = f"{least}" if least == most else f"at most {most}"
             problems.append(f"role {role!r}: wanted {wanted} column, found {found or 'none'}")
-    if not any(column.role == "feature" for column in columns):
+    if not schema.features:
         problems.append("role 'feature': wanted at least 1 column, found none")
+    return problems
+
+
+def _derived_problems(schema: Schema) -> list[str]:
+    """Check each derived feature, and that its value is known when a request is answered."""
+    roles: dict[str, str] = {column.name: column.role for column in schema.columns}
+    known = [column.name for column in schema.inputs if column.role != "time"]
+    if schema.time is not None:
+        known.append(schema.time.name)
+    problems = []
+    for feature in schema.derived:
+        where = f"feature {feature.name!r}"
+        if not feature.name.isidentifier() or keyword.iskeyword(feature.name):
+            problems.append(f"{where}: wanted a Python name")
+        if feature.name in roles or feature.name in known:
+            problems.append(f"{where} stands twice, or is a column of src/project/schema.py")
+        if not feature.needs:
+            problems.append(f"{where}: needs no column, wanted at least one")
+        for name in feature.needs:
+            if roles.get(name) in ("target", "key", "ignore"):
+                problems.append(f"{where}: needs {name}, which no request has ({roles[name]})")
+            elif name not in known:
+                wanted = ", ".join(known)
+                problems.append(f"{where}: needs {name!r}, wanted what stands before: {wanted}")
+        if (feature.type is str) != bool(feature.choices):
+            problems.append(f"{where}: type str, and no other, lists its choices")
+        elif feature.type not in (float, int, bool, str):
+            problems.append(f"{where}: wanted type float, int, bool or str")
+        known.append(feature.name)
     return problems

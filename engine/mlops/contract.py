@@ -1,7 +1,8 @@
 """The table of columns as a pandera frame schema, and what it says of given rows.
 
-Numbers are float64 in frames even where they must be whole: a missing value has no integer, and
-pandera's own coercion would turn 1.7 into 1 without a word. Keys are int64 or text.
+Numbers are float64 in frames even where they must be whole, and booleans are 1 and 0: a missing
+value has no integer, and pandera's own coercion would turn 1.7 into 1 without a word. Keys are
+int64 or text. Dates and times are in the schema's time zone.
 """
 
 import datetime
@@ -16,7 +17,11 @@ from joblib import Parallel, cpu_count, delayed
 from mlops.columns import Column, Rule, Schema
 from mlops.frames import group_starts, read_group, read_rows
 
-_DTYPES = {float: "float64", int: "float64", str: "str", datetime.date: "datetime64[us]"}
+_DTYPES: dict[type, str] = {
+    **dict.fromkeys((float, int, bool), "float64"),
+    str: "str",
+    **dict.fromkeys((datetime.date, datetime.datetime), "datetime64[us]"),
+}
 
 PROBLEM_COLUMNS = ["row", "column", "found", "wanted"]
 
@@ -43,6 +48,8 @@ def _frame_column(column: Column) -> pa.Column:
         checks.append(pa.Check.isin(column.choices, error=column.wanted))
     elif column.type in (int, float):
         checks.append(pa.Check(lambda values: _in_range(values, column), error=column.wanted))
+    elif column.type is bool:
+        checks.append(pa.Check.isin([0.0, 1.0], error=column.wanted))
     elif column.type is str:
         checks.append(pa.Check(lambda values: values.str.len() > 0, error="a text, not empty"))
     return pa.Column(
@@ -181,4 +188,6 @@ def _text(value: object) -> str:
         return "missing"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)
+    if isinstance(value, pd.Timestamp):
+        return (value.date() if value == value.normalize() else value).isoformat()
+    return str(value)

@@ -8,6 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops.columns import Schema
+from mlops.derived import as_array, derive
 from mlops.files import whole_file
 
 GROUP_ROWS = 250_000
@@ -48,6 +50,23 @@ def count_rows(path: Path) -> int:
 def as_frame(table: pa.Table) -> pd.DataFrame:
     """Make a table, of which nothing is left afterwards, a frame: at no time both are whole."""
     return table.to_pandas(split_blocks=True, self_destruct=True)
+
+
+def with_derived(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Add the derived features to rows that have the schema's inputs.
+
+    Raises:
+        BadInput: a feature's function fails.
+    """
+    if not schema.derived:
+        return rows
+    columns = {column.name: column for column in schema.inputs}
+    arrays = {}
+    for name in {name for feature in schema.derived for name in feature.needs} & columns.keys():
+        values, column = rows[name], columns[name]
+        texts = column.type is str
+        arrays[name] = as_array(values.fillna("") if texts else values.to_numpy(), column)
+    return rows.assign(**derive(arrays, schema))
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> None:

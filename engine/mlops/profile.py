@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops.columns import Column, Schema
+from mlops.columns import Feature, Schema
 
 BINS = 20
 """Bins of a numeric column, of about equally many reference rows each."""
@@ -67,5 +67,5 @@ def binned(present: Any, edges: Sequence[float]) -> list[int]:
     return [int(rows) for rows in np.bincount(places, minlength=len(edges) + 1)]
 
 
-def _counted(values: pd.Series, column: Column) -> Profile:
+def _counted(values: pd.Series, column: Feature) -> Profile:
     return choice_profile(values) if column.is_categorical else number_profile(values)

@@ -5,11 +5,14 @@ model by name.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.columns import Schema
 from mlops.errors import BadInput
+from mlops.pipeline.code_meaning import hash_meaning
 
 if TYPE_CHECKING:  # these read YAML, which the serving image has no library for
     from mlops.kinds import Kind
@@ -17,16 +20,24 @@ if TYPE_CHECKING:  # these read YAML, which the serving image has no library for
 
 
 def load_schema() -> Schema:
-    """Give the project's columns and rules.
+    """Give the project's columns, rules and derived features.
 
     Raises:
-        BadInput: the table contradicts itself.
+        BadInput: they contradict themselves.
     """
     try:
         from project.schema import SCHEMA
-    except ValueError as error:  # the table's own checks
+
+        if find_spec("project.features") is None:  # a project without any
+            return SCHEMA
+        from project.features import FEATURES
+
+        words = {text for one in FEATURES for text in (one.description, one.unit)}
+        root = project_folder().parent
+        code = hash_meaning("project.features", [root], words) if FEATURES else ""
+        return replace(SCHEMA, derived=tuple(FEATURES), derived_code=code)
+    except ValueError as error:  # the tables' own checks
         raise BadInput(str(error)) from error
-    return SCHEMA
 
 
 def load_kinds() -> "Mapping[str, type[Kind]]":

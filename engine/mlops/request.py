@@ -1,11 +1,14 @@
-"""The features as a typed request: pydantic model and JSON schema, derived from the table."""
+"""The inputs as a typed request: pydantic model and JSON schema, derived from the table."""
 
 import dataclasses
+import datetime
+from functools import partial
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from mlops.columns import Column, Rule, Schema
+from mlops.timestamps import parse_time
 
 
 def _whole(value: Any) -> Any:
@@ -14,14 +17,17 @@ def _whole(value: Any) -> Any:
 
 
 def request_model(schema: Schema, name: str = "Row") -> type[BaseModel]:
-    """Build the model of one row of features.
+    """Build the model of one row of inputs.
 
-    Strict: unknown fields, numbers as text, booleans, NaN and infinity are errors. A nullable
-    feature may be null or left out. Rules among features hold here as they do in frames.
+    Strict: unknown fields, numbers as text, booleans as numbers, NaN and infinity are errors. A
+    nullable input may be null or left out, and so may the time. Rules among inputs other than the
+    time hold here as they do in frames.
     """
-    features = {column.name for column in schema.features}
-    rules = [rule for rule in schema.rules if features.issuperset(rule.columns)]
-    fields: dict[str, Any] = {column.name: column_field(column) for column in schema.features}
+    known = {column.name for column in schema.inputs if column.role != "time"}
+    rules = [rule for rule in schema.rules if known.issuperset(rule.columns)]
+    fields: dict[str, Any] = {
+        column.name: column_field(column, schema.timezone) for column in schema.inputs
+    }
     return create_model(name, __base__=_base(rules), **fields)
 
 
@@ -43,8 +49,9 @@ def _base(rules: list[Rule]) -> type[BaseModel]:
     return Base
 
 
-def column_field(column: Column) -> tuple[Any, Any]:
+def column_field(column: Column, timezone: str = "UTC") -> tuple[Any, Any]:
     """Give the type and constraints of one column, as pydantic takes them."""
+    optional = column.nullable or column.role == "time"
     kind: Any = Literal[column.choices] if column.choices else column.type
     bounds = {"ge": column.low, "le": column.high}
     constraints: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
@@ -52,12 +59,17 @@ def column_field(column: Column) -> tuple[Any, Any]:
     if column.type is int:
         constraints = {k: int(v) for k, v in constraints.items()}
         kind = Annotated[int, Field(**constraints), BeforeValidator(_whole)]
+    elif issubclass(column.type, datetime.date):
+        parse = partial(parse_time, kind=column.type, timezone=timezone)
+        kind = Annotated[kind, BeforeValidator(parse)]
+    elif column.type is str and not column.choices:
+        kind = Annotated[str, Field(min_length=1)]
     else:
         kind = Annotated[kind, Field(**constraints)]
     return (
-        Optional[kind] if column.nullable else kind,  # noqa: UP045 - `kind | None` needs a type
+        Optional[kind] if optional else kind,  # noqa: UP045 - `kind | None` needs a type
         Field(
-            default=None if column.nullable else ...,
+            default=None if optional else ...,
             description=column.description,
             json_schema_extra={"unit": column.unit} if column.unit else None,
         ),
@@ -70,7 +82,19 @@ def describe_schema(schema: Schema) -> dict[str, Any]:
     for column in schema.columns:
         fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
         columns.append({**fields, "type": column.type.__name__, "choices": list(column.choices)})
-    return {"columns": columns, "request": request_model(schema).model_json_schema()}
+    derived = [
+        {
+            "name": feature.name,
+            "description": feature.description,
+            "unit": feature.unit,
+            "type": feature.type.__name__,
+            "choices": list(feature.choices),
+            "needs": list(feature.needs),
+        }
+        for feature in schema.derived
+    ]
+    request = request_model(schema).model_json_schema()
+    return {"columns": columns, "derived": derived, "request": request}
 
 
 def describe_columns(schema: Schema) -> list[dict[str, Any]]:
@@ -78,3 +102,9 @@ def describe_columns(schema: Schema) -> list[dict[str, Any]]:
     wording = ("description", "unit")
     columns = describe_schema(schema)["columns"]
     return [{k: v for k, v in column.items() if k not in wording} for column in columns]
+
+
+def describe_derived(schema: Schema) -> dict[str, Any]:
+    """Write what derived features are, and a hash of what their functions mean."""
+    names = [feature.name for feature in schema.derived]
+    return {"names": names, "timezone": schema.timezone, "code": schema.derived_code}

@@ -35,7 +35,7 @@ def valid_rows(schema: Schema, n_rows: int, seed: int = 0, missing: float = 0.02
             broken |= ~rule(rows).check_output.to_numpy()
         if not broken.any():
             return rows
-        for column in (c for c in schema.columns if c.role in ("feature", "time")):
+        for column in (c for c in schema.columns if c.role not in ("key", "target")):
             drawn = _values(column, int(broken.sum()), rng, missing)
             rows.loc[broken, column.name] = drawn.to_numpy()
     raise ValueError(f"no row met all of {', '.join(rule.name for rule in schema.rules)}")
@@ -45,10 +45,18 @@ def _values(column: Column, n_rows: int, rng: np.random.Generator, missing: floa
     if column.role == "key":
         keys = np.arange(1, n_rows + 1)
         return pd.Series(keys if column.type is int else [f"row-{key}" for key in keys])
-    if column.type is datetime.date:
+    if issubclass(column.type, datetime.date):
         days = rng.integers(0, DAYS, n_rows).astype("timedelta64[D]")
-        return pd.Series((np.datetime64(FIRST_DAY) + days).astype("datetime64[us]"))
-    if column.choices:
+        times = (np.datetime64(FIRST_DAY) + days).astype("datetime64[us]")
+        if column.type is datetime.datetime:
+            times += rng.integers(0, 86_400, n_rows).astype("timedelta64[s]")
+        values = pd.Series(times)
+        return values.mask(rng.random(n_rows) < missing) if column.nullable else values
+    if column.type is bool:
+        drawn = rng.integers(0, 2, n_rows).astype("float64")
+    elif column.type is str and not column.choices:
+        drawn = np.array([f"text {n}" for n in rng.integers(0, 1000, n_rows)], dtype=object)
+    elif column.choices:
         drawn = np.array(column.choices, dtype=object)[rng.integers(0, len(column.choices), n_rows)]
     else:
         low, high = _bounds(column)
@@ -67,8 +75,8 @@ def _target(rows: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.
     """Let the target follow the mean of the scaled numeric features, with some noise."""
     scaled = [
         (rows[c.name].fillna(_bounds(c)[0]) - _bounds(c)[0]) / (_bounds(c)[1] - _bounds(c)[0])
-        for c in schema.features
-        if not c.is_categorical
+        for c in schema.columns
+        if c.role == "feature" and c.type in (float, int)
     ]
     level = np.mean(scaled, axis=0) if scaled else np.full(len(rows), 0.5)
     level = np.clip(level + rng.normal(0, 0.03, len(rows)), 0.0, 1.0)

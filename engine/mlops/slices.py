@@ -17,8 +17,8 @@ def slices(
     for name in columns:
         values = rows[name]
         gaps = values.isna().to_numpy()
-        if schema[name].is_categorical:
-            labels = list(schema[name].choices)
+        if schema.feature(name).is_categorical:
+            labels = list(schema.feature(name).choices)
             coded = values.astype("category").cat
             known = pd.Index(labels, dtype=object).get_indexer(coded.categories)
             places = np.append(known, -1)[coded.codes]

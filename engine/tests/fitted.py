@@ -4,7 +4,9 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+import orders
 from mlops.columns import Column, Schema
+from mlops.frames import with_derived
 from mlops.kinds import Kind
 from mlops.params import Params, Train, load_params
 from mlops.pipeline.model import build_model, fit_model
@@ -33,6 +35,7 @@ SCHEMAS = {
     "regression": SCHEMA,
     "two classes": outcome("stayed", "left"),
     "three classes": outcome("stayed", "left", "grew"),
+    "orders": orders.SCHEMA,
 }
 
 
@@ -49,5 +52,5 @@ def fit(name: str, kind: str, **changes: Any) -> Pipeline:
     """Fit a small model of made-up rows."""
     schema = SCHEMAS[name]
     own, train = chosen(load_params(DEMO / "params.yaml", SCHEMA), kind, **SMALL | changes)
-    rows = valid_rows(schema, 400, seed=1, missing=0.1)
+    rows = with_derived(valid_rows(schema, 400, seed=1, missing=0.1), schema)
     return fit_model(build_model(own, train, schema), rows, schema.target)

@@ -19,9 +19,10 @@ from sklearn.pipeline import Pipeline
 
 from fitted import fit
 from mlops.bundle import MANIFEST, MODEL_FILE, libraries, seal
+from mlops.columns import Schema
 from mlops.files import whole_folder, write_json
 from mlops.pipeline.form import export_form
-from mlops.request import describe_columns
+from mlops.request import describe_columns, describe_derived
 from mlops.serving.engine import FORM_FILE
 from paths import PYTHONPATH
 from project.schema import SCHEMA
@@ -33,20 +34,22 @@ PATIENCE = 30.0
 _METRIC = {"value": 1.0, "low": 0.5, "high": 1.5}
 
 
-def make_bundle(folder: Path, model: Pipeline, engine: str = "arrays", **changes: Any) -> None:
+def make_bundle(
+    folder: Path, model: Pipeline, engine: str = "arrays", schema: Schema = SCHEMA, **changes: Any
+) -> None:
     """Write a bundle of a fitted pipeline; `changes` go into its manifest."""
     with whole_folder(folder) as new:
         joblib.dump(model, new / MODEL_FILE)
         files = [MODEL_FILE]
         if engine != "joblib":
-            form = export_form(model, SCHEMA)
+            form = export_form(model, schema)
             write_json(new / FORM_FILE, form.content)
             for name, content in form.files.items():
                 (new / name).write_bytes(content)
             files = [FORM_FILE, *form.files]
         part = {"rows": 10, "sha256": "0" * 64, "from": "2006-01-01", "to": "2008-12-31"}
         content = {
-            "target": "price",
+            "target": schema.target.name,
             "engine": engine,
             "engine_reason": None,
             "engine_files": files,
@@ -62,7 +65,8 @@ def make_bundle(folder: Path, model: Pipeline, engine: str = "arrays", **changes
                     {"column": "size", "slice": "≤ 9", "rows": 3, "metrics": {"rmse": _METRIC}}
                 ],
             },
-            "columns": describe_columns(SCHEMA),
+            "columns": describe_columns(schema),
+            "derived": describe_derived(schema),
         }
         write_json(new / MANIFEST, seal(new, {**content, **changes}))
 

@@ -112,8 +112,9 @@ def _predictions(labelled: pd.DataFrame, schema: Schema, params: Params) -> Pred
 def _one_sided(window: Window, schema: Schema, params: Params) -> list[str]:
     """Name common slices that no feedback came for: accuracy says nothing of them."""
     notes = []
+    categories = {one.name for one in schema.features if one.is_categorical}
     for name in params.evaluate.slices:
-        if not schema[name].is_categorical or not len(window.rows):
+        if name not in categories or not len(window.rows):
             continue
         shares = window.rows[name].value_counts(normalize=True)
         common = shares.index[shares >= COMMON]

@@ -48,8 +48,8 @@ def labelled_rows(
 ) -> tuple[pd.DataFrame, int]:
     """Make rows of the schema of feedback that came in after a day and up to another.
 
-    The day of the feedback stands for the event's, and the prediction's id for its key. Rows that
-    break the contract are left out.
+    The day of the feedback stands for the event's, unless the request had a time; the prediction's
+    id stands for its key. Rows that break the contract are left out.
 
     Returns:
         The rows, and how many were left out.
@@ -61,7 +61,7 @@ def labelled_rows(
     rows = told[new].reset_index(drop=True)
     keys = rows[ID] if schema.key.type is str else rows[ID].map(_number)
     rows = rows.assign(**{schema.key.name: keys, schema.target.name: rows[ACTUAL]})
-    if schema.time is not None:
+    if schema.time is not None and schema.timed is None:
         rows[schema.time.name] = days[new].reset_index(drop=True)
     rows = rows[schema.names].astype({c.name: frame_dtype(c) for c in schema.columns})
     failing = problems(rows, schema)["row"].dropna()
@@ -95,7 +95,9 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
         values = rows[column.name]
         if column.type is int:
             shown[column.name] = values.astype("Int64")
-        elif column is schema.time:
+        elif column.type is bool:
+            shown[column.name] = values.map({0.0: "false", 1.0: "true"})
+        elif column.type is datetime.date:
             shown[column.name] = values.dt.strftime("%Y-%m-%d")
         else:
             shown[column.name] = values

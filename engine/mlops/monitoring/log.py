@@ -1,5 +1,6 @@
 """Read from the prediction log what the monitor looks at: never more rows than it is told to."""
 
+import datetime
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from mlops.columns import Schema
 from mlops.database import cause_of, open_database
 from mlops.database_address import VARIABLE
 from mlops.errors import BadInput
+from mlops.frames import with_derived
 from mlops.params import Monitor
 from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS
 
@@ -165,16 +167,20 @@ def _oddities(connection: sa.Connection, told: float, most: int, now: float) -> 
 
 
 def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
-    """Put rows of the log into a frame of the features and the columns above."""
-    names = [column.name for column in schema.features]
+    """Put rows of the log into a frame of inputs, features and the columns above."""
+    names = [column.name for column in schema.inputs]
     features = [json.loads(row.features) for row in found]
     rows = pd.DataFrame.from_records(features, columns=names) if features else pd.DataFrame()
     rows = rows.reindex(columns=names)
-    for column in schema.features:
-        if column.is_categorical:
+    for column in schema.inputs:
+        if column.type is str:
             rows[column.name] = rows[column.name].astype("str")
+        elif issubclass(column.type, datetime.date):
+            times = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
+            rows[column.name] = times.astype("datetime64[us]")
         else:
             rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce").astype("float64")
+    rows = with_derived(rows, schema).copy()
     rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
     rows[AT] = pd.Series([row.at for row in found], dtype="float64")
     rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")

@@ -98,7 +98,7 @@ def _of_drift(found: list[Change], harmless: bool, schema: Schema, params: Param
 def _is_mistake(change: Change, schema: Schema, params: Params) -> bool:
     """Tell faults of the data from a world that changed, where new choices do come up."""
     if change.what == "outside":
-        return not schema[change.column].is_categorical
+        return not schema.feature(change.column).is_categorical
     return change.what == "missing" or change.effect > params.monitor.implausible_effect
 
 

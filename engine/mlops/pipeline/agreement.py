@@ -1,16 +1,19 @@
 """Does an exported model predict what the pipeline predicts? On real rows, and on hard ones."""
 
+import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from mlops.columns import Column, Schema
+from mlops.frames import with_derived
 from mlops.metrics import Floats, Task
 from mlops.pipeline.model import predict
 from mlops.serving.encoding import Coded, Columns
-from mlops.serving.engine import Exported
+from mlops.serving.engine import Engine
 
 EDGE_ROWS = 10_000
 LIMITS: dict[Task, float] = {"regression": 1e-9, "classification": 1e-6}
@@ -22,15 +25,15 @@ _UNKNOWN = "no such choice"
 def edge_rows(
     thresholds: dict[str, Floats], schema: Schema, n_rows: int = EDGE_ROWS, seed: int = 0
 ) -> pd.DataFrame:
-    """Make up rows of gaps, unknown choices, bounds and values on and beside split thresholds.
+    """Make up inputs: gaps, unknown choices, bounds and values on and beside split thresholds.
 
     The same seed gives the same rows. Rules between columns don't hold in them.
     """
     rng = np.random.default_rng(seed)
     drawn: dict[str, Any] = {}
-    for column in schema.features:
-        if column.is_categorical:
-            pool = np.array([*column.choices, _UNKNOWN, None], dtype=object)
+    for column in schema.inputs:
+        if column.type not in (float, int):
+            pool = _pool(column, rng)
             drawn[column.name] = pool[rng.integers(0, len(pool), n_rows)]
             continue
         split = thresholds.get(column.name, np.array([]))
@@ -44,35 +47,56 @@ def edge_rows(
     return pd.DataFrame(drawn)
 
 
+def _pool(column: Column, rng: np.random.Generator) -> Any:
+    """Give booleans, texts or times to draw from, with a gap among them."""
+    if column.type is bool:
+        return np.array([0.0, 1.0, np.nan])
+    if column.choices:
+        return np.array([*column.choices, _UNKNOWN, None], dtype=object)
+    if column.type is str:
+        return np.array(["a", "Zwölf Wörter, und mehr", " ", "0", None], dtype=object)
+    times = rng.integers(-(10**9), 4 * 10**9, 1000).astype("datetime64[s]")
+    unit = "datetime64[D]" if column.type is datetime.date else "datetime64[s]"
+    return np.append(times.astype(unit), np.datetime64("NaT")).astype("datetime64[us]")
+
+
 def as_requests(rows: pd.DataFrame, schema: Schema) -> list[dict[str, Any]]:
-    """Give the features of each row as a request has them: None for a gap."""
-    names = [column.name for column in schema.features]
-    features = rows[names].astype(object)
-    values = features.where(features.notna(), None).to_numpy()
-    return [dict(zip(names, line, strict=True)) for line in values]
+    """Give the inputs of each row as a request has them, parsed: None for a gap."""
+    names = [column.name for column in schema.inputs]
+    values = rows[names].astype(object)
+    values = values.where(values.notna(), None)
+    for column in schema.inputs:
+        if column.type is bool:
+            values[column.name] = [v if v is None else bool(v) for v in values[column.name]]
+        elif issubclass(column.type, datetime.date):
+            plain = [v if v is None else v.to_pydatetime() for v in values[column.name]]
+            values[column.name] = pd.Series(plain, values.index, dtype=object)
+    return [dict(zip(names, line, strict=True)) for line in values.to_numpy()]
 
 
 def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
-    """Give the features of many rows as the engine takes them; no choice is taken out."""
-    columns: dict[str, Floats | Coded] = {}
-    for column in schema.features:
+    """Give the inputs of many rows as the engine takes them; no choice is taken out."""
+    columns: dict[str, NDArray[Any] | Coded] = {}
+    for column in schema.inputs:
         values = rows[column.name]
-        if column.is_categorical:
+        if column.type is str:
             coded = values.astype("category").cat
             columns[column.name] = Coded(list(coded.categories), coded.codes.to_numpy())
+        elif issubclass(column.type, datetime.date):
+            columns[column.name] = values.to_numpy(dtype="datetime64[us]")
         else:
             columns[column.name] = values.to_numpy(dtype=np.float64)
     return columns
 
 
 def largest_error(
-    engine: Exported, model: Pipeline, rows: pd.DataFrame, schema: Schema, as_requested: bool = True
+    engine: Engine, model: Pipeline, rows: pd.DataFrame, schema: Schema, as_requested: bool = True
 ) -> float:
     """Compare engine and pipeline on every row; also as requests, if wanted.
 
     A value that is not finite counts as infinite.
     """
-    wanted, task = predict(model, rows, schema.target), schema.task
+    wanted, task = predict(model, with_derived(rows, schema), schema.target), schema.task
     error = _error(engine.predict_columns(as_columns(rows, schema)), wanted, task)
     if not as_requested:
         return error

@@ -21,19 +21,27 @@ def hash_meaning(
         words: texts that count for nothing, such as descriptions.
         packages: top-level packages whose modules count; by default the module's own.
     """
+    trees = read_modules(module, roots, packages)
+    found = {name: _meaning(tree, frozenset(words)) for name, tree in trees.items()}
+    text = json.dumps(found, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_modules(
+    module: str, roots: Sequence[Path], packages: Collection[str] = ()
+) -> dict[str, ast.Module]:
+    """Parse a module and all that it imports from `packages`: name -> syntax tree."""
     counted = packages or (module.partition(".")[0],)
-    found: dict[str, Any] = {}
+    found: dict[str, ast.Module] = {}
     todo = [module]
     while todo:
         name = todo.pop()
         path = _file_of(name, roots)
         if name in found or path is None:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found[name] = _meaning(tree, frozenset(words))
+        found[name] = tree = ast.parse(path.read_text(encoding="utf-8"))
         todo += [one for one in _imported(tree) if "." in one and one.split(".")[0] in counted]
-    text = json.dumps(found, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found
 
 
 def _file_of(module: str, roots: Sequence[Path]) -> Path | None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from mlops.columns import Column, Schema
-from mlops.pipeline.parsing import arrow_type, name_problems, shortened
+from mlops.pipeline.parsing import arrow_type, local_times, name_problems, shortened
+from mlops.timestamps import parse_time
 
 
 def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str]]:
@@ -38,17 +39,35 @@ def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str
             io.BytesIO(content),
             parse_options=pyarrow.csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={c.name: arrow_type(c) for c in schema.columns},
+                column_types={c.name: _read_as(c) for c in schema.columns},
                 null_values=[""],
+                true_values=_TRUE,
+                false_values=_FALSE,
                 strings_can_be_null=True,
             ),
         )
+        table = _converted(table, schema)
     except pa.ArrowInvalid as error:
         problem = str(error)
     # Arrow takes an empty line for a row of missing values, and line breaks within quotes.
     if table is None or table[schema.key.name].null_count or len(table) + 1 != text.count("\n"):
         return None, shortened(_line_problems(text, header, schema)) or [problem]
     return table.select(schema.names), []
+
+
+def _read_as(column: Column) -> pa.DataType:
+    """Give what Arrow reads of a text: of a time only the text, for it may have an offset."""
+    return {bool: pa.bool_(), datetime.datetime: pa.string()}.get(column.type, arrow_type(column))
+
+
+def _converted(table: pa.Table, schema: Schema) -> pa.Table:
+    for column in schema.columns:
+        place, values = table.schema.get_field_index(column.name), table[column.name]
+        if column.type is bool:
+            table = table.set_column(place, column.name, values.cast(pa.int8()).cast(pa.float64()))
+        elif column.type is datetime.datetime:
+            table = table.set_column(place, column.name, local_times(values, schema.timezone))
+    return table
 
 
 def _fields(line: str) -> list[str]:
@@ -89,6 +108,8 @@ def _line_problems(text: str, header: list[str], schema: Schema) -> Iterator[str
                 yield f"line {number}: {column.name}: found nothing, wanted {column.wanted}"
 
 
+_TRUE, _FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]
+
 # These refuse all that Arrow refuses: Python's own float() and fromisoformat() take more.
 _NUMBER = re.compile(
     r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?[ \t]*|[ \t]*[+-]?(nan|inf(inity)?)[ \t]*",
@@ -111,9 +132,19 @@ def _reads_time(value: str, _: Column) -> bool:
         return False
 
 
+def _reads_moment(value: str, column: Column) -> bool:
+    try:
+        parse_time(value, datetime.datetime, "UTC")
+    except ValueError:
+        return False
+    return True
+
+
 _READERS: dict[object, Callable[[str, Column], bool]] = {
     float: _reads_number,
     int: _reads_number,
     str: lambda value, column: True,
+    bool: lambda value, column: value in (*_TRUE, *_FALSE),
     datetime.date: _reads_time,
+    datetime.datetime: _reads_moment,
 }

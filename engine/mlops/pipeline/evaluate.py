@@ -12,7 +12,7 @@ from mlops.artifacts import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST
 from mlops.columns import Column, Schema
 from mlops.errors import run_command
 from mlops.files import whole_folder, write_json
-from mlops.frames import read_rows, write_rows
+from mlops.frames import read_rows, with_derived, write_rows
 from mlops.intervals import spread
 from mlops.metrics import (
     HIGHER_IS_BETTER,
@@ -119,7 +119,8 @@ def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema
 def main() -> None:
     params, schema = load_project_params(), load_schema()
     task, target = schema.task, schema.target
-    train, test = read_rows(TRAIN_ROWS, [target.name]), read_rows(TEST_ROWS)
+    train = read_rows(TRAIN_ROWS, [target.name])
+    test = with_derived(read_rows(TEST_ROWS), schema)
     model = joblib.load(MODEL)
     actual = actual_values(test, target)
     predictions = Predictions(task, actual, predict(model, test, target))

@@ -23,7 +23,7 @@ from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
-from mlops.frames import read_groups, read_rows
+from mlops.frames import read_groups, read_rows, with_derived
 from mlops.intervals import spread
 from mlops.metrics import Predictions, estimates, rounded
 from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
@@ -31,8 +31,9 @@ from mlops.pipeline.form import NotExportable, export_form
 from mlops.pipeline.model import actual_values
 from mlops.profile import prediction_profile, reference_profile
 from mlops.project import load_schema
-from mlops.request import describe_columns
+from mlops.request import describe_columns, describe_derived
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
+from mlops.serving.features import with_features
 from mlops.tracking import track
 
 
@@ -45,7 +46,7 @@ def describe_data(schema: Schema) -> dict[str, Any]:
         described[name] = {"rows": len(values), "sha256": sha256(path)}
         if schema.time is not None:
             described[name] |= {"from": str(values.min().date()), "to": str(values.max().date())}
-    return {**described, "seen": describe_seen(read_rows(TRAIN_ROWS), schema)}
+    return {**described, "seen": describe_seen(_made_with(TRAIN_ROWS, schema), schema)}
 
 
 def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
@@ -73,6 +74,11 @@ def describe_reference(rows: pd.DataFrame, predictions: Predictions, schema: Sch
             for name, (value, influence) in found.items()
         },
     }
+
+
+def _made_with(path: Path, schema: Schema) -> pd.DataFrame:
+    """Read inputs and features of a file of rows."""
+    return with_derived(read_rows(path, [column.name for column in schema.inputs]), schema)
 
 
 def _tested(schema: Schema) -> Predictions:
@@ -114,7 +120,7 @@ def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
     for name, content in form.files.items():
         (folder / name).write_bytes(content)
     files = [FORM_FILE, *form.files]
-    engine = Exported.read(folder, files)
+    engine = with_features(Exported.read(folder, files), schema)
     error = largest_error(engine, model, edge_rows(form.thresholds, schema), schema)
     for path in (TRAIN_ROWS, TEST_ROWS):
         for rows in read_groups(path):
@@ -134,8 +140,7 @@ def main() -> None:
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         engine = publish_engine(folder, joblib.load(MODEL), schema)
-        features = [column.name for column in schema.features]
-        known = [read_rows(path, features) for path in (TRAIN_ROWS, TEST_ROWS)]
+        known = [_made_with(path, schema) for path in (TRAIN_ROWS, TEST_ROWS)]
         rows = pd.concat(known, ignore_index=True)
         tested = _tested(schema)
         write_json(folder / REFERENCE_FILE, describe_reference(rows, tested, schema))
@@ -150,6 +155,7 @@ def main() -> None:
                 "data": describe_data(schema),
                 "evaluation": evaluation,
                 "columns": describe_columns(schema),
+                "derived": describe_derived(schema),
             },
         )
         write_json(folder / MANIFEST, manifest)

@@ -20,12 +20,12 @@ ENGINE = Path("engine")
 PROJECT = Path("src")
 
 STAGES = {
-    "ingest": ("columns",),
+    "ingest": ("columns", "timezone"),
     "validate": ("columns", "schema"),
     "split": ("columns",),
-    "train": ("columns", "models"),
-    "evaluate": ("columns", "models"),
-    "export": ("columns", "schema", "models"),
+    "train": ("columns", "features", "models"),
+    "evaluate": ("columns", "features", "models"),
+    "export": ("columns", "schema", "features", "models"),
 }
 """What of the project each stage uses; of the engine, it is what its module imports."""
 
@@ -45,7 +45,9 @@ def project_parts(schema: Schema) -> dict[str, Any]:
             }
             for column in schema.columns
         ],
+        "timezone": schema.timezone,
         "schema": hash_meaning("project.schema", [PROJECT], words),
+        "features": schema.derived_code,
         "models": hash_meaning("project.models", [PROJECT], words),
     }
 

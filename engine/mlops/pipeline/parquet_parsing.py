@@ -5,8 +5,8 @@ import io
 import pyarrow as pa
 import pyarrow.parquet
 
-from mlops.columns import Schema
-from mlops.pipeline.parsing import arrow_type, name_problems, shortened
+from mlops.columns import Column, Schema
+from mlops.pipeline.parsing import arrow_type, local_times, name_problems, shortened
 
 PLAIN_BYTES = 256_000_000
 MOST_RATIO = 100
@@ -32,7 +32,7 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
     for column in schema.columns:
         values, wanted = table[column.name], arrow_type(column)
         try:
-            columns.append(cast(values, wanted))
+            columns.append(cast(values, column, schema.timezone))
         except pa.ArrowException as error:
             problems.append(f"column {column.name}: found {values.type}, wanted {wanted}: {error}")
     keyless = table[schema.key.name].is_null().to_pylist()
@@ -56,16 +56,24 @@ def _bomb(file: pa.parquet.ParquetFile, n_bytes: int) -> str:
     )
 
 
-def cast(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+def cast(values: pa.ChunkedArray, column: Column, timezone: str) -> pa.ChunkedArray:
     """Cast without loss and without taking one kind of value for another, as Arrow would.
+
+    Moments become times of the time zone.
 
     Raises:
         pa.ArrowException: a value doesn't fit.
     """
-    plain = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if not pa.types.is_null(plain) and _kind(plain) != _kind(wanted):
+    wanted = arrow_type(column)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if column.type is bool and pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    if not pa.types.is_null(values.type) and _kind(values.type) != _kind(wanted):
         raise pa.ArrowInvalid("another kind of value")
-    return values.cast(plain).cast(wanted)
+    if pa.types.is_timestamp(values.type):
+        return local_times(values, timezone)
+    return values.cast(wanted)
 
 
 def _kind(kind: pa.DataType) -> str:

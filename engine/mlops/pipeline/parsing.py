@@ -5,23 +5,46 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops.columns import Column, Schema
+from mlops.timestamps import parse_time
 
 LISTED = 20
 """Faults named of one partition; they are counted to the end."""
 
-_ARROW = {
-    float: pa.float64(),
-    int: pa.float64(),
+_ARROW: dict[type, pa.DataType] = {
+    **dict.fromkeys((float, int, bool), pa.float64()),
     str: pa.string(),
-    datetime.date: pa.timestamp("us"),
+    **dict.fromkeys((datetime.date, datetime.datetime), pa.timestamp("us")),
 }
 
 
 def arrow_type(column: Column) -> pa.DataType:
     """Give the Arrow type of a column; as in `mlops.contract`, only keys are integers."""
     return pa.int64() if column.role == "key" and column.type is int else _ARROW[column.type]
+
+
+def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
+    """Turn moments, or texts that name them, into times of a time zone, without an offset.
+
+    Raises:
+        pa.ArrowException: a text names no moment.
+    """
+    if pa.types.is_timestamp(values.type):
+        if values.type.tz is None:
+            return values.cast(pa.timestamp("us"))
+        return pc.local_timestamp(values.cast(pa.timestamp("us", timezone)))
+    try:
+        return values.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:  # some have an offset, which Arrow takes only where all have one
+        words = values.unique().to_pylist()
+    try:
+        moments = [word and parse_time(word, datetime.datetime, timezone) for word in words]
+    except ValueError as error:
+        raise pa.ArrowInvalid(str(error)) from error
+    places = pc.index_in(values, pa.array(words, pa.string()))
+    return pa.chunked_array([pa.array(moments, pa.timestamp("us")).take(places.combine_chunks())])
 
 
 def name_problems(names: list[str], schema: Schema) -> list[str]:

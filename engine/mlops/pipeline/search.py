@@ -31,7 +31,7 @@ def search(
     jobs = [(number, fold) for number in range(len(candidates)) for fold in range(len(folds))]
     scores = np.zeros((len(candidates), len(folds)))
     arguments = [(fold, given.model_copy(update=candidates[n])) for n, fold in jobs]
-    data = (rows, folds, train, schema.without_rules())
+    data = (rows, folds, train, schema.without_functions())
     found = run_all(train.search, _score, data, arguments)
     for done, ((number, fold), value) in enumerate(
         zip(jobs, tqdm(found, desc="search", total=len(jobs), disable=None), strict=True), 1

@@ -9,8 +9,9 @@ from sklearn.pipeline import Pipeline
 from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
 from mlops.errors import run_command
 from mlops.files import whole_file, write_json
-from mlops.frames import read_rows
+from mlops.frames import read_rows, with_derived
 from mlops.metrics import rounded
+from mlops.pipeline.feature_check import check_features
 from mlops.pipeline.model import at_recent_level, build_model, fit_model
 from mlops.pipeline.search import search
 from mlops.project import load_kinds, load_project_params, load_schema
@@ -26,6 +27,8 @@ def main() -> None:
     schema, kinds = load_schema(), load_kinds()
     params = load_project_params(with_models=True)
     train, rows = params.train, read_rows(TRAIN_ROWS)
+    check_features(rows, schema)
+    rows = with_derived(rows, schema)
     chosen = kinds[train.kind].model_validate(params.models[train.kind])
     tried = list[dict[str, Any]]()
     if train.search.candidates:

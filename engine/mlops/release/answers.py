@@ -13,7 +13,8 @@ import pandas as pd
 from mlops.artifacts import BUNDLE, PREDICTIONS, TEST_ROWS
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
-from mlops.frames import read_rows
+from mlops.contract import frame_dtype
+from mlops.frames import read_rows, with_derived
 from mlops.metrics import Floats, Task
 from mlops.pipeline.agreement import LIMITS, as_requests
 from mlops.pipeline.model import predict
@@ -26,7 +27,7 @@ _SECONDS = 10
 
 def get(address: str, content: Any = None) -> tuple[int, Any]:
     """Ask once, by POST if there is content; give status and parsed body."""
-    body = None if content is None else json.dumps(content).encode()
+    body = None if content is None else json.dumps(content, default=str).encode()
     try:
         request = urllib.request.Request(address, body)
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
@@ -61,10 +62,12 @@ def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
     wanted = recorded.to_numpy()
     yield from _disagreement("a batch", status, answer.get(several), wanted, task, ROUNDED)
 
-    names = [column.name for column in schema.features]
-    required = {c.name: rows[0][c.name] for c in schema.features if not c.nullable}
-    alone = predict(load_model(BUNDLE), pd.DataFrame([required], columns=names), schema.target)
-    status, answer = get(f"{address}/predict?{urllib.parse.urlencode(required)}")
+    required = {c.name: rows[0][c.name] for c in schema.inputs if not c.nullable}
+    row = pd.DataFrame([required], columns=[column.name for column in schema.inputs])
+    row = row.astype({column.name: frame_dtype(column) for column in schema.inputs})
+    alone = predict(load_model(BUNDLE), with_derived(row, schema), schema.target)
+    query = {name: str(v).lower() if isinstance(v, bool) else v for name, v in required.items()}
+    status, answer = get(f"{address}/predict?{urllib.parse.urlencode(query)}")
     yield from _disagreement("a row", status, [answer.get(single)], alone.reshape(1, -1), task)
 
     status, _ = get(f"{address}/predict?no_such_feature=1")

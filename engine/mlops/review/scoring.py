@@ -14,7 +14,7 @@ import pandas as pd
 
 from mlops.bundle import load_model
 from mlops.columns import Schema
-from mlops.frames import read_rows
+from mlops.frames import read_rows, with_derived
 from mlops.pipeline.agreement import as_requests
 from mlops.pipeline.model import actual_values, predict
 from mlops.project import load_schema
@@ -38,7 +38,7 @@ def main(bundle: Path, rows: Path, out: Path) -> None:
     np.savez(
         out,
         actual=actual_values(table, schema.target),
-        predicted=predict(load_model(bundle), table, schema.target),
+        predicted=predict(load_model(bundle), with_derived(table, schema), schema.target),
         row_ms=row_ms(bundle, table, schema),
     )
 

@@ -16,8 +16,8 @@ PROBLEMS = "problems"
 
 
 def columns(schema: Schema) -> tuple[Column, ...]:
-    """Give what is read of a file: the key and the features."""
-    return (schema.key, *schema.features)
+    """Give what is read of a file: the key and the inputs."""
+    return (schema.key, *schema.inputs)
 
 
 def layout(served: Served) -> pa.Schema:
@@ -29,7 +29,7 @@ def layout(served: Served) -> pa.Schema:
 
 
 def typed(given: pa.Table, schema: Schema) -> pa.Table:
-    """Take the key and the features, which may come in any order and beside other columns.
+    """Take the key and the inputs, which may come in any order and beside other columns.
 
     Raises:
         BadInput: columns that are missing or hold another kind of value, all of them.
@@ -38,7 +38,7 @@ def typed(given: pa.Table, schema: Schema) -> pa.Table:
     for column in columns(schema):
         wanted = arrow_type(column)
         try:
-            taken[column.name] = cast(given[column.name], wanted)
+            taken[column.name] = cast(given[column.name], column, schema.timezone)
         except KeyError:
             problems.append(f"column {column.name}: missing or more than once")
         except pa.ArrowException as error:
@@ -53,13 +53,13 @@ def score_rows(rows: pa.Table, served: Served) -> pa.Table:
     """Predict the rows that meet the contract of a request; say of the others what they break."""
     schema = served.schema
     key, rows = schema.key.name, typed(rows, schema)
-    features = rows.drop_columns(key).to_pandas()
-    broken = contract.reasons(contract.problems(features, schema, schema.features))
-    reasons = broken.reindex(features.index)
+    given = rows.drop_columns(key).to_pandas()
+    broken = contract.reasons(contract.problems(given, schema, schema.inputs))
+    reasons = broken.reindex(given.index)
     fine = reasons.isna().to_numpy()
     predicted = np.full((len(rows), len(served.choices) or 1), np.nan)
     if fine.any():
-        found = served.engine.predict_columns(as_columns(features[fine], schema))
+        found = served.engine.predict_columns(as_columns(given[fine], schema))
         predicted[fine] = found.reshape(fine.sum(), -1)
     values = [pa.array(value, mask=~fine) for value in predicted.T]
     if served.choices:

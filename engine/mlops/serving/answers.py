@@ -1,5 +1,6 @@
 """The API's answers, as the OpenAPI document describes them: models, examples, errors."""
 
+import datetime
 import json
 from typing import Any
 
@@ -13,6 +14,13 @@ Document = dict[str, Any]
 
 LIMITS = (408, 413, 431, 503)
 """Statuses of a request that is beyond a limit."""
+
+_EXAMPLES: dict[type, Any] = {
+    bool: True,
+    str: "text",
+    datetime.date: "2024-05-01",
+    datetime.datetime: "2024-05-01T10:30:00",
+}
 
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False)
 
@@ -115,12 +123,12 @@ def errors(*statuses: int) -> dict[int | str, Document]:
 
 
 def example_row(schema: Schema) -> Document:
-    """Make up a plausible row: every required feature, from the middle of its bounds."""
-    return {c.name: _middle(c) for c in schema.features if not c.nullable}
+    """Make up a plausible row: every required input, from the middle of its bounds."""
+    return {c.name: _middle(c) for c in schema.inputs if not c.nullable and c.role != "time"}
 
 
 def query_parameters(schema: Schema) -> list[Document]:
-    """Describe the query of GET /predict: every feature is a parameter."""
+    """Describe the query of GET /predict: every input is a parameter."""
     request = describe_schema(schema)["request"]
     example = example_row(schema)
     parameters = []
@@ -137,6 +145,8 @@ def query_parameters(schema: Schema) -> list[Document]:
 def _middle(column: Column) -> Any:
     if column.choices:
         return column.choices[0]
+    if (example := _EXAMPLES.get(column.type)) is not None:
+        return example
     low = 0.0 if column.low is None else column.low
     high = low + 100.0 if column.high is None else column.high
     middle = low + (high - low) / 4

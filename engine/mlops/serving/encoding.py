@@ -18,8 +18,8 @@ class Coded(NamedTuple):
     codes: NDArray[np.integer[Any]]
 
 
-Columns = Mapping[str, Floats | Coded]
-"""Many rows, feature by feature; shape (n_rows,) each, NaN for a number's gap."""
+Columns = Mapping[str, NDArray[Any] | Coded]
+"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap."""
 
 
 @dataclass(frozen=True)

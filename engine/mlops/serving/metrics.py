@@ -64,7 +64,7 @@ class Metrics:
         self._newest: float | None = None
         self._seen: dict[str, Any] = {}
         self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.features}
+        self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.inputs}
         self._waiting: list[tuple[Sequence[Row], Sequence[Any]]] = []
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """The page at GET /: a form made from the schema, and the card of the model that answers."""
 
 import base64
+import datetime
 import hashlib
 from collections.abc import Sequence
 from html import escape
@@ -13,6 +14,11 @@ from mlops.serving.served import Served
 
 _HERE = Path(__file__).parent
 _LISTED_SLICES = 60
+_CONTROLS: dict[type, str] = {
+    str: "text",
+    datetime.date: "date",
+    datetime.datetime: "datetime-local",
+}
 
 
 class Page:
@@ -29,7 +35,7 @@ class Page:
             title=escape(f"Predict {target.name}"),
             description=escape(f"{target.description}{_in(target)}."),
             unit=escape(target.unit),
-            fields="\n".join(_field(column) for column in schema.features),
+            fields="\n".join(_field(column) for column in schema.inputs),
             card=_card(served.manifest),
             style=style,
             script=script,
@@ -51,22 +57,30 @@ def _in(column: Column) -> str:
 
 def _field(column: Column) -> str:
     name, hint = escape(column.name), f"{column.name}-hint"
-    needed = "" if column.nullable else " required"
+    optional = column.nullable or column.role == "time"
+    needed = "" if optional else " required"
     shared = f'id="{name}" name="{name}" aria-describedby="{hint}"{needed}'
     if column.choices:
         options = "".join(f"<option>{escape(choice)}</option>" for choice in column.choices)
         control = f'<select {shared}><option value="">not known</option>{options}</select>'
         wanted = "one of the list"
+    elif column.type is bool:
+        words = "".join(f"<option>{word}</option>" for word in ("true", "false"))
+        control = f'<select {shared}><option value="">not known</option>{words}</select>'
+        wanted = "true or false"
+    elif column.type not in (float, int):
+        control = f'<input type="{_CONTROLS[column.type]}" {shared}>'
+        wanted = column.wanted
     else:
         bounds = {"min": column.low, "max": column.high}
         limits = "".join(f' {k}="{v:.12g}"' for k, v in bounds.items() if v is not None)
         step = "1" if column.type is int else "any"
         control = f'<input type="number" step="{step}"{limits} {shared}>'
         wanted = column.wanted.replace(",", "") if column.unit == "year" else column.wanted
-    optional = "; may be left empty" if column.nullable else ""
+    left = "; empty: now" if column.role == "time" else "; may be left empty" if optional else ""
     label = f'<label for="{name}">{escape(column.description)}</label>'
     text = f"{wanted}{f' {column.unit}' if column.unit not in ('', 'grade', 'year') else ''}"
-    told = f'<span class="hint" id="{hint}">{escape(text + optional)}</span>'
+    told = f'<span class="hint" id="{hint}">{escape(text + left)}</span>'
     return f"<div>{label}{control}{told}</div>"
 
 

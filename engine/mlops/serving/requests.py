@@ -14,6 +14,7 @@ LISTED = 20
 
 _NAME_LENGTH = 64
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,19})(\.\d{1,20})?([eE][+-]?\d{1,3})?", re.ASCII)
+_TRUTHS = {"true": True, "false": False}
 
 Problem = dict[str, Any]
 
@@ -36,7 +37,8 @@ class Parser:
 
     def __init__(self, schema: Schema, max_rows: int) -> None:
         self.row = request_model(schema)
-        self._numeric = {c.name for c in schema.features if not c.is_categorical}
+        self._numeric = {c.name for c in schema.inputs if c.type in (float, int)}
+        self._truths = {c.name for c in schema.inputs if c.type is bool}
         listed: Any = list[self.row]  # type: ignore[name-defined]
         self.rows = create_model(
             "Rows",
@@ -99,6 +101,8 @@ class Parser:
             elif text or name not in self.row.model_fields:
                 number = _NUMBER.fullmatch(text) if name in self._numeric else None
                 found[name] = text if number is None else _value(text, number)
+                if name in self._truths:
+                    found[name] = _TRUTHS.get(text, text)
         try:
             parsed = validated(self.row, found, "query")
         except Unprocessable as error:

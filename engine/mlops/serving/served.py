@@ -11,9 +11,10 @@ import numpy as np
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.errors import BadInput
-from mlops.request import describe_columns
+from mlops.request import describe_columns, describe_derived
 from mlops.serving.encoding import Coded, Columns, Floats, Row
 from mlops.serving.engine import Engine, Exported
+from mlops.serving.features import with_features
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Served:
                 f"{folder}: made for another src/project/schema.py than this one",
                 advice="Make it anew: dvc repro export",
             )
+        if manifest.get("derived") != _plain(describe_derived(schema)):
+            raise BadInput(
+                f"{folder}: made by other functions than those of this src/project/features.py",
+                advice="Make it anew: dvc repro export",
+            )
         try:
             engine = (
                 _Pickled(folder, schema)
@@ -63,8 +69,8 @@ class Served:
             raise BadInput(f"{folder}: {error}") from error
         if read_manifest(folder, to_serve=True) != manifest:
             raise BadInput(f"{folder}: was replaced while it was being read; read it again")
-        served = cls(manifest, engine, schema)
-        served.engine.predict([dict.fromkeys(column.name for column in schema.features)])
+        served = cls(manifest, with_features(engine, schema), schema)
+        served.engine.predict([dict.fromkeys(column.name for column in schema.inputs)])
         return served
 
     def values(self, predicted: Floats) -> list[Any]:

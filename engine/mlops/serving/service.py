@@ -17,6 +17,7 @@ from mlops.serving.metrics import Metrics
 from mlops.serving.page import Page
 from mlops.serving.served import Served
 from mlops.serving.settings import Settings
+from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
 
@@ -34,7 +35,7 @@ class Service:
     def __init__(self, settings: Settings, schema: Schema, metrics: Metrics) -> None:
         self.settings, self.schema, self.metrics = settings, schema, metrics
         self.draining = False
-        self._features = {column.name for column in schema.features}
+        self._inputs = {column.name for column in schema.inputs}
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
         if settings.prediction_log_url != "none":
@@ -47,14 +48,20 @@ class Service:
         self.metrics.model(served)
 
     async def predict(
-        self, rows: Sequence[Row], request_id: str
+        self, rows: Sequence[dict[str, Any]], request_id: str
     ) -> tuple[Served, list[Any], list[str]]:
         """Predict rows and log them; give the model that did it, its values and their ids.
+
+        A row without a time, where a feature needs one, gets the present moment.
 
         Raises:
             LogAway: it couldn't be logged, and the settings say to refuse it then.
         """
         served = self.served
+        if (timed := self.schema.timed) is not None:
+            for row in rows:
+                if row[timed.name] is None:
+                    row[timed.name] = present(timed.type, self.schema.timezone)
         if len(rows) > _INLINE_ROWS:
             predicted = await asyncio.to_thread(served.engine.predict, rows)
         else:
@@ -101,8 +108,8 @@ class Service:
             self.log.refused({f"{self._field(p['loc'])}: {p['type']}" for p in problems})
 
     def _field(self, loc: Sequence[Any]) -> str:
-        """Name a feature of the schema; any other name is the client's, and may be any text."""
-        return next((part for part in loc if part in self._features), "request")
+        """Name an input of the schema; any other name is the client's, and may be any text."""
+        return next((part for part in loc if part in self._inputs), "request")
 
     async def why_not_ready(self) -> str | None:
         """Say why no traffic should come here; None if it should."""

@@ -1,0 +1,104 @@
+"""Does each derived feature follow from its own row alone? No request has other rows."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlops.columns import Schema
+from mlops.errors import BadInput
+from mlops.frames import with_derived
+from mlops.pipeline.code_meaning import read_modules
+
+CHECKED_ROWS = 500
+_ALONE = 50
+
+_CLOCKS = {"now", "utcnow", "today", "localtime", "gmtime", "time_ns", "monotonic", "perf_counter"}
+_READS = {
+    *("open", "read_text", "read_bytes", "read_csv", "read_parquet", "read_sql", "read_json"),
+    *("read_excel", "read_table", "loadtxt", "genfromtxt", "fromfile", "load_rows", "read_rows"),
+    *("urlopen", "connect", "getenv"),
+}
+
+_CLOCK = (
+    "reads the clock, so a training row would get the time of the training; let the feature need "
+    "the time column, which is the present moment in a request"
+)
+_FILE = "reads what a server does not have; keep the values in src/project/"
+
+
+def check_features(rows: pd.DataFrame, schema: Schema) -> None:
+    """Derive the features of some rows in other company, and read the code of their functions.
+
+    Args:
+        rows: with the schema's inputs.
+
+    Raises:
+        BadInput: a value depends on other rows, on chance, on an earlier call, on the clock or on
+            a file; every such feature is named.
+    """
+    if not schema.derived:
+        return
+    problems = list(_code_problems(schema))
+    step = max(1, len(rows) // CHECKED_ROWS)
+    sample = rows.iloc[::step].head(CHECKED_ROWS).reset_index(drop=True)
+    together = _values(sample, schema)
+    tried = [
+        ("in another order", sample.iloc[::-1]),
+        ("with fewer other rows", sample.iloc[: max(1, len(sample) // 3)]),
+        ("once more", sample),
+        ("beside its copy", pd.concat([sample, sample])),
+        *(("alone", sample.iloc[[place]]) for place in range(min(len(sample), _ALONE))),
+    ]
+    found: dict[str, str] = {}
+    for how, part in tried:
+        for name, values in _values(part, schema).items():
+            if not _same(values, together[name][part.index]):
+                found.setdefault(name, how)
+    problems += [
+        f"feature {name!r}: a row has another value {how}: each value must follow from its own row "
+        "alone, or a request would get another one than training"
+        for name, how in found.items()
+    ]
+    if problems:
+        raise BadInput(f"src/project/features.py: {len(problems)} problem(s)", problems)
+
+
+def _values(rows: pd.DataFrame, schema: Schema) -> dict[str, NDArray[Any]]:
+    made = with_derived(rows, schema)
+    return {feature.name: made[feature.name].to_numpy() for feature in schema.derived}
+
+
+def _same(found: NDArray[Any], wanted: NDArray[Any]) -> bool:
+    gaps = pd.isna(wanted)
+    return bool((pd.isna(found) == gaps).all() and (found[~gaps] == wanted[~gaps]).all())
+
+
+def _code_problems(schema: Schema) -> Iterator[str]:
+    """Say where the functions' modules, and what they import of the project, read what."""
+    modules = {feature.make.__module__ for feature in schema.derived}
+    for module in sorted(modules):
+        path = Path(inspect.getsourcefile(sys.modules[module]) or "")
+        if "site-packages" in path.parts:
+            continue  # of a library, such as numpy.log
+        for name, tree in read_modules(module, [path.parents[module.count(".")]]).items():
+            for node in ast.walk(tree):
+                if said := _read_by(node):
+                    yield f"{name}, line {getattr(node, 'lineno', 0)}: {said}"
+
+
+def _read_by(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant) and node.value in ("now", "today"):
+        return f"{node.value!r}: {_CLOCK}"
+    if not isinstance(node, ast.Call):
+        return ""
+    whole = ast.unparse(node.func)
+    called = whole.rpartition(".")[2]
+    if called in _CLOCKS or whole == "time.time":
+        return f"{whole}(): {_CLOCK}"
+    return f"{whole}(): {_FILE}" if called in _READS else ""

@@ -1,0 +1,44 @@
+"""Dates and times of a project: without an offset, in its own time zone."""
+
+import datetime
+import zoneinfo
+from typing import Any
+
+
+def parse_time(value: Any, kind: type, timezone: str) -> Any:
+    """Parse a text such as 2024-05-01 or 2024-05-01T10:30:00+02:00; leave anything else as it is.
+
+    Args:
+        kind: datetime.date or datetime.datetime.
+        timezone: a value with an offset is converted to it; one without is meant in it.
+
+    Raises:
+        ValueError: the text names no moment.
+    """
+    if not isinstance(value, str):
+        return value
+    wanted = (
+        "a date such as 2024-05-01"
+        if kind is datetime.date
+        else ("a date and time such as 2024-05-01T10:30:00")
+    )
+    try:
+        moment = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"wanted {wanted}") from None
+    if moment.tzinfo is not None:
+        try:
+            moment = moment.astimezone(zoneinfo.ZoneInfo(timezone)).replace(tzinfo=None)
+        except OverflowError:
+            raise ValueError(f"wanted {wanted}") from None
+    if kind is not datetime.date:
+        return moment
+    if moment.time() != datetime.time():
+        raise ValueError(f"wanted {wanted}, without a time")
+    return moment.date()
+
+
+def present(kind: type, timezone: str) -> datetime.date:
+    """Give the present day or moment in a time zone, without its offset."""
+    now = datetime.datetime.now(zoneinfo.ZoneInfo(timezone)).replace(tzinfo=None)
+    return now.date() if kind is datetime.date else now

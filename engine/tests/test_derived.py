@@ -1,0 +1,213 @@
+"""Derived features: the same value in training and in every way of serving."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops.columns import Derived, Schema
+from mlops.derived import as_array, derive
+from mlops.errors import BadInput
+from mlops.frames import with_derived
+from mlops.pipeline.agreement import as_columns, as_requests
+from mlops.pipeline.feature_check import check_features
+from mlops.sampling import valid_rows
+from mlops.serving.features import WithFeatures
+from orders import COLUMNS, FEATURES, SCHEMA
+
+
+class Recorded:
+    """An engine that keeps what it is asked."""
+
+    def predict(self, rows: Any) -> Any:
+        self.rows = rows
+        return np.zeros(len(rows))
+
+    def predict_columns(self, columns: Any) -> Any:
+        self.columns = columns
+        return np.zeros(1)
+
+
+def plain(values: Any) -> list[Any]:
+    return [None if value is None or value != value else value for value in values]
+
+
+def test_training_and_every_way_of_serving_get_the_same_bits() -> None:
+    rows = valid_rows(SCHEMA, 100_000, missing=0.1)
+    trained = with_derived(rows, SCHEMA)
+    recorded = Recorded()
+    engine = WithFeatures(recorded, SCHEMA)
+    requests = as_requests(rows, SCHEMA)
+
+    engine.predict(requests)
+    batch = {f.name: [row[f.name] for row in recorded.rows] for f in FEATURES}
+    alone: dict[str, list[Any]] = {feature.name: [] for feature in FEATURES}
+    for row in requests[:5_000]:
+        engine.predict([row])
+        for name, values in alone.items():
+            values.append(recorded.rows[0][name])
+    engine.predict_columns(as_columns(rows, SCHEMA))
+
+    for feature in FEATURES:
+        wanted = plain(trained[feature.name])
+        assert sum(value is not None for value in wanted) > 1_000, feature.name
+        assert plain(batch[feature.name]) == wanted, feature.name
+        assert plain(alone[feature.name]) == wanted[:5_000], feature.name
+        scored = recorded.columns[feature.name]
+        if feature.choices:
+            scored = np.array([*scored.choices, None], dtype=object)[scored.codes]
+        assert plain(scored) == wanted, feature.name
+
+
+def test_a_row_without_a_needed_value_has_none_and_infinity_is_none() -> None:
+    given = {"weight": np.array([1.0, np.nan, 3.0]), "pieces": np.array([2.0, 1.0, 0.0])}
+    schema = Schema(COLUMNS, derived=FEATURES[3:5])
+
+    found = derive(given, schema)
+
+    assert plain(found["each"]) == [0.5, None, None]
+    assert plain(found["log_each"]) == [np.log(0.5), None, None]
+
+
+def test_a_feature_that_takes_missing_values_is_called_for_all_rows() -> None:
+    texts = as_array(["a", None], SCHEMA["note"])
+    found = derive({"note": texts}, Schema(COLUMNS, derived=FEATURES[-1:]))
+    assert found["noted"].tolist() == [1.0, 0.0]
+
+
+def changing(values: Any) -> Any:
+    values += 1
+    return values
+
+
+CALLS: list[int] = []
+
+
+def counted(values: Any) -> Any:
+    CALLS.append(1)
+    return values + len(CALLS)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda w: 1 / 0, "fails: ZeroDivisionError"),
+        (lambda w: w[:1], "wanted a value a row"),
+        (lambda w: w.mean(), "wanted a value a row"),
+        (lambda w: w.reshape(-1, 1), "wanted a value a row"),
+        (lambda w: np.array(["a"] * len(w)), "wanted numbers"),
+        (lambda w: w.astype("datetime64[us]"), "wanted numbers"),
+        (lambda w: None, "wanted a value a row"),
+        (changing, "read-only"),
+    ],
+)
+def test_a_function_that_gives_no_value_for_each_row_is_named(make: Any, told: str) -> None:
+    feature = Derived("odd", "Odd", float, "", ("weight",), make)
+    with pytest.raises(BadInput, match=f"feature 'odd': .*{told}"):
+        derive({"weight": np.arange(5.0)}, Schema(COLUMNS, derived=(feature,)))
+
+
+OTHER_ROWS: dict[str, Callable[..., Any]] = {
+    "mean": lambda w: w - w.mean(),
+    "scaled": lambda w: (w - w.min()) / (w.max() - w.min()),
+    "median": lambda w: w > np.median(w),
+    "rank": lambda w: w.argsort().argsort(),
+    "previous row": lambda w: np.roll(w, 1),
+    "next row": lambda w: np.append(w[1:], 0),
+    "difference": lambda w: np.diff(w, prepend=0),
+    "running sum": np.cumsum,
+    "first row": lambda w: w - w[0],
+    "last row": lambda w: w - w[-1],
+    "number of rows": lambda w: w / len(w),
+    "position": lambda w: np.arange(len(w)),
+    "sorted": np.sort,
+    "quantile": lambda w: np.searchsorted(np.quantile(w, [0.25, 0.5, 0.75]), w),
+    "count of equals": lambda w: np.array([(w == x).sum() for x in w]),
+    "frame": lambda w: pd.Series(w).rolling(3, min_periods=1).mean().to_numpy(),
+    "chance": lambda w: w + np.random.default_rng().random(len(w)),
+    "earlier calls": counted,
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_ROWS)
+def test_a_feature_that_looks_at_other_rows_is_refused_before_training(kind: str) -> None:
+    rows = valid_rows(SCHEMA, 300, missing=0.0)
+    feature = Derived("peeking", "Peeking", float, "", ("weight",), OTHER_ROWS[kind])
+    with pytest.raises(BadInput, match="'peeking': a row has another value"):
+        check_features(rows, Schema(COLUMNS, derived=(feature,)))
+
+
+def test_a_feature_of_its_own_row_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_features(valid_rows(SCHEMA, 2_000, missing=0.2), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("np.datetime64('now') - ordered", "reads the clock"),
+        ("np.datetime64('today', 'us') - ordered", "reads the clock"),
+        ("np.datetime64(datetime.datetime.now()) - ordered", "reads the clock"),
+        ("datetime.date.today().year - ordered.astype('datetime64[Y]').astype(int)", "clock"),
+        ("ordered.astype(float) + time.time()", "reads the clock"),
+        ("pd.read_csv('data/source/prices.csv')['price'].mean() + 0 * hour", "keep the values"),
+        ("float(open('artifacts/mean').read()) + 0 * hour", "keep the values"),
+        ("0 * hour + float(os.getenv('LEVEL'))", "keep the values"),
+        ("float(Path('mean').read_text())", "keep the values"),
+    ],
+)
+def test_a_function_that_reads_clock_or_file_is_refused(
+    line: str, told: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = f"own{abs(hash(line))}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / package / "helping.py").write_text(f"def helping(ordered):\n    return {line}\n")
+    (tmp_path / package / "features.py").write_text(
+        f"from {package}.helping import helping\n\n\ndef make(ordered):\n"
+        "    return ordered.astype(float) if len(ordered) < 1e9 else helping(ordered)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = __import__(f"{package}.features", fromlist=["make"])
+    feature = Derived("late", "Late", float, "", ("ordered",), module.make)
+    with pytest.raises(BadInput, match=f"helping, line 2: .*{told}"):
+        check_features(valid_rows(SCHEMA, 50), Schema(COLUMNS, derived=(feature,)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"needs": ("hours",)}, "needs hours, which no request has .target."),
+        ({"needs": ("order_id",)}, "needs order_id, which no request has .key."),
+        ({"needs": ("colour",)}, "needs 'colour', wanted what stands before: "),
+        ({"needs": ("itself",)}, "needs 'itself', wanted what stands before"),
+        ({"needs": ()}, "needs no column"),
+        ({"name": "weight"}, "stands twice, or is a column"),
+        ({"name": "two words"}, "wanted a Python name"),
+        ({"type": str}, "lists its choices"),
+        ({"choices": ("a",)}, "lists its choices"),
+        ({"type": datetime.date}, "wanted type float, int, bool or str"),
+    ],
+)
+def test_a_derived_feature_that_cannot_be_is_refused_in_words(
+    changes: dict[str, Any], told: str
+) -> None:
+    given: dict[str, Any] = {
+        **{"name": "itself", "description": "", "type": float, "unit": "", "needs": ("weight",)},
+        "make": np.log,
+    }
+    with pytest.raises(ValueError, match=f"src/project/features.py: feature .*{told}"):
+        Schema(COLUMNS, derived=(Derived(**{**given, **changes}),))
+
+
+def test_the_time_is_a_field_of_a_request_only_if_a_feature_needs_it() -> None:
+    without = Schema(COLUMNS, derived=FEATURES[3:4])
+    assert [column.name for column in without.inputs] == [
+        *("since", "note", "material", "weight", "pieces", "express")
+    ]
+    assert without.timed is None
+    assert SCHEMA.timed is SCHEMA.time
+    names = [feature.name for feature in SCHEMA.features]
+    assert names == ["material", "weight", "express", *(feature.name for feature in FEATURES)]
