@@ -29,7 +29,7 @@ from mlops.params import Params
 from mlops.review.sides import Side
 from mlops.slices import slices
 
-_SCORING = Path(__file__).with_name("scoring.py")  # importing it would load scikit-learn here, too
+_SCORING = "mlops.review.scoring"  # of the side's own checkout: each has its own engine
 _SCORING_SECONDS = 600
 
 
@@ -69,7 +69,7 @@ def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scored.npz"
         run = subprocess.run(
-            [sys.executable, _SCORING, side.root / artifacts.BUNDLE, rows.resolve(), out],
+            [sys.executable, "-m", _SCORING, side.root / artifacts.BUNDLE, rows.resolve(), out],
             env=os.environ | {"PYTHONPATH": side.pythonpath},
             capture_output=True,
             text=True,

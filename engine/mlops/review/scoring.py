@@ -1,7 +1,8 @@
 """Let a bundle predict given rows, with the code of the checkout it stands in; time single rows.
 
-Run as a file, with the other checkout's engine and project on PYTHONPATH: a pickled model needs the
-classes and the schema that it was made with, not those of the checkout that reviews it.
+Run with that checkout's engine and project on PYTHONPATH: a pickled model needs the classes, schema
+and features that it was made with. So a review calls the module of an older engine, too: arguments
+and arrays stay as they are.
 """
 
 import statistics
