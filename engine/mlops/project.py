@@ -4,9 +4,10 @@ Commands call it and pass on what they got; nothing else in the engine knows a c
 model by name.
 """
 
-from collections.abc import Mapping
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from mlops.errors import BadInput
 from mlops.pipeline.code_meaning import hash_meaning
 
 if TYPE_CHECKING:  # these read YAML, which the serving image has no library for
+    from fastapi import FastAPI
+
     from mlops.kinds import Kind
     from mlops.params import Params
 
@@ -28,7 +31,7 @@ def load_schema() -> Schema:
     try:
         from project.schema import SCHEMA
 
-        if find_spec("project.features") is None:  # a project without any
+        if importlib.util.find_spec("project.features") is None:  # a project without any
             return SCHEMA
         from project.features import FEATURES
 
@@ -38,6 +41,26 @@ def load_schema() -> Schema:
         return replace(SCHEMA, derived=tuple(FEATURES), derived_code=code)
     except ValueError as error:  # the tables' own checks
         raise BadInput(str(error)) from error
+
+
+def load_extension() -> "Callable[[FastAPI], None] | None":
+    """Give what src/project/service.py does to the API; None without such a file.
+
+    Raises:
+        BadInput: the file has no function `extend`, or it needs a library that is not here.
+    """
+    if importlib.util.find_spec("project.service") is None:
+        return None
+    where = "src/project/service.py"
+    try:
+        service = importlib.import_module("project.service")
+    except ModuleNotFoundError as error:
+        advice = "Add the library to the group serve of pyproject.toml, then: make lock"
+        raise BadInput(f"{where}: {error}", advice=advice) from error
+    extend = getattr(service, "extend", None)
+    if not callable(extend):
+        raise BadInput(f"{where}: wanted a function extend(app: FastAPI) -> None")
+    return extend
 
 
 def load_kinds() -> "Mapping[str, type[Kind]]":

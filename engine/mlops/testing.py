@@ -14,8 +14,7 @@ from mlops.columns import Schema
 from mlops.frames import read_rows
 from mlops.metrics import Floats
 from mlops.pipeline.agreement import as_requests
-from mlops.serving.app import create_app
-from mlops.serving.gate import Gate
+from mlops.serving.app import Extension, create_app
 from mlops.serving.metrics import Metrics
 from mlops.serving.served import Served
 from mlops.serving.service import Service
@@ -57,9 +56,12 @@ def predict(rows: pd.DataFrame, schema: Schema) -> Floats:
     return np.asarray(engine.predict(as_requests(rows, schema)), dtype=np.float64)
 
 
-def api(schema: Schema) -> TestClient:
-    """Give a client of the API in this process, which logs nothing; use it in a with statement."""
+def api(schema: Schema, extend: Extension | None = None) -> TestClient:
+    """Give a client of the API in this process, which logs nothing; use it in a with statement.
+
+    Args:
+        extend: the project's own, of src/project/service.py.
+    """
     values: dict[str, Any] = {"PREDICTION_LOG_URL": "none", "access_log": False}
     settings = Settings(**values, bundle=BUNDLE, reload_seconds=0)
-    metrics = Metrics(schema, ())
-    return TestClient(Gate(create_app(Service(settings, schema, metrics)), settings, metrics))
+    return TestClient(create_app(Service(settings, schema, Metrics(schema)), extend))

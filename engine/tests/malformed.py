@@ -42,7 +42,9 @@ BODIES: dict[str, bytes] = {
     "deep in a row": body('"size": ' + "[" * 50_000 + "]" * 50_000),
     "utf-16": '{"rows": [{"size": 1500, "rooms": 6}]}'.encode("utf-16"),
     "utf-32": '{"rows": [{"size": 1500, "rooms": 6}]}'.encode("utf-32"),
-    "byte order mark": b"\xef\xbb\xbf" + body('"size": 1500'),
+    "two byte order marks": b"\xef\xbb\xbf" * 2 + body('"size": 1500'),
+    "byte order mark alone": b"\xef\xbb\xbf",
+    "utf-16 without a mark": '{"rows": [{"size": 1500, "rooms": 6}]}'.encode("utf-16-be"),
     "latin-1": body('"size": 1500, "neighborhood": "é"').decode().encode("latin-1"),
     "nul": body('"size": 1500, "neighborhood": "\\u0000"'),
     "raw nul": b"\x00",
@@ -221,7 +223,23 @@ GENERATED: dict[str, Callable[[random.Random], Request]] = {
     "a body cut anywhere": _cut,
     "a bit flipped anywhere": _flipped,
     "a compressed body": lambda r: post(
-        gzip.compress(json.dumps({"rows": [valid(r)]}).encode()), head=b"content-encoding: gzip\r\n"
+        gzip.compress(json.dumps({"rows": [valid(r)]}).encode()),
+        415,
+        head=b"content-encoding: %s\r\n" % r.choice([b"gzip", b"GZIP", b"br", b"gzip, identity"]),
+    ),
+    "a compressed body that does not say so": lambda r: post(
+        gzip.compress(json.dumps({"rows": [valid(r)]}).encode())
+    ),
+    "a control character in a path": lambda r: get(
+        r.choice(["/predict", "/feedback", "/model"])
+        + r.choice(["%0A", "%0D%0A", "%00", "%7F", "%C2%85", "%E2%80%A8"])
+        + "?size=1500&rooms=6",
+        404,
+    ),
+    "another spelling of a path": lambda r: get(
+        r.choice(["//predict", "/./predict", "/x/../predict", "/predict/", "/predict%2F"])
+        + r.choice(["", "?size=1500&rooms=6"]),
+        404,
     ),
     "another charset": lambda r: post(json.dumps({"rows": [valid(r)]}).encode("utf-16-le")),
     "another content type": lambda r: post(

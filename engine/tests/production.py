@@ -59,10 +59,12 @@ class Log:
         version: str = VERSION,
         step: float = 1.0,
         together: int = 1,
+        request_id: str | None = None,
     ) -> list[str]:
         """Log a prediction for each row; give the ids.
 
-        Of up to `together` rows, as those of one request, the ids begin alike.
+        Of up to `together` rows, as those of one request, the ids begin alike; `request_id` is a
+        client's own.
         """
         values = predicted(rows) if values is None else values
         tokens = [self._random.bytes(12).hex() for _ in range(0, len(rows), together)]
@@ -73,7 +75,7 @@ class Log:
                 "prediction_id": name,
                 "at": at + step * place,
                 "model_version": version,
-                "request_id": name[:24],
+                "request_id": request_id or name[:24],
                 "features": json.dumps(row),
                 "predicted": json.dumps(float(value)),
             }

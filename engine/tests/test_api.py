@@ -21,8 +21,7 @@ from malformed import BODIES, QUERIES
 from mlops.pipeline.agreement import as_requests
 from mlops.pipeline.model import predict
 from mlops.sampling import invalid_rows, valid_rows
-from mlops.serving.app import create_app
-from mlops.serving.gate import Gate
+from mlops.serving.app import Extension, create_app
 from mlops.serving.metrics import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings
@@ -33,13 +32,14 @@ LARGEST_ANSWER = 16_384
 FEATURES = [column.name for column in SCHEMA.features]
 
 
-def start(bundle: Path, log: str = "none", **changes: Any) -> TestClient:
+def start(
+    bundle: Path, log: str = "none", extend: Extension | None = None, **changes: Any
+) -> TestClient:
     values = {"bundle": bundle, "access_log": False, "reload_seconds": 0, "log_timeout": PATIENCE}
     values |= changes
     chosen = Settings(PREDICTION_LOG_URL=log, **values)
-    metrics = Metrics(SCHEMA, ("/", "/predict", "/feedback", "/model", "/metrics"))
-    service = Service(chosen, SCHEMA, metrics)
-    client = TestClient(Gate(create_app(service), chosen, metrics), raise_server_exceptions=False)
+    service = Service(chosen, SCHEMA, Metrics(SCHEMA))
+    client = TestClient(create_app(service, extend), raise_server_exceptions=False)
     client.service = service
     return client
 

@@ -160,6 +160,24 @@ def test_a_few_refused_requests_are_nothing_to_act_on(log: Log) -> None:
     assert judge(log).verdict == "ok"
 
 
+def test_requests_are_told_apart_by_what_the_server_made_not_by_the_clients_name(
+    log: Log,
+) -> None:
+    log.predict(LATER[:300], request_id="job-7")
+    log.refuse("size: greater_than_equal", 3)
+
+    window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW)
+
+    assert (window.requests, window.refused) == (300, 3)
+    assert judge(log).verdict == "ok"
+
+
+def test_a_batch_counts_as_one_request_whatever_the_client_names_its_rows(log: Log) -> None:
+    log.predict(LATER[:300], together=100)
+
+    assert read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW).requests == 3
+
+
 def test_without_predictions_nothing_is_called_ok(log: Log) -> None:
     decision = judge(log)
 

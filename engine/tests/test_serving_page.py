@@ -178,3 +178,21 @@ def test_the_page_asks_for_the_key_where_the_service_wants_one(
         browser.run(send)
         browser.wait("result.textContent.includes('US dollars')")
         assert KEY not in browser.run("location.href")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_the_documentation_is_drawn_under_a_prefix_and_asks_no_other_host(
+    bundle: Path, tmp_path: Path
+) -> None:
+    with (
+        running(bundle, SERVE_ROOT_PATH="/prices") as server,
+        contextlib.closing(Browser(tmp_path / "b")) as browser,
+    ):
+        address = f"http://127.0.0.1:{server.port}/prices/"
+        browser.open(f"{address}docs")
+        browser.wait("document.querySelectorAll('.opblock').length >= 8")
+        browser.run("document.querySelector('#operations-default-predict_one_predict_get, "
+                    ".opblock-get .opblock-summary-control').click()")  # fmt: skip
+        asked = "performance.getEntriesByType('resource').map((one) => one.name).join(' ')"
+        assert all(one.startswith((address, "data:")) for one in browser.run(asked).split())
+        assert browser.run("document.querySelector('.servers option').value") == "/prices"

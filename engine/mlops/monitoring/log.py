@@ -16,7 +16,7 @@ from mlops.database_address import VARIABLE
 from mlops.errors import BadInput
 from mlops.frames import with_derived
 from mlops.params import Monitor
-from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS
+from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS, TOKEN
 
 _DAY = 86_400.0
 _SKEW_SECONDS = 300.0
@@ -109,7 +109,7 @@ def _read(
     p, f = PREDICTIONS.c, FEEDBACK.c
     start = _start(connection, p.at, params.window_rows, params, now)
     total = int(connection.execute(sa.select(sa.func.count()).where(p.at >= start)).scalar_one())
-    wanted = sa.select(p.features, p.predicted, p.at, p.model_version, p.request_id)
+    wanted = sa.select(p.prediction_id, p.features, p.predicted, p.at, p.model_version)
     if total > params.max_rows:
         # Ids are random and indexed. The sum keeps databases from taking the index of `at`.
         share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
@@ -134,7 +134,7 @@ def _labelled() -> sa.Select[Any]:
     p, f = PREDICTIONS.c, FEEDBACK.c
     both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
     told = (f.prediction_id, f.actual, f.at.label("told"))
-    columns = (p.features, p.predicted, p.at, p.model_version, p.request_id, *told)
+    columns = (p.features, p.predicted, p.at, p.model_version, *told)
     return sa.select(*columns).select_from(both)
 
 
@@ -184,7 +184,7 @@ def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
     rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
     rows[AT] = pd.Series([row.at for row in found], dtype="float64")
     rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")
-    rows[REQUEST] = pd.Series([row.request_id for row in found], dtype="object")
+    rows[REQUEST] = pd.Series([row.prediction_id[:TOKEN] for row in found], dtype="object")
     if found and hasattr(found[0], "actual"):
         rows[ID] = pd.Series([row.prediction_id for row in found], dtype="object")
         rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")

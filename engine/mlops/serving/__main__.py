@@ -18,9 +18,8 @@ import uvicorn
 from pydantic import ValidationError
 
 from mlops.errors import BadInput, run_command
-from mlops.project import load_schema
+from mlops.project import load_extension, load_schema
 from mlops.serving.app import create_app
-from mlops.serving.gate import Gate
 from mlops.serving.metrics import Metrics
 from mlops.serving.protocol import protocol_with_deadline
 from mlops.serving.service import Service
@@ -91,13 +90,10 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    routes = ("/", "/predict", "/feedback", "/model", "/metrics", "/health/live", "/health/ready")
     schema = load_schema()
-    metrics = Metrics(schema, routes)
-    service = Service(settings, schema, metrics)
-    app = Gate(create_app(service), settings, metrics)
+    service = Service(settings, schema, Metrics(schema))
     config = uvicorn.Config(
-        app,
+        create_app(service, load_extension()),
         settings.host,
         settings.port,
         http=protocol_with_deadline(settings),
@@ -105,6 +101,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
     print(f"serve: model {service.served.version}, http://{settings.host}:{settings.port}")

@@ -12,7 +12,7 @@ from mlops.request import describe_schema
 
 Document = dict[str, Any]
 
-LIMITS = (408, 413, 431, 503)
+LIMITS = (408, 413, 415, 431, 503)
 """Statuses of a request that is beyond a limit."""
 
 _EXAMPLES: dict[type, Any] = {
@@ -108,6 +108,7 @@ def errors(*statuses: int) -> dict[int | str, Document]:
         404: "No prediction has this id",
         408: "The body did not arrive in time",
         413: "The body is too large",
+        415: "The body is compressed",
         422: "Every field that is wrong, named",
         429: "Too much feedback in a minute: try again",
         431: "The headers are too large",

@@ -2,26 +2,64 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp
 
 from mlops.request import describe_schema
 from mlops.serving import answers
 from mlops.serving.answers import errors, refusal, reply
+from mlops.serving.docs import add_docs
+from mlops.serving.door import near
+from mlops.serving.gate import Gate
 from mlops.serving.log import LogAway
 from mlops.serving.predictions import PATH, add_feedback, add_predictions
 from mlops.serving.requests import Unprocessable
 from mlops.serving.service import LOGGER, Service
+from mlops.serving.shortcut import Shortcut
+
+Extension = Callable[[FastAPI], None]
 
 
-def create_app(service: Service) -> ASGIApp:
-    """Build the application around a service."""
+def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
+    """Build the whole application around a service: gate, routes, and what a project adds."""
+    app, settings = _new_app(service), service.settings
+    _add_information(app, service)
+    _add_handlers(app, service)
+    handlers, first = dict(app.exception_handlers), len(app.routes)
+    if extend is not None:
+        extend(app)
+    # Its dependencies hold for these, but not for what is public; its routes come after them.
+    added = app.routes[first:]
+    del app.routes[first:]
+    add_predictions(app, service)
+    add_feedback(app, service)
+    app.routes.extend(added)
+    shortcut = Shortcut(app, PATH, settings.root_path, handlers)
+    gate = Gate(shortcut, settings, service.metrics, _names(app))
+    if not settings.cors_origins:
+        return gate
+    return CORSMiddleware(
+        gate,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["x-request-id", "retry-after"],
+    )
+
+
+def _names(app: FastAPI) -> list[str]:
+    """List the paths that stand for themselves."""
+    return [r.path for r in app.routes if isinstance(r, Route) and "{" not in r.path]
+
+
+def _new_app(service: Service) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -33,49 +71,20 @@ def create_app(service: Service) -> ASGIApp:
         if service.log is not None:
             await service.log.close()
 
-    app = FastAPI(
+    return FastAPI(
         title=f"Predicts {service.schema.target.name}",
         description=service.schema.target.description,
         version=service.served.version,
         lifespan=lifespan,
+        docs_url=None,  # see add_docs
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host a client names
     )
-    add_predictions(app, service)
-    add_feedback(app, service)
-    _add_information(app, service)
-    _add_handlers(app, service)
-    return Shortcut(app)
-
-
-class Shortcut:
-    """ASGI application: calls predictions directly, and leaves all else to FastAPI.
-
-    They take a request and give a response, so FastAPI has only to describe them; what it would
-    do for each call costs more than the prediction.
-    """
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-        routes = [r for r in app.routes if isinstance(r, APIRoute) and r.path == PATH]
-        self._endpoints = {m: route.endpoint for route in routes for m in route.methods or ()}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH:
-            await self._app(scope, receive, send)
-            return
-        try:
-            endpoint = self._endpoints.get(scope["method"])
-            if endpoint is None:
-                raise HTTPException(405, headers={"allow": ", ".join(self._endpoints)})
-            response = await endpoint(Request(scope))
-        except Exception as error:
-            handlers: dict[Any, Any] = self._app.exception_handlers
-            answer = handlers.get(type(error), handlers[Exception])
-            response = await answer(Request(scope), error)
-        await response(scope, receive, send)
 
 
 def _add_information(app: FastAPI, service: Service) -> None:
+    add_docs(app)
+
     @app.get("/health/live", summary="The process is alive", responses=errors(431))
     async def live() -> answers.State:
         return answers.State(status="alive")
@@ -114,8 +123,6 @@ def _add_information(app: FastAPI, service: Service) -> None:
 def _add_handlers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Unprocessable)
     async def unprocessable(request: Request, error: Unprocessable) -> Response:
-        if request.url.path == PATH:
-            service.refused(error.problems)
         return reply({"detail": error.problems, "more": error.more}, 422)
 
     @app.exception_handler(LogAway)
@@ -124,10 +131,26 @@ def _add_handlers(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        return refusal(error.status_code, error.detail, "http", dict(error.headers or {}))
+        headers, message = dict(error.headers or {}), error.detail
+        if error.status_code == 405:
+            headers["allow"] = ", ".join(_methods(app, request))
+        if error.status_code == 404 and "route" not in request.scope:
+            known = [service.settings.root_path + name for name in _names(app)]
+            if (name := near(request.scope["path"], known)) is not None:
+                message = f"{message}: wanted {name}"
+        return refusal(error.status_code, message, "http", headers)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         name = request.scope["state"]["request_id"]
         LOGGER.error("failed", exc_info=error, extra={"request_id": name})
         return refusal(500, f"failed; see the server's log, request {name}", "internal")
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """List what may be asked for at a path: FastAPI itself knows a route a method."""
+    found: set[str] = set()
+    for route in app.routes:
+        if route.matches({**request.scope})[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found | {"HEAD"} if "GET" in found else found)

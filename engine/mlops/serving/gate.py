@@ -4,17 +4,17 @@ Pure ASGI: a middleware in the usual style would cost as much as the prediction.
 """
 
 import asyncio
-import hmac
 import json
 import logging
 import re
 import secrets
 import time
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mlops.serving.door import Door, Refusal, check_encoding, without_host
 from mlops.serving.metrics import Metrics
 from mlops.serving.settings import Settings
 
@@ -22,7 +22,6 @@ ACCESS = logging.getLogger("mlops.serving.access")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNLIMITED = frozenset({"/health/live", "/health/ready", "/metrics"})
-_GUARDED = frozenset({"/predict", "/feedback"})
 _CLOSE = (b"connection", b"close")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -32,29 +31,26 @@ _ALWAYS = [
 ]
 
 
-class _Refusal(Exception):
-    """A request that is answered before it reaches the application."""
-
-    def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(message)
-        self.status, self.message, self.headers = status, message, headers
-
-
 class Gate:
-    """ASGI middleware around `app`; `scope["state"]` has the request's name and its whole body."""
+    """ASGI middleware around `app`; `scope["state"]` has the request's name and its whole body.
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+    Args:
+        names: paths that requests are counted by; `state["route"]` names any other route.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, names: Collection[str]
+    ) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._names, self._door = frozenset(names), Door(settings)
         self._under_way = self._arriving = 0
-        key = settings.api_key
-        self._key = None if key is None else key.get_secret_value().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._pass(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
-        headers = dict(scope["headers"])
+        headers, path = dict(scope["headers"]), self._door.path(scope)
         given = headers.get(b"x-request-id", b"")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
         state = scope.setdefault("state", {})
@@ -64,24 +60,39 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = [*message.get("headers", ()), *_ALWAYS, (b"x-request-id", request_id)]
+                own = message.get("headers", ())
+                if 300 <= status < 400:
+                    own = without_host(own, headers.get(b"host", b""))
+                own = [*own, *_ALWAYS, (b"x-request-id", request_id)]
                 message = {**message, "headers": own}
             await send(message)
 
         try:
-            state["body"] = await self._admit(scope, headers, receive)
-            await self._answer(scope, receive, answer)
-        except _Refusal as refusal:
+            state["body"] = await self._admit(scope, path, headers, receive)
+            await self._answer(scope, path, receive, answer)
+        except Refusal as refusal:
             await _refuse(refusal, answer)
         finally:
             seconds = time.perf_counter() - started
-            self._metrics.request(scope["method"], scope["path"], status, seconds)
+            route = path if path in self._names else state.get("route", "unmatched")
+            self._metrics.request(scope["method"], route, status, seconds)
             if self._settings.access_log:
                 ACCESS.info("request", extra=_facts(scope, status, seconds))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a start, an end or a socket through; a socket needs the key."""
+        if scope["type"] == "websocket":
+            self._door.path(scope)
+            try:
+                self._door.check_key(dict(scope["headers"]))
+            except Refusal:
+                await send({"type": "websocket.close", "code": 1008})
+                return
+        await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         """Answer a request that has arrived whole, if not too many others are under way."""
-        if self._under_way >= self._settings.max_concurrency and scope["path"] not in _UNLIMITED:
+        if self._under_way >= self._settings.max_concurrency and path not in _UNLIMITED:
             raise _too_many()
         self._under_way += 1
         try:
@@ -90,33 +101,30 @@ class Gate:
             self._under_way -= 1
 
     async def _admit(
-        self, scope: Scope, headers: MutableMapping[bytes, bytes], receive: Receive
+        self, scope: Scope, path: str, headers: MutableMapping[bytes, bytes], receive: Receive
     ) -> bytes:
         """Hold a request to the limits; give its body."""
         settings = self._settings
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if size + len(scope["query_string"]) > settings.max_header_bytes:
-            raise _Refusal(431, f"headers and query: wanted at most {settings.max_header_bytes} B")
-        if (
-            self._key is not None
-            and scope["path"] in _GUARDED
-            and not hmac.compare_digest(headers.get(b"x-api-key", b""), self._key)
-        ):
-            raise _Refusal(401, "wanted the API key in the header X-API-Key")
+            raise Refusal(431, f"headers and query: wanted at most {settings.max_header_bytes} B")
+        self._door.check(scope, path, headers)
         if scope["method"] in ("GET", "HEAD") and b"content-length" not in headers:
             return b""
         try:
             async with asyncio.timeout(settings.read_timeout):
-                return await self._body(headers, receive)
+                body = await self._body(headers, receive)
         except TimeoutError:
             message = f"wanted the body in {settings.read_timeout:g} s"
-            raise _Refusal(408, message, _CLOSE) from None
+            raise Refusal(408, message, _CLOSE) from None
+        check_encoding(body, headers)
+        return body
 
     async def _body(self, headers: MutableMapping[bytes, bytes], receive: Receive) -> bytes:
         most = self._settings.max_body_bytes
         # Clients that send slowly hold nobody up, only the memory of what they have sent.
         most_arriving = most * self._settings.max_concurrency
-        too_large = _Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
+        too_large = Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
         told = headers.get(b"content-length", b"0")
         if not told.isdigit() or len(told) > 18 or int(told) > most:
             raise too_large
@@ -125,7 +133,7 @@ class Gate:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise _Refusal(400, "the client went away")
+                    raise Refusal(400, "the client went away")
                 part = message.get("body", b"")
                 size += len(part)
                 self._arriving += len(part)
@@ -140,11 +148,11 @@ class Gate:
             self._arriving -= size
 
 
-def _too_many() -> _Refusal:
-    return _Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
+def _too_many() -> Refusal:
+    return Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
 
 
-async def _refuse(refusal: _Refusal, send: Send) -> None:
+async def _refuse(refusal: Refusal, send: Send) -> None:
     body = json.dumps({"detail": [{"loc": [], "msg": refusal.message, "type": "refused"}]})
     headers = [(b"content-type", b"application/json"), *refusal.headers]
     headers.append((b"content-length", str(len(body)).encode()))

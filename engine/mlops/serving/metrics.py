@@ -28,13 +28,9 @@ _DELAY, _TOGETHER = 1.0, 256  # seconds and requests after which rows are counte
 
 
 class Metrics:
-    """The counters of one server.
+    """The counters of one server."""
 
-    Args:
-        routes: path templates; any other path counts as "unmatched".
-    """
-
-    def __init__(self, schema: Schema, routes: Sequence[str]) -> None:
+    def __init__(self, schema: Schema) -> None:
         self.registry = r = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -60,16 +56,14 @@ class Metrics:
             "model_data_age_days", "Age of the newest row of the data",
             multiprocess_mode="mostrecent", registry=r,
         )  # fmt: skip
-        self._routes = frozenset(routes)
         self._newest: float | None = None
         self._seen: dict[str, Any] = {}
         self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.inputs}
         self._waiting: list[tuple[Sequence[Row], Sequence[Any]]] = []
 
-    def request(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
-        route = path if path in self._routes else "unmatched"
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered by a route; never a client's own spelling."""
         known = method if method in ("GET", "POST", "HEAD", "OPTIONS") else "other"
         found = self._of_request.get((route, known, status))
         if found is None:

@@ -14,7 +14,7 @@ from mlops.request import column_field
 from mlops.serving import answers
 from mlops.serving.answers import LIMITS, errors, most_likely, refusal, reply
 from mlops.serving.log import UnknownPrediction
-from mlops.serving.requests import Parser, parse_json, validated
+from mlops.serving.requests import Parser, Unprocessable, parse_json, validated
 from mlops.serving.service import Service
 
 PATH = "/predict"
@@ -40,7 +40,11 @@ def add_predictions(app: FastAPI, service: Service) -> None:
         openapi_extra={"parameters": parameters},
     )
     async def predict_one(request: Request) -> Response:
-        row = parser.single(request.query_params.multi_items())
+        try:
+            row = parser.single(request.query_params.multi_items())
+        except Unprocessable as error:
+            service.refused(error.problems)
+            raise
         name = request.scope["state"]["request_id"]
         served, values, ids = await service.predict([row], name)
         answer = {
@@ -60,7 +64,11 @@ def add_predictions(app: FastAPI, service: Service) -> None:
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
     )
     async def predict_many(request: Request) -> Response:
-        rows = parser.batch(request.scope["state"]["body"])
+        try:
+            rows = parser.batch(request.scope["state"]["body"])
+        except Unprocessable as error:
+            service.refused(error.problems)
+            raise
         name = request.scope["state"]["request_id"]
         served, values, ids = await service.predict(rows, name)
         answer = {

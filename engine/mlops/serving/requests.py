@@ -115,13 +115,19 @@ class Parser:
 def parse_json(body: bytes) -> Any:
     """Parse strict UTF-8 JSON: no NaN, no infinity, no key twice, nothing nested too deeply.
 
+    A byte order mark before it is left out, as Windows writes one.
+
     Raises:
         Unprocessable: it is none.
     """
+    encoding = json.detect_encoding(body)
     try:
-        return _DECODER.decode(body.decode("utf-8"))
+        if not encoding.startswith("utf-8"):
+            raise _Refused(f"found {encoding[:6].upper()}, wanted UTF-8")
+        return _DECODER.decode(body.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        wanted = "not UTF-8"
+        packed = body.startswith(b"\x1f\x8b")
+        wanted = "found gzip, wanted JSON, uncompressed" if packed else "not UTF-8"
     except RecursionError:
         wanted = "nested too deeply"
     except json.JSONDecodeError as error:

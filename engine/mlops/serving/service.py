@@ -17,6 +17,7 @@ from mlops.serving.metrics import Metrics
 from mlops.serving.page import Page
 from mlops.serving.served import Served
 from mlops.serving.settings import Settings
+from mlops.serving.tables import TOKEN
 from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
@@ -66,7 +67,7 @@ class Service:
             predicted = await asyncio.to_thread(served.engine.predict, rows)
         else:
             predicted = served.engine.predict(rows)
-        values, token = served.values(predicted), secrets.token_hex(12)
+        values, token = served.values(predicted), secrets.token_hex(TOKEN // 2)
         ids = [f"{token}{place:04x}" for place in range(len(rows))]
         if self.log is not None:
             await self._record(self.log, served, rows, values, ids, request_id)

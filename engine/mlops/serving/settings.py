@@ -1,14 +1,26 @@
 """What can be set where the API runs, by environment variables or files: one table of it all."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "SERVE_"
 SECRETS = Path("/run/secrets")
 """Where engines put secrets: a file named as a variable, in small letters, sets it too."""
+
+
+Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.\[\]:-]+)$")]
+
+
+def _listed(text: Any) -> Any:
+    """Split at commas."""
+    return (
+        [part.strip() for part in text.split(",") if part.strip()]
+        if isinstance(text, str)
+        else text
+    )
 
 
 class Settings(BaseSettings):
@@ -29,7 +41,17 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="If set, `/predict` and `/feedback` want it in the header `X-API-Key`",
+        description="If set, every path but the public ones wants it in the header `X-API-Key`",
+    )
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Prefix under which a proxy has the API, such as `/prices`, without a last `/`",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Pages whose scripts may ask, such as `https://a.example,https://b.example`, "
+        "or `*`; none by default",
     )
     git_commit: str = Field(default="unknown", description="Commit that `/model` names")
 
@@ -61,6 +83,12 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="Seconds in which a request must have arrived"
     )
 
+    keep_alive_seconds: int = Field(
+        default=75,
+        ge=1,
+        description="Seconds that an idle connection is kept: more than a proxy before it keeps "
+        "one (60 in most), else answers get lost",
+    )
     drain_seconds: float = Field(
         default=1.0, ge=0, description="After SIGTERM: seconds of not being ready, yet answering"
     )
@@ -78,6 +106,6 @@ def settings_table() -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias or PREFIX + name.upper()
-        default = "" if field.default is None else f"`{field.default}`"
+        default = "" if field.default in (None, "", ()) else f"`{field.default}`"
         lines.append(f"| `{variable}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"

@@ -1,0 +1,107 @@
+"""Which requests may come in: what is public, who has the key, how a path is read."""
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+
+from starlette.types import Scope
+
+from mlops.serving.settings import Settings
+
+PUBLIC = frozenset(
+    {
+        "/", "/health/live", "/health/ready", "/metrics", "/model",
+        "/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json",
+    }
+)  # fmt: skip
+"""Paths that GET and HEAD may ask for without the key; all else wants it, also what isn't there."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+Headers = Mapping[bytes, bytes]
+
+
+class Refusal(Exception):
+    """A request that is answered before it reaches the application."""
+
+    def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(message)
+        self.status, self.message, self.headers = status, message, headers
+
+
+class Door:
+    """Reads paths, and asks for the key.
+
+    A path is public if it is so to the letter, as it stands after decoding: routes match no other
+    spelling of it, but a final line end, and no path may hold one.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = settings.root_path
+        self._key = settings.api_key and settings.api_key.get_secret_value().encode()
+
+    def path(self, scope: Scope) -> str:
+        """Give the path below the root path, and write both into the scope.
+
+        A proxy may take its prefix away or leave it there: ASGI wants it there.
+        """
+        path: str = scope["path"]
+        if not (root := self._root):
+            return path
+        if path == root or path.startswith(f"{root}/"):
+            path = path[len(root) :]
+        scope["root_path"], scope["path"] = root, root + path
+        return path
+
+    def check(self, scope: Scope, path: str, headers: Headers) -> None:
+        """Let a request in.
+
+        Raises:
+            Refusal: no route has such a path, or the key is missing.
+        """
+        if not path.isprintable() and _CONTROL.search(path):
+            raise Refusal(404, "Not Found: a path holds no control character")
+        if self._key and not (path in PUBLIC and scope["method"] in ("GET", "HEAD")):
+            self.check_key(headers)
+
+    def check_key(self, headers: Headers) -> None:
+        """Make sure that the key is there, if one is wanted.
+
+        Raises:
+            Refusal: it isn't.
+        """
+        if self._key and not hmac.compare_digest(headers.get(b"x-api-key", b""), self._key):
+            raise Refusal(401, "wanted the API key in the header X-API-Key")
+
+
+def check_encoding(body: bytes, headers: Headers) -> None:
+    """Make sure that a body is not compressed.
+
+    Raises:
+        Refusal: it is.
+    """
+    encoding = headers.get(b"content-encoding", b"").strip().lower()
+    if body and encoding not in (b"", b"identity"):
+        wanted = "content-encoding: wanted none, send the body uncompressed"
+        raise Refusal(415, wanted, (b"accept-encoding", b"identity"))
+
+
+def near(path: str, known: Iterable[str]) -> str | None:
+    """Give the known path that this one was probably meant to be: but for slashes and case."""
+    wanted = _plain(path)
+    return next((name for name in known if _plain(name) == wanted and name != path), None)
+
+
+def _plain(path: str) -> str:
+    return "/".join(filter(None, path.lower().split("/")))
+
+
+def without_host(headers: Iterable[tuple[bytes, bytes]], host: bytes) -> list[tuple[bytes, bytes]]:
+    """Redirect within this service alone: a `Host` is the client's, and may be anyone's."""
+    kept = []
+    for name, value in headers:
+        for scheme in (b"http://", b"https://"):
+            if name.lower() == b"location" and host and value.startswith(scheme + host):
+                value = b"/" + value[len(scheme + host) :].lstrip(b"/\\")
+        kept.append((name, value))
+    return kept

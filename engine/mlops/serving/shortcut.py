@@ -1,0 +1,79 @@
+"""How a request gets to its route: by FastAPI, or past it where that makes no difference."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Message, Receive, Scope, Send
+
+
+class Shortcut:
+    """ASGI application: calls predictions directly, and leaves all else to FastAPI.
+
+    They take a request and give a response, so FastAPI has only to describe them; what it would
+    do for each call costs more than the prediction.
+
+    Args:
+        path: where they stand below the root path.
+        root: the root path.
+        own_handlers: of exceptions; where the project has others, FastAPI has to call them, as it
+            has to call middleware, and dependencies of the routes themselves.
+    """
+
+    def __init__(self, app: FastAPI, path: str, root: str, own_handlers: dict[Any, Any]) -> None:
+        self._app, self._path = app, root + path
+        routes = [r for r in app.routes if isinstance(r, APIRoute) and r.path == path]
+        untouched = (
+            not app.user_middleware
+            and app.exception_handlers == own_handlers
+            and all(type(r) is APIRoute and not r.dependant.dependencies for r in routes)
+        )
+        self._endpoints: dict[str, Callable[[Request], Any]] = {}
+        if untouched:
+            self._endpoints = {m: route.endpoint for route in routes for m in route.methods or ()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            scope = self._as_get(scope)
+        endpoint = self._endpoints.get(scope["method"]) if scope["path"] == self._path else None
+        if endpoint is None:
+            await self._by_fastapi(scope, receive, send)
+            return
+        try:
+            response = await endpoint(Request(scope))
+        except Exception as error:
+            handlers: dict[Any, Any] = self._app.exception_handlers
+            answer = handlers.get(type(error), handlers[Exception])
+            response = await answer(Request(scope), error)
+        await response(scope, receive, send)
+
+    def _as_get(self, scope: Scope) -> Scope:
+        """Let GET answer where no route is made for HEAD; the server sends no body then."""
+        if any(route.matches({**scope})[0] is Match.FULL for route in self._app.routes):
+            return scope
+        return {**scope, "method": "GET"}
+
+    async def _by_fastapi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["state"]
+        try:
+            await self._app(scope, replayed(state["body"], receive), send)
+        finally:
+            if (path := getattr(scope.get("route"), "path", None)) is not None:
+                state["route"] = path
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Give again a body that was read already; then what comes after it."""
+    waiting = [body]
+
+    async def again() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return again
