@@ -12,6 +12,8 @@ from typing import Any
 TEMPORARY = ".partial"
 """Ending of a file that is being written; nothing ever reads one."""
 
+MOST_JSON_BYTES = 100_000_000
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -60,6 +62,20 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write strict JSON (no NaN, no infinity), the same bytes for the same content."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
+    """Read a JSON file that the pipeline wrote.
+
+    Raises:
+        ValueError: it is larger than anybody needs, nested too deep, or no JSON.
+    """
+    if (size := path.stat().st_size) > most_bytes:
+        raise ValueError(f"found {size:,} bytes, wanted at most {most_bytes:,}")
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("is nested too deep") from error
 
 
 def sha256(path: Path) -> str:

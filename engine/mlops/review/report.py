@@ -27,8 +27,9 @@ _MARKS: dict[Outcome, str] = {"pass": "✅", "warn": "⚠️", "block": "❌"}
 
 _LOCK_BEHIND = """\
 **dvc.lock must follow before this is merged:** it holds the hashes of what the pipeline made, and
-was made from other inputs. On a branch of this repository a workflow commits it; from a fork, or by
-hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git push`"""
+this review made others. On a branch of this repository a workflow commits it; from a fork, or by
+hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git push`. If your kind of
+processor fits the model otherwise, commit the `dvc.lock` that this run keeps as artifact *lock*."""
 
 _LACKING = """\
 **The storage lacks what dvc.lock names:** {}. It was made anew. Who has it brings it there by
@@ -52,7 +53,7 @@ class Review:
         detectable: metric -> smallest regression that the gate would have blocked.
         served: what serves the base's model, and the candidate's.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
-        lock_behind: the commit's dvc.lock was made from other inputs than the commit holds.
+        lock_behind: the commit's dvc.lock names other hashes than this review made.
     """
 
     base: str
