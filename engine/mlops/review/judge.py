@@ -27,6 +27,7 @@ from mlops.review.lock import is_behind
 from mlops.review.report import Review
 from mlops.review.sections import Served
 from mlops.review.sides import PipelineFailed, Side, base_tree, git, merge_base, reproduce
+from mlops.review.unpinned import unpinned
 
 
 def review(revision: str, params: Params, schema: Schema, *, exact: bool = False) -> Review:
@@ -58,7 +59,12 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
         except NotComparable as error:
             found = _alone(base_commit, candidate, params, str(error))
     vouched = stages_at(base_commit) if exact else None
-    return replace(found, lacking=lacking, lock_behind=_lock_is_behind(candidate, vouched))
+    return replace(
+        found,
+        lacking=lacking,
+        lock_behind=_lock_is_behind(candidate, vouched),
+        unpinned=unpinned(candidate.stages),
+    )
 
 
 def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
