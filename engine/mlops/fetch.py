@@ -3,20 +3,22 @@
 What is fetched is hashed; what a run cache says is never believed.
 """
 
-import json
 import re
 import subprocess
 import sys
 import tempfile
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import yaml
 from dvc.repo import Repo
 
 from mlops import cache_check
 from mlops.errors import BadInput
+from mlops.files import read_json
 from mlops.remote import CONFIG, NAME
+from mlops.typed_yaml import parse_yaml, plain_text
 
 
 def fetch(root: Path) -> list[str]:
@@ -66,7 +68,7 @@ def _bring(root: Path, cache: Path) -> None:
 
 def _outputs(root: Path) -> dict[str, str]:
     lock = root / "dvc.lock"
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
+    stages = _yaml(lock)["stages"] if lock.exists() else {}
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
@@ -76,9 +78,16 @@ def _data(root: Path) -> dict[str, str]:
     return {
         str(Path(name).parent / out["path"]): out["md5"]
         for name in files.stdout.splitlines()
-        for out in yaml.safe_load((root / name).read_text(encoding="utf-8")).get("outs", [])
+        for out in _yaml(root / name).get("outs", [])
         if "md5" in out
     }
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return parse_yaml(plain_text(path))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput(f"{path}: can't be read: {error}") from error
 
 
 def _has(cache: Path, name: str) -> bool:
@@ -86,7 +95,7 @@ def _has(cache: Path, name: str) -> bool:
     path = cache / name[:2] / name[2:]
     if not path.exists() or not name.endswith(".dir"):
         return path.exists()
-    return all(_has(cache, file["md5"]) for file in json.loads(path.read_bytes()))
+    return all(_has(cache, file["md5"]) for file in read_json(path))
 
 
 def _not_there(root: Path, names: list[str]) -> bool:

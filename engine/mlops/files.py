@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlops.errors import BadInput
+
 TEMPORARY = ".partial"
 """Ending of a file that is being written; nothing ever reads one."""
 
@@ -68,14 +70,15 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
     """Read a JSON file that the pipeline wrote.
 
     Raises:
-        ValueError: it is larger than anybody needs, nested too deep, or no JSON.
+        BadInput: it is larger than anybody needs, nested too deep, or no JSON.
+        FileNotFoundError: there is none.
     """
     if (size := path.stat().st_size) > most_bytes:
-        raise ValueError(f"found {size:,} bytes, wanted at most {most_bytes:,}")
+        raise BadInput(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
     try:
         return json.loads(path.read_bytes())
-    except RecursionError as error:
-        raise ValueError("is nested too deep") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: can't be read: {error}") from error
 
 
 def sha256(path: Path) -> str:

@@ -20,9 +20,11 @@ from mlops.review.gate import (
     check_gate_is_kept,
     check_regressions,
     check_slices,
+    check_storage_is_kept,
     detectable_regression,
     verdict,
 )
+from mlops.review.hostile import refuse_hostile
 from mlops.review.lock import is_behind
 from mlops.review.report import Review
 from mlops.review.sections import Served
@@ -38,10 +40,11 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
             are made here, also of a model.
 
     Raises:
-        BadInput: there is no such revision.
+        BadInput: there is no such revision, or a file that DVC must not read.
         PipelineFailed: the base could not be reproduced.
     """
     base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
+    refuse_hostile(Path())
     recover(Path())
     keep_believed(Path(), base_commit)
     try:
@@ -80,6 +83,7 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
+        *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
