@@ -7,6 +7,7 @@ folder's list names, also where a name leads out of it. Usage: python -m mlops.c
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from mlops.errors import BadInput
@@ -17,14 +18,33 @@ CACHE = Path(".dvc/cache/files/md5")
 
 def false_files(cache: Path) -> list[Path]:
     """List files whose MD5 is not the one that they are named by, links, and false folders."""
-    found = []
-    for path in sorted(cache.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
+    return [
+        path
+        for path in sorted(cache.rglob("*"))
+        if (path.is_symlink() or not path.is_dir()) and _is_false(path)
+    ]
+
+
+def drop_false(cache: Path, names: Iterable[str]) -> None:
+    """Throw out those of certain files, and of what certain folders list, that are false."""
+    for name in names:
+        path = cache / name[:2] / name[2:]
+        if not path.exists():
             continue
-        named = f"{path.parent.name}{path.name}".removesuffix(".dir")
-        if path.is_symlink() or md5(path) != named or not _stays_inside(path):
-            found.append(path)
-    return found
+        if _is_false(path):
+            _drop(path)
+        elif path.suffix == ".dir":
+            drop_false(cache, [entry["md5"] for entry in read_json(path)])
+
+
+def _is_false(path: Path) -> bool:
+    named = f"{path.parent.name}{path.name}".removesuffix(".dir")
+    return path.is_symlink() or md5(path) != named or not _stays_inside(path)
+
+
+def _drop(path: Path) -> None:
+    print(f"cache_check: {path} is not what its name says: removed", file=sys.stderr)
+    path.unlink()
 
 
 def _stays_inside(path: Path) -> bool:
@@ -32,7 +52,8 @@ def _stays_inside(path: Path) -> bool:
     if path.suffix != ".dir":
         return True
     try:
-        names = [PurePosixPath(entry["relpath"]) for entry in read_json(path)]
+        listed = read_json(path)
+        names = [PurePosixPath(entry["relpath"]) for entry in listed if entry["md5"]]
     except (BadInput, KeyError, TypeError):
         return False
     return not any(name.is_absolute() or ".." in name.parts for name in names)
@@ -46,8 +67,7 @@ def md5(path: Path) -> str:
 
 def main(cache: Path) -> None:
     for path in false_files(cache):
-        print(f"cache_check: {path} is not what its name says: removed", file=sys.stderr)
-        path.unlink()
+        _drop(path)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dvc.config import Config
 from dvc.repo import Repo
 
 from mlops import cache_check
@@ -25,7 +26,7 @@ def fetch(root: Path) -> list[str]:
     """Bring what dvc.lock and *.dvc files name from the storage into the cache, if one is set.
 
     What the storage has with other bytes than its name says, it lacks: the whole cache is hashed
-    anew, for DVC believes what stands there.
+    anew, for DVC believes what stands there; without storage, what is named.
 
     Returns:
         The outputs that the storage lacks, wholly or in part: the pipeline makes them.
@@ -36,12 +37,12 @@ def fetch(root: Path) -> list[str]:
     """
     config, data = root / CONFIG, _data(root)
     connected = config.is_file() and f'remote "{NAME}"' in config.read_text(encoding="utf-8")
-    if not connected and not data:
-        return []
-    cache = root / _dvc(root, "cache", "dir").stdout.strip() / "files/md5"
+    cache, outputs = _cache(root), _outputs(root)
     if connected:
         _bring(root, cache)
-    outputs = _outputs(root) if connected else {}
+    else:
+        cache_check.drop_false(cache, [*outputs.values(), *data.values()])
+        outputs = {}
     lacking = [path for path, name in outputs.items() if not _has(cache, name)]
     missing = [p for p, name in data.items() if not (root / p).exists() and not _has(cache, name)]
     if connected and (absent := [*lacking, *missing]):
@@ -55,6 +56,11 @@ def fetch(root: Path) -> list[str]:
             "Who has it brings it to the storage: dvc push",
         )
     return lacking
+
+
+def _cache(root: Path) -> Path:
+    kept = Config(str(root / ".dvc"))["cache"].get("dir", "cache")
+    return root / ".dvc" / kept / "files/md5"
 
 
 def _bring(root: Path, cache: Path) -> None:

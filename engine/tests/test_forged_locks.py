@@ -231,3 +231,22 @@ def test_entries_of_the_base_are_kept_and_a_dropped_dependency_is_noticed(
 
     kept = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
     assert set(kept) == {"ingest", "split", "evaluate"}
+
+
+def test_other_bytes_in_a_local_cache_are_not_taken_for_the_bases_output(
+    honest: Path, tmp_path: Path
+) -> None:
+    folder = copy(honest, tmp_path / "repository")
+    git(folder, "checkout", "--quiet", "main")
+    name = lock_of(folder, "main")["stages"]["export"]["outs"][0]["md5"]
+    forged = folder / ".dvc/cache/files/md5" / name[:2] / name[2:]
+    forged.chmod(0o644)
+    forged.write_bytes(b"evil\n")
+    forged.chmod(0o444)  # by which DVC knows what it hashed before
+    shutil.rmtree(folder / "artifacts")
+
+    keep_believed(folder, "main")
+    reproduce(folder)
+
+    assert md5((folder / "artifacts/bundle").read_bytes()) == name
+    assert md5(forged.read_bytes()) == name
