@@ -44,7 +44,7 @@ def test_what_the_remote_lacks_is_made_anew_and_sent_there(released: Path, tmp_p
 
     assert "rebuilt, since the remote lacks artifacts/bundle" in bring(released)
 
-    assert not (released / ".dvc/cache/runs/ab").exists()
+    assert not (released / ".dvc/cache/runs/ab/c").exists()
     run(released, "rm -r .dvc/cache artifacts")
     assert "pulled from the remote" in bring(released)
 
