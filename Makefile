@@ -63,8 +63,8 @@ format: .venv/test ## Format, and fix what can be fixed
 	ruff format .
 	ruff check .
 
-review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate
-	python -m mlops.review --base $(BASE)
+review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate (EXACT=yes: of dvc.lock, too)
+	python -m mlops.review --base $(BASE) $(if $(EXACT),--exact)
 
 ci: .venv/dev ## Run the pull request's workflows here, by act, against BASE
 	python engine/tests/ci.py $(BASE)

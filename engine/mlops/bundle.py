@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import BadInput
-from mlops.files import sha256
+from mlops.files import read_json, sha256
 
 MANIFEST = "manifest.json"
 MODEL_FILE = "model.joblib"
@@ -54,11 +54,11 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> dict[str, Any]:
     path = folder / MANIFEST
     advice = "Make it anew: dvc repro export"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = read_json(path)
     except FileNotFoundError as error:
         raise BadInput(f"{path}: there is no bundle", advice=advice) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInput(f"{path}: can't be read: {error}", advice=advice) from error
+    except (OSError, BadInput) as error:
+        raise BadInput(f"{error}", advice=advice) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BadInput(f"{path}: not a manifest of format {FORMAT}", advice=advice)
     rest = {name: value for name, value in manifest.items() if name != "model_version"}

@@ -44,6 +44,21 @@ def differences(reviewed: Stages, made: Stages) -> list[str]:
     return found + _contradictions(reviewed)
 
 
+def unvouched(committed: Stages, base: Stages, made: Stages) -> list[str]:
+    """List the outputs that a lock names otherwise than they were made, and nobody vouches for.
+
+    The base vouches for a stage whose entry is its own to the letter, inputs included.
+    """
+    found = {out["path"]: out for stage in made.values() for out in stage.get("outs", [])}
+    return [
+        out["path"]
+        for name, stage in committed.items()
+        if stage != base.get(name)
+        for out in stage.get("outs", [])
+        if out != found.get(out["path"])
+    ]
+
+
 def _facts(stages: Stages, excused: set[str]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     made = outputs(stages)

@@ -3,27 +3,30 @@
 What is fetched is hashed; what a run cache says is never believed.
 """
 
-import json
 import re
 import subprocess
 import sys
 import tempfile
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import yaml
+from dvc.config import Config
 from dvc.repo import Repo
 
 from mlops import cache_check
 from mlops.errors import BadInput
+from mlops.files import read_json
 from mlops.remote import CONFIG, NAME
+from mlops.typed_yaml import parse_yaml, plain_text
 
 
 def fetch(root: Path) -> list[str]:
     """Bring what dvc.lock and *.dvc files name from the storage into the cache, if one is set.
 
     What the storage has with other bytes than its name says, it lacks: the whole cache is hashed
-    anew, for DVC believes what stands there.
+    anew, for DVC believes what stands there; without storage, what is named.
 
     Returns:
         The outputs that the storage lacks, wholly or in part: the pipeline makes them.
@@ -34,12 +37,12 @@ def fetch(root: Path) -> list[str]:
     """
     config, data = root / CONFIG, _data(root)
     connected = config.is_file() and f'remote "{NAME}"' in config.read_text(encoding="utf-8")
-    if not connected and not data:
-        return []
-    cache = root / _dvc(root, "cache", "dir").stdout.strip() / "files/md5"
+    cache, outputs = _cache(root), _outputs(root)
     if connected:
         _bring(root, cache)
-    outputs = _outputs(root) if connected else {}
+    else:
+        cache_check.drop_false(cache, [*outputs.values(), *data.values()])
+        outputs = {}
     lacking = [path for path, name in outputs.items() if not _has(cache, name)]
     missing = [p for p, name in data.items() if not (root / p).exists() and not _has(cache, name)]
     if connected and (absent := [*lacking, *missing]):
@@ -55,6 +58,11 @@ def fetch(root: Path) -> list[str]:
     return lacking
 
 
+def _cache(root: Path) -> Path:
+    kept = Config(str(root / ".dvc"))["cache"].get("dir", "cache")
+    return root / ".dvc" / kept / "files/md5"
+
+
 def _bring(root: Path, cache: Path) -> None:
     """Fetch all that the storage has; what is not there is no failure, though DVC ends so."""
     run = _dvc(root, "fetch")
@@ -66,7 +74,7 @@ def _bring(root: Path, cache: Path) -> None:
 
 def _outputs(root: Path) -> dict[str, str]:
     lock = root / "dvc.lock"
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
+    stages = _yaml(lock)["stages"] if lock.exists() else {}
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
@@ -76,9 +84,16 @@ def _data(root: Path) -> dict[str, str]:
     return {
         str(Path(name).parent / out["path"]): out["md5"]
         for name in files.stdout.splitlines()
-        for out in yaml.safe_load((root / name).read_text(encoding="utf-8")).get("outs", [])
+        for out in _yaml(root / name).get("outs", [])
         if "md5" in out
     }
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return parse_yaml(plain_text(path))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput(f"{path}: can't be read: {error}") from error
 
 
 def _has(cache: Path, name: str) -> bool:
@@ -86,7 +101,7 @@ def _has(cache: Path, name: str) -> bool:
     path = cache / name[:2] / name[2:]
     if not path.exists() or not name.endswith(".dir"):
         return path.exists()
-    return all(_has(cache, file["md5"]) for file in json.loads(path.read_bytes()))
+    return all(_has(cache, file["md5"]) for file in read_json(path))
 
 
 def _not_there(root: Path, names: list[str]) -> bool:

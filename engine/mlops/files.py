@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlops.errors import BadInput
+
 TEMPORARY = ".partial"
 """Ending of a file that is being written; nothing ever reads one."""
+
+MOST_JSON_BYTES = 100_000_000
 
 
 @contextmanager
@@ -60,6 +64,21 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write strict JSON (no NaN, no infinity), the same bytes for the same content."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
+    """Read a JSON file that the pipeline wrote.
+
+    Raises:
+        BadInput: it is larger than anybody needs, nested too deep, or no JSON.
+        FileNotFoundError: there is none.
+    """
+    if (size := path.stat().st_size) > most_bytes:
+        raise BadInput(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: can't be read: {error}") from error
 
 
 def sha256(path: Path) -> str:

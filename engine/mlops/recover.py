@@ -16,6 +16,7 @@ from voluptuous import Invalid
 
 from mlops.errors import BadInput, run_command
 from mlops.files import write_text
+from mlops.typed_yaml import parse_yaml
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 LOCK = Path("dvc.lock")
@@ -29,7 +30,7 @@ def recover(root: Path) -> list[Path]:
     """Mend both files of a checkout, and list those that needed it.
 
     Raises:
-        BadInput: dvc.lock holds a merge conflict, which a person has to decide.
+        BadInput: dvc.lock holds a merge conflict, which a person has to decide; or no plain YAML.
     """
     mended = []
     if _is_cut_rwlock(root / RWLOCK):
@@ -78,9 +79,11 @@ def _is_cut_lock(text: str) -> bool:
             "(git checkout --theirs dvc.lock) and bring it up to date: dvc repro",
         )
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
+        COMPILED_LOCKFILE_SCHEMA(parse_yaml(text))
     except (yaml.YAMLError, Invalid):
         return True
+    except ValueError as error:
+        raise BadInput(f"{LOCK}: {error}") from error
     return not text.endswith("\n")
 
 

@@ -37,9 +37,9 @@ def connect(root: Path, url: str, settings: str = "") -> None:
         if not found or not name.isidentifier() or name in ("url", "verify"):
             raise BadInput(f"DVC_REMOTE_SETTINGS: line {number}: wanted option = value of a remote")
         options[name] = value
-    config = ConfigObj(
-        {f'remote "{NAME}"': options}, encoding="utf-8", list_values=False, interpolation=False
-    )
+    # What a pull request writes into .dvc/config neither moves the storage nor stops its check.
+    content = {"core": {"remote": NAME}, f'remote "{NAME}"': {"verify": "true", **options}}
+    config = ConfigObj(content, encoding="utf-8", list_values=False, interpolation=False)
     with whole_file(root / CONFIG) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_bytes(b"\n".join([*config.write(), b""]))

@@ -18,6 +18,7 @@ from mlops.errors import BadInput, run_command
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.review.differences import params_diff
 from mlops.review.sides import git
+from mlops.typed_yaml import parse_yaml
 
 TAG = "model-"
 
@@ -60,8 +61,15 @@ def served_at(url: str) -> str:
 
 
 def params_at(commit: str) -> dict[str, Any]:
-    """Read params.yaml as it was."""
-    content: dict[str, Any] = yaml.safe_load(git("show", f"{commit}:params.yaml"))
+    """Read params.yaml as it was.
+
+    Raises:
+        BadInput: it is no plain YAML.
+    """
+    try:
+        content: dict[str, Any] = parse_yaml(git("show", f"{commit}:params.yaml"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput(f"params.yaml at {commit}: {error}") from error
     return content
 
 

@@ -1,12 +1,16 @@
-"""Forged entries of dvc.lock: none makes a stage of a pull request skip its work.
+"""Forged entries of dvc.lock: none makes a stage skip its work, and none gets its bytes shipped.
 
 The pipeline is a toy with the paths of ours. A forgery replaces hashes of outputs by those of the
-base, whose bytes are in the cache, so that DVC alone believes each of them.
+base or of bytes of the attacker's own, which the storage or the cache has. The review runs with and
+without storage, the gate holds the lock to what it made, and the release takes what is merged.
 """
 
 import itertools
+import os
 import random
 import shutil
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,13 @@ import pytest
 import yaml
 
 from clones import copy, run
-from mlops.dvc_lock import differences
-from mlops.review.believed import keep_believed
+from mlops.release import outputs
+from mlops.remote import connect
+from mlops.review.believed import keep_believed, stages_at
+from mlops.review.lock import is_behind
+from mlops.review.sides import reproduce
+from paths import ROOT
+from test_remote import md5
 from test_review import commit, git
 
 OUTPUTS = {
@@ -29,7 +38,6 @@ EVERY = [(stage, path) for stage, paths in OUTPUTS.items() for path in paths]
 CHOICES = [
     chosen for size in range(1, len(EVERY) + 1) for chosen in itertools.combinations(EVERY, size)
 ]
-FORGERIES = random.Random(0).sample(CHOICES, 100)
 
 
 def pipeline() -> dict[str, Any]:
@@ -57,7 +65,9 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "params.yaml").write_text("".join(f"{stage}: 1\n" for stage in OUTPUTS))
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline(), sort_keys=False))
     (folder / ".gitignore").write_text("/artifacts\n")
-    run(folder, "git init -q -b main && dvc init -q && dvc repro -q --no-run-cache")
+    run(folder, "git init -q -b main && dvc init -q")
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
+    run(folder, "dvc repro -q --no-run-cache")
     commit(folder, "main")
     git(folder, "checkout", "--quiet", "-b", "change")
     (folder / "params.yaml").write_text("".join(f"{stage}: 2\n" for stage in OUTPUTS))
@@ -66,25 +76,89 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def path_to_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+
+
 def lock_of(folder: Path, revision: str) -> dict[str, Any]:
     lock: dict[str, Any] = yaml.safe_load(git(folder, "show", f"{revision}:dvc.lock"))
     return lock
 
 
-def forge(folder: Path, chosen: tuple[tuple[str, str], ...]) -> None:
-    base, lock = lock_of(folder, "main"), lock_of(folder, "change")
-    for stage, path in chosen:
-        (old,) = [out for out in base["stages"][stage]["outs"] if out["path"] == path]
+@dataclass(frozen=True)
+class Forgery:
+    """What an attacker writes into dvc.lock, and where the bytes that it names can be had."""
+
+    chosen: tuple[tuple[str, str], ...]
+    evil: bool  # bytes of their own; else those of the base
+    told: bool  # the stages that use a forged output say so
+    place: str
+    storage: bool  # the review has it, as the release always has
+
+
+def forgeries() -> list[Forgery]:
+    """Draw 100 of all, and first those that the excuse of another processor would let in."""
+    hidden = (("train", "artifacts/train/model.joblib"), ("export", "artifacts/bundle"))
+    first = [
+        Forgery(hidden[n:], evil, True, "storage", storage)
+        for n in (0, 1)
+        for evil in (True, False)
+        for storage in (True, False)
+    ]
+    drawn = random.Random(0)
+    more = [
+        Forgery(
+            drawn.choice(CHOICES),
+            drawn.random() < 0.7,
+            drawn.random() < 0.7,
+            drawn.choice(["storage", "cache", "nowhere"]),
+            drawn.random() < 0.5,
+        )
+        for _ in range(100 - len(first))
+    ]
+    return first + more
+
+
+FORGERIES = forgeries()
+QUICK = 8
+
+
+def forge(folder: Path, forgery: Forgery) -> dict[str, bytes]:
+    """Commit a forged lock; give the bytes that it names, by their hash."""
+    base, lock, named = lock_of(folder, "main"), lock_of(folder, "change"), {}
+    for stage, path in forgery.chosen:
+        content = f"evil {path}\n".encode()
+        told = {"path": path, "hash": "md5", "md5": md5(content), "size": len(content)}
+        if forgery.evil:
+            named[told["md5"]] = content
+        else:
+            (told,) = [out for out in base["stages"][stage]["outs"] if out["path"] == path]
         for name, entry in lock["stages"].items():
             for out in entry["outs"] + entry["deps"]:
-                if out["path"] == path and (name == stage or len(chosen) % 2):
-                    out.update(old)
+                if out["path"] == path and (name == stage or forgery.told):
+                    out.update(told)
     (folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
     commit(folder, "forged")
-    shutil.rmtree(folder / "artifacts")
+    return named
 
 
-QUICK = 8
+def put(place: Path, named: dict[str, bytes]) -> None:
+    for name, content in named.items():
+        (place / "files/md5" / name[:2]).mkdir(parents=True, exist_ok=True)
+        (place / "files/md5" / name[:2] / name[2:]).write_bytes(content)
+
+
+def shipped(published: Path, storage: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Release a commit on a fresh machine, where the proof by predictions was fooled."""
+    git(published.parent, "clone", "--quiet", str(published), str(folder))
+    connect(folder, str(storage))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(outputs, "load_schema", lambda: None)
+    monkeypatch.setattr(outputs, "unlike_reviewed", lambda schema: [])
+    outputs.bring()
+    return (folder / "artifacts/bundle").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -94,21 +168,33 @@ QUICK = 8
         for number in range(len(FORGERIES))
     ],
 )
-def test_no_stage_with_a_forged_entry_is_believed(
-    number: int, honest: Path, tmp_path: Path
+def test_no_forgery_passes_the_gate_with_other_bytes_than_main_ships(
+    number: int, honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = FORGERIES[number]
-    folder = copy(honest, tmp_path / "repository")
-    forge(folder, chosen)
+    forgery, folder = FORGERIES[number], copy(honest, tmp_path / "repository")
+    wanted = (folder / "artifacts/bundle").read_bytes()
+    storage = shutil.copytree(honest / ".dvc/cache", tmp_path / "storage")
+    named = forge(folder, forgery)
+    shutil.rmtree(folder / "artifacts")
+    if forgery.place != "nowhere":
+        put({"storage": storage, "cache": folder / ".dvc/cache"}[forgery.place], named)
+    if forgery.storage:
+        connect(folder, str(storage))
 
     keep_believed(folder, "main")
+    assert not yaml.safe_load((folder / "dvc.lock").read_text())["stages"], "none is main's"
+    reproduce(folder)
+    made = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    text = git(folder, "show", "HEAD:dvc.lock")
+    behind = is_behind(text, made, stages_at("main", root=folder))
 
-    kept = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
-    assert not kept, "each entry is another than main's"
-    made = lock_of(folder, "change~1")["stages"]
-    committed = yaml.safe_load(git(folder, "show", "HEAD:dvc.lock"))["stages"]
-    hidden = {path for _, path in chosen} <= {"artifacts/bundle", "artifacts/train/model.joblib"}
-    assert differences(committed, made) or hidden
+    assert made == lock_of(folder, "change~1")["stages"]
+    assert (folder / "artifacts/bundle").read_bytes() == wanted
+    if behind:
+        commit(folder, "the lock job's")
+    if not behind or number < QUICK:
+        assert shipped(folder, storage, tmp_path / "release", monkeypatch) == wanted
+    assert behind
 
 
 def test_a_forged_bundle_is_made_anew_where_dvc_alone_would_take_it(
@@ -116,7 +202,8 @@ def test_a_forged_bundle_is_made_anew_where_dvc_alone_would_take_it(
 ) -> None:
     folder = copy(honest, tmp_path / "repository")
     wanted = (folder / "artifacts/bundle").read_bytes()
-    forge(folder, (("export", "artifacts/bundle"),))
+    forge(folder, Forgery((("export", "artifacts/bundle"),), False, False, "cache", False))
+    shutil.rmtree(folder / "artifacts")
     careless = copy(folder, tmp_path / "careless")
     run(careless, "dvc checkout -q --allow-missing && dvc repro -q --no-run-cache")
     assert (careless / "artifacts/bundle").read_bytes() != wanted, "the attack itself must work"
@@ -144,3 +231,22 @@ def test_entries_of_the_base_are_kept_and_a_dropped_dependency_is_noticed(
 
     kept = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
     assert set(kept) == {"ingest", "split", "evaluate"}
+
+
+def test_other_bytes_in_a_local_cache_are_not_taken_for_the_bases_output(
+    honest: Path, tmp_path: Path
+) -> None:
+    folder = copy(honest, tmp_path / "repository")
+    git(folder, "checkout", "--quiet", "main")
+    name = lock_of(folder, "main")["stages"]["export"]["outs"][0]["md5"]
+    forged = folder / ".dvc/cache/files/md5" / name[:2] / name[2:]
+    forged.chmod(0o644)
+    forged.write_bytes(b"evil\n")
+    forged.chmod(0o444)  # by which DVC knows what it hashed before
+    shutil.rmtree(folder / "artifacts")
+
+    keep_believed(folder, "main")
+    reproduce(folder)
+
+    assert md5((folder / "artifacts/bundle").read_bytes()) == name
+    assert md5(forged.read_bytes()) == name

@@ -36,3 +36,21 @@ def test_a_parquet_bomb_is_refused_by_its_footer(compression: str) -> None:
 
     assert table is None
     assert "would take 320,000,000 bytes" in problems[0]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_long_text_that_stands_on_a_million_rows_once_is_refused(
+    kind: pa.DataType, declared: bool
+) -> None:
+    content = io.BytesIO()
+    text = pa.array(["x" * 900_000], kind)
+    column = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), 1_000_000), text)
+    table = pa.table({"neighborhood": column})
+    pq.write_table(table, content, store_schema=declared, dictionary_pagesize_limit=2_000_000)
+    assert len(content.getvalue()) < 1_000_000
+
+    table, problems = parse_parquet(content.getvalue(), SCHEMA)
+
+    assert table is None
+    assert "would take 900,000,000,000 bytes" in problems[0]

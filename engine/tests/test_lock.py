@@ -137,3 +137,39 @@ def test_a_lock_is_behind_if_it_was_made_from_other_inputs(
 @pytest.mark.parametrize("committed", ["", "stages:", "[", "stages: {train: 1}", "text"])
 def test_what_is_no_lock_is_behind(committed: str) -> None:
     assert is_behind(committed, STAGES)
+
+
+def moved(stages: dict[str, Any], *paths: str) -> dict[str, Any]:
+    """Give some outputs other bytes, wherever they are named."""
+    changed = copy.deepcopy(stages)
+    for stage in changed.values():
+        for entry in [*stage.get("deps", []), *stage["outs"]]:
+            if entry["path"] in paths:
+                entry["md5"] = "0" * 32
+    return changed
+
+
+MODEL, BUNDLE = "artifacts/train/model.joblib", "artifacts/bundle"
+
+
+@pytest.mark.parametrize("paths", [(MODEL,), (BUNDLE,), (MODEL, BUNDLE)])
+def test_a_lock_that_anybody_may_have_written_names_the_very_bytes_that_are_made(
+    paths: tuple[str, ...],
+) -> None:
+    base = copy.deepcopy(STAGES)
+    base["train"]["params"]["params.yaml"]["train"]["seed"] = -1
+    base = moved(base, MODEL, BUNDLE)
+    forged = yaml.safe_dump({"schema": "2.0", "stages": moved(STAGES, *paths)})
+
+    assert is_behind(forged, STAGES, vouched=base)
+    assert not is_behind(TEXT, STAGES, vouched=base)
+
+
+def test_stages_of_the_base_whose_bytes_are_missing_may_come_from_another_processor() -> None:
+    made = moved(STAGES, MODEL, BUNDLE)
+    assert not is_behind(TEXT, made, vouched=STAGES)
+    assert is_behind(TEXT, moved(STAGES, "artifacts/evaluate/predictions.parquet"), vouched=STAGES)
+
+    mixed = copy.deepcopy(STAGES)
+    mixed["train"]["params"]["params.yaml"]["train"]["seed"] = -1
+    assert is_behind(TEXT, made, vouched=mixed), "the change's model, the base's bundle"

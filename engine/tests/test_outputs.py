@@ -1,11 +1,15 @@
 """What a release takes from the remote, and what it does where the remote lacks it."""
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clones import clone, copy, run
+from mlops.bundle import seal
 from paths import SOURCES
 
 OUTPUTS = "python -m mlops.release.outputs"
@@ -40,7 +44,7 @@ def test_what_the_remote_lacks_is_made_anew_and_sent_there(released: Path, tmp_p
 
     assert "rebuilt, since the remote lacks artifacts/bundle" in bring(released)
 
-    assert not (released / ".dvc/cache/runs/ab").exists()
+    assert not (released / ".dvc/cache/runs/ab/c").exists()
     run(released, "rm -r .dvc/cache artifacts")
     assert "pulled from the remote" in bring(released)
 
@@ -79,3 +83,50 @@ def test_a_remote_that_can_not_be_asked_stops_the_release(released: Path) -> Non
 
     assert "dvc data status: exit code" in told
     assert not (released / "artifacts").exists()
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    path.unlink()  # DVC leaves it read-only, perhaps a link to its cache
+    path.write_bytes(content)
+
+
+def worse_everywhere(bundle: Path) -> None:
+    leaves = np.load(bundle / "leaves.npy")
+    (bundle / "leaves.npy").unlink()
+    np.save(bundle / "leaves.npy", leaves * 1.01)
+
+
+def worse_for_few(bundle: Path) -> None:
+    """Change a choice that few rows have, so that neither metrics nor a sample show much."""
+    form = json.loads((bundle / "form.json").read_text())
+    category = next(c for c in form["encoding"]["categories"] if len(c["choices"]) > 5)
+    category["choices"][-1], category["choices"][-2] = category["choices"][-2:]
+    rewrite(bundle / "form.json", json.dumps(form).encode())
+
+
+def better_by_word(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["evaluation"]["metrics"]["rmse"]["value"] /= 2
+    rewrite(bundle / "manifest.json", json.dumps(manifest).encode())
+
+
+@pytest.mark.parametrize("change", [worse_everywhere, worse_for_few, better_by_word])
+def test_a_bundle_that_is_not_the_reviewed_one_is_not_released_though_lock_and_storage_name_it(
+    reproduced: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    source = copy(reproduced, tmp_path / "source")
+    bundle, model = source / "artifacts/bundle", source / "artifacts/train/model.joblib"
+    rewrite(model, model.read_bytes() + b".")
+    rewrite(bundle / "model.joblib", model.read_bytes())
+    change(bundle)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    kept = {k: v for k, v in manifest.items() if k not in ("model_version", "files", "format")}
+    rewrite(bundle / "manifest.json", json.dumps(seal(bundle, kept)).encode())
+    run(source, "dvc commit --quiet --force && git commit -qam forged && dvc push --quiet")
+    folder = clone(source, tmp_path / "fresh/repository")
+    run(folder, f"dvc remote modify --local storage url {source}/.dvc-remote")
+
+    told = bring(folder, wanted=1)
+
+    assert "The bundle is not the one that was reviewed" in told
+    assert "Traceback" not in told

@@ -252,6 +252,22 @@ def test_where_no_variable_reaches_the_committed_address_is_read_from(
             remote.main()
 
 
+def test_a_pull_requests_own_settings_of_dvc_neither_move_the_storage_nor_stop_its_check(
+    tmp_path: Path,
+) -> None:
+    connect(tmp_path, "s3://models")
+    (tmp_path / ".dvc/config").write_text(
+        "[core]\nremote = evil\n['remote \"evil\"']\nurl = /evil\n"
+        "['remote \"storage\"']\nurl = /evil\nverify = false\n"
+    )
+
+    config = Config(dvc_dir=str(tmp_path / ".dvc"))
+
+    assert config["core"]["remote"] == "storage"
+    assert config["remote"]["storage"]["url"] == "s3://models"
+    assert config["remote"]["storage"]["verify"] is True
+
+
 def test_credentials_are_for_their_owner_alone_and_stay_as_they_are(tmp_path: Path) -> None:
     hard = "p\"a=s's#;,w"
     connect(tmp_path, "ssh://host/path", f"password = {hard}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clones import copy
+from clones import copy, edit_params
 from paths import SOURCES
 
 SECONDS = 240
@@ -67,8 +67,10 @@ def repository(reviewed: Path) -> Iterator[Path]:
     git(reviewed, "clean", "--quiet", "--force", "-d")
 
 
-def review(folder: Path, base: str = "main") -> tuple[int, str, dict]:  # type: ignore[type-arg]
-    done = run(folder, sys.executable, "-m", "mlops.review", "--base", base)
+def review(  # type: ignore[type-arg]
+    folder: Path, base: str = "main", *options: str
+) -> tuple[int, str, dict]:
+    done = run(folder, sys.executable, "-m", "mlops.review", "--base", base, *options)
     assert done.returncode in (0, 1), done.stderr
     verdict = json.loads((folder / "artifacts/review/verdict.json").read_text(encoding="utf-8"))
     report = (folder / "artifacts/review/report.md").read_text(encoding="utf-8")
@@ -169,3 +171,34 @@ def test_faulty_parameters_can_not_be_judged_and_are_named(repository: Path) -> 
 
     assert done.returncode == 2
     assert "models.ridge.alhpa: unknown key; did you mean alpha?" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_lock_that_names_the_bases_model_and_bundle_is_behind_and_made_anew(
+    repository: Path,
+) -> None:
+    git(repository, "checkout", "--quiet", "-b", "forged")
+    model = "models.hist_gradient_boosting"
+    edit_params(repository, {f"{model}.max_iter": 40, f"{model}.learning_rate": 0.9})
+    review(repository)
+    commit(repository, "honest")
+    honest = (repository / "dvc.lock").read_text(encoding="utf-8")
+    _, _, verdict = review(repository, "main", "--exact")
+    assert verdict["lock"] == "current"
+
+    base = yaml.safe_load(git(repository, "show", "main:dvc.lock"))["stages"]
+    old = {out["path"]: out for stage in base.values() for out in stage["outs"]}
+    forged = yaml.safe_load(honest)
+    for stage in forged["stages"].values():
+        for entry in [*stage.get("deps", []), *stage["outs"]]:
+            if entry["path"] in ("artifacts/train/model.joblib", "artifacts/bundle"):
+                entry.update(old[entry["path"]])
+    (repository / "dvc.lock").write_text(yaml.safe_dump(forged), encoding="utf-8")
+    commit(repository, "forged")
+
+    code, report, verdict = review(repository, "main", "--exact")
+
+    assert code == 1, "the model that was asked for is far worse"
+    assert verdict["lock"] == "behind"
+    assert "dvc.lock must follow before this is merged" in report
+    assert yaml.safe_load((repository / "dvc.lock").read_text()) == yaml.safe_load(honest)

@@ -465,3 +465,17 @@ def test_signing_and_verifying_take_one_version_of_cosign() -> None:
     ((_, (name, version)),) = found
     assert name == "cosign-release"
     assert version.startswith("v3."), "as .ci/engine installs; flags differ from those of 2"
+
+
+def test_a_lock_that_a_person_pushed_is_held_to_the_bytes_of_its_review() -> None:
+    steps = load(GITHUB / "workflows/pull-request.yml")["jobs"]["review"]["steps"]
+    (step,) = [step for step in steps if "make review" in step.get("run", "")]
+
+    assert step["run"] == 'make review BASE="$BASE" EXACT="$EXACT"'
+    # Excused are the lock job's commit, and a queue's, whose pull request was held to it before.
+    assert step["env"]["EXACT"] == (
+        "${{ github.event_name != 'merge_group' && github.actor != 'github-actions[bot]'"
+        " && 'yes' || '' }}"
+    )
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "mlops.review --base $(BASE) $(if $(EXACT),--exact)\n" in text

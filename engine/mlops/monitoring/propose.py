@@ -5,7 +5,6 @@ another. Usage: python -m mlops.monitoring.propose FOLDER [BRANCH]
 """
 
 import base64
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mlops.artifacts import FEEDBACK
+from mlops.files import read_json
 from mlops.github import BOT, GitHubRefused, api, start_checks
 from mlops.monitoring.tell import BRANCH
 
@@ -117,7 +117,7 @@ def open_pull(title: str, body: str, here: str, branch: str) -> int:
 
 def main() -> int:
     folder, repository = Path(sys.argv[1]), os.environ["GITHUB_REPOSITORY"]
-    decision = json.loads((folder / "decision.json").read_text(encoding="utf-8"))
+    decision = read_json(folder / "decision.json")
     if not decision["propose"]:
         print(f"propose: {decision['why']}: nothing is opened")
         return 0

@@ -5,12 +5,12 @@ GitHub itself, so that nothing has to be remembered. Usage: python -m mlops.moni
 """
 
 import datetime
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.files import read_json
 from mlops.github import BOT as AUTHOR
 from mlops.github import GitHubRefused, api
 from mlops.review.markup import fenced
@@ -102,7 +102,7 @@ def tell(folder: Path, result: str, here: str, link: str) -> tuple[str, list[str
         said = left.read_text(encoding="utf-8") if left.exists() else "It left no message."
         text = f"## ❌ No verdict\n\n{fenced(said)}\n\nNothing is retrained: {link}\n"
         return keep_issue(here, "failed", text), ["the monitor failed"]
-    report = json.loads(report_file.read_text(encoding="utf-8"))
+    report = read_json(report_file)
     text = (folder / "report.md").read_text(encoding="utf-8")
     if report["retrain"]:
         try:

@@ -3,6 +3,7 @@
 import io
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from mlops.columns import Column, Schema
@@ -16,15 +17,12 @@ MOST_RATIO = 100
 def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str]]:
     """Parse a Parquet partition."""
     try:
-        file = pa.parquet.ParquetFile(io.BytesIO(content))
-        names = file.schema_arrow.names
-        if problem := _bomb(file, len(content)):
-            return None, [problem]
-        table = file.read()
-        table.validate(full=True)
+        table, problems = _read(content)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         return None, [f"is empty, truncated or no Parquet: {error}"]
-    if problems := name_problems(names, schema):
+    if table is None:
+        return None, problems
+    if problems := name_problems(table.column_names, schema):
         return None, problems
     if not len(table):
         return None, ["has no row"]
@@ -34,7 +32,8 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
         try:
             columns.append(cast(values, column, schema.timezone))
         except pa.ArrowException as error:
-            problems.append(f"column {column.name}: found {values.type}, wanted {wanted}: {error}")
+            found = _plain(values.type)
+            problems.append(f"column {column.name}: found {found}, wanted {wanted}: {error}")
     keyless = table[schema.key.name].is_null().to_pylist()
     problems += shortened(
         f"row {row}: {schema.key.name}: found nothing, wanted {schema.key.wanted}"
@@ -44,15 +43,48 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
     return (None, problems) if problems else (pa.table(columns, names=schema.names), [])
 
 
-def _bomb(file: pa.parquet.ParquetFile, n_bytes: int) -> str:
-    """Say so if a file becomes far larger when it is read: by its footer, before it is."""
+def _read(content: bytes) -> tuple[pa.Table | None, list[str]]:
+    """Read a file, its texts as dictionaries, unless it becomes far larger in memory."""
+    file = pa.parquet.ParquetFile(io.BytesIO(content))
+    limit = max(PLAIN_BYTES, MOST_RATIO * len(content))
+    if (size := _told_bytes(file)) > limit:
+        return None, [_bomb(size, limit)]
+    kinds = list(file.schema_arrow)
+    if nested := [one for one in kinds if pa.types.is_nested(one.type)]:
+        return None, [f"column {one.name}: found {one.type}, wanted a value" for one in nested]
+    # There, a text that stands on a million rows is one text.
+    texts = [one.name for one in kinds if _is_text(one.type)]
+    table = pa.parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts).read()
+    table.validate(full=True)
+    if (size := sum(map(_plain_bytes, table.columns))) > limit:
+        return None, [_bomb(size, limit)]
+    return table, []
+
+
+def _bomb(size: int, limit: int) -> str:
+    return f"would take {size:,} bytes, wanted at most {limit:,} of its size"
+
+
+def _told_bytes(file: pa.parquet.ParquetFile) -> int:
+    """Tell how large a file becomes when it is read: by its footer, before it is."""
     footer = file.metadata
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    plain = sum(group.total_byte_size for group in groups)
-    size = max(plain, 8 * footer.num_rows * footer.num_columns)
-    limit = max(PLAIN_BYTES, MOST_RATIO * n_bytes)
-    return (
-        f"would take {size:,} bytes, wanted at most {limit:,} of its size" if size > limit else ""
+    # What a footer says of a single column chunk may be false, at which pyarrow aborts the process.
+    widths = [max(8, file.schema.column(number).length) for number in range(footer.num_columns)]
+    return max(sum(group.total_byte_size for group in groups), footer.num_rows * sum(widths))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind)
+
+
+def _plain_bytes(values: pa.ChunkedArray) -> int:
+    """Tell how large the texts of a column become where each row has its own."""
+    return sum(
+        pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+        for chunk in values.chunks
+        if pa.types.is_dictionary(chunk.type) and _is_text(chunk.type.value_type)
     )
 
 
@@ -65,8 +97,7 @@ def cast(values: pa.ChunkedArray, column: Column, timezone: str) -> pa.ChunkedAr
         pa.ArrowException: a value doesn't fit.
     """
     wanted = arrow_type(column)
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+    values = values.cast(_plain(values.type))
     if column.type is bool and pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
     if not pa.types.is_null(values.type) and _kind(values.type) != _kind(wanted):
@@ -74,6 +105,10 @@ def cast(values: pa.ChunkedArray, column: Column, timezone: str) -> pa.ChunkedAr
     if pa.types.is_timestamp(values.type):
         return local_times(values, timezone)
     return values.cast(wanted)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _kind(kind: pa.DataType) -> str:

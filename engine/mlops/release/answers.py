@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops.artifacts import BUNDLE, PREDICTIONS, TEST_ROWS
+from mlops.artifacts import BUNDLE, TEST_ROWS
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.contract import frame_dtype
 from mlops.frames import read_rows, with_derived
 from mlops.metrics import Floats, Task
-from mlops.pipeline.agreement import LIMITS, as_requests
+from mlops.pipeline.agreement import as_requests
 from mlops.pipeline.model import predict
+from mlops.release.proof import ROUNDED, first_difference, recorded
 
 BATCH_ROWS = 500
-ROUNDED = 1e-7
-"""Relative error of the recorded predictions, which have 8 digits."""
 _SECONDS = 10
 
 
@@ -58,8 +57,7 @@ def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
     )
     rows = as_requests(read_rows(TEST_ROWS).head(BATCH_ROWS), schema)
     status, answer = get(f"{address}/predict", {"rows": rows})
-    recorded = read_rows(PREDICTIONS).head(BATCH_ROWS).filter(regex="^predicted$|^probability_")
-    wanted = recorded.to_numpy()
+    wanted = recorded()[:BATCH_ROWS]
     yield from _disagreement("a batch", status, answer.get(several), wanted, task, ROUNDED)
 
     required = {c.name: rows[0][c.name] for c in schema.inputs if not c.nullable}
@@ -83,7 +81,6 @@ def _disagreement(
         yield f"{name}: found status {status} and {values}, wanted 200 and {len(wanted)} values"
         return
     found = np.array([list(v.values()) if isinstance(v, dict) else [v] for v in values])
-    limit = max(LIMITS[task], rounding) * (1 if task == "classification" else np.abs(wanted))
-    for place in np.flatnonzero((np.abs(found - wanted) > limit).any(axis=1))[:1]:
+    if (place := first_difference(found, wanted, task, rounding)) is not None:
         told = f"found {found[place].tolist()}, the evaluation has {wanted[place].tolist()}"
         yield f"{name}: row {place}: {told}"

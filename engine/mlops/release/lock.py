@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
+
 from mlops.cache_check import md5
 from mlops.dvc_lock import Stages
 from mlops.errors import BadInput
 from mlops.release.engine import ask
-from mlops.typed_yaml import parse_yaml
+from mlops.typed_yaml import parse_yaml, plain_text
 
 LOCK = Path("dvc.lock")
 
@@ -25,10 +27,9 @@ def present_lock() -> Stages:
     Raises:
         BadInput: there is none.
     """
-    try:
-        return _stages(LOCK.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadInput(f"{LOCK}: missing", advice="Run the pipeline: make run") from error
+    if not LOCK.exists():
+        raise BadInput(f"{LOCK}: missing", advice="Run the pipeline: make run")
+    return _stages(plain_text(LOCK))
 
 
 def altered_outputs(stages: Stages, paths: Iterable[Path]) -> list[str]:
@@ -47,7 +48,10 @@ def altered_outputs(stages: Stages, paths: Iterable[Path]) -> list[str]:
 
 
 def _stages(text: str) -> Stages:
-    stages: Stages = parse_yaml(text)["stages"]
+    try:
+        stages: Stages = parse_yaml(text)["stages"]
+    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{LOCK}: can't be read: {error}") from error
     return stages
 
 

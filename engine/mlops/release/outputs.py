@@ -1,7 +1,8 @@
 """Command outputs: bring here what dvc.lock names of a commit, as it was reviewed.
 
 What the remote has is pulled, never trained again. Where the remote lacks it (there is none yet, or
-somebody forgot to push) the pipeline runs once more, and must reproduce the metrics.
+somebody forgot to push) the pipeline runs once more, and must reproduce rows, metrics and
+predictions. Either way, the bundle has to predict each test row as it was reviewed.
 """
 
 import json
@@ -9,8 +10,10 @@ import json
 from mlops.artifacts import BUNDLE, METRICS, PREDICTIONS, TEST_ROWS
 from mlops.dvc_lock import differences
 from mlops.errors import BadInput, run_command
+from mlops.project import load_schema
 from mlops.release.engine import ask
 from mlops.release.lock import altered_outputs, committed_lock, present_lock
+from mlops.release.proof import unlike_reviewed
 
 NEEDED = (BUNDLE, METRICS, PREDICTIONS, TEST_ROWS)
 """What is released, and what it is tested against."""
@@ -52,6 +55,12 @@ def bring() -> str:
         )
     if altered := altered_outputs(present_lock(), NEEDED):
         raise BadInput("The outputs are not those that dvc.lock names:", altered)
+    if unlike := list(unlike_reviewed(load_schema())):
+        raise BadInput(
+            "The bundle is not the one that was reviewed:",
+            unlike,
+            "Somebody put other bytes into the storage, and their hash into dvc.lock: find out who",
+        )
     return how
 
 

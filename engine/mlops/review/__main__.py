@@ -18,9 +18,15 @@ from mlops.review.sides import PipelineFailed
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m mlops.review", description=__doc__)
     parser.add_argument("--base", default="HEAD", help="revision to compare with")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="take no dvc.lock that names other bytes of a model than are made here",
+    )
+    asked = parser.parse_args()
     try:
-        base, params = parser.parse_args().base, load_project_params(with_models=True)
-        found = review(base, params, load_schema())
+        params = load_project_params(with_models=True)
+        found = review(asked.base, params, load_schema(), exact=asked.exact)
     except (BadInput, PipelineFailed) as error:
         print(f"The review could not judge:\n{error}", file=sys.stderr)
         write_text(REPORT, no_verdict(str(error)))

@@ -34,7 +34,7 @@ def keep_believed(root: Path, base: str) -> None:
         if not (root / name).exists():
             continue
         now = _stages(plain_text(root / name))
-        committed, vouched = _committed("HEAD", name, root), _committed(base, name, root)
+        committed, vouched = stages_at("HEAD", name, root), stages_at(base, name, root)
         clean = not git("status", "--porcelain", "--", name, root=root)
         kept = {
             stage: entry
@@ -83,7 +83,8 @@ def _named(entry: dict[str, Any]) -> Any:
     return deps, params, outs
 
 
-def _committed(commit: str, name: str, root: Path) -> Stages:
+def stages_at(commit: str, name: str = LOCK, root: Path = Path()) -> Stages:
+    """Read the stages of a commit's lock; where it has none, there are none."""
     try:
         return _stages(git("show", f"{commit}:./{name}", root=root))
     except BadInput:  # there is none

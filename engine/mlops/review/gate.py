@@ -1,7 +1,7 @@
 """The gate: the comparison held against params.yaml's `gate:` section."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -110,6 +110,15 @@ def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
     moved = [path for path in changed if path.startswith("gate.")]
     why = f"this change moves the gate's own limits: {', '.join(moved)}"
     return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
+
+
+def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
+    """Warn of a change of DVC's own settings; `changed` are files of its folder.
+
+    They say where data and models are kept, and can name commands that reach it.
+    """
+    why = f"this change moves where and how data and models are kept: {', '.join(changed)}"
+    return [Check("settings of the storage", len(changed), 0, "warn", why)] if changed else []
 
 
 def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:

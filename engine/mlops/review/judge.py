@@ -5,11 +5,12 @@ from pathlib import Path
 
 from mlops import artifacts
 from mlops.columns import Schema
+from mlops.dvc_lock import Stages
 from mlops.errors import BadInput
 from mlops.frames import count_rows, read_rows
 from mlops.params import Params
 from mlops.recover import recover
-from mlops.review.believed import keep_believed
+from mlops.review.believed import keep_believed, stages_at
 from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
 from mlops.review.differences import params_diff, rows_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
@@ -19,23 +20,31 @@ from mlops.review.gate import (
     check_gate_is_kept,
     check_regressions,
     check_slices,
+    check_storage_is_kept,
     detectable_regression,
     verdict,
 )
+from mlops.review.hostile import refuse_hostile
 from mlops.review.lock import is_behind
 from mlops.review.report import Review
 from mlops.review.sections import Served
 from mlops.review.sides import PipelineFailed, Side, base_tree, git, merge_base, reproduce
+from mlops.review.unpinned import unpinned
 
 
-def review(revision: str, params: Params, schema: Schema) -> Review:
+def review(revision: str, params: Params, schema: Schema, *, exact: bool = False) -> Review:
     """Review the work tree against the commit where it left `revision`.
 
+    Args:
+        exact: anybody may have written the commit's dvc.lock: it has to name the very bytes that
+            are made here, also of a model.
+
     Raises:
-        BadInput: there is no such revision.
+        BadInput: there is no such revision, or a file that DVC must not read.
         PipelineFailed: the base could not be reproduced.
     """
     base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
+    refuse_hostile(Path())
     recover(Path())
     keep_believed(Path(), base_commit)
     try:
@@ -52,7 +61,13 @@ def review(revision: str, params: Params, schema: Schema) -> Review:
             found = _against_base(Side.read(root), candidate, params, schema)
         except NotComparable as error:
             found = _alone(base_commit, candidate, params, str(error))
-    return replace(found, lacking=lacking)
+    vouched = stages_at(base_commit) if exact else None
+    return replace(
+        found,
+        lacking=lacking,
+        lock_behind=_lock_is_behind(candidate, vouched),
+        unpinned=unpinned(candidate.stages),
+    )
 
 
 def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
@@ -68,6 +83,7 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
+        *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
@@ -85,7 +101,6 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         data=_data_diff(base, schema),
         feedback=feedback,
         served=[_served(base, times[0]), _served(candidate, times[1])],
-        lock_behind=_lock_is_behind(candidate),
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
             for c in comparisons
@@ -104,7 +119,6 @@ def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Revie
         verdict(checks),
         checks,
         not_comparable=why + _sample(candidate),
-        lock_behind=_lock_is_behind(candidate),
     )
 
 
@@ -114,12 +128,12 @@ def _served(side: Side, row_ms: float) -> Served:
     return Served(manifest["engine"], manifest["engine_reason"], size, row_ms)
 
 
-def _lock_is_behind(candidate: Side) -> bool:
+def _lock_is_behind(candidate: Side, vouched: Stages | None) -> bool:
     try:
         committed = git("show", "HEAD:./dvc.lock")
     except BadInput:  # HEAD has none
         return True
-    return is_behind(committed, candidate.stages)
+    return is_behind(committed, candidate.stages, vouched)
 
 
 def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from dvc.utils.serialize import dumps_yaml
@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from mlops.dvc_lock import differences
+from mlops.dvc_lock import Stages, differences, unvouched
 from mlops.errors import BadInput
 from mlops.typed_yaml import parse_yaml
 
@@ -96,13 +96,17 @@ def checked_lock(path: Path, stages: Collection[str]) -> str:
     return dumps_yaml(content)
 
 
-def is_behind(committed: str, stages: dict[str, Any]) -> bool:
-    """Tell whether a committed dvc.lock is another than `stages` make it, the model's bytes apart.
+def is_behind(committed: str, made: Stages, vouched: Stages | None = None) -> bool:
+    """Tell whether a committed dvc.lock is another than this review made it.
 
-    Of the same inputs another kind of processor may fit a model of other bytes, and a lock that
-    changed with those would never settle: whether they are harmless is for `equivalence` to prove.
+    Of the same inputs another kind of processor may fit a model of other bytes. That is excused
+    where the lock is known to come from a review or this very machine, for one that changed with
+    each processor would never settle; where anybody may have written it, only if the base's stages
+    are `vouched` for, and the entry is theirs.
     """
     try:
-        return bool(differences(parse_yaml(committed)["stages"], stages))
+        stages = parse_yaml(committed)["stages"]
+        forged = [] if vouched is None else unvouched(stages, vouched, made)
+        return bool(forged or differences(stages, made))
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
         return True

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ import yaml
 from mlops.errors import BadInput, run_command
 from mlops.github import CHECKS, GitHubRefused, api, start_checks
 from mlops.review.lock import checked_lock
+from mlops.typed_yaml import parse_yaml
 
 LOCK = "dvc.lock"
 MESSAGE = "Bring dvc.lock up to date"
@@ -33,8 +35,7 @@ def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignor
     tip = api(f"{here}/git/ref/heads/{quote(branch)}")["object"]["sha"]
     if tip != head["sha"]:
         return "The branch has a newer commit, whose own run sees to dvc.lock."
-    pipeline = yaml.safe_load(_file(f"{here}/contents/dvc.yaml?ref={tip}")[0])
-    text = checked_lock(lock, pipeline["stages"])
+    text = checked_lock(lock, _stages(_file(f"{here}/contents/dvc.yaml?ref={tip}")[0]))
     try:
         committed, blob = _file(f"{here}/contents/{LOCK}?ref={tip}")
     except GitHubRefused:  # the branch has none; of any other cause the next call tells
@@ -48,6 +49,14 @@ def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignor
     api(f"{here}/contents/{LOCK}", "--method", "PUT", body=change)
     start_checks(here, branch, base["ref"])
     return f"Committed dvc.lock to the pull request's branch; started {', '.join(CHECKS)} there."
+
+
+def _stages(content: bytes) -> Collection[str]:
+    try:
+        stages = parse_yaml(content.decode())["stages"]
+    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        raise BadInput("dvc.yaml refused: wanted plain YAML with stages") from error
+    return stages if isinstance(stages, dict) else {}
 
 
 def _file(path: str) -> tuple[bytes, str]:

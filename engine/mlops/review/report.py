@@ -17,6 +17,7 @@ from mlops.review.sections import (
     slices_section,
     stages_section,
 )
+from mlops.review.unpinned import unpinned_section
 
 _HEADS: dict[Outcome, str] = {
     "pass": "✅ Pass: within every limit of the gate",
@@ -27,8 +28,9 @@ _MARKS: dict[Outcome, str] = {"pass": "✅", "warn": "⚠️", "block": "❌"}
 
 _LOCK_BEHIND = """\
 **dvc.lock must follow before this is merged:** it holds the hashes of what the pipeline made, and
-was made from other inputs. On a branch of this repository a workflow commits it; from a fork, or by
-hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git push`"""
+this review made others. On a branch of this repository a workflow commits it; from a fork, or by
+hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git push`. If your kind of
+processor fits the model otherwise, commit the `dvc.lock` that this run keeps as artifact *lock*."""
 
 _LACKING = """\
 **The storage lacks what dvc.lock names:** {}. It was made anew. Who has it brings it there by
@@ -51,8 +53,9 @@ class Review:
         data: as `differences.rows_diff` gives it.
         detectable: metric -> smallest regression that the gate would have blocked.
         served: what serves the base's model, and the candidate's.
+        unpinned: as `unpinned.unpinned` gives it.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
-        lock_behind: the commit's dvc.lock was made from other inputs than the commit holds.
+        lock_behind: the commit's dvc.lock names other hashes than this review made.
     """
 
     base: str
@@ -72,6 +75,7 @@ class Review:
     detectable: dict[str, float | None] = field(default_factory=dict)
     lock_behind: bool = False
     lacking: list[str] = field(default_factory=list)
+    unpinned: dict[str, str] = field(default_factory=dict)
     served: list[Served] = field(default_factory=list)
     feedback: FeedbackShare | None = None
 
@@ -90,6 +94,7 @@ def markdown(review: Review) -> str:
     parts.append(feedback_section(review.feedback))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
+    parts.append(unpinned_section(review.unpinned))
     parts.append(_LACKING.format(", ".join(map(cell, review.lacking))) if review.lacking else "")
     if review.comparisons:
         parts += [_detectable(review), params_section(review.params)]

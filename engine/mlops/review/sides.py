@@ -1,6 +1,5 @@
 """The two sides of a review: the work tree, and its base in a second work tree beside it."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,8 +17,10 @@ from dvc.config import Config
 from mlops import artifacts
 from mlops.errors import FAILURE_FILE, BadInput
 from mlops.fetch import fetch
+from mlops.files import read_json
 from mlops.recover import recover
 from mlops.remote import CONFIG
+from mlops.typed_yaml import parse_yaml, plain_text
 
 
 class PipelineFailed(Exception):
@@ -63,9 +64,10 @@ class Side:
         return cls(
             root,
             git("rev-parse", "HEAD", root=root),
-            yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")),
-            yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"],
-            json.loads((root / artifacts.BUNDLE / "manifest.json").read_text(encoding="utf-8")),
+            # The change's was checked before; main's may be older than that check.
+            yaml.safe_load(plain_text(root / "params.yaml")),
+            parse_yaml(plain_text(root / "dvc.lock"))["stages"],
+            read_json(root / artifacts.BUNDLE / "manifest.json"),
         )
 
 

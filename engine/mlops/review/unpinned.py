@@ -1,0 +1,36 @@
+"""What a pipeline reads that its lock can't hold by content: who answers may answer otherwise."""
+
+from pathlib import PurePosixPath
+
+from mlops.dvc_lock import Stages, outputs
+from mlops.review.markup import cell
+
+_WORDS = """\
+**Nothing holds the source to its content:** {}. Where neither cache nor storage has its rows, they
+are read again, and may be others then. The release is held to the hashes of this review's rows, and
+stops where they differ. To pin it, keep the rows in the repository or its storage (a file in
+`data/`, `dvc add`, or `dvc import-url`), and let `ingest.source` name that folder."""
+
+
+def unpinned(stages: Stages) -> dict[str, str]:
+    """Give each input that another machine may find otherwise, and why, in words."""
+    made, found = outputs(stages), {}
+    for stage in stages.values():
+        for entry in stage.get("deps", []):
+            path = entry["path"]
+            if "md5" not in entry:
+                found[path] = "dvc.lock knows no hash of what it holds, only what a server says"
+            elif path not in made and _is_outside(path):
+                found[path] = "it stands outside of the repository"
+    return found
+
+
+def unpinned_section(found: dict[str, str]) -> str:
+    """Say so, and what to do."""
+    named = "; ".join(f"{cell(path)} ({why})" for path, why in found.items())
+    return _WORDS.format(named) if found else ""
+
+
+def _is_outside(path: str) -> bool:
+    parts = PurePosixPath(path)
+    return parts.is_absolute() or ".." in parts.parts or "://" in path
