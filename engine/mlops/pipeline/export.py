@@ -34,6 +34,7 @@ from mlops.project import load_schema
 from mlops.request import describe_columns
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
+from mlops.undefined import why_undefined
 
 
 def describe_data(schema: Schema) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def describe_reference(rows: pd.DataFrame, predictions: Predictions, schema: Sch
         "predicted": prediction_profile(predictions.predicted, schema),
         "metrics": {
             name: {"value": rounded(value), "error": rounded(spread(influence).error)}
+            | ({} if np.isfinite(value) else {"reason": why_undefined(name, predictions)})
             for name, (value, influence) in found.items()
         },
     }
