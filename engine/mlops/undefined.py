@@ -53,5 +53,5 @@ def in_words(metric: Mapping[str, Any]) -> str:
 
 
 def reason_of(metric: Mapping[str, Any]) -> str:
-    """Give the reason that stands beside an undefined value; none does before engine 1.1."""
+    """Give the reason that stands beside an undefined value; one of an older release has none."""
     return str(metric.get("reason") or _UNKNOWN)
