@@ -3,6 +3,7 @@
 Nothing is imported before it is asked for: the jobs that write to GitHub have no library.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,19 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 _ROOT = Path(__file__).parents[2]
+
+GIT_PLACES = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+    *("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NAMESPACE", "GIT_CONFIG"),
+    *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
+    "GIT_IMPLICIT_WORK_TREE",
+)
+"""Variables that a hook of git's sets: they would lead our git calls, and DVC's, into the
+repository and the index of the hook, whatever folder they are called in."""
+
+for _name in GIT_PLACES:  # here, once, for this process and all that it starts
+    os.environ.pop(_name, None)
 
 
 def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid") -> "pd.DataFrame":

@@ -1,5 +1,7 @@
 """How a command refuses bad input: every problem at once, no stack trace, exit code 1."""
 
+import atexit
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -7,6 +9,9 @@ from pathlib import Path
 
 FAILURE_FILE = "MLOPS_FAILURE_FILE"
 """Environment variable: where a failing command leaves its message."""
+
+_codes: list[int] = []
+"""The exit code of the command that is this process, once it is known."""
 
 LISTED = 20
 """Problems shown on a terminal; a message of a thousand lines is read by nobody."""
@@ -43,8 +48,31 @@ def run_command(main: Callable[[], int | None]) -> None:
         code = 1
     except Exception as error:
         _record(f"{type(error).__name__}: {error}")
+        _announce(main, 1)
         raise
+    _announce(main, code or 0)
     sys.exit(code or 0)
+
+
+def _announce(main: Callable[[], int | None], code: int) -> None:
+    if main.__module__ == "__main__":  # not a test that calls a command within its own process
+        _codes.append(code)
+
+
+def _leave() -> None:
+    """End the process with the announced code, once all that Python cleans up is done.
+
+    What C++ cleans up after that may abort: on a busy machine, threads of Arrow are still at work
+    (https://github.com/apache/arrow/issues/34314), and the exit code would be 134.
+    """
+    if _codes:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(_codes[-1])
+
+
+atexit.register(_leave)  # among the first to be registered, so among the last to run
 
 
 def _record(message: str) -> None:

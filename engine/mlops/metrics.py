@@ -72,7 +72,10 @@ def score(predictions: Predictions) -> dict[str, float]:
 def estimates(predictions: Predictions) -> dict[str, Estimate]:
     """Compute the task's metrics with the influence of every row."""
     actual, predicted = predictions.actual, predictions.predicted
-    with np.errstate(divide="ignore", invalid="ignore"):
+    if not np.isfinite(predicted).all():
+        unknown = Estimate(np.nan, np.full(len(actual), np.nan))
+        return dict.fromkeys(HIGHER_IS_BETTER[predictions.task], unknown)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if predictions.task == "regression":
             found = _regression(actual, predicted)
         else:
@@ -92,8 +95,9 @@ def _mean(values: Floats) -> Estimate:
 def _regression(actual: Floats, predicted: Floats) -> dict[str, Estimate]:
     error = predicted - actual
     squares, spread = error**2, (actual - actual.mean()) ** 2
-    mse, variance = squares.mean(), spread.mean()
-    rmse, share = np.sqrt(mse), np.abs(error / actual)
+    # The mean of equal numbers may be another one in its last digit.
+    mse, variance = squares.mean(), spread.mean() if np.ptp(actual) else 0.0
+    rmse, share = np.sqrt(mse), np.where(actual == 0, np.inf, np.abs(error / actual))
     return {
         # Without any error it is 0 / 0: no row has influence then.
         "rmse": Estimate(rmse, np.nan_to_num((squares - mse) / (2 * rmse))),

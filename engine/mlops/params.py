@@ -156,6 +156,12 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
         problems.append(f"task: the target {target.name} has choices: classification")
     if params.train.level_days and (target.choices or not schema.time):
         problems.append("train.level_days: wants a number to predict, and a column of dates")
+    if params.train.log_target and not target.choices and not (target.low or 0) > 0:
+        problems.append(
+            f"train.log_target: true learns logarithms, and the schema lets {target.name} be 0 or "
+            f"less: give Column({target.name!r}, …) in src/project/schema.py a low above 0, or set "
+            "false"
+        )
     if params.split.test_from and not schema.time:
         problems.append("split.test_from: the schema has no column of role 'time'; set null")
     features = [column.name for column in schema.features]

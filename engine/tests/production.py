@@ -77,7 +77,7 @@ class Log:
                 "model_version": version,
                 "request_id": request_id or name[:24],
                 "features": json.dumps(row),
-                "predicted": json.dumps(float(value)),
+                "predicted": json.dumps(value if isinstance(value, dict) else float(value)),
             }
             for place, (name, row, value) in enumerate(zip(ids, features, values, strict=True))
         ]

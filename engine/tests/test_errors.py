@@ -1,5 +1,7 @@
 """How a command refuses input: all problems, no stack trace, exit code 1."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,39 @@ def test_a_review_can_read_why_a_stage_failed(
     with pytest.raises(ZeroDivisionError):
         run_command(crash)
     assert (tmp_path / "message").read_text() == "ZeroDivisionError: division by zero"
+
+
+COMMAND = """
+import atexit, ctypes
+from mlops.errors import BadInput, run_command
+libc = ctypes.CDLL(None)
+libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
+atexit.register(print, "cleaned up")
+def main():
+    print("said", end=" ")
+    {end}
+run_command(main)
+"""
+"""A command in whose process a C++ library aborts at exit, as Arrow's threads do."""
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "told"),
+    [
+        ("return None", 0, ""),
+        ("return 2", 2, ""),
+        ("raise BadInput('file: 1 problem')", 1, "file: 1 problem"),
+        ("raise ZeroDivisionError('odd')", 1, "ZeroDivisionError: odd"),
+    ],
+)
+def test_the_announced_exit_code_holds_where_a_library_aborts_at_exit(
+    end: str, code: int, told: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "command.py"
+    script.write_text(COMMAND.format(end=end))
+
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+
+    assert run.returncode == code, run.stderr
+    assert told in run.stderr
+    assert run.stdout == "said cleaned up\n"

@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import classification
 from mlops.artifacts import (
@@ -19,12 +23,12 @@ from mlops.artifacts import (
     TRAINING,
 )
 from mlops.bundle import load_model, read_manifest
-from mlops.columns import Schema
+from mlops.columns import Column, Schema
 from mlops.frames import read_rows, write_rows
 from mlops.metrics import HIGHER_IS_BETTER, Predictions, rounded, score
 from mlops.params import Params, load_params
 from mlops.pipeline import evaluate, export, train
-from mlops.pipeline.model import predict
+from mlops.pipeline.model import as_features, predict
 from mlops.sampling import valid_rows
 from paths import DEMO
 from project.schema import SCHEMA
@@ -178,3 +182,26 @@ def test_the_bundles_model_predicts_what_the_evaluation_recorded(regression: Non
 
     wanted = [rounded(value) for value in predicted]
     np.testing.assert_array_equal(wanted, read_rows(PREDICTIONS)["predicted"])
+
+
+@pytest.mark.parametrize(("n_features", "calls"), [(2, 1 + 2 * 5), (300, 301), (400, 401)])
+def test_importance_is_bounded_by_the_shape_of_the_table_and_shows_its_progress(
+    n_features: int, calls: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.setattr(evaluate, "IMPORTANCE_PREDICTIONS", 300)
+    names = [f"f{n}" for n in range(n_features)]
+    columns = [Column("key", "Key", int, role="key"), Column("y", "Target", low=1, role="target")]
+    schema = Schema((*columns, *(Column(name, "Number") for name in names)))
+    rows = valid_rows(schema, 20, seed=1)
+    features = dict.fromkeys(names, ())
+    model = make_pipeline(
+        FunctionTransformer(as_features, kw_args={"features": features}), DummyRegressor()
+    ).fit(rows, rows["y"])
+    made = []
+    monkeypatch.setattr(evaluate, "predict", lambda *given: made.append(1) or predict(*given))
+
+    table = evaluate.importance(model, rows, schema, 0)
+
+    assert (len(table), len(made)) == (n_features, calls)
+    shown = f"evaluate: importance, 250 of {calls} predictions"
+    assert (shown in capfd.readouterr().err) == (calls > 250)

@@ -130,15 +130,61 @@ def test_a_limit_of_nought_blocks_any_sure_regression(limits: Params) -> None:
     assert check(params, 0.01, Spread(0.01, 99.0)).outcome == "warn"
 
 
-@pytest.mark.parametrize(("regression", "spread"), [(None, SURE), (None, None), (0.2, None)])
+@pytest.mark.parametrize("spread", [SURE, None])
 def test_a_regression_that_can_not_be_computed_blocks(
-    limits: Params, regression: float | None, spread: Spread | None
+    limits: Params, spread: Spread | None
 ) -> None:
-    found = check(limits, regression, spread)
+    found = check(limits, None, spread)
 
     assert found.outcome == "block"
     assert found.value is None
     assert found.why == "rmse is missing or not a finite number"
+
+
+def test_a_regression_above_the_limit_blocks_where_no_interval_is_known(limits: Params) -> None:
+    found = check(limits, 0.2, None)
+
+    assert (found.outcome, found.value) == ("block", None)
+    assert found.why.endswith("these test rows don't tell whether that is chance")
+
+
+ZEROS = "1 of 9 targets is 0"
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate", "base_reason", "reason", "why"),
+    [
+        (None, None, ZEROS, ZEROS, f"is undefined: {ZEROS}"),
+        (None, None, "all 9 targets are equal", ZEROS,
+         f"is undefined: {ZEROS}; for the base, all 9 targets are equal"),
+        (0.5, None, "", ZEROS, f"is undefined: {ZEROS}; the base's is 0.5"),
+        (None, 0.25, ZEROS, "", f"is 0.25, and undefined for the base: {ZEROS}"),
+        (0.0, 0.25, "", "", "is 0.25 and was 0 for the base, of which nothing is a share"),
+    ],
+)  # fmt: skip
+def test_a_regression_of_an_undefined_metric_blocks_and_says_whose_it_is_and_why(
+    limits: Params,
+    base: float | None,
+    candidate: float | None,
+    base_reason: str,
+    reason: str,
+    why: str,
+) -> None:
+    found = replace(
+        comparison(None, None),
+        base=base, candidate=candidate, base_reason=base_reason, reason=reason,
+    )  # fmt: skip
+
+    (checked,) = check_regressions([found], limits)
+
+    assert (checked.outcome, checked.value, checked.why) == ("block", None, f"rmse {why}")
+
+
+def test_a_floor_of_an_undefined_metric_blocks_and_says_why(limits: Params) -> None:
+    found = check_floors({"r2": 0.9, "mape": None}, limits, {"mape": ZEROS})
+
+    assert verdict(found) == "block"
+    assert f"mape is undefined: {ZEROS}" in [one.why for one in found]
 
 
 def test_without_an_interval_a_regression_within_the_limit_passes(limits: Params) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from clones import clone, run
+from mlops import GIT_PLACES
 from paths import ROOT, SOURCES
 
 CRLF = "-c core.autocrlf=true -c core.eol=crlf"
@@ -193,3 +194,31 @@ def test_the_devcontainer_runs_what_the_readme_says() -> None:
     assert settings["image"] == f"python:{base[1]}-{base[2]}", "as the image that serves"
     assert settings["postCreateCommand"] == "make run"
     assert "target=${containerWorkspaceFolder}/.venv,type=volume" in settings["mounts"][0]
+
+
+def test_what_git_sets_in_its_hooks_leads_no_call_of_ours_elsewhere(
+    quick: Path, tmp_path: Path
+) -> None:
+    here, other = clone(quick, tmp_path / "here"), clone(quick, tmp_path / "other")
+    run(other, "git commit --quiet --allow-empty --message other")
+    head = run(here, "git rev-parse HEAD").strip()
+    hook = {
+        "GIT_DIR": f"{other}/.git",
+        "GIT_WORK_TREE": str(other),
+        "GIT_INDEX_FILE": f"{other}/.git/index",
+        "GIT_LITERAL_PATHSPECS": "1",
+        "PYTHONPATH": SOURCES,
+    }
+    code = (
+        "from mlops.review.sides import git; import subprocess; print(git('rev-parse', 'HEAD'), "
+        "subprocess.check_output(['git', 'rev-parse', 'HEAD'], text=True).strip())"
+    )
+
+    assert run(here, f'{sys.executable} -c "{code}"', **hook).split() == [head, head]
+
+
+def test_make_drops_the_same_variables_as_the_engine() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    dropped = set(re.findall(r"GIT_[A-Z_]+", " ".join(re.findall(r"^unexport .*$", text, re.M))))
+
+    assert dropped == set(GIT_PLACES)

@@ -17,6 +17,7 @@ from mlops.monitoring.log import ACTUAL, ID, read_window
 from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.monitoring.report import as_json, markdown
 from mlops.params import Params
+from mlops.profile import number_profile
 from mlops.serving.tables import tell
 from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
 from project.schema import SCHEMA
@@ -253,7 +254,88 @@ def test_feedback_for_an_earlier_model_says_nothing_of_this_one(log: Log) -> Non
     decision = judge(log)
 
     assert decision.labelled == 0
-    assert decision.verdict == "ok"
+    assert decision.verdict == "watch"
+    assert "100 prediction(s) of other models are not judged: another" in decision.notes
+    assert "100 feedback row(s) of other models are not judged: another" in decision.notes
+
+
+def test_what_a_release_changed_is_no_drift_of_the_model_that_it_brought(log: Log) -> None:
+    rows = LATER[:300]
+    log.predict(rows, values=predicted(rows) * 1.3, version="earlier", at=NOW - DAY * 0.9)
+    log.predict(rows, version="trial", at=NOW - DAY * 0.8)
+    ids = log.predict(rows, at=NOW - DAY / 2)
+    log.tell(ids, rows["price"])
+
+    decision = judge(log)
+
+    assert (decision.verdict, decision.total) == ("ok", 300), texts(decision)
+    assert "600 prediction(s) of other models are not judged: earlier, trial" in decision.notes
+
+
+def test_what_an_earlier_schema_lacked_is_not_missing_now(log: Log) -> None:
+    log.predict(LATER[:300].assign(quality=None, size="large"), version="earlier", at=NOW - DAY / 2)
+    log.predict(LATER[300:400], at=NOW - DAY / 3)
+
+    assert judge(log).verdict == "ok"
+
+
+@pytest.mark.parametrize("rows", [0, 100])
+def test_a_log_of_an_earlier_task_is_named_and_breaks_nothing(log: Log, rows: int) -> None:
+    log.predict(LATER[:50], values=[{"yes": 0.5, "no": 0.5}] * 50, version="earlier")
+    log.predict(LATER[:rows], at=NOW - DAY / 3)
+
+    decision = judge(log)
+
+    assert decision.total == rows
+    assert decision.verdict == ("ok" if rows else "watch"), texts(decision)
+    assert "50 prediction(s) of other models are not judged: earlier" in decision.notes
+
+
+def test_refusals_of_an_earlier_model_are_not_those_of_this_one(log: Log) -> None:
+    log.predict(LATER[:300], version="earlier", at=NOW - DAY / 2)
+    log.refuse("size: missing", 100, at=NOW - DAY / 2 + 60)
+
+    assert judge(log).refusals == {}
+    log.predict(LATER[:100], at=NOW - DAY / 3)
+    assert judge(log).verdict == "ok"
+    log.refuse("size: missing", 100, at=NOW - DAY / 4)
+    assert "50% of 200 requests were refused" in texts(judge(log))
+
+
+def test_an_empty_log_is_watched(log: Log) -> None:
+    decision = judge(log)
+
+    assert (decision.verdict, decision.total) == ("watch", 0)
+    assert "nothing could be judged" in texts(decision)
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(0, "ok"), (30, "act")])
+def test_a_constant_feature_has_no_distribution_and_other_values_are_unseen(
+    log: Log, off: int, verdict: str
+) -> None:
+    known = SALES[:2000].assign(rooms=5)
+    asked = LATER[:100].assign(rooms=5)
+    asked.loc[: off - 1, "rooms"] = 6
+    log.predict(asked)
+    window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW)
+
+    decision = decide(window, VERSION, reference(known), SCHEMA, PARAMS)
+
+    assert decision.verdict == verdict, texts(decision)
+    if off:
+        assert "rooms: 30% of the values lie outside of what training saw" in texts(decision)
+
+
+@pytest.mark.parametrize(("said", "verdict"), [(100_000.0, "ok"), (90_000.0, "act")])
+def test_a_model_that_says_one_number_is_judged(log: Log, said: float, verdict: str) -> None:
+    constant = REFERENCE | {"predicted": number_profile([100_000.0] * 500)}
+    log.predict(LATER[:100], values=[said] * 100)
+    window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW)
+
+    decision = decide(window, VERSION, constant, SCHEMA, PARAMS)
+
+    assert decision.verdict == verdict, texts(decision)
+    assert ("prediction: 100% of the values lie outside" in texts(decision)) == (verdict == "act")
 
 
 def test_clocks_that_differ_are_named(log: Log) -> None:

@@ -1,9 +1,11 @@
 """params.yaml: what is shipped is valid, and every fault is named with its place."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlops.columns import Schema
 from mlops.errors import BadInput
 from mlops.params import Params, load_params
 from paths import DEMO
@@ -166,3 +168,25 @@ def test_a_link_is_not_followed(target: str, tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="is a link"):
         load(path)
+
+
+@pytest.mark.parametrize("low", [None, -1.0, 0.0])
+def test_the_logarithm_of_a_target_wants_a_low_above_nought(low: float | None) -> None:
+    columns = tuple(replace(c, low=low) if c is SCHEMA.target else c for c in SCHEMA.columns)
+
+    with pytest.raises(BadInput) as error:
+        load_params(SHIPPED, Schema(columns), KINDS)
+
+    assert "train.log_target: true learns logarithms, and the schema lets price be 0 or" in str(
+        error.value
+    )
+    assert "Column('price', …) in src/project/schema.py a low above 0, or set false" in str(
+        error.value
+    )
+
+
+def test_without_a_logarithm_the_target_may_be_nought(tmp_path: Path) -> None:
+    columns = tuple(replace(c, low=0.0) if c is SCHEMA.target else c for c in SCHEMA.columns)
+    path = edited(tmp_path, ("log_target: true", "log_target: false"))
+
+    assert not load_params(path, Schema(columns), KINDS).train.log_target

@@ -95,12 +95,22 @@ def test_two_sides_that_can_not_be_compared_are_told_in_words() -> None:
     assert "**No comparison with the base:** the task was a and is b." in text
 
 
-def test_a_metric_that_is_missing_is_called_so() -> None:
-    gone = Comparison("r2", 0.9, 0.9, None, None, None, None, None, None)
+@pytest.mark.parametrize(
+    ("base", "reasons", "told"),
+    [
+        (0.9, ("", "all 9 targets are equal"), "r2 of the candidate is undefined: all 9 targets"),
+        (None, ("all 9 targets are equal",) * 2, "r2 is undefined: all 9 targets are equal."),
+    ],
+)
+def test_a_metric_that_is_undefined_is_called_so_with_its_reason(
+    base: float | None, reasons: tuple[str, str], told: str
+) -> None:
+    gone = Comparison("r2", 0.9, base, None, None, None, None, None, None, *reasons)
 
-    assert "| r2 | 0.9 | missing | missing | missing … missing |" in markdown(
-        review(comparisons=[gone])
-    )
+    text = markdown(review(comparisons=[gone]))
+
+    assert f"| r2 | {base or 'undefined'} | undefined | undefined | undefined |" in text
+    assert told in text
 
 
 def test_only_the_largest_slices_are_listed() -> None:

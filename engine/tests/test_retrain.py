@@ -22,9 +22,10 @@ from mlops.monitoring import feedback, retrain
 from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.label_shift import LISTED, label_shift
 from mlops.monitoring.log import read_feedback
-from mlops.monitoring.retrain import is_better, moved, take_in
+from mlops.monitoring.retrain import is_better, moved, not_compared, take_in
 from mlops.pipeline.partitions import read_partitions
 from mlops.review.sides import PipelineFailed
+from mlops.serving.tables import FEEDBACK as FEEDBACK_TABLE
 from paths import DEMO
 from production import DAY, PARAMS, Log, sales
 from project.schema import SCHEMA
@@ -369,3 +370,23 @@ def test_only_another_source_counts_as_corrected_and_not_a_runner_without_output
         partition.write("\n")
 
     assert retrain.is_corrected("data/source")
+
+
+def test_feedback_for_a_model_of_another_task_is_left_out(log: Log) -> None:
+    rows = SALES[:3]
+    ids = log.predict(rows, at=JUNE)
+    log.tell(ids[:2], rows["price"], at=JUNE)
+    log._insert(FEEDBACK_TABLE, [{"prediction_id": ids[2], "at": JUNE, "actual": '"yes"'}])
+
+    kept, left_out = labelled_rows(read_feedback(log.url, SCHEMA), MAY, END, SCHEMA)
+
+    assert (len(kept), left_out) == (2, 1)
+
+
+def test_why_a_metric_of_the_gate_can_not_be_compared_is_said() -> None:
+    known = {"ci_low": -1.0, "ci_high": 1.0, "reason": None}
+    unknown = {"ci_low": None, "ci_high": None, "reason": "1 of 9 targets is 0"}
+
+    said = not_compared({"metrics": {"rmse": known, "mape": unknown}}, PARAMS)
+
+    assert said == ["mape can't be compared: 1 of 9 targets is 0"]

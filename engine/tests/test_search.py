@@ -6,8 +6,10 @@ import pytest
 
 import classification
 from fitted import chosen
+from mlops.errors import BadInput
 from mlops.kinds import Kind
 from mlops.params import Params, Train
+from mlops.pipeline import search as searching_module
 from mlops.pipeline.search import _folds, search
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
@@ -72,6 +74,42 @@ def test_without_dates_folds_are_drawn_by_the_seed(params: Params) -> None:
     best_kind, tried = search(rows, kind, train, classification.SCHEMA)
     assert best_kind.max_iter == 9
     assert set(tried[1]) == {"max_iter", "log_loss"}
+
+
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_fewer_rows_than_folds_are_refused_in_words(params: Params, n_rows: int) -> None:
+    few = valid_rows(SCHEMA, n_rows)
+
+    with pytest.raises(BadInput, match=rf"folds 2: found {n_rows} training rows, wanted more"):
+        search(few, *searching(params), SCHEMA)
+
+
+def test_a_fold_that_trains_on_one_class_is_refused_in_words(params: Params) -> None:
+    rows = valid_rows(classification.SCHEMA, 9).assign(outcome="grew")
+
+    with pytest.raises(BadInput, match="rows that train fold 1 are all 'grew'"):
+        search(rows, *searching(params, jobs=1), classification.SCHEMA)
+
+
+@pytest.mark.parametrize("undefined", [[0], [0, 1, 2, 3]])
+def test_candidates_whose_leading_metric_is_undefined_are_named_and_never_win(
+    params: Params,
+    rows: pd.DataFrame,
+    undefined: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    scores = [np.nan if n in undefined else float(9 - n) for n in range(4) for _ in range(2)]
+    monkeypatch.setattr(searching_module, "run_all", lambda *given: iter(scores))
+
+    if len(undefined) == 4:
+        with pytest.raises(BadInput, match="4 of 4 candidates predict no finite number: rmse is"):
+            search(rows, *searching(params), SCHEMA)
+        return
+    best, tried = search(rows, *searching(params), SCHEMA)
+
+    assert best.max_leaf_nodes == tried[3]["max_leaf_nodes"]
+    assert "1 of 4 candidates predict no finite number: rmse is undefined" in capfd.readouterr().err
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(

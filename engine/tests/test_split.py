@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+import classification
 from mlops.errors import BadInput
 from mlops.params import Split
-from mlops.pipeline.split import is_held_out, is_sampled, is_test, key_shares
+from mlops.pipeline.split import check_classes, is_held_out, is_sampled, is_test, key_shares
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
 
@@ -110,6 +111,27 @@ def test_one_row_can_not_be_parted() -> None:
 
 def test_a_day_is_a_day() -> None:
     assert by_day("2009-01-01").test_from == datetime.date(2009, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        (BY_KEY, r"split\.test_share 0\.2: all 9 training rows have the outcome 'grew'"),
+        (by_day("2009-01-01"), r"split\.test_from 2009-01-01: all 9 training rows have"),
+    ],
+)
+def test_training_rows_of_one_class_are_refused_in_words(params: Split, told: str) -> None:
+    rows = valid_rows(classification.SCHEMA, 9).assign(outcome="grew")
+
+    with pytest.raises(BadInput, match=told) as error:
+        check_classes(rows, params, classification.SCHEMA)
+
+    assert "Wanted two or more of left, stayed, grew" in str(error.value)
+    check_classes(rows.assign(outcome=["left", *["grew"] * 8]), params, classification.SCHEMA)
+
+
+def test_training_rows_of_one_number_are_no_fault() -> None:
+    check_classes(valid_rows(SCHEMA, 9).assign(price=1.0), BY_KEY, SCHEMA)
 
 
 @pytest.mark.parametrize("most", [1, 500, 1999])

@@ -8,7 +8,14 @@ import pandas as pd
 
 from mlops.adopt.leaks import gives_away
 from mlops.adopt.names import column_names, words
-from mlops.adopt.values import Unusable, describe, is_row_number, is_whole, texts
+from mlops.adopt.values import (
+    Unusable,
+    describe,
+    follows_ratios,
+    is_row_number,
+    is_whole,
+    texts,
+)
 from mlops.columns import Column
 from mlops.errors import BadInput
 from mlops.metrics import Task
@@ -179,4 +186,6 @@ def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series
     except Unusable as reason:
         raise BadInput(f"{values.name} can't be the target: {reason}") from reason
     kind = str if task == "classification" else float  # a mean of whole numbers is none
+    if kind is float and (column.low or 0) <= 0 and follows_ratios(described):
+        column = replace(column, low=float(f"{described.min() / 10:.1g}"))  # it has a logarithm
     return replace(column, type=kind, role="target", nullable=False), described

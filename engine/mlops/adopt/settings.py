@@ -4,14 +4,13 @@ import datetime
 import io
 from typing import Any
 
-import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-from scipy.stats import skew
 
 from mlops.adopt.proposal import Proposal
+from mlops.adopt.values import follows_ratios
 from mlops.columns import Column
 
 _TEST_SHARE = 0.2
@@ -57,7 +56,10 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     _set_time(params, proposal, today)
     rows = len(proposal.rows)
     params["validate"]["min_rows"] = min(params["validate"]["min_rows"], max(1, rows // 2))
-    params["train"]["log_target"] = _follows_ratios(proposal)
+    target = proposal.of_role("target")
+    assert target is not None, "every proposal has one"
+    values = proposal.rows[target.name]
+    params["train"]["log_target"] = proposal.task == "regression" and follows_ratios(values)
     params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
     wanted = _OF_TASK[proposal.task]
     gate = params["gate"]
@@ -88,16 +90,6 @@ def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:
         params["validate"]["window_days"] = max(params["validate"]["window_days"], 4 * gap)
     if time is None or proposal.task == "classification":
         params["monitor"]["retrain"]["level_days"] = None
-
-
-def _follows_ratios(proposal: Proposal) -> bool:
-    """Tell whether the target's logarithm is less skewed than the target."""
-    target = proposal.of_role("target")
-    assert target is not None, "every proposal has one"
-    values = proposal.rows[target.name]
-    if proposal.task == "classification" or values.min() <= 0:
-        return False
-    return bool(abs(skew(np.log(values))) < abs(skew(values)))
 
 
 def _slices(columns: tuple[Column, ...]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import skew
 
 from mlops.adopt.names import unit
 from mlops.columns import Column
@@ -109,3 +110,8 @@ def _bounds(present: pd.Series, kind: type) -> tuple[float, float]:
     high = round(float(np.ceil((most + room) / 10.0**digit) * 10.0**digit), max(0, -digit))
     low, high = (max(0.0, low) if least >= 0 else low), (min(0.0, high) if most <= 0 else high)
     return (int(low), int(high)) if kind is int else (low, high)
+
+
+def follows_ratios(values: pd.Series) -> bool:
+    """Tell whether a target is above 0, and its logarithm less skewed than itself."""
+    return bool(values.min() > 0 and abs(skew(np.log(values))) < abs(skew(values)))

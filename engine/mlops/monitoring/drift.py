@@ -61,7 +61,9 @@ def changes(
     found = []
     for column in schema.features:
         found += _column_changes(rows[column.name], column.name, reference["features"][column.name])
-    found += _column_changes(predicted, PREDICTION, reference["predicted"])[:1]
+    said = reference["predicted"]
+    constant = "low" in said and said["low"] == said["high"]  # any other value is unseen
+    found += _column_changes(predicted, PREDICTION, said)[:: 2 if constant else 3]
     corrected = stats.false_discovery_control([change.p_value for change in found])
     limits = {"distribution": params.min_effect}
     return [
@@ -122,6 +124,8 @@ def _numbers_test(present: pd.Series, reference: Profile) -> tuple[float, float]
     used = both > 0
     basis = _orthonormal(both[used])
     rows = 1 / (1 / before.sum() + 1 / now.sum())
+    if not basis.shape[1]:  # all values of both fall into one bin
+        return 0.0, 1.0
     difference = (now / now.sum() - before / before.sum())[used]
     return _judged(float(rows * np.square(basis.T @ difference).sum()), basis.shape[1], rows)
 

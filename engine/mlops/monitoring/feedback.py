@@ -60,7 +60,10 @@ def labelled_rows(
     new = (days > pd.Timestamp(after)) & (days <= pd.Timestamp(until))
     rows = told[new].reset_index(drop=True)
     keys = rows[ID] if schema.key.type is str else rows[ID].map(_number)
-    rows = rows.assign(**{schema.key.name: keys, schema.target.name: rows[ACTUAL]})
+    actual = rows[ACTUAL]
+    if not schema.target.choices:  # an earlier model may have been asked for classes
+        actual = pd.to_numeric(actual, errors="coerce")
+    rows = rows.assign(**{schema.key.name: keys, schema.target.name: actual})
     if schema.time is not None and schema.timed is None:
         rows[schema.time.name] = days[new].reset_index(drop=True)
     rows = rows[schema.names].astype({c.name: frame_dtype(c) for c in schema.columns})

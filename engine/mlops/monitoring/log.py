@@ -22,6 +22,7 @@ _DAY = 86_400.0
 _SKEW_SECONDS = 300.0
 _TIMEOUT = 30.0
 _DIGITS = 8
+_LISTED = 3
 
 PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
 ID, ACTUAL, TOLD = "__id", "__actual", "__told"
@@ -33,7 +34,7 @@ class Window:
     """What was asked, answered and told back lately.
 
     Attributes:
-        rows: predictions with their features, all of them or so many by chance.
+        rows: predictions of the served model with their features, all or so many by chance.
         total: predictions that `rows` stand for.
         labelled: predictions of the served model whose actual value came in, newest first.
         refusals: reason -> requests refused in the window; under ANY, all of them.
@@ -107,9 +108,11 @@ def _read(
     connection: sa.Connection, version: str, schema: Schema, params: Monitor, now: float
 ) -> Window:
     p, f = PREDICTIONS.c, FEEDBACK.c
-    start = _start(connection, p.at, params.window_rows, params, now)
-    total = int(connection.execute(sa.select(sa.func.count()).where(p.at >= start)).scalar_one())
-    wanted = sa.select(p.prediction_id, p.features, p.predicted, p.at, p.model_version)
+    served = p.model_version == version
+    start = _start(connection, p.at, served, params.window_rows, params, now)
+    window = sa.select(sa.func.count()).where(p.at >= start, served)
+    total = int(connection.execute(window).scalar_one())
+    wanted = sa.select(p.prediction_id, p.features, p.predicted, p.at, p.model_version).where(served)
     if total > params.max_rows:
         # Ids are random and indexed. The sum keeps databases from taking the index of `at`.
         share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
@@ -118,16 +121,48 @@ def _read(
         wanted = wanted.where(p.at >= start)
     rows = _frame(connection.execute(wanted).all(), schema)
 
-    told = _start(connection, f.at, params.window_labels, params, now)
+    told = _start(connection, f.at, sa.true(), params.window_labels, params, now)
     newest = sa.select(f.prediction_id).where(f.at >= told).order_by(f.at.desc())
     newest = newest.limit(params.max_rows)
-    labels = _labelled().where(f.prediction_id.in_(newest), p.model_version == version)
+    labels = _labelled().where(f.prediction_id.in_(newest), served)
     labelled = _frame(connection.execute(labels.order_by(f.at.desc())).all(), schema)
 
+    oddities, last = _others(connection, version, start, told)
+    # Refusals name no model: those before the served one took over are not its own.
+    since = start if last is None else max(start, min([last, *rows[AT]]))
     refusals = sa.select(REFUSALS.c.reason, sa.func.sum(REFUSALS.c.requests))
-    refusals = refusals.where(REFUSALS.c.at >= start - 60).group_by(REFUSALS.c.reason)
+    refusals = refusals.where(REFUSALS.c.at >= since - 60).group_by(REFUSALS.c.reason)
     counted = {str(reason): int(n) for reason, n in connection.execute(refusals).all()}
-    return Window(rows, total, labelled, counted, _oddities(connection, told, params.max_rows, now))
+    oddities += _oddities(connection, told, params.max_rows, now)
+    return Window(rows, total, labelled, counted, oddities)
+
+
+def _others(
+    connection: sa.Connection, version: str, start: float, told: float
+) -> tuple[list[str], float | None]:
+    """Name what other models answered, an earlier one or one on trial: nobody judges it here.
+
+    Returns:
+        The words, and when the last of these predictions in the window was made.
+    """
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    by_version = (
+        sa.select(p.model_version, sa.func.count(), sa.func.max(p.at))
+        .where(p.model_version != version)
+        .group_by(p.model_version)
+        .order_by(sa.func.count().desc(), p.model_version)
+    )
+    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
+    asked = connection.execute(by_version.where(p.at >= start)).all()
+    labelled = connection.execute(by_version.select_from(both).where(f.at >= told)).all()
+    said = [
+        f"{sum(n for _, n, _ in found):,} {what} of other models are not judged: "
+        + ", ".join(name for name, _, _ in found[:_LISTED])
+        + f" and {len(found) - _LISTED} more" * (len(found) > _LISTED)
+        for what, found in (("prediction(s)", asked), ("feedback row(s)", labelled))
+        if found
+    ]
+    return said, max((at for _, _, at in asked), default=None)
 
 
 def _labelled() -> sa.Select[Any]:
@@ -138,13 +173,15 @@ def _labelled() -> sa.Select[Any]:
     return sa.select(*columns).select_from(both)
 
 
-def _start(connection: sa.Connection, at: Any, rows: int, params: Monitor, now: float) -> float:
+def _start(
+    connection: sa.Connection, at: Any, which: Any, rows: int, params: Monitor, now: float
+) -> float:
     """Give the time from which on rows belong to the window: see `monitor.window_*`."""
-    newest = sa.select(at).order_by(at.desc()).offset(rows - 1).limit(1)
-    start = now - params.window_days * _DAY
+    oldest, start = now - params.max_age_days * _DAY, now - params.window_days * _DAY
+    newest = sa.select(at).where(which, at >= oldest).order_by(at.desc()).offset(rows - 1).limit(1)
     of_enough_rows = connection.execute(newest).scalar()
     if of_enough_rows is None or of_enough_rows < start:
-        return max(of_enough_rows or 0.0, now - params.max_age_days * _DAY)
+        return max(of_enough_rows or 0.0, oldest)
     return start
 
 

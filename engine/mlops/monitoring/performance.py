@@ -12,6 +12,7 @@ from mlops.intervals import Spread, spread
 from mlops.metrics import HIGHER_IS_BETTER, Predictions, estimates, rounded
 from mlops.params import Monitor, Params
 from mlops.slices import slices
+from mlops.undefined import UNDEFINED, reason_of, why_undefined
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Performance:
         reference: its value at the review; None of a slice, as what follows from it.
         worse: how much worse it is, as a share of `reference`; below 0 it is better.
         surely_worse: the least that `worse` is, at the confidence of the monitor.
+        unknown: why it is undefined, or why nobody can tell how much worse it is; else empty.
     """
 
     metric: str
@@ -35,6 +37,7 @@ class Performance:
     reference: float | None
     worse: float | None
     surely_worse: float | None
+    unknown: str = ""
 
 
 def performance(
@@ -66,9 +69,22 @@ def _measured(
         ends = rounded(value - margin), rounded(value + margin)
         then = reference.get(metric, {"value": None, "error": None})
         worse = _loss(value, spread(influence), metric, then, params)
-        n = len(taken.actual)
-        found.append(Performance(metric, part, n, rounded(value), *ends, then["value"], *worse))
+        if not np.isfinite(value):
+            unknown = f"{UNDEFINED}: {why_undefined(metric, taken)}"
+        else:
+            unknown = _unknown(then) if reference and None in worse else ""
+        line = (metric, part, len(taken.actual), rounded(value), *ends, then["value"], *worse)
+        found.append(Performance(*line, unknown))
     return found
+
+
+def _unknown(then: dict[str, Any]) -> str:
+    """Say why a value is no share of the review's."""
+    if then["value"] is None:
+        return f"{UNDEFINED} at the review: {reason_of(then)}"
+    if then["value"] == 0:
+        return "0 at the review, of which nothing is a share"
+    return "known from too few rows to tell what is chance"
 
 
 def _loss(

@@ -6,7 +6,7 @@ from typing import Literal
 from scipy import stats
 
 from mlops.columns import Schema
-from mlops.monitoring.drift import Change
+from mlops.monitoring.drift import PREDICTION, Change
 from mlops.monitoring.log import Window
 from mlops.monitoring.performance import Performance, overall, too_much_worse
 from mlops.params import Params
@@ -42,6 +42,7 @@ def find_reasons(
     reasons = [
         *_refusals(window, params),
         *_of_performance(kept, params),
+        *_of_unknown(kept),
         *_of_drift(found, _holds(kept, params), schema, params),
     ]
     if not found and not kept and not reasons:
@@ -82,6 +83,23 @@ def _of_performance(kept: list[Performance], params: Params) -> list[Reason]:
     ]
 
 
+def _of_unknown(kept: list[Performance]) -> list[Reason]:
+    """Name metrics that nobody can hold against the review: silence would look like a pass."""
+    return [
+        Reason(
+            "watch",
+            "notice",
+            f"{p.metric} is not judged on {p.rows:,} labelled rows: it {_was(p)} {p.unknown}",
+        )
+        for p in overall(kept)
+        if p.unknown
+    ]
+
+
+def _was(p: Performance) -> str:
+    return "is" if p.value is None else f"is {number(p.value, 4)}, and"
+
+
 def _of_drift(found: list[Change], harmless: bool, schema: Schema, params: Params) -> list[Reason]:
     reasons = []
     for change in sorted((c for c in found if c.drifted), key=lambda one: one.q_value):
@@ -98,7 +116,7 @@ def _of_drift(found: list[Change], harmless: bool, schema: Schema, params: Param
 def _is_mistake(change: Change, schema: Schema, params: Params) -> bool:
     """Tell faults of the data from a world that changed, where new choices do come up."""
     if change.what == "outside":
-        return not schema.feature(change.column).is_categorical
+        return change.column != PREDICTION and not schema.feature(change.column).is_categorical
     return change.what == "missing" or change.effect > params.monitor.implausible_effect
 
 

@@ -101,7 +101,8 @@ def _metrics(found: list[Performance], params: Params) -> str:
     rows = []
     for p in found:
         cells = [cell(p.metric if p.part == "all" else f"{p.metric}, {p.part}"), f"{p.rows:,}"]
-        cells += [number(p.value, 4), f"{number(p.low, 4)} … {number(p.high, 4)}"]
+        between = f"{number(p.low, 4)} … {number(p.high, 4)}"
+        cells += [number(p.value, 4), cell(p.unknown) if p.value is None else between]
         if p.worse is not None:
             allowed = params.monitor.max_worse[p.metric]
             cells += [number(p.reference, 4), f"{p.worse:.0%}", f"{allowed:.0%}"]

@@ -129,6 +129,16 @@ def is_better(verdict: dict[str, Any], params: Params) -> bool:
     return bool(signs) and max(signs) > 0 and min(signs) >= 0
 
 
+def not_compared(verdict: dict[str, Any], params: Params) -> list[str]:
+    """Say of which metrics of the gate nobody can tell whether they got better, and why."""
+    found = {name: verdict["metrics"].get(name) for name in params.gate.max_regression}
+    return [
+        f"{name} can't be compared: {(one and one['reason']) or 'it has no interval'}"
+        for name, one in found.items()
+        if not one or one["ci_low"] is None or one["ci_high"] is None
+    ]
+
+
 def conclude(facts: dict[str, Any], force: bool, params: Params, schema: Schema) -> dict[str, Any]:
     """Decide whether to open a pull request, and say why in words."""
     if facts["until"] == facts["was"] and not force and not is_corrected(params.ingest.source):
@@ -145,6 +155,7 @@ def conclude(facts: dict[str, Any], force: bool, params: Params, schema: Schema)
     better = is_better(verdict, params)
     why = "better" if better else "not better"
     why = f"the retrained model is {why} than the served one beyond chance, on the same rows"
+    why += "".join(f"; {line}" for line in not_compared(verdict, params))
     return {**facts, "propose": better or force, "why": why}
 
 

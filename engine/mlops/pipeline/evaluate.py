@@ -1,5 +1,7 @@
 """Stage evaluate: model and test rows -> metrics with intervals, slices, predictions, plots."""
 
+import sys
+from collections.abc import Generator
 from typing import Any
 
 import joblib
@@ -7,10 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
+from tqdm import tqdm
 
 from mlops.artifacts import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
 from mlops.columns import Column, Schema
-from mlops.errors import run_command
+from mlops.errors import BadInput, run_command
 from mlops.files import whole_folder, write_json
 from mlops.frames import read_rows, with_derived, write_rows
 from mlops.intervals import spread
@@ -27,10 +30,29 @@ from mlops.pipeline.model import actual_values, predict
 from mlops.pipeline.plots import draw_plots
 from mlops.project import load_project_params, load_schema
 from mlops.slices import slices
+from mlops.undefined import in_words, why_undefined
 
 PROBABILITY_DIGITS = 8
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_REPEATS = 5
+IMPORTANCE_PREDICTIONS = 1500
+"""About so many predictions are made, but one for each feature in any case."""
+SHOWN_EVERY = 250
+
+
+def refuse_infinite(predictions: Predictions) -> None:
+    """Refuse a model that predicts what is no number.
+
+    Raises:
+        BadInput: it does.
+    """
+    n = len(predictions.actual)
+    odd = n - int(np.isfinite(predictions.predicted.reshape(n, -1)).all(axis=1).sum())
+    if odd:
+        raise BadInput(
+            f"the model predicts no finite number for {odd} of {n} test rows",
+            advice="Look at train.log_target, at the section of models: and at the features.",
+        )
 
 
 def trivial_prediction(train: pd.DataFrame, n_rows: int, target: Column) -> Floats:
@@ -43,9 +65,13 @@ def trivial_prediction(train: pd.DataFrame, n_rows: int, target: Column) -> Floa
 
 
 def with_intervals(predictions: Predictions, confidence: float) -> dict[str, Any]:
-    """Give each metric as {value, low, high}."""
-    metrics = {}
+    """Give each metric as {value, low, high}; of an undefined one, why it is, as `reason`."""
+    metrics: dict[str, Any] = {}
     for name, (value, influence) in estimates(predictions).items():
+        if not np.isfinite(value):
+            reason = why_undefined(name, predictions)
+            metrics[name] = {"value": None, "low": None, "high": None, "reason": reason}
+            continue
         margin = spread(influence).margin(confidence)
         low, high = value - margin, value + margin
         if HIGHER_IS_BETTER[predictions.task][name]:
@@ -54,6 +80,15 @@ def with_intervals(predictions: Predictions, confidence: float) -> dict[str, Any
             low = max(0.0, low)
         metrics[name] = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
     return metrics
+
+
+def plain_metrics(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Give what DVC compares: values alone, null where undefined, then with `reasons` beside."""
+    metrics = evaluation["metrics"]
+    reasons = {name: m["reason"] for name, m in metrics.items() if m["value"] is None}
+    plain = {name: metric["value"] for name, metric in metrics.items()}
+    plain |= {"rows": evaluation["rows"], "baseline": evaluation["baseline"]}
+    return plain | ({"reasons": reasons} if reasons else {})
 
 
 def slice_table(
@@ -75,27 +110,40 @@ def importance(model: Pipeline, test: pd.DataFrame, schema: Schema, seed: int) -
     """Measure how much worse the leading metric gets when a feature is shuffled.
 
     Source: Breiman, Random Forests, Machine Learning 45, 2001, section 10. On at most
-    IMPORTANCE_ROWS rows.
+    IMPORTANCE_ROWS rows, and of wide tables fewer times: by their shape, for a clock would give
+    another table on another machine.
     """
-    task, target = schema.task, schema.target
-    leading, higher = next(iter(HIGHER_IS_BETTER[task].items()))
+    leading, higher = next(iter(HIGHER_IS_BETTER[schema.task].items()))
     rows = test.sample(min(len(test), IMPORTANCE_ROWS), random_state=seed)
+    names = [column.name for column in schema.features]
+    repeats = min(IMPORTANCE_REPEATS, max(1, IMPORTANCE_PREDICTIONS // len(names)))
+    counted = _counted(1 + repeats * len(names))
 
     def goodness(fitted: Pipeline, features: pd.DataFrame, actual: Floats) -> float:
-        value = score(Predictions(task, actual, predict(fitted, features, target)))[leading]
+        next(counted, None)
+        predicted = predict(fitted, features, schema.target)
+        value = score(Predictions(schema.task, actual, predicted))[leading]
         return value if higher else -value
 
-    names = [column.name for column in schema.features]
     found = permutation_importance(
-        model,
-        rows[names],
-        actual_values(rows, target),
+        model[-1:],  # picking the features anew each time would take longer than to predict
+        model[:-1].transform(rows[names]),
+        actual_values(rows, schema.target),
         scoring=goodness,
-        n_repeats=IMPORTANCE_REPEATS,
+        n_repeats=repeats,
         random_state=seed,
     )
+    counted.close()
     table = pd.DataFrame({"feature": names, "importance": found.importances_mean})
     return table.sort_values(["importance", "feature"], ascending=[False, True], ignore_index=True)
+
+
+def _counted(total: int) -> Generator[None, None, None]:
+    """Show how many predictions are made: as a bar, or as a line each SHOWN_EVERY of them."""
+    for done in tqdm(range(1, total + 1), desc="evaluate: importance", disable=None):
+        if not sys.stderr.isatty() and done % SHOWN_EVERY == 0:
+            print(f"evaluate: importance, {done:,} of {total:,} predictions", file=sys.stderr)
+        yield
 
 
 def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -124,6 +172,7 @@ def main() -> None:
     model = joblib.load(MODEL)
     actual = actual_values(test, target)
     predictions = Predictions(task, actual, predict(model, test, target))
+    refuse_infinite(predictions)
     trivial = trivial_prediction(train, len(test), target)
     baseline = score(Predictions(task, actual, trivial))
     metrics = with_intervals(predictions, params.evaluate.confidence)
@@ -140,12 +189,8 @@ def main() -> None:
         draw_plots(folder, predictions, evaluation, found, schema)
     write_rows(PREDICTIONS, prediction_rows(predictions, test, schema))
     write_json(EVALUATION, evaluation)
-    write_json(
-        METRICS,
-        {name: value["value"] for name, value in metrics.items()}
-        | {"rows": len(test), "baseline": evaluation["baseline"]},
-    )
-    shown = ", ".join(f"{name} {value['value']:.5g}" for name, value in metrics.items())
+    write_json(METRICS, plain_metrics(evaluation))
+    shown = ", ".join(f"{name} {in_words(metric)}" for name, metric in metrics.items())
     print(f"evaluate: {len(test)} test rows: {shown}")
 
 

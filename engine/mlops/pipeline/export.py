@@ -35,6 +35,7 @@ from mlops.request import describe_columns, describe_derived
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.serving.features import with_features
 from mlops.tracking import track
+from mlops.undefined import why_undefined
 
 
 def describe_data(schema: Schema) -> dict[str, Any]:
@@ -71,6 +72,7 @@ def describe_reference(rows: pd.DataFrame, predictions: Predictions, schema: Sch
         "predicted": prediction_profile(predictions.predicted, schema),
         "metrics": {
             name: {"value": rounded(value), "error": rounded(spread(influence).error)}
+            | ({} if np.isfinite(value) else {"reason": why_undefined(name, predictions)})
             for name, (value, influence) in found.items()
         },
     }

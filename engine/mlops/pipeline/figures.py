@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mlops.metrics import Task
+from mlops.undefined import UNDEFINED
 
 _BLUE, _GREY, _RED = "#2a6f97", "#9aa5b1", "#c1121f"
 
@@ -99,9 +100,8 @@ def slices(table: pd.DataFrame, metric: str) -> Figure:
         value, places, xerr=[(value - low).clip(0), (high - value).clip(0)],
         fmt="o", color=_BLUE, ecolor=_GREY, markersize=4,
     )  # fmt: skip
-    axes.set_yticks(
-        places, [f"{s} ({n})" for s, n in zip(table["slice"], table["rows"], strict=True)]
-    )
+    lines = zip(table["slice"], table["rows"], value.isna(), strict=True)
+    axes.set_yticks(places, [f"{s} ({n})" + f": {UNDEFINED}" * gap for s, n, gap in lines])
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
     axes.set_ylim(len(table) - 0.4, -0.6)

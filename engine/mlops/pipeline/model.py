@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from mlops.columns import Column, Schema
+from mlops.errors import BadInput
 from mlops.kinds import Kind
 from mlops.metrics import Floats
 from mlops.params import Train
@@ -85,7 +86,14 @@ def at_recent_level(rows: pd.DataFrame, model: Pipeline, days: int, schema: Sche
     when, target = rows[schema.time.name], rows[schema.target.name].astype("float64")
     recent = (when > when.max() - pd.Timedelta(days=days)).to_numpy()
     level = target.to_numpy() / predict(model, rows, schema.target)
-    factor = np.median(level[recent]) / np.median(level[~recent]) if not recent.all() else 1.0
+    if recent.all():
+        return rows
+    factor = np.median(level[recent]) / np.median(level[~recent])
+    if not 0 < factor < np.inf:
+        raise BadInput(
+            f"train.level_days {days}: targets of 0 or less have no level to bring others to",
+            advice="Set it to null.",
+        )
     return rows.assign(**{schema.target.name: target.where(recent, target * factor)})
 
 

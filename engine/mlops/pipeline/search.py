@@ -9,6 +9,7 @@ from sklearn.model_selection import KFold, ParameterSampler, TimeSeriesSplit
 from tqdm import tqdm
 
 from mlops.columns import Schema
+from mlops.errors import BadInput
 from mlops.kinds import Kind
 from mlops.metrics import HIGHER_IS_BETTER, Predictions, score
 from mlops.params import Train
@@ -41,7 +42,16 @@ def search(
             print(f"search: {done} of {len(jobs)} fits", file=sys.stderr)
     means = scores.mean(axis=1)
     leading, higher = next(iter(HIGHER_IS_BETTER[schema.task].items()))
-    best = int(means.argmax() if higher else means.argmin())
+    known = np.isfinite(means)
+    if not known.all():
+        few = f"{int((~known).sum())} of {len(candidates)} candidates predict no finite number"
+        if not known.any():
+            raise BadInput(
+                f"train.search: {few}: {leading} is undefined", advice="Change train.search.space."
+            )
+        print(f"search: {few}: {leading} is undefined, they are left out", file=sys.stderr)
+    goodness = np.where(known, means if higher else -means, -np.inf)
+    best = int(goodness.argmax())
     tried = [
         {**candidate, leading: float(mean)}
         for candidate, mean in zip(candidates, means, strict=True)
@@ -50,12 +60,30 @@ def search(
 
 
 def _folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[tuple[Any, Any]]:
-    """Cut the rows into folds; with dates, each is scored by a model of earlier rows only."""
+    """Cut the rows into folds; with dates, each is scored by a model of earlier rows only.
+
+    Raises:
+        BadInput: there are too few rows, or a fold would train on one class.
+    """
+    if len(rows) <= train.search.folds:
+        raise BadInput(
+            f"train.search.folds {train.search.folds}: found {len(rows)} training rows, wanted "
+            "more than folds"
+        )
     if schema.time is None:
         splitter = KFold(train.search.folds, shuffle=True, random_state=train.seed)
     else:
         splitter = TimeSeriesSplit(train.search.folds)
-    return list(splitter.split(rows))
+    folds = list(splitter.split(rows))
+    target = rows[schema.target.name].to_numpy()
+    for number, (fitted, _) in enumerate(folds, 1):
+        if schema.target.choices and len(set(target[fitted])) < 2:
+            raise BadInput(
+                f"train.search.folds {train.search.folds}: the {len(fitted)} rows that train fold "
+                f"{number} are all {target[fitted][0]!r}",
+                advice="Take fewer folds, or set train.search.candidates to 0.",
+            )
+    return folds
 
 
 def _score(

@@ -49,6 +49,24 @@ def is_held_out(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray
     return ((days >= first) & (days < last + pd.Timedelta(days=1))).to_numpy()
 
 
+def check_classes(train: pd.DataFrame, params: Split, schema: Schema) -> None:
+    """Refuse training rows of one class: no model can tell it from others.
+
+    Raises:
+        BadInput: they are.
+    """
+    target = schema.target
+    found = train[target.name].unique()
+    if target.choices and len(found) < 2:
+        how = "test_share" if params.test_from is None else "test_from"
+        raise BadInput(
+            f"split.{how} {getattr(params, how)}: all {len(train)} training rows have the "
+            f"{target.name} {found[0]!r}",
+            advice=f"Wanted two or more of {', '.join(target.choices)} among them: move "
+            f"split.{how}, or bring in more rows.",
+        )
+
+
 def is_sampled(keys: pd.Series, most: int | None) -> np.ndarray:
     """Tell which rows to keep of more than `most`: shape (n_rows,), the same ones in any order.
 
@@ -66,10 +84,12 @@ def main() -> None:
     held_out = is_held_out(rows, params, schema)
     train = rows[~test & ~held_out]
     kept = is_sampled(train[schema.key.name], params.max_train_rows)
-    write_rows(TRAIN_ROWS, train if kept.all() else train[kept])
+    train = train if kept.all() else train[kept]
+    check_classes(train, params, schema)
+    write_rows(TRAIN_ROWS, train)
     write_rows(TEST_ROWS, rows[test])
     write_rows(HELD_OUT_ROWS, rows[held_out])
-    cut = "" if kept.all() else f", a sample of {len(train)}"
+    cut = "" if kept.all() else f", a sample of {len(kept)}"
     print(f"split: {int(kept.sum())} training rows{cut}, {int(test.sum())} test rows")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlops.undefined import in_words
+
 DIRTY = "-dirty"
 """Ends the commit of an image that holds more than the commit."""
 
@@ -22,14 +24,14 @@ class Contents:
         model: the model's version.
         model_sha256: of the fitted pipeline, before it was exported.
         data: rows, days and SHA-256 of the training and test rows.
-        metrics: on the test rows, by name.
+        metrics: on the test rows, by name; in words where undefined.
     """
 
     commit: str
     model: str
     model_sha256: str
     data: dict[str, Any]
-    metrics: dict[str, float]
+    metrics: dict[str, float | str]
     params: dict[str, Any]
 
     @classmethod
@@ -41,7 +43,10 @@ class Contents:
             manifest["model_version"],
             manifest["files"]["model.joblib"]["sha256"],
             {part: manifest["data"][part] for part in ("train", "test")},
-            {name: metric["value"] for name, metric in metrics.items()},
+            {
+                name: in_words(metric) if metric["value"] is None else metric["value"]
+                for name, metric in metrics.items()
+            },
             manifest["params"],
         )
 

@@ -6,7 +6,7 @@ Exit code: 0 pass or warn, 1 block, 2 could not judge.
 import argparse
 import sys
 
-from mlops.errors import BadInput
+from mlops.errors import BadInput, run_command
 from mlops.files import write_text
 from mlops.project import load_project_params, load_schema
 from mlops.review.judge import review
@@ -36,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

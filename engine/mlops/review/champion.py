@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from mlops.metrics import (
 from mlops.params import Params
 from mlops.review.sides import Side
 from mlops.slices import slices
+from mlops.undefined import describe_undefined
 
 _SCORING = "mlops.review.scoring"  # of the side's own checkout: each has its own engine
 _SCORING_SECONDS = 600
@@ -45,6 +46,7 @@ class Comparison:
         regression: how much worse the candidate is, as a share of the base's value; below 0 it
             is better. None where a value is not finite.
         spread: of `regression`, over test rows that might have been drawn instead.
+        base_reason, reason: why base's, and candidate's, value is undefined; empty if it is not.
     """
 
     metric: str
@@ -56,6 +58,8 @@ class Comparison:
     ci_high: float | None
     regression: float | None
     spread: Spread | None
+    base_reason: str = ""
+    reason: str = ""
 
 
 def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
@@ -113,17 +117,31 @@ def compare(
 ) -> list[Comparison]:
     """Compare every metric of the task; `recorded` are the base's metrics on its own test rows."""
     of_base, of_candidate = estimates(base), estimates(candidate)
+    why_base, why = (
+        describe_undefined({name: one.value for name, one in found.items()}, predictions)
+        for found, predictions in ((of_base, base), (of_candidate, candidate))
+    )
     return [
-        _compared(metric, recorded.get(metric), of_base[metric], of_candidate[metric], params)
+        replace(
+            _compared(metric, recorded.get(metric), of_base[metric], of_candidate[metric], params),
+            base_reason=why_base.get(metric, ""),
+            reason=why.get(metric, ""),
+        )
         for metric in HIGHER_IS_BETTER[params.task]
     ]
+
+
+def reasons(comparisons: list[Comparison]) -> dict[str, str]:
+    """Give why metrics of the candidate are undefined."""
+    return {c.metric: c.reason for c in comparisons if c.reason}
 
 
 def _compared(
     metric: str, recorded: float | None, base: Estimate, candidate: Estimate, params: Params
 ) -> Comparison:
     was, now, delta = base.value, candidate.value, candidate.value - base.value
-    known = spread(candidate.influence - base.influence)
+    with np.errstate(invalid="ignore"):  # an undefined metric has no influences
+        known = spread(candidate.influence - base.influence)
     margin = known.margin(params.evaluate.confidence)
     worse = -delta if HIGHER_IS_BETTER[params.task][metric] else delta
     share = 1 / abs(was) if was else math.nan  # of the base's value
@@ -154,8 +172,15 @@ def compare_slices(
             "column": column,
             "slice": label,
             "rows": int(members.sum()),
-            "base": {k: rounded(v) for k, v in score(base.take(members)).items()},
-            "candidate": {k: rounded(v) for k, v in score(candidate.take(members)).items()},
+            "base": (of_base := _scored(base.take(members)))[0],
+            "candidate": (of_candidate := _scored(candidate.take(members)))[0],
+            "reasons": of_base[1] | of_candidate[1],
         }
         for column, label, members in slices(test, columns, schema)
     ]
+
+
+def _scored(predictions: Predictions) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Give the metrics, and why those are undefined that are."""
+    found = {name: rounded(value) for name, value in score(predictions).items()}
+    return found, describe_undefined(found, predictions)

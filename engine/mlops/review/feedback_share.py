@@ -17,7 +17,7 @@ from mlops.frames import count_rows, read_rows
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.csv_parsing import parse_csv
-from mlops.review.champion import Comparison, compare, scored_by
+from mlops.review.champion import Comparison, compare, reasons, scored_by
 from mlops.review.gate import Check, check_floors, check_regressions
 from mlops.review.markup import cell, number, table
 from mlops.review.sides import Side
@@ -108,7 +108,10 @@ def check_feedback(found: FeedbackShare | None, params: Params) -> list[Check]:
         why = "no row of the source tests this model: feedback alone speaks for it"
         return [*checks, Check("rows of the source", 0, 1, outcome, why)]
     metrics = {c.metric: c.candidate for c in found.comparisons}
-    own = [*check_floors(metrics, params), *check_regressions(found.comparisons, params)]
+    own = [
+        *check_floors(metrics, params, reasons(found.comparisons)),
+        *check_regressions(found.comparisons, params),
+    ]
     where = f"on {found.source_rows:,} rows of the source"
     return checks + [
         Check(

@@ -1,17 +1,21 @@
 """The gate: the comparison held against params.yaml's `gate:` section."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.params import Params
 from mlops.review.champion import Comparison
+from mlops.review.markup import number
+from mlops.undefined import UNDEFINED, reason_of
 
 Outcome = Literal["pass", "warn", "block"]
 
 POWER = 0.9
+
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,21 @@ def verdict(checks: list[Check]) -> Outcome:
     return "block" if "block" in outcomes else "warn" if "warn" in outcomes else "pass"
 
 
-def check_floors(candidate: dict[str, Any], params: Params) -> list[Check]:
-    """Hold the candidate's own metrics against the least that a model must do."""
+def check_floors(
+    candidate: dict[str, Any], params: Params, reasons: Mapping[str, str] = _NONE
+) -> list[Check]:
+    """Hold the candidate's own metrics against the least that a model must do.
+
+    Args:
+        reasons: metric -> why it is undefined, of those that are.
+    """
     checks = []
     for metric, limit in params.gate.floors.items():
         value, name = candidate.get(metric), f"floor of {metric}"
         if not isinstance(value, int | float) or not math.isfinite(value):
-            why = f"{metric} is missing or not a finite number"
-            checks.append(Check(name, None, limit, "block", why))
+            why = "is missing or not a finite number"
+            why = f"is undefined: {reasons[metric]}" if metric in reasons else why
+            checks.append(Check(name, None, limit, "block", f"{metric} {why}"))
             continue
         higher = HIGHER_IS_BETTER[params.task][metric]
         reached = value >= limit if higher else value <= limit
@@ -85,8 +96,9 @@ def _check_slices(
         n_short += 1
         sure = value is None or best is None or sign * best < sign * limit
         name = f"{part['column']}: {part['slice']}"
-        text = "missing" if value is None else f"{value:.4g}"
+        text = UNDEFINED if value is None else f"{value:.4g}"
         why = f"{metric} is {text} on the {part['rows']:,} rows of {name}, wanted {side} {limit:g}"
+        why += f": {reason_of(found)}" if value is None else ""
         yield Check(
             f"floor of {metric} in {name}", value, limit, "block" if sure else "warn",
             why if sure else f"{why}; that may be chance",
@@ -124,10 +136,12 @@ def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
 def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:
     metric, worse, spread = comparison.metric, comparison.regression, comparison.spread
     name = f"regression of {metric}"
-    if worse is None or (worse > limit and spread is None):
-        why = f"{metric} is missing or not a finite number"
-        return Check(name, None, limit, "block", why)
+    if worse is None:
+        return Check(name, None, limit, "block", _no_share(comparison))
     text = f"{metric} is {_change(worse)}, allowed are {limit:.0%} worse"
+    if spread is None and worse > limit:
+        why = f"{text}; these test rows don't tell whether that is chance"
+        return Check(name, None, limit, "block", why)
     if spread and worse > limit:
         if worse > spread.surprise(params.gate.confidence):
             return Check(name, worse, limit, "block", f"{text}; chance alone hardly explains it")
@@ -137,6 +151,22 @@ def _check_regression(comparison: Comparison, limit: float, params: Params) -> C
     if possible > limit:
         text += f"; these test rows can't rule out {possible:.1%} worse"
     return Check(name, worse, limit, "pass", text)
+
+
+def _no_share(c: Comparison) -> str:
+    """Say why no share of the base's value tells how much worse the candidate is."""
+    if c.reason and c.base_reason:
+        said = f"is undefined: {c.reason}"
+        said += "" if c.reason == c.base_reason else f"; for the base, {c.base_reason}"
+    elif c.reason:
+        said = f"is undefined: {c.reason}; the base's is {number(c.base)}"
+    elif c.base_reason:
+        said = f"is {number(c.candidate)}, and undefined for the base: {c.base_reason}"
+    elif c.base == 0 and c.candidate is not None:
+        said = f"is {number(c.candidate)} and was 0 for the base, of which nothing is a share"
+    else:
+        said = "is missing or not a finite number"
+    return f"{c.metric} {said}"
 
 
 def _change(worse: float) -> str:

@@ -11,7 +11,13 @@ from mlops.frames import count_rows, read_rows
 from mlops.params import Params
 from mlops.recover import recover
 from mlops.review.believed import keep_believed, stages_at
-from mlops.review.champion import NotComparable, compare, compare_slices, models_on_same_rows
+from mlops.review.champion import (
+    NotComparable,
+    compare,
+    compare_slices,
+    models_on_same_rows,
+    reasons,
+)
 from mlops.review.differences import params_diff, rows_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
@@ -78,7 +84,7 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
     changed = params_diff(base.params, candidate.params)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
     checks = [
-        *check_floors(metrics, params),
+        *check_floors(metrics, params, reasons(comparisons)),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_feedback(feedback, params),
@@ -110,9 +116,13 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
 
 
 def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
-    metrics = {k: v["value"] for k, v in candidate.manifest["evaluation"]["metrics"].items()}
-    slices = candidate.manifest["evaluation"]["slices"]
-    checks = [*check_floors(metrics, params), *check_slices(slices, params)]
+    evaluated = candidate.manifest["evaluation"]
+    metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
+    why_not = {k: m["reason"] for k, m in evaluated["metrics"].items() if m["value"] is None}
+    checks = [
+        *check_floors(metrics, params, why_not),
+        *check_slices(evaluated["slices"], params),
+    ]
     return Review(
         base_commit,
         candidate.commit,

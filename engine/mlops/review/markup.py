@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from mlops.undefined import UNDEFINED
+
 # One theme and one kind of chart: what a comment may hold, `sanitize` lets no other through.
 _THEME = (
     '%%{init: {"xyChart": {"height": 280}, '
@@ -69,7 +71,7 @@ def no_block(text: str) -> str:
 
 def number(value: float | None, digits: int = 5) -> str:
     """Write a metric with so many significant digits, and never as a power of ten."""
-    return "missing" if value is None else f"{Decimal(f'{value:.{digits}g}'):,f}"
+    return UNDEFINED if value is None else f"{Decimal(f'{value:.{digits}g}'):,f}"
 
 
 def fenced(text: str, kind: str = "text") -> str:

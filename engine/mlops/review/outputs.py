@@ -34,6 +34,7 @@ def write(found: Review, params: Params) -> None:
                     "base_recorded": c.base_recorded,
                     "base_on_this_data": c.base,
                     **{k: asdict(c)[k] for k in ("candidate", "delta", "ci_low", "ci_high")},
+                    "reason": c.reason or c.base_reason or None,
                 }
                 for c in found.comparisons
             },

@@ -18,6 +18,7 @@ from mlops.review.sections import (
     stages_section,
 )
 from mlops.review.unpinned import unpinned_section
+from mlops.undefined import UNDEFINED
 
 _HEADS: dict[Outcome, str] = {
     "pass": "✅ Pass: within every limit of the gate",
@@ -117,12 +118,25 @@ def _metric_table(review: Review) -> str:
     for c in review.comparisons:
         share = "" if c.regression is None or not c.regression else f" ({_direction(c.regression)})"
         change = "none" if c.delta == 0 else f"{number(c.delta, 3)}{share}"
-        between = f"{number(c.ci_low, 3)} … {number(c.ci_high, 3)}"
+        known = c.ci_low is not None and c.ci_high is not None
+        between = f"{number(c.ci_low, 3)} … {number(c.ci_high, 3)}" if known else UNDEFINED
         rows.append((cell(c.metric), number(c.base), number(c.candidate), change, between))
     interval = f"{review.confidence:.0%} interval of the change"
     metrics = table(("metric", "base", "candidate", "change", interval), "lrrrr", rows)
     in_short = _in_short(review.comparisons[0])
-    return f"{metrics}\n\n**{in_short}** Both models are scored on the same {review.test}."
+    same = f"**{in_short}** Both models are scored on the same {review.test}."
+    return "\n\n".join([metrics, *_undefined(review.comparisons), same])
+
+
+def _undefined(comparisons: list[Comparison]) -> list[str]:
+    """Say why metrics are undefined, and of which model alone."""
+    lines = []
+    for c in comparisons:
+        if c.reason or c.base_reason:
+            both = "" if c.reason == c.base_reason else " of the candidate" * bool(c.reason)
+            whose = both or " of the base" * (not c.reason)
+            lines.append(f"{cell(c.metric)}{whose} is undefined: {cell(c.reason or c.base_reason)}")
+    return [". ".join(lines) + "."] if lines else []
 
 
 def _in_short(c: Comparison) -> str:

@@ -1,6 +1,5 @@
 """The parts of a report below its table: each is one paragraph, table, chart or fold, or empty."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,14 +58,13 @@ def chart_section(slices: list[dict[str, Any]], metric: str) -> str:
     drawn = [parts for parts in columns.values() if 2 <= len(parts) <= CHARTED_SLICES]
     if not drawn:
         return ""
-    parts = min(drawn, key=len)
-    lines = [[_finite(part[side][metric]) for part in parts] for side in ("base", "candidate")]
-    title = f"{metric} by {parts[0]['column']}, blue base, magenta candidate"
+    column = min(drawn, key=len)
+    sides = ("base", "candidate")
+    parts = [part for part in column if None not in [part[side][metric] for side in sides]]
+    lines = [[part[side][metric] for part in parts] for side in sides]
+    title = f"{metric} by {column[0]['column']}, blue base, magenta candidate"
+    title += f", undefined in {len(column) - len(parts)} more" if len(parts) < len(column) else ""
     return chart(title, [part["slice"] for part in parts], lines)
-
-
-def _finite(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def served_section(served: list[Served]) -> str:
@@ -117,7 +115,7 @@ def slices_section(slices: list[dict[str, Any]], metric: str) -> str:
             f"{cell(part['column'])}: {cell(part['slice'])}",
             f"{part['rows']:,}",
             number(part["base"][metric]),
-            number(part["candidate"][metric]),
+            number(part["candidate"][metric]) + _why(part, metric),
         )
         for part in slices
         if part in largest
@@ -126,6 +124,11 @@ def slices_section(slices: list[dict[str, Any]], metric: str) -> str:
     if len(slices) > LISTED_SLICES:
         lines.append(f"\n… and {len(slices) - LISTED_SLICES} smaller slices")
     return folded(f"{metric} by slice", "\n".join(lines))
+
+
+def _why(part: dict[str, Any], metric: str) -> str:
+    reason = part.get("reasons", {}).get(metric)
+    return f": {cell(reason)}" if reason else ""
 
 
 def stages_section(stages: dict[str, bool]) -> str:

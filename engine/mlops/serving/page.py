@@ -11,6 +11,7 @@ from typing import Any
 
 from mlops.columns import Column, Schema
 from mlops.serving.served import Served
+from mlops.undefined import UNDEFINED, reason_of
 
 _HERE = Path(__file__).parent
 _LISTED_SLICES = 60
@@ -95,7 +96,7 @@ def _card(manifest: dict[str, Any]) -> str:
             f"On the test rows, with {confidence:.0%} intervals",
             ("metric", "value", "interval", "without a model"),
             [
-                (name, *_interval(value), _number(evaluation["baseline"].get(name)))
+                (name, *_interval(value), _number(evaluation["baseline"].get(name)) or UNDEFINED)
                 for name, value in evaluation["metrics"].items()
             ],
         ),
@@ -126,6 +127,8 @@ def _number(value: float | None) -> str:
 
 
 def _interval(metric: dict[str, Any]) -> tuple[str, str]:
+    if metric["value"] is None:
+        return UNDEFINED, reason_of(metric)
     low, high = _number(metric["low"]), _number(metric["high"])
     return _number(metric["value"]), f"{low} to {high}" if low else ""
 
