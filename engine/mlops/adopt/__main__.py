@@ -100,6 +100,7 @@ def main() -> None:
     proposal = replace(proposal, notes=(*reading.notes, *proposal.notes))
     made = {column.name for column in proposal.columns} - set(proposal.names.values())
     form = replace(reading.form, names=proposal.names, numbered="".join(made))
+    form = replace(form, questions=tuple(n for n in proposal.notes if n.startswith("question:")))
     today = datetime.date.today()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)

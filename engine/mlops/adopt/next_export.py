@@ -100,7 +100,9 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
     rows = rows[schema.names]
     broken = contract.problems(_in_types(rows, schema), schema)
     reasons = contract.reasons(broken)
-    notes += [f"row {row + 1} fails the schema: {why}" for row, why in reasons.head().items()]
+    notes += [
+        f"row {int(str(row)) + 1} fails the schema: {why}" for row, why in reasons.head().items()
+    ]
     notes += [f"… and {len(reasons) - 5} rows more fail it"] if len(reasons) > 5 else []
     if schema.time is not None:
         days = rows[schema.time.name]

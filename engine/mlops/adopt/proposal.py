@@ -11,6 +11,7 @@ from mlops.adopt.amounts import Doubt
 from mlops.adopt.leaks import gives_away
 from mlops.adopt.moments import Clock
 from mlops.adopt.names import column_names, words
+from mlops.adopt.pairs import questions
 from mlops.adopt.values import Unusable, describe, is_row_number, is_whole, texts
 from mlops.columns import Column
 from mlops.errors import BadInput
@@ -84,8 +85,10 @@ def propose(
     features = [header for header in labelled if header not in (target, key, time)]
     found, left_out = _features(labelled[features], names, actual, task, keep, doubts)
     notes += left_out
+    actual = actual.rename(label.name)
     columns = [*(column for column, _ in found), label]
     rows = {column.name: values for column, values in found} | {label.name: actual}
+    notes += questions(pd.DataFrame({c.name: values for c, values in found}), actual, task)
     if len(columns) == 1:
         raise BadInput("No column is left to predict from:", notes)
     if when is not None and time is not None:
