@@ -450,3 +450,12 @@ def test_a_name_that_retraining_writes_is_refused(repository: Path, tmp_path: Pa
     told = adopt(repository, f"{tmp_path}/feedback.csv --target y --yes", wanted=1)
 
     assert "a retraining writes and deletes the partition feedback.csv" in told
+
+
+def test_the_floors_of_a_classification_are_what_a_guess_reaches() -> None:
+    rows = table()
+    rows["y"] = ["yes" if n % 4 == 0 else "no" for n in range(ROWS)]
+
+    floors = yaml.safe_load(settings_of(propose(rows, "y")))["gate"]["floors"]
+
+    assert floors == {"roc_auc": 0.5, "log_loss": 0.5623}

@@ -107,7 +107,7 @@ def test_a_classification_gives_a_probability_for_each_choice(
 
     scored = rows.score_rows(pa.Table.from_pandas(frame), served).to_pandas()
 
-    assert scored.loc[7, "predicted_outcome"] is None
+    assert pd.isna(scored.loc[7, "predicted_outcome"])
     assert "age: found 1000, wanted a whole number from 18 to 99" in scored.loc[7, "problems"]
     found = [list(line.values()) for line in scored["probabilities"].drop(index=7)]
     assert np.allclose(found, predict(fit, frame.drop(index=7), schema.target), atol=1e-6)
