@@ -1,6 +1,8 @@
 """Write files whole or not at all: under a temporary name, to the disk, then renamed."""
 
+import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -94,3 +96,16 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def unpack(content: bytes, most: int) -> bytes:
+    """Unpack gzip, up to a size.
+
+    Raises:
+        ValueError: there is more.
+    """
+    with gzip.open(io.BytesIO(content)) as packed:
+        plain = packed.read(most + 1)
+    if len(plain) > most:
+        raise ValueError(f"unpacked, it would take more than {most:,} bytes")
+    return plain

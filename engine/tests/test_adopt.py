@@ -17,9 +17,9 @@ from ruamel.yaml import YAML
 
 from clones import clone, edit_params, run
 from mlops import params
-from mlops.adopt.__main__ import read_table
 from mlops.adopt.pages import rewritten
 from mlops.adopt.proposal import Proposal, propose
+from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
 from mlops.adopt.settings import adapted
 from mlops.columns import Column, Schema
@@ -286,10 +286,10 @@ def test_the_pages_ask_for_rows_of_the_new_columns_and_lose_links_to_the_demos_f
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "can't be read"),
-        (b"a;b\n1;2\n2;3\n", "found 2 rows of 1 column"),
+        (b"", "The file is empty"),
+        (b"a\n1\n2\n", "found 2 rows of 1 column"),
         (b"a,b\n", "found 0 rows of 2 column"),
-        (b"a,b\n\xff\xfe,1\n", "can't be read"),
+        (b"a,b\n\xff\xfe,1\n", "is not utf-8"),
         (None, "can't be read"),
     ],
 )
@@ -300,7 +300,7 @@ def test_a_file_that_is_no_table_is_refused(
         (tmp_path / "rows.csv").write_bytes(content)
 
     with pytest.raises(BadInput, match=told):
-        read_table(tmp_path / "rows.csv", [])
+        read_table(tmp_path / "rows.csv")
 
 
 @pytest.fixture
@@ -386,3 +386,76 @@ def test_the_engines_tests_may_stay_and_need_no_project_but_their_own(
     )
 
     assert " passed" in told
+
+
+EXPORT = "Id;Wohn Fläche (m2);Hat Pool;Kauf Preis;Tag\n"
+
+
+def export(first: int, rows: int) -> str:
+    """Write rows as a company's system does: decimal comma, days first, a word for nothing."""
+    lines = [
+        f"{n};{n * 7919 % 1000 // 4},5;{'TRUE' if n % 3 else 'FALSE'};"
+        f"{'k.A.' if n % 50 == 9 else f'{n * 104729 % 999 + 1},25 €'};"
+        f"{n % 28 + 1:02}.{n % 12 + 1:02}.2026"
+        for n in range(first, first + rows)
+    ]
+    return EXPORT + "\n".join(lines) + "\n"
+
+
+def test_the_next_export_is_taken_as_it_comes_and_a_second_adoption_asks(
+    repository: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_bytes(export(1, 300).encode("cp1252"))
+    second.write_bytes(export(301, 20).encode("cp1252"))
+    said = "--missing k.A. --encoding cp1252 --yes"
+    told = adopt(repository, f"{first} --target 'Kauf Preis' {said}")
+    run(repository, "git add -A && git commit -qm 'Our own data'")
+
+    added = adopt(repository, f"{second} --add --yes")
+    again = adopt(repository, f"{second} --add --yes", wanted=1)
+    other = adopt(repository, f"{second} --target 'Kauf Preis' {said}", wanted=1)
+
+    assert "Kauf Preis: 294 value(s) read as numbers, decimal ',', '€' taken off" in told
+    assert "data/source/second.csv. Then: make run" in added
+    assert "is there already" in again
+    assert "they would be removed" in other or "Not committed" in other
+    rows = pd.read_csv(repository / "data/source/second.csv")
+    assert len(rows) == 19, "one has no price"
+    assert rows["kauf_preis"].tolist()[0] == 301 * 104729 % 999 + 1.25
+    assert rows["hat_pool"].tolist()[:2] == [True, True]
+    run(repository, f"{sys.executable} -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
+    broken = tmp_path / "third.csv"
+    broken.write_bytes(export(401, 3).replace(",5;", ".5;").encode("cp1252"))
+    told = adopt(repository, f"{broken} --add --yes", wanted=1)
+    assert "row 1: Wohn Fläche (m2): found" in told
+
+
+def test_rows_without_a_key_go_on_counting_and_repeated_ones_are_said(
+    repository: Path, tmp_path: Path
+) -> None:
+    table().to_csv(tmp_path / "rows.csv", index=False)
+    table().to_csv(tmp_path / "more.csv", index=False)
+    adopt(repository, f"{tmp_path}/rows.csv --target y --yes")
+
+    told = adopt(repository, f"{tmp_path}/more.csv --add --yes")
+
+    assert f"rows are numbered as row_id from {ROWS + 1}" in told
+    assert "rows stand in data/source already" in told
+
+
+def test_a_name_that_retraining_writes_is_refused(repository: Path, tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "feedback.csv", index=False)
+
+    told = adopt(repository, f"{tmp_path}/feedback.csv --target y --yes", wanted=1)
+
+    assert "a retraining writes and deletes the partition feedback.csv" in told
+
+
+def test_the_floors_of_a_classification_are_what_a_guess_reaches() -> None:
+    rows = table()
+    rows["y"] = ["yes" if n % 4 == 0 else "no" for n in range(ROWS)]
+
+    floors = yaml.safe_load(settings_of(propose(rows, "y")))["gate"]["floors"]
+
+    assert floors == {"roc_auc": 0.5, "log_loss": 0.5623}

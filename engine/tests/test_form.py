@@ -22,8 +22,9 @@ from project.models import KINDS
 from project.schema import SCHEMA
 
 
-def engine_of(form: Form) -> Exported:
-    return Exported(json.loads(json.dumps(form.content, allow_nan=False)), form.files)
+def engine_of(form: Form, schema: Schema = SCHEMAS["regression"]) -> Engine:
+    content = json.loads(json.dumps(form.content, allow_nan=False))
+    return with_features(Exported(content, form.files), schema)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -33,7 +34,9 @@ def test_every_kind_and_task_agrees_on_edge_rows(kind: str, schema: str) -> None
     model = fit(schema, kind)
     form = export_form(model, known)
 
-    error = largest_error(engine_of(form), model, edge_rows(form.thresholds, known, 2_000), known)
+    error = largest_error(
+        engine_of(form, known), model, edge_rows(form.thresholds, known, 2_000), known
+    )
 
     assert error <= LIMITS[known.task]
     files = {"ridge": [], "random_forest": ["trees.bin"]}.get(kind, ["masks.npy", "leaves.npy"])

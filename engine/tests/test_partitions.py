@@ -1,6 +1,7 @@
 """A folder of partitions, wherever it stands: read whole, or refused with a message."""
 
 import datetime
+import gzip
 import http.server
 import os
 import socket
@@ -95,7 +96,7 @@ def test_all_faults_of_all_partitions_are_told_at_once(folder: Path) -> None:
         "a.csv.tmp",
         "a.csv~",
         "notes.txt",
-        "A.CSV.gz",
+        "A.CSV.zip",
     ],
 )
 def test_hidden_and_temporary_files_are_no_partitions(folder: Path, name: str) -> None:
@@ -583,3 +584,19 @@ def test_many_partitions_of_both_kinds_give_all_their_rows(tmp_path: Path) -> No
             put(tmp_path / f"{start}.parquet", parquet_bytes(part))
 
     assert sorted(read_partitions(str(tmp_path), SALES)["id"].to_pylist()) == [*range(1, 1001)]
+
+
+def test_endings_in_any_case_and_gzip_are_read_and_other_files_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "A.CSV", sales("1,2026-01-01,100,house,5"))
+    put(tmp_path / "b.csv.gz", gzip.compress(sales("2,2026-01-01,100,house,5").encode()))
+    put(tmp_path / "c.csv", sales("3,2026-01-01,100,house,5"))
+    for name in ("notes.txt", "_new.csv"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "old").mkdir()
+
+    found = read_partitions(str(tmp_path), SALES)
+
+    assert len(found) == 3
+    assert "ingest: not read: _new.csv, notes.txt, old (wanted" in capsys.readouterr().out

@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import fitted
 from clones import run, stages_run
+from mlops.adopt.amounts import Numeral
+from mlops.adopt.dialect import Dialect
+from mlops.adopt.source_form import SourceForm
 from mlops.errors import BadInput
 from mlops.frames import read_rows, write_rows
 from mlops.pipeline.form import export_form
 from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
 from mlops.score import parts, rows
-from mlops.score.__main__ import score_file
+from mlops.score.__main__ import score_any, score_file
 from mlops.serving.engine import Exported
 from mlops.serving.served import Served
 from paths import DEMO, PYTHONPATH, ROOT
@@ -103,11 +107,13 @@ def test_a_classification_gives_a_probability_for_each_choice(
 
     scored = rows.score_rows(pa.Table.from_pandas(frame), served).to_pandas()
 
-    assert scored.loc[7, "predicted_outcome"] is None
+    assert pd.isna(scored.loc[7, "predicted_outcome"])
     assert "age: found 1000, wanted a whole number from 18 to 99" in scored.loc[7, "problems"]
-    found = [list(line.values()) for line in scored["predicted_outcome"].drop(index=7)]
+    found = [list(line.values()) for line in scored["probabilities"].drop(index=7)]
     assert np.allclose(found, predict(fit, frame.drop(index=7), schema.target), atol=1e-6)
-    assert list(scored.loc[0, "predicted_outcome"]) == list(schema.target.choices)
+    each = scored.loc[0, "probabilities"]
+    assert list(each) == list(schema.target.choices)
+    assert scored.loc[0, "predicted_outcome"] == max(each, key=each.get)
 
 
 def test_a_model_without_an_exported_form_scores_too(
@@ -214,7 +220,7 @@ import sys
 from pathlib import Path
 from project.schema import SCHEMA
 from mlops.score import parts
-from mlops.score.__main__ import score_file
+from mlops.score.__main__ import score_any, score_file
 from mlops.serving.served import Served
 
 parts.PART_ROWS = {GROUP}
@@ -348,3 +354,55 @@ def test_the_stage_in_the_docs_runs_and_is_skipped_when_nothing_has_changed(
     assert "3000 rows predicted" in first
     assert read_rows(tmp_path / "artifacts/score/scored.parquet").shape == (ROWS, 3)
     assert stages_run(run(tmp_path, "dvc repro batch/dvc.yaml")) == []
+
+
+def test_csv_is_scored_as_parquet_is(given: Path, served: Served) -> None:
+    table = pq.read_table(given)
+    text, plain = given.with_suffix(".csv"), given.with_name("plain.parquet")
+    table.to_pandas().to_csv(text, index=False)
+    score_any(given, plain, served)
+
+    said = score_any(text, given.with_name("out.csv"), served)
+    score_any(text, given.with_name("out.parquet"), served)
+
+    wanted = read_rows(plain)
+    assert said.startswith(f"{ROWS} rows predicted")
+    found = pd.read_csv(given.with_name("out.csv"))
+    assert found["sale_id"].tolist() == wanted["sale_id"].tolist()
+    assert np.allclose(found["predicted_price"], wanted["predicted_price"], rtol=1e-12)
+    assert read_rows(given.with_name("out.parquet")).equals(wanted)
+
+
+def test_a_csv_without_the_columns_is_refused_by_name(given: Path, served: Served) -> None:
+    text = given.with_suffix(".csv")
+    text.write_text("sale_id,size\n1,2\n")
+
+    with pytest.raises(BadInput, match="rooms"):
+        score_any(text, given.with_name("out.csv"), served)
+
+
+def test_csv_is_scored_as_the_adopted_file_had_it(
+    given: Path, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pq.read_table(given).to_pandas()
+    names = {f"The {name}": name for name in frame}
+    form = SourceForm(
+        Dialect(delimiter=";"),
+        conversions={"The size": Numeral(","), "The sale_id": Numeral()}
+        | {f"The {c.name}": Numeral() for c in SCHEMA.features if c.type in (int, float)}
+        | {"The size": Numeral(",")},
+        names=names,
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src/project").mkdir(parents=True)
+    (tmp_path / "src/project/source_form.json").write_text(form.text())
+    shown = frame.assign(size=frame["size"].map(lambda v: str(v).replace(".", ",")))
+    shown.rename(columns={v: k for k, v in names.items()}).to_csv(
+        "theirs.csv", sep=";", index=False
+    )
+    score_any(given, tmp_path / "plain.parquet", served)
+
+    score_any(tmp_path / "theirs.csv", tmp_path / "out.parquet", served)
+
+    found, wanted = (read_rows(tmp_path / f"{name}.parquet") for name in ("out", "plain"))
+    assert np.allclose(found["predicted_price"], wanted["predicted_price"], rtol=1e-9)

@@ -8,6 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 from mlops.metrics import Task
 
 _RANKS = 0.98  # correlation of ranks, of a number with a number
+_RANGES, _IN_RANGE = 20, 5  # most ranges of the target that a feature may name, least rows in each
 _RIGHT = 0.999  # share of rows whose class one column tells
 
 
@@ -20,9 +21,23 @@ def gives_away(values: pd.Series, target: pd.Series, task: Task) -> bool:
     if not pd.api.types.is_numeric_dtype(feature):
         feature = pd.Series(pd.factorize(feature, sort=True)[0], index=feature.index)
     if task == "regression":
+        if _is_cut(feature, target[known]):
+            return True
         return bool(abs(spearmanr(feature, target[known]).statistic) > _RANKS)
     # As many leaves as classes: more would learn the rows by heart.
     tree = DecisionTreeClassifier(max_leaf_nodes=max(2, target.nunique()), random_state=0)
     column = feature.to_numpy(dtype=np.float64)[:, None]
     labels = target[known].astype(str)
     return bool(tree.fit(column, labels).score(column, labels) > _RIGHT)
+
+
+def _is_cut(feature: pd.Series, target: pd.Series) -> bool:
+    """Tell whether a feature is the target's sign, or which of a few ranges it lies in.
+
+    Then its values stand in blocks where rows are sorted by the target.
+    """
+    counts = feature.value_counts()
+    if len(counts) > _RANGES or counts.min() < _IN_RANGE:
+        return False
+    codes = pd.factorize(feature)[0][np.argsort(target.to_numpy(), kind="stable")]
+    return int((np.diff(codes) != 0).sum()) + 1 == len(counts)

@@ -1,13 +1,17 @@
 """A table of one's own as columns of the schema: what each becomes, what is left out and why."""
 
 import datetime
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from mlops.adopt import moments
+from mlops.adopt.amounts import Doubt
 from mlops.adopt.leaks import gives_away
+from mlops.adopt.moments import Clock
 from mlops.adopt.names import column_names, words
+from mlops.adopt.pairs import questions
 from mlops.adopt.values import (
     Unusable,
     describe,
@@ -31,12 +35,14 @@ class Proposal:
     Attributes:
         rows: under the columns' names, in their order, each with a target.
         notes: what was decided, in words, for the person to contradict.
+        names: header -> column, of those that are taken.
     """
 
     task: Task
     columns: tuple[Column, ...]
     rows: pd.DataFrame
     notes: tuple[str, ...]
+    names: dict[str, str] = field(default_factory=dict)
 
     def of_role(self, role: str) -> Column | None:
         """Give the column of a role that one column has, or none."""
@@ -50,18 +56,27 @@ def propose(
     time: str | None = None,
     task: Task | None = None,
     keep: Collection[str] = (),
+    doubts: Mapping[str, str] | None = None,
+    time_format: str | None = None,
 ) -> Proposal:
     """Describe a table's columns. Columns are named as in the table's header.
 
     Args:
         key: what tells one row from another; None: a column that numbers the rows, or a new one.
         task: None: guessed by the target's values.
-        keep: features that are to stay although they seem to give the target away.
+        keep: features that are to stay although they seem to give the target away, or are in
+            doubt: these as texts.
+        doubts: header -> why its values are not sure to be what they seem.
+        time_format: how the days of `time` are written, if they are not yet read.
 
     Raises:
         BadInput: a column that is asked for is not there or can't have its role.
     """
     _check_asked(table, [target, *filter(None, (key, time)), *keep])
+    doubts = {header: doubt for header, doubt in (doubts or {}).items() if header not in keep}
+    for role, header in (("target", target), ("time", time)):
+        if header in doubts:
+            raise BadInput(f"{header} can't be the {role}: {doubts[header]}")
     names = column_names(table.columns)
     labelled = table[table[target].notna()]
     renamed = [f"{old} to {new}" for old, new in names.items() if old != new]
@@ -71,14 +86,16 @@ def propose(
     task = task or _guess(labelled[target])
     notes.append(f"task: {task}, by the values of {target}; else say --task")
     label, actual = _target(labelled[target], names[target], task)
-    if key is None and (key := _row_number(labelled, {target, time})):
+    if key is None and (key := _row_number(table, {target, time})):
         notes.append(f"key: {key}, which is another in each row; else say --key")
-    when = None if time is None else _days(labelled[time], time)
+    when = None if time is None else _days(labelled[time], time, time_format)
     features = [header for header in labelled if header not in (target, key, time)]
-    found, left_out = _features(labelled[features], names, actual, task, keep)
+    found, left_out = _features(labelled[features], names, actual, task, keep, doubts)
     notes += left_out
+    actual = actual.rename(label.name)
     columns = [*(column for column, _ in found), label]
     rows = {column.name: values for column, values in found} | {label.name: actual}
+    notes += questions(pd.DataFrame({c.name: values for c, values in found}), actual, task)
     if len(columns) == 1:
         raise BadInput("No column is left to predict from:", notes)
     if when is not None and time is not None:
@@ -94,7 +111,8 @@ def propose(
         rows[names[key]] = labelled[key] if kind is int else texts(labelled[key])
         _check_keys(labelled[key])
     order = [column.name for column in columns]
-    return Proposal(task, tuple(columns), pd.DataFrame(rows)[order], tuple(notes))
+    taken = {header: name for header, name in names.items() if name in order}
+    return Proposal(task, tuple(columns), pd.DataFrame(rows)[order], tuple(notes), taken)
 
 
 def _features(
@@ -103,11 +121,14 @@ def _features(
     target: pd.Series,
     task: Task,
     keep: Collection[str],
+    doubts: Mapping[str, str],
 ) -> tuple[list[tuple[Column, pd.Series]], list[str]]:
     """Describe what can be a feature; say of the others why they can't."""
     found, notes = [], []
     for header in table.columns:
         try:
+            if header in doubts:
+                raise Unusable(doubts[header])
             column, values = describe(table[header], names[header], words(header))
             if header not in keep and gives_away(values, target, task):
                 away = f"gives {target.name} away"
@@ -145,23 +166,29 @@ def _row_number(table: pd.DataFrame, taken: Collection[str | None]) -> str | Non
     return None
 
 
-def _days(values: pd.Series, header: str) -> pd.Series:
-    """Read days.
+def _days(values: pd.Series, header: str, form: str | None) -> pd.Series:
+    """Read days and times, hours kept.
 
     Raises:
-        BadInput: some are none; the first of them are named.
+        BadInput: some are none, or are days in two ways.
     """
-    days = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
-    if days.isna().any():  # one other form for the whole column, guessed by its first value
-        days = pd.to_datetime(values, errors="coerce", utc=True)
+    if pd.api.types.is_datetime64_any_dtype(values) and values.notna().all():
+        return values.dt.tz_localize(None).astype("datetime64[us]")
+    written = texts(values)
+    distinct = list(written.dropna().unique())
+    clock = moments.recognise(distinct, form, None, named=True)
+    if isinstance(clock, Doubt):
+        raise BadInput(f"{header} can't be the time: {clock.reason}")
+    days = (clock or Clock()).read(written.astype("str"))
     if days.isna().any():
         wrong = values[days.isna()]
         raise BadInput(
             f"{header}: {len(wrong)} rows hold no day",
             [f"row {row}: found {value}" for row, value in wrong.head().items()],
-            "Wanted days as 2026-01-31, in every row; or leave --time out",
+            "Wanted days as 2026-01-31, in every row; another form: --time-format; or leave "
+            "--time out",
         )
-    return days.dt.tz_localize(None).dt.normalize()
+    return days
 
 
 def _guess(target: pd.Series) -> Task:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from mlops.adopt.pages import DOCS, MEASURED
+from mlops.adopt.source_form import FORM_FILE
 from mlops.errors import BadInput
 from mlops.files import write_text
 from mlops.params import PARAMS_FILE
@@ -15,6 +16,7 @@ from mlops.params import PARAMS_FILE
 SCHEMA_FILE = Path("src/project/schema.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
+_WRITTEN = (SCHEMA_FILE, PARAMS_FILE, FORM_FILE, LOCK)
 TESTS = Path("tests")
 TEMPLATES = tuple(
     Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")
@@ -28,13 +30,27 @@ def check_committed() -> None:
     Raises:
         BadInput: some of what would be written is not committed.
     """
-    paths = [str(path) for path in (SCHEMA_FILE, PARAMS_FILE, *WORDS, DOCS, TESTS, SOURCE, LOCK)]
+    paths = [str(path) for path in (*_WRITTEN, *WORDS, DOCS, TESTS, SOURCE)]
     status = subprocess.run(
         ["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True
     )
     if status.returncode or status.stdout:
         found = (status.stdout or status.stderr).rstrip().splitlines()
         raise BadInput("Not committed, and would be written over:", found, "Commit or stash it")
+
+
+def check_replaced(allowed: bool) -> None:
+    """Refuse to remove the rows of an earlier adoption unless that is asked for.
+
+    Raises:
+        BadInput: there was one; what would go is named.
+    """
+    if FORM_FILE.exists() and not allowed:
+        raise BadInput(
+            f"{SOURCE} holds rows that were adopted; they would be removed:",
+            sorted(str(path) for path in SOURCE.glob("*")),
+            "To add a file to them: --add. To put one in their place: --replace",
+        )
 
 
 def rehearse(texts: dict[Path, str], data: Path) -> str:

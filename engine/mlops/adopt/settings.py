@@ -63,7 +63,7 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
     wanted = _OF_TASK[proposal.task]
     gate = params["gate"]
-    _replace(gate["floors"], wanted["floors"])
+    _replace(gate["floors"], wanted["floors"] | _guess(proposal))
     gate["slices"]["floors"] = CommentedMap()
     gate["slices"]["floors"].fa.set_flow_style()
     _replace(gate["max_regression"], wanted["max_regression"])
@@ -71,6 +71,16 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     written = io.StringIO()
     yaml.dump(params, written)
     return written.getvalue()
+
+
+def _guess(proposal: Proposal) -> dict[str, float]:
+    """Give the log loss of telling each class's share to every row: what a model must beat."""
+    target = proposal.of_role("target")
+    assert target is not None, "every proposal has one"
+    if proposal.task == "regression":
+        return {}  # R² of 0 is that of the mean
+    shares = proposal.rows[target.name].value_counts(normalize=True)
+    return {"log_loss": float(f"{-(shares * np.log(shares)).sum():.4g}")}
 
 
 def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:

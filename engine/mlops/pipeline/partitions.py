@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from mlops.columns import Schema
 from mlops.errors import BadInput
+from mlops.files import unpack
 from mlops.pipeline.csv_parsing import parse_csv
 from mlops.pipeline.parquet_parsing import parse_parquet
 
@@ -25,15 +26,21 @@ WAIT_SECONDS = 30.0
 _EXTRAS = {"gcs": "gs", "az": "azure", "abfs": "azure", "abfss": "azure", "sftp": "ssh"}
 """Extras of pyproject.toml that bring the library of a scheme of another name."""
 
+_GITS = {".gitignore", ".gitkeep", ".gitattributes"}
+
 _MARKS = (
     # What storages tell of a file that changes when it is written to or another takes its place.
     *("size", "mtime", "created", "ino", "ETag", "etag", "Last-Modified", "LastModified"),
     *("last_modified", "updated", "generation"),
 )
 
+_MOST_BYTES = 4_000_000_000  # of a partition that was packed
+
 _PARSERS: dict[str, Callable[[bytes, Schema], tuple[pa.Table | None, list[str]]]] = {
     ".csv": parse_csv,
+    ".csv.gz": parse_csv,
     ".parquet": parse_parquet,
+    ".pq": parse_parquet,
 }
 
 
@@ -75,6 +82,7 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
             if table is not None:
                 tables.append(table)
         after = _list(filesystem, folder)
+        _tell_unread(filesystem, folder, before)
     if after != before:
         changed = sorted({partition.name for partition in set(before) ^ set(after)})
         raise BadInput(
@@ -123,12 +131,25 @@ def _list(filesystem: Any, folder: str) -> list[Partition]:
     found = []
     for entry in filesystem.ls(folder, detail=True):
         path = entry["name"]
-        if path.endswith(tuple(_PARSERS)) and not path.rsplit("/", 1)[-1].startswith((".", "_")):
+        if path.lower().endswith(tuple(_PARSERS)) and not _name(path).startswith((".", "_")):
             info = filesystem.info(path)
             state = tuple(str(info.get(mark)) for mark in _MARKS)
             plain = not info.get("islink") and info.get("type") in ("file", "directory")
             found.append(Partition(path, state, _modified(info), plain))
     return sorted(found, key=lambda partition: partition.path)
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _tell_unread(filesystem: Any, folder: str, read: list[Partition]) -> None:
+    """Name what lies in the folder and is no partition, for a person may think that it is one."""
+    taken = {partition.path for partition in read} | {folder.rstrip("/")}
+    paths = {entry["name"].rstrip("/") for entry in filesystem.ls(folder, detail=True)} - taken
+    if names := sorted({_name(path) for path in paths} - _GITS):
+        wanted = ", ".join(f"*{ending}" for ending in _PARSERS)
+        print(f"ingest: not read: {', '.join(names)} (wanted {wanted}; not beginning with . or _)")
 
 
 def _modified(info: dict[str, Any]) -> float | None:
@@ -176,12 +197,14 @@ def _read(
         return None, ["is a link or no file, wanted a plain file"]
     try:
         content = filesystem.cat_file(partition.path)
+        if partition.path.lower().endswith(".gz"):
+            content = unpack(content, _MOST_BYTES)
     except Exception as error:  # each storage has its own
         return None, [f"can't be read: {type(error).__name__}: {error}"]
-    ending = next(ending for ending in _PARSERS if partition.path.endswith(ending))
+    ending = next(ending for ending in _PARSERS if partition.path.lower().endswith(ending))
     table, problems = _PARSERS[ending](content, schema)
     if table is not None:
-        first = 2 if ending == ".csv" else 1  # below the header
+        first = 2 if ".csv" in ending else 1  # below the header
         table = table.append_column(LINE, pa.array(range(first, len(table) + first), pa.int64()))
     return table, problems
 
@@ -189,4 +212,4 @@ def _read(
 def places(files: Any, lines: Any) -> Iterator[str]:
     """Write where rows stand, as '2009-q4.csv line 8' or '2009-q4.parquet row 8'."""
     for file, line in zip(files, lines, strict=True):
-        yield f"{file} {'line' if file.endswith('.csv') else 'row'} {line}"
+        yield f"{file} {'line' if file.lower().endswith(('.csv', '.csv.gz')) else 'row'} {line}"

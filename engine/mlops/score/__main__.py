@@ -1,11 +1,13 @@
-"""Batch scoring: a Parquet file of any size -> each row's key with its prediction, in order.
+"""Batch scoring: a Parquet or CSV file -> each row's key with its prediction, in order.
 
 Rows go through the engine that serves. A part that is done stands in OUT.parquet.parts until the
-whole is written: a run that was killed, or refused for rows that fail, goes on from there.
+whole is written: a run that was killed, or refused for rows that fail, goes on from there. A CSV
+file is read whole, as the schema names its columns or as the adopted file had them.
 """
 
 import argparse
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import pyarrow.parquet as pq
 from mlops.artifacts import BUNDLE
 from mlops.columns import Schema
 from mlops.errors import BadInput, run_command
-from mlops.files import sha256
+from mlops.files import sha256, whole_file
 from mlops.project import load_schema
 from mlops.score import parts
 from mlops.score.rows import PROBLEMS, layout, typed
+from mlops.score.text import text_rows, write_text_rows
 from mlops.serving.served import Served
 
 
@@ -69,15 +72,39 @@ def _open(path: Path, schema: Schema) -> Any:
     return file
 
 
+def score_any(given: Path, out: Path, served: Served, set_aside: bool = False) -> str:
+    """Score a Parquet or CSV file into a file of either kind, by their names' endings.
+
+    Raises:
+        BadInput: as `score_file`, or the CSV file is written in another way.
+    """
+    from_text, to_text = (path.name.lower().endswith((".csv", ".csv.gz")) for path in (given, out))
+    if not (from_text or to_text):
+        return score_file(given, out, served, set_aside)
+    if out.resolve() == given.resolve():
+        raise BadInput(f"{out}: is the input; wanted another file for the output")
+    with tempfile.TemporaryDirectory() as folder:
+        rows, scored = (Path(folder) / name for name in ("rows.parquet", "scored.parquet"))
+        if from_text:
+            pq.write_table(text_rows(given, served.schema), rows)
+        said = score_file(rows if from_text else given, scored, served, set_aside)
+        with whole_file(out) as temporary:
+            if to_text:
+                write_text_rows(pq.read_table(scored, partitioning=None), temporary)
+            else:
+                shutil.copyfile(scored, temporary)
+    return said
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.score", description=__doc__)
-    parser.add_argument("given", metavar="IN.parquet", type=Path)
-    parser.add_argument("out", metavar="OUT.parquet", type=Path)
+    parser.add_argument("given", metavar="IN", type=Path)
+    parser.add_argument("out", metavar="OUT", type=Path)
     parser.add_argument("--set-aside", action="store_true", help="let rows that fail pass")
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     options = parser.parse_args()
     served = Served.read(options.bundle, load_schema())
-    print(f"score: {score_file(options.given, options.out, served, options.set_aside)}")
+    print(f"score: {score_any(options.given, options.out, served, options.set_aside)}")
 
 
 if __name__ == "__main__":

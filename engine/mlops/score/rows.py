@@ -11,6 +11,7 @@ from mlops.pipeline.parquet_parsing import cast
 from mlops.pipeline.parsing import arrow_type
 from mlops.serving.served import Served
 
+PROBABILITIES = "probabilities"
 PROBLEMS = "problems"
 """Column of what a row breaks of the contract; empty where there is a prediction."""
 
@@ -21,11 +22,13 @@ def columns(schema: Schema) -> tuple[Column, ...]:
 
 
 def layout(served: Served) -> pa.Schema:
-    """Give the columns of the output: a number, or a probability for each choice."""
-    number = pa.float64()
-    kind = pa.struct([(choice, number) for choice in served.choices]) if served.choices else number
-    key = served.schema.key
-    return pa.schema([(key.name, arrow_type(key)), (served.key, kind), (PROBLEMS, pa.string())])
+    """Give the columns of the output: a number, or the choice and the probability of each."""
+    number, key = pa.float64(), served.schema.key
+    predicted = [(served.key, number)]
+    if served.choices:
+        each = pa.struct([(choice, number) for choice in served.choices])
+        predicted = [(served.key, pa.string()), (PROBABILITIES, each)]
+    return pa.schema([(key.name, arrow_type(key)), *predicted, (PROBLEMS, pa.string())])
 
 
 def typed(given: pa.Table, schema: Schema) -> pa.Table:
@@ -63,6 +66,8 @@ def score_rows(rows: pa.Table, served: Served) -> pa.Table:
         predicted[fine] = found.reshape(fine.sum(), -1)
     values = [pa.array(value, mask=~fine) for value in predicted.T]
     if served.choices:
-        values = [pa.StructArray.from_arrays(values, served.choices, mask=pa.array(~fine))]
+        chosen = np.array(served.choices)[np.nan_to_num(predicted).argmax(axis=1)]
+        each = pa.StructArray.from_arrays(values, served.choices, mask=pa.array(~fine))
+        values = [pa.array(chosen, pa.string(), mask=~fine), each]
     texts = pa.array(reasons, pa.string(), from_pandas=True)
-    return pa.table([rows[key], values[0], texts], schema=layout(served))
+    return pa.table([rows[key], *values, texts], schema=layout(served))

@@ -1,0 +1,213 @@
+"""The bytes of a text file as rows of fields: encoding, delimiter and quote by evidence alone.
+
+What fits in two ways is asked for by name. DuckDB's sniffer was measured on the files that broke
+us (2026-11): it drops a trailing field, takes a header for a row and shifts times to UTC in
+silence, so the standard library's reader does the work.
+"""
+
+import codecs
+import csv
+import io
+from dataclasses import dataclass, replace
+
+from mlops.errors import BadInput
+
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_GUESSES = ("cp1252", "cp1250", "cp1251", "shift_jis")  # shown to a person, never taken
+_DELIMITERS = (",", ";", "\t", "|")
+_LONGEST_FIELD = 10_000_000
+
+Lines = list[tuple[int, list[str]]]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file is written.
+
+    Attributes:
+        escape: what stands before a quote within quotes; empty: the quote is doubled.
+        spaced: blanks stand between a delimiter and the quote after it.
+        above: lines above the header, as Excel's `sep=;`.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = ""
+    spaced: bool = False
+    above: int = 0
+
+    def notes(self) -> list[str]:
+        """Say what is not as in a plain CSV file."""
+        shown = {"\t": "a tab"}.get(self.delimiter, repr(self.delimiter))
+        said = {
+            f"encoding {self.encoding}": self.encoding not in ("utf-8", "utf-8-sig"),
+            f"delimiter {shown}": self.delimiter != ",",
+            f"quote {self.quote!r}": self.quote != '"',
+            f"{self.escape!r} before quotes": bool(self.escape),
+            "blanks before quotes": self.spaced,
+            "a first line that names the delimiter": bool(self.above),
+        }
+        found = [words for words, true in said.items() if true]
+        return [f"read with {', '.join(found)}"] if found else []
+
+
+def decode(content: bytes, asked: str | None) -> tuple[str, str]:
+    """Give the text and its encoding: what is asked for, what a mark at the start says, or UTF-8.
+
+    Raises:
+        BadInput: the bytes are of another encoding; some readings of the place are shown.
+    """
+    marked = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
+    encoding = asked or marked
+    try:
+        text = content.decode(encoding).removeprefix("\ufeff")
+    except LookupError as error:
+        raise BadInput(f"--encoding {asked}: no such encoding") from error
+    except UnicodeError as error:
+        raise _no_text(content, encoding, error) from error
+    if "\0" in text:
+        raise BadInput(
+            f"Read as {encoding}, the file holds the character 0: it is of another encoding",
+            advice="Say which: --encoding utf-16-le, for example",
+        )
+    return text, encoding
+
+
+def _no_text(content: bytes, encoding: str, error: UnicodeError) -> BadInput:
+    start = error.start if isinstance(error, UnicodeDecodeError) else 0
+    around = content[max(0, start - 15) : start + 15].split(b"\n")
+    part = max(around, key=lambda piece: any(byte > 127 for byte in piece))
+    shown = [f"--encoding {name}: {part.decode(name, 'replace')!r}" for name in _GUESSES]
+    line = content.count(b"\n", 0, start) + 1
+    return BadInput(
+        f"line {line}: byte {content[start : start + 1].hex()} is not {encoding}. It may be read:",
+        shown,
+        "Say which encoding is right, or save the file as UTF-8",
+    )
+
+
+def split(text: str, asked: Dialect | None = None, **named: str) -> tuple[Dialect, Lines]:
+    """Part a text into lines of fields, each with the number of its last line.
+
+    Args:
+        asked: a dialect that is known.
+        named: `delimiter` and `quote`, where a person names them.
+
+    Raises:
+        BadInput: lines have another number of fields than the header, or two dialects fit.
+    """
+    if asked:
+        found = _read(text, asked)
+        if isinstance(found, BadInput):
+            raise found
+        return asked, found
+    first, above = text.lstrip("\r\n").splitlines()[:1], 0
+    if first and first[0].lower().startswith("sep=") and len(first[0]) == 5:
+        named, above = {"delimiter": first[0][4]} | named, 1
+    header = text.splitlines()[above] if len(text.splitlines()) > above else ""
+    names = [d for d in _DELIMITERS if d in header] or [","]
+    tried = [_best(text, d, named.get("quote"), above) for d in _named(named, names)]
+    fitting = [(dialect, lines) for dialect, lines in tried if not isinstance(lines, BadInput)]
+    if len(fitting) > 1:
+        raise BadInput(
+            "Two delimiters fit each line: "
+            + " and ".join(repr(dialect.delimiter) for dialect, _ in fitting),
+            advice="Say which: --delimiter",
+        )
+    if not fitting:
+        _, problem = max(tried, key=lambda pair: header.count(pair[0].delimiter))
+        assert isinstance(problem, BadInput)
+        raise problem
+    return _single_quoted(text, *fitting[0]) if "quote" not in named else fitting[0]
+
+
+def _named(named: dict[str, str], found: list[str]) -> list[str]:
+    asked = named.get("delimiter")
+    return [{"\\t": "\t", "tab": "\t"}.get(asked, asked)] if asked else found
+
+
+def _best(
+    text: str, delimiter: str, quote: str | None, above: int
+) -> tuple[Dialect, Lines | BadInput]:
+    """Read with one delimiter in the plainest way that fits each line."""
+    plain = Dialect(delimiter=delimiter, quote=quote or '"', above=above)
+    others = [replace(plain, spaced=True), replace(plain, escape="\\")]
+    others += [] if quote or '"' in text else [replace(plain, quote="'")]
+    first = _read(text, plain)
+    if not isinstance(first, BadInput) and not _quotes_left(first, plain.quote):
+        return plain, first
+    for dialect in others:
+        found = _read(text, dialect)
+        if not isinstance(found, BadInput) and not _quotes_left(found, dialect.quote):
+            return dialect, found
+    return plain, first
+
+
+def _quotes_left(lines: Lines, quote: str) -> bool:
+    """Tell whether fields begin with blanks and a quote: then they were not taken as quoted."""
+    return any(f[:1] == " " and f.lstrip()[:1] == quote for _, line in lines for f in line)
+
+
+def _single_quoted(text: str, dialect: Dialect, lines: Lines | BadInput) -> tuple[Dialect, Lines]:
+    """Take single quotes for quotes where they stand around every value of a column."""
+    assert isinstance(lines, list)
+    for values in zip(*(fields for _, fields in lines[1:]), strict=True):
+        known = [value for value in values if value]
+        if known and all(len(v) > 1 and v[0] == v[-1] == "'" for v in known):
+            other = replace(dialect, quote="'")
+            again = _read(text, other)
+            if not isinstance(again, BadInput):
+                return other, again
+    return dialect, lines
+
+
+def _read(text: str, dialect: Dialect) -> Lines | BadInput:
+    """Give the lines of fields without the empty ones, or what is wrong with them."""
+    source = io.StringIO(text.lstrip("\r\n"), newline="")
+    for _ in range(dialect.above):
+        source.readline()
+    csv.field_size_limit(_LONGEST_FIELD)
+    reader = csv.reader(
+        source,
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote,
+        doublequote=not dialect.escape,
+        escapechar=dialect.escape or None,
+        skipinitialspace=dialect.spaced,
+        strict=True,
+    )
+    above = len(text) - len(text.lstrip("\r\n")) + dialect.above
+    try:
+        lines = [(reader.line_num + above, fields) for fields in reader if fields]
+    except csv.Error as error:
+        return BadInput(f"line {reader.line_num + above}: {error}", advice=_ADVICE)
+    if not lines:
+        return BadInput("The file is empty", advice="Wanted a header and rows")
+    width = len(lines[0][1])
+    wrong = [
+        f"line {number}: found {len(fields)} field(s), wanted {width}: "
+        + dialect.delimiter.join(fields)[:60]
+        for number, fields in lines
+        if len(fields) != width
+    ]
+    if wrong:
+        return BadInput(f"{len(wrong)} line(s) are not as long as the header", wrong, _ADVICE)
+    if width < 2:
+        return BadInput(
+            f"found {len(lines) - 1} rows of 1 column(s)",
+            advice="Wanted two columns or more; another delimiter than , ; | and tab: --delimiter",
+        )
+    return lines
+
+
+_ADVICE = (
+    "Values would shift. Mend these lines; where each row begins with its name or ends with a "
+    "delimiter, put a name into the header; other delimiters and quotes: --delimiter, --quote"
+)

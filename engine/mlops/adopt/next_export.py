@@ -1,0 +1,157 @@
+"""The next file of a system whose first one was adopted: the same names, the same conversions."""
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from mlops import contract
+from mlops.adopt import cells, dialect
+from mlops.adopt.cells import Asked
+from mlops.adopt.columnar import columns_of
+from mlops.adopt.reading import content_of, header_names
+from mlops.adopt.source_form import SourceForm, load_form
+from mlops.adopt.values import texts
+from mlops.artifacts import FEEDBACK
+from mlops.columns import Column, Schema
+from mlops.errors import BadInput
+from mlops.files import whole_file
+from mlops.frames import as_frame
+from mlops.params import PARAMS_FILE, load_params
+from mlops.pipeline.csv_parsing import parse_csv
+from mlops.pipeline.parquet_parsing import parse_parquet
+from mlops.pipeline.partitions import read_partitions
+
+
+def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Read a file as the adopted one was read, under the schema's names.
+
+    Args:
+        columns: those that are wanted of it.
+
+    Raises:
+        BadInput: it is written in another way; each place is named.
+    """
+    content = content_of(path)
+    if form.dialect is None:
+        given, _ = columns_of(content, None)
+    else:
+        text, _ = dialect.decode(content, form.dialect.encoding)
+        _, lines = dialect.split(text, form.dialect)
+        headers, _ = header_names(lines[0][1])
+        fields = zip(*(line for _, line in lines[1:]), strict=True)
+        given = {
+            h: pd.Series(values, dtype="object") for h, values in zip(headers, fields, strict=False)
+        }
+    wanted = {header: c for header, name in form.names.items() for c in columns if c.name == name}
+    if missing := [header for header in wanted if header not in given]:
+        raise BadInput(f"{path}: missing column(s) {', '.join(missing)}", _headers(given))
+    rows, problems = {}, list[str]()
+    for header, column in wanted.items():
+        rows[column.name], found = _convert(header, given[header], form, column)
+        problems += found
+    if problems:
+        raise BadInput(
+            f"{path}: {len(problems)} value(s) are written otherwise than in the adopted file",
+            problems,
+            "Nothing was taken in. Mend them, or adopt anew with --replace",
+        )
+    return pd.DataFrame(rows)
+
+
+def _headers(given: dict[str, pd.Series]) -> list[str]:
+    return [f"found: {', '.join(given)}"]
+
+
+def _convert(
+    header: str, given: pd.Series, form: SourceForm, column: Column
+) -> tuple[pd.Series, list[str]]:
+    conversion, asked = form.conversions.get(header), Asked(missing=form.missing)
+    if conversion is None and given.dtype != object and not pd.api.types.is_string_dtype(given):
+        return (texts(given) if column.type is str else given), []
+    plain = ["" if value is None or value != value else str(value) for value in given]
+    clean, _ = cells.without_missing(header, plain, asked)
+    values = cells.apply(conversion, clean)
+    wrong = [
+        f"row {row}: {header}: found {text!r}"
+        for row, (text, lost) in enumerate(zip(clean, values.isna(), strict=True), 1)
+        if text and lost
+    ]
+    return (texts(values) if column.type is str else values), wrong
+
+
+def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list[str]]:
+    """Make the rows of the next partition; say what a person should know before it is written."""
+    form, notes = load_form(), list[str]()
+    rows = read_next(path, form, schema.columns)
+    known = rows[schema.target.name].notna()
+    if not known.all():
+        notes.append(f"{(~known).sum()} rows have no {schema.target.name}: left out")
+    rows = rows[known].reset_index(drop=True)
+    present = as_frame(read_partitions(source, schema))
+    values = [name for name in schema.names if name != schema.key.name]
+    if form.numbered:
+        first = 1 + max(int(str(n)) for n in present[form.numbered])
+        rows[form.numbered] = range(first, first + len(rows))
+        notes.append(f"rows are numbered as {form.numbered} from {first}")
+        again = rows[values].astype(str).merge(present[values].astype(str).drop_duplicates())
+        if len(again):
+            notes.append(f"{len(again)} of {len(rows)} rows stand in {source} already, key apart")
+    rows = rows[schema.names]
+    broken = contract.problems(_in_types(rows, schema), schema)
+    reasons = contract.reasons(broken)
+    notes += [
+        f"row {int(str(row)) + 1} fails the schema: {why}" for row, why in reasons.head().items()
+    ]
+    notes += [f"… and {len(reasons) - 5} rows more fail it"] if len(reasons) > 5 else []
+    if schema.time is not None:
+        days = rows[schema.time.name]
+        notes.append(f"{len(rows)} rows from {days.min()} to {days.max()}")
+        until = load_params(PARAMS_FILE, schema).ingest.until
+        if days.max().date() > until:
+            notes.append(f"ingest.until is {until}: raise it to {days.max().date()} in params.yaml")
+    else:
+        notes.append(f"{len(rows)} rows")
+    return rows, notes
+
+
+def _in_types(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    return rows.astype({column.name: contract.frame_dtype(column) for column in schema.columns})
+
+
+def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:
+    """Write the partition beside the others, if ingestion would take it.
+
+    Raises:
+        BadInput: it would not, or a file of that name is there.
+    """
+    name = partition_name(path, text)
+    if (source / name).exists():
+        raise BadInput(f"{source / name}: is there already", advice="Give the file another name")
+    with tempfile.TemporaryDirectory() as folder:
+        tried = Path(folder) / name
+        if text:
+            rows.to_csv(tried, index=False, lineterminator="\n")
+        else:
+            rows.to_parquet(tried, index=False)
+        _, problems = (parse_csv if text else parse_parquet)(tried.read_bytes(), schema)
+        if problems:
+            raise BadInput(f"{path}: ingestion would refuse the rows", problems)
+        with whole_file(source / name) as temporary:
+            temporary.write_bytes(tried.read_bytes())
+    return source / name
+
+
+def partition_name(path: Path, text: bool) -> str:
+    """Name the partition of a file.
+
+    Raises:
+        BadInput: the name is that of the partition which retraining writes and deletes.
+    """
+    name = f"{path.name.split('.')[0]}.{'csv' if text else 'parquet'}"
+    if name.lower() == FEEDBACK:
+        raise BadInput(
+            f"{path}: a retraining writes and deletes the partition {FEEDBACK}",
+            advice="Give the file another name",
+        )
+    return name
