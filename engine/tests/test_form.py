@@ -12,11 +12,13 @@ import pytest
 from sklearn.svm import SVR
 
 from fitted import SCHEMAS, fit
+from mlops.columns import Schema
 from mlops.files import write_json
 from mlops.pipeline import agreement, export
 from mlops.pipeline.agreement import LIMITS, as_requests, edge_rows, largest_error
 from mlops.pipeline.form import Form, NotExportable, export_form
-from mlops.serving.engine import FORM_FILE, Exported
+from mlops.serving.engine import FORM_FILE, Engine, Exported
+from mlops.serving.features import with_features
 from paths import PYTHONPATH
 from project.models import KINDS
 from project.schema import SCHEMA
