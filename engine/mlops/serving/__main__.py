@@ -22,13 +22,15 @@ from mlops.project import load_schema
 from mlops.serving.app import create_app
 from mlops.serving.gate import Gate
 from mlops.serving.metrics import Metrics
-from mlops.serving.protocol import protocol_with_deadline
+from mlops.serving.protocol import bounded_protocol, end_overdue
 from mlops.serving.service import Service
 from mlops.serving.settings import PREFIX, Settings, settings_table
 
 # Objects. A request of a thousand rows makes 4,000 at a time, none in a cycle: by default the
 # collector looks through them again and again, and takes a third of the request's time.
 _COLLECT_AFTER = 50_000
+
+_SWEEP_TICKS = 5  # of a tenth of a second, between two looks for overdue connections
 
 _KNOWN = frozenset(vars(logging.makeLogRecord({})))
 
@@ -56,6 +58,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _SWEEP_TICKS == 0:
+            end_overdue(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig != signal.SIGTERM or self._service.draining:
@@ -100,7 +107,8 @@ def main() -> None:
         app,
         settings.host,
         settings.port,
-        http=protocol_with_deadline(settings),
+        http=bounded_protocol(settings),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
