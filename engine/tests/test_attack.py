@@ -92,7 +92,7 @@ def test_what_never_ends_is_closed(server: Process, kind: str) -> None:
     assert server.ask("GET", "/health/live")[0] == 200
 
 
-@pytest.mark.parametrize("target", ["/", "/openapi.json", "/model"])
+@pytest.mark.parametrize("target", ["/", "/openapi.json"])
 def test_a_client_that_reads_no_answer_loses_its_connection_and_holds_no_place(
     bundle: Path, target: str
 ) -> None:

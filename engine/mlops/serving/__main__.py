@@ -5,6 +5,8 @@ at fault.
 """
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import json
 import logging
@@ -31,6 +33,7 @@ from mlops.serving.settings import PREFIX, Settings, settings_table
 _COLLECT_AFTER = 50_000
 
 _SWEEP_TICKS = 5  # of a tenth of a second, between two looks for overdue connections
+_TRIM_TICKS = 100
 
 _KNOWN = frozenset(vars(logging.makeLogRecord({})))
 
@@ -62,6 +65,8 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % _SWEEP_TICKS == 0:
             end_overdue(self.server_state.connections, asyncio.get_running_loop().time())
+        if counter % _TRIM_TICKS == 0:
+            _give_back()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -72,6 +77,12 @@ class Server(uvicorn.Server):
         self.config.encoded_headers.append((b"connection", b"close"))  # no client stays
         seconds = self._service.settings.drain_seconds
         asyncio.get_running_loop().call_later(seconds, super().handle_exit, sig, frame)
+
+
+def _give_back() -> None:
+    """Give memory that was needed once back to the system: glibc by itself keeps most of it."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def read_settings() -> Settings:

@@ -5,6 +5,7 @@ it takes in whatever a client sends ahead of its answers: 256 kB of small reques
 """
 
 import sys
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,6 +40,7 @@ class Bounded(HttpToolsProtocol):
 
     settings: Settings
     most: int
+    line: "Line"
     flow: _Flow
 
     def connection_made(self, transport: Any) -> None:
@@ -47,6 +49,7 @@ class Bounded(HttpToolsProtocol):
         self._rest = memoryview(b"")  # not parsed yet: a request is being answered
         self._answering: Any = None
         self._begun = True  # the next request; the first is due as soon as somebody connects
+        self._later = False  # what was sent ahead of an answer waits for its turn
         self._ended = False  # the client sends no more, but may read
         self._unused = 0  # bytes that were part of nothing yet
         self._since, self._stuck = self.loop.time(), 0.0
@@ -61,6 +64,7 @@ class Bounded(HttpToolsProtocol):
         self.pipeline.clear()
         self._hold(memoryview(b""))
         super().connection_lost(exc)
+        self.line.leave(self)
 
     def data_received(self, data: bytes) -> None:
         self._rest = memoryview(bytes(self._rest) + data if self._rest else data)
@@ -89,7 +93,9 @@ class Bounded(HttpToolsProtocol):
 
     def _waits_for_answer(self) -> bool:
         """Tell whether a whole request of this connection has no whole answer yet."""
-        return bool(self.pipeline) or (self._answering is not None and not self.cycle.more_body)
+        if self._later or self.pipeline:
+            return True
+        return self._answering is not None and not self.cycle.more_body
 
     def on_message_begin(self) -> None:
         if not self._begun:
@@ -110,39 +116,54 @@ class Bounded(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Begin to answer, once the client has taken the answer before."""
-        if self._answering is not None or self.transport.get_write_buffer_size():
+        if self._later or self._answering is not None or self._unsent():
             self.pipeline.append((cycle, app))
-            self.flow.pause_reading()
-            self.transport.set_write_buffer_limits(high=0)  # so that its end is told
+            self._later = True
             return
         self._answering, self._stuck = cycle, 0.0
         super()._start_asgi_task(cycle, app)
 
+    def _unsent(self) -> bool:
+        """Tell whether something is still to be taken; if so, `resume_writing` tells its end."""
+        unsent = self.transport.get_write_buffer_size() > 0
+        if unsent:
+            self.transport.set_write_buffer_limits(high=0)
+        return unsent
+
     def on_response_complete(self) -> None:
         self._answering, self._since = None, self.loop.time()
+        self._later = bool(self._rest or self.pipeline)
         super().on_response_complete()
-        self._go_on()
+        self.line.leave(self)
+        if self._later and not self._unsent():
+            self.line.join(self)
+        elif self._ended and not self._later:
+            self.transport.close()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stuck = 0.0
-        if self.pipeline and self._answering is None:
-            self._start_asgi_task(*self.pipeline.pop())
-        self._go_on()
+        if self._later and self._answering is None:
+            self.line.join(self)
 
-    def _go_on(self) -> None:
-        if not self.transport.is_closing():
+    def go_on(self) -> bool:
+        """Take what was sent ahead; tell whether it is being answered."""
+        self._later = False
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
             self._parse()
-            if not self._rest and not self._waits_for_answer():
-                self.flow.resume_reading()
-                if self._ended:
-                    self.transport.close()
+        if not self._rest and not self._waits_for_answer():
+            self.flow.resume_reading()
+            if self._ended:
+                self.transport.close()
+        return self._answering is not None
 
     def end_if_overdue(self, now: float) -> None:
         """End the connection if its client let it wait for too long."""
         if not self.transport.get_write_buffer_size():
             self._stuck = 0.0
-            if self._answering is None and now - self._since > self._patience():
+            if self._answering is None and not self._later and now - self._since > self._patience():
                 self.transport.close()
         elif not self._stuck:
             self._stuck = now
@@ -164,11 +185,40 @@ class Bounded(HttpToolsProtocol):
         return bool(waiting)
 
 
+class Line:
+    """The connections that sent requests ahead of their answers: one is answered at a time.
+
+    So they can't take all the time of a process from those who wait for their answers.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Bounded] = deque()
+        self._answered: Bounded | None = None
+
+    def join(self, connection: Bounded) -> None:
+        """Come last; go on at once if nobody waits."""
+        if connection not in self._waiting:
+            self._waiting.append(connection)
+        self._call()
+
+    def leave(self, connection: Bounded) -> None:
+        """Let the next one go on, if it was this one's turn."""
+        if self._answered is connection:
+            self._answered = None
+            self._call()
+
+    def _call(self) -> None:
+        while self._answered is None and self._waiting:
+            found = self._waiting.popleft()
+            if not found.transport.is_closing() and found.go_on():
+                self._answered = found
+
+
 def bounded_protocol(settings: Settings) -> type[Bounded]:
     """Build the protocol class for these settings."""
     most = _open_files(settings.max_connections + _OWN_FILES) - _OWN_FILES
     bound = max(1, min(settings.max_connections, most))
-    return type("Protocol", (Bounded,), {"settings": settings, "most": bound})
+    return type("Protocol", (Bounded,), {"settings": settings, "most": bound, "line": Line()})
 
 
 def _open_files(wanted: int) -> int:
