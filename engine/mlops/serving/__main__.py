@@ -5,6 +5,8 @@ at fault.
 """
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import json
 import logging
@@ -21,13 +23,16 @@ from mlops.errors import BadInput, run_command
 from mlops.project import load_extension, load_schema
 from mlops.serving.app import create_app
 from mlops.serving.metrics import Metrics
-from mlops.serving.protocol import protocol_with_deadline
+from mlops.serving.protocol import bounded_protocol, end_overdue
 from mlops.serving.service import Service
 from mlops.serving.settings import PREFIX, Settings, settings_table
 
 # Objects. A request of a thousand rows makes 4,000 at a time, none in a cycle: by default the
 # collector looks through them again and again, and takes a third of the request's time.
 _COLLECT_AFTER = 50_000
+
+_SWEEP_TICKS = 5  # of a tenth of a second, between two looks for overdue connections
+_TRIM_TICKS = 100
 
 _KNOWN = frozenset(vars(logging.makeLogRecord({})))
 
@@ -56,6 +61,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _SWEEP_TICKS == 0:
+            end_overdue(self.server_state.connections, asyncio.get_running_loop().time())
+        if counter % _TRIM_TICKS == 0:
+            _give_back()
+        return await super().on_tick(counter)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig != signal.SIGTERM or self._service.draining:
             super().handle_exit(sig, frame)
@@ -64,6 +76,12 @@ class Server(uvicorn.Server):
         self.config.encoded_headers.append((b"connection", b"close"))  # no client stays
         seconds = self._service.settings.drain_seconds
         asyncio.get_running_loop().call_later(seconds, super().handle_exit, sig, frame)
+
+
+def _give_back() -> None:
+    """Give memory that was needed once back to the system: glibc by itself keeps most of it."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def read_settings() -> Settings:
@@ -96,7 +114,8 @@ def main() -> None:
         create_app(service, load_extension()),
         settings.host,
         settings.port,
-        http=protocol_with_deadline(settings),
+        http=bounded_protocol(settings),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -7,25 +7,25 @@ a disk that syncs a few hundred times a second still takes thousands of predicti
 import asyncio
 import contextlib
 import queue
-import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
-if sys.platform != "win32":
-    import fcntl
-
 from mlops.database import cause_of, open_database
-from mlops.serving.tables import Record, count, forget, insert, migrate, tell, touch
+from mlops.serving.tables import Record, count, forget, insert, known, migrate, probe, tell
+from mlops.serving.turn import Turn
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs that a transaction takes
 _DAY = 86_400.0
 _CLEANING_SECONDS = 3600.0
+_SLICE = 1000  # expired rows that a transaction deletes: so long do others wait for it
+_SLICE_PAUSE = 0.02  # seconds between two slices while nothing else is written
+_FAILED_SECONDS = 10.0  # that a write which failed counts against the log
 
 
 class LogAway(Exception):
@@ -61,7 +61,9 @@ class PredictionLog:
         self._timeout, self._retention = timeout, retention_days * _DAY
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
-        self._migrated, self._cleaned = False, float("-inf")
+        self._turn = Turn(self._file, timeout / 4)
+        self._migrated, self._cleaned, self._cleaning = False, float("-inf"), False
+        self._failed: tuple[float, str] | None = None  # the last write of predictions: when, why
 
     def start(self) -> None:
         """Begin to write; the tables are made with the first transaction."""
@@ -104,12 +106,24 @@ class PredictionLog:
         self._jobs.put(_Job([], lambda connection: count(connection, minute, reasons), future))
 
     async def check(self) -> None:
-        """Make sure that the log takes writes now.
+        """Make sure that the log takes predictions now.
 
         Raises:
-            LogAway: it doesn't.
+            LogAway: it doesn't, or just failed to: a probe may find the room that they don't.
         """
-        await self._do([], touch)
+        if self._failed is not None and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
+            raise LogAway(self._failed[1])
+        await self._do([], probe)
+
+    async def knows(self, prediction_id: str) -> bool:
+        """Tell whether such a prediction was logged.
+
+        Raises:
+            LogAway: it can't be asked.
+        """
+        found: list[bool] = []
+        await self._do([], lambda connection: found.append(known(connection, prediction_id)))
+        return found[-1]
 
     async def _do(
         self, records: list[Record], work: Callable[[sa.Connection], None] | None = None
@@ -127,22 +141,35 @@ class PredictionLog:
     def _run(self) -> None:
         ending = False
         while not ending:
-            found = [self._jobs.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(found) < _TOGETHER:
-                    found.append(self._jobs.get_nowait())
+            found = self._next()
             ending = None in found
             jobs = [job for job in found if job is not None]
             error: LogAway | None = None
             try:
-                with _turn(self._file):
+                with self._turn.taken():
                     # Nobody waits any longer for a job that is done: its answer was a refusal.
                     jobs = [job for job in jobs if not job.future.done()]
-                    self._write(jobs)
+                    if jobs or not self._migrated:
+                        self._write(jobs)
             except Exception as cause:  # whatever a database does wrong, the thread lives on
                 error = LogAway(cause_of(cause))
+            if any(job.records for job in jobs):
+                self._remember(error)
             with contextlib.suppress(RuntimeError):  # the loop was closed under way
                 self._loop.call_soon_threadsafe(_resolve, jobs, error)
+            if error is None and not ending:
+                self._clean()
+
+    def _next(self) -> list[_Job | None]:
+        """Wait for jobs, and give them; none if there are expired rows to delete meanwhile."""
+        try:
+            found = [self._jobs.get(timeout=_SLICE_PAUSE if self._cleaning else None)]
+        except queue.Empty:
+            return []
+        with contextlib.suppress(queue.Empty):
+            while len(found) < _TOGETHER:
+                found.append(self._jobs.get_nowait())
+        return found
 
     def _write(self, jobs: list[_Job]) -> None:
         if not self._migrated:
@@ -154,24 +181,24 @@ class PredictionLog:
             for job in jobs:
                 if job.work is not None:
                     job.work(connection)
-            if self._retention and time.monotonic() - self._cleaned > _CLEANING_SECONDS:
-                self._cleaned = time.monotonic()
-                forget(connection, time.time() - self._retention)
 
+    def _remember(self, error: LogAway | None) -> None:
+        """Keep how the last write of predictions went; damage isn't healed by one that succeeds."""
+        if error is not None:
+            self._failed = time.monotonic(), str(error)
+        elif self._failed is not None and "damaged" not in self._failed[1]:
+            self._failed = None
 
-@contextlib.contextmanager
-def _turn(file: Path | None) -> Iterator[None]:
-    """Wait in a row with the other servers that write to an SQLite file.
-
-    SQLite keeps no row: who finds it locked looks again after a pause, and a busy server leaves
-    hardly a moment free. The kernel ends the lock of a process that dies.
-    """
-    if file is None or sys.platform == "win32":
-        yield
-        return
-    with file.with_name(f"{file.name}-turn").open("a") as row:
-        fcntl.flock(row, fcntl.LOCK_EX)
-        yield
+    def _clean(self) -> None:
+        """Delete a slice of the expired rows, in a transaction of its own."""
+        if not self._retention:
+            return
+        if time.monotonic() - self._cleaned > _CLEANING_SECONDS:
+            self._cleaned, self._cleaning = time.monotonic(), True
+        if self._cleaning:
+            self._cleaning = False  # if it fails, until the next hour
+            with contextlib.suppress(Exception), self._turn.taken(), self._engine.begin() as begun:
+                self._cleaning = forget(begun, time.time() - self._retention, _SLICE)
 
 
 def _resolve(jobs: list[_Job], error: LogAway | None) -> None:

@@ -96,6 +96,8 @@ def add_feedback(app: FastAPI, service: Service) -> None:
         given: Any = validated(model, parse_json(request.scope["state"]["body"]), "body")
         if service.log is None:
             return refusal(404, "no prediction is logged here", "unknown_prediction")
+        if not await service.log.knows(given.prediction_id):  # takes nothing from the others' pace
+            return refusal(404, "no prediction has this id", "unknown_prediction")
         if seconds := pace.wait():
             headers = {"Retry-After": str(math.ceil(seconds))}
             return refusal(429, f"wanted at most {pace.a_minute} a minute", "too_much", headers)

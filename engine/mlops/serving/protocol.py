@@ -1,53 +1,239 @@
-"""uvicorn's HTTP protocol with a deadline: a connection that sends no whole head is closed.
+"""uvicorn's HTTP protocol with an end to all waiting, and one request of a connection at a time.
 
-uvicorn itself waits for ever: 200 of 200 half-sent requests were still open after 20 seconds.
+uvicorn itself waits for ever: for the rest of a request, and for a client to read its answer. And
+it takes in whatever a client sends ahead of its answers: 256 kB of small requests became 30 MB.
 """
 
-import asyncio
+import sys
+from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlops.serving.settings import Settings
 
+if sys.platform != "win32":
+    import resource
 
-def protocol_with_deadline(settings: Settings) -> type[asyncio.Protocol]:
-    """Build the protocol class for these settings."""
+_PIECE = 1024  # bytes parsed at once: so many requests at most are known before they are answered
+_OWN_FILES = 100  # that a process has open beside its connections
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
+    b"content-length: 0\r\n\r\n"
+)
 
-    class Protocol(HttpToolsProtocol):
-        _deadline: asyncio.TimerHandle | None = None
-        _head = 0
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._arm()
+class _Flow(FlowControl):
+    """uvicorn's flow control, which reads no further while `held`."""
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
-            super().connection_lost(exc)
+    held = False
 
-        def data_received(self, data: bytes) -> None:
-            self._head += len(data)
-            super().data_received(data)
-            if self._deadline is not None and self._head > settings.max_header_bytes:
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
+
+
+class Bounded(HttpToolsProtocol):
+    """A connection whose client is never waited for without a deadline."""
+
+    settings: Settings
+    most: int
+    line: "Line"
+    flow: _Flow
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self._rest = memoryview(b"")  # not parsed yet: a request is being answered
+        self._answering: Any = None
+        self._begun = True  # the next request; the first is due as soon as somebody connects
+        self._later = False  # what was sent ahead of an answer waits for its turn
+        self._ended = False  # the client sends no more, but may read
+        self._unused = 0  # bytes that were part of nothing yet
+        self._since, self._stuck = self.loop.time(), 0.0
+        if len(self.connections) > self.most and not self._make_room():
+            transport.write(_FULL)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answering is not None:  # uvicorn tells only the request that came last
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        self.pipeline.clear()
+        self._hold(memoryview(b""))
+        super().connection_lost(exc)
+        self.line.leave(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._rest = memoryview(bytes(self._rest) + data if self._rest else data)
+        self._parse()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection for what is still to be answered."""
+        self._ended = True
+        return self._waits_for_answer()
+
+    def _parse(self) -> None:
+        """Parse until a request is whole; the next one's turn comes with its answer."""
+        rest = self._rest
+        while rest and not self._waits_for_answer() and not self.transport.is_closing():
+            self._unused += min(len(rest), _PIECE)
+            super().data_received(rest[:_PIECE])  # type: ignore[arg-type]
+            rest = rest[_PIECE:]
+            if self._unused > self.settings.max_header_bytes:
                 self.transport.close()  # so much, and still no end of the head
+        self._hold(rest)
 
-        def on_message_begin(self) -> None:
-            if self._deadline is None:  # a further request on the same connection
-                self._arm()
-            super().on_message_begin()
+    def _hold(self, rest: memoryview) -> None:
+        self._rest, self.flow.held = rest, bool(rest)
+        if rest:
+            self.flow.pause_reading()
 
-        def on_headers_complete(self) -> None:
-            self._disarm()
-            super().on_headers_complete()
+    def _waits_for_answer(self) -> bool:
+        """Tell whether a whole request of this connection has no whole answer yet."""
+        if self._later or self.pipeline:
+            return True
+        return self._answering is not None and not self.cycle.more_body
 
-        def _arm(self) -> None:
-            self._head = 0
-            self._deadline = self.loop.call_later(settings.read_timeout, self.transport.close)
+    def on_message_begin(self) -> None:
+        if not self._begun:
+            self._begun, self._since = True, self.loop.time()
+        super().on_message_begin()
 
-        def _disarm(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
+    def on_headers_complete(self) -> None:
+        self._unused = 0
+        super().on_headers_complete()
 
-    return Protocol
+    def on_body(self, body: bytes) -> None:
+        self._unused = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._begun = False
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Begin to answer, once the client has taken the answer before."""
+        if self._later or self._answering is not None or self._unsent():
+            self.pipeline.append((cycle, app))
+            self._later = True
+            return
+        self._answering, self._stuck = cycle, 0.0
+        super()._start_asgi_task(cycle, app)
+
+    def _unsent(self) -> bool:
+        """Tell whether something is still to be taken; if so, `resume_writing` tells its end."""
+        unsent = self.transport.get_write_buffer_size() > 0
+        if unsent:
+            self.transport.set_write_buffer_limits(high=0)
+        return unsent
+
+    def on_response_complete(self) -> None:
+        self._answering, self._since = None, self.loop.time()
+        self._later = bool(self._rest or self.pipeline)
+        super().on_response_complete()
+        self.line.leave(self)
+        if self._later and not self._unsent():
+            self.line.join(self)
+        elif self._ended and not self._later:
+            self.transport.close()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stuck = 0.0
+        if self._later and self._answering is None:
+            self.line.join(self)
+
+    def go_on(self) -> bool:
+        """Take what was sent ahead; tell whether it is being answered."""
+        self._later = False
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._parse()
+        if not self._rest and not self._waits_for_answer():
+            self.flow.resume_reading()
+            if self._ended:
+                self.transport.close()
+        return self._answering is not None
+
+    def end_if_overdue(self, now: float) -> None:
+        """End the connection if its client let it wait for too long."""
+        if not self.transport.get_write_buffer_size():
+            self._stuck = 0.0
+            if self._answering is None and not self._later and now - self._since > self._patience():
+                self.transport.close()
+        elif not self._stuck:
+            self._stuck = now
+        elif now - self._stuck > self.settings.write_timeout:
+            self.transport.abort()
+
+    def _waits_for_client(self) -> bool:
+        return self.flow.write_paused or not self._waits_for_answer()
+
+    def _patience(self) -> float:
+        return self.settings.read_timeout if self._begun else self.timeout_keep_alive
+
+    def _make_room(self) -> bool:
+        """End the connection that has been waiting for its client longest; False if none is."""
+        others = (o for o in self.connections if o is not self and isinstance(o, Bounded))
+        waiting = [o for o in others if o._waits_for_client() and not o.transport.is_closing()]
+        if waiting:
+            min(waiting, key=lambda other: other._since).transport.abort()
+        return bool(waiting)
+
+
+class Line:
+    """The connections that sent requests ahead of their answers: one is answered at a time.
+
+    So they can't take all the time of a process from those who wait for their answers.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Bounded] = deque()
+        self._answered: Bounded | None = None
+
+    def join(self, connection: Bounded) -> None:
+        """Come last; go on at once if nobody waits."""
+        if connection not in self._waiting:
+            self._waiting.append(connection)
+        self._call()
+
+    def leave(self, connection: Bounded) -> None:
+        """Let the next one go on, if it was this one's turn."""
+        if self._answered is connection:
+            self._answered = None
+            self._call()
+
+    def _call(self) -> None:
+        while self._answered is None and self._waiting:
+            found = self._waiting.popleft()
+            if not found.transport.is_closing() and found.go_on():
+                self._answered = found
+
+
+def bounded_protocol(settings: Settings) -> type[Bounded]:
+    """Build the protocol class for these settings."""
+    most = _open_files(settings.max_connections + _OWN_FILES) - _OWN_FILES
+    bound = max(1, min(settings.max_connections, most))
+    return type("Protocol", (Bounded,), {"settings": settings, "most": bound, "line": Line()})
+
+
+def _open_files(wanted: int) -> int:
+    """Let the process open so many files, if it may; give how many."""
+    if sys.platform == "win32":
+        return wanted
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now == resource.RLIM_INFINITY or now >= wanted:
+        return wanted
+    now = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (now, most))
+    return now
+
+
+def end_overdue(connections: Iterable[Any], now: float) -> None:
+    """End all connections whose clients let them wait for too long."""
+    for connection in list(connections):
+        connection.end_if_overdue(now)

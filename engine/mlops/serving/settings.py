@@ -79,8 +79,17 @@ class Settings(BaseSettings):
     feedback_per_minute: int = Field(
         default=6000, ge=1, description="Feedback a minute, of each process; more gets 429"
     )
+    max_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="Connections at a time, and fewer where fewer files may be open: a further one "
+        "ends the one that waits longest for its client, or gets 503",
+    )
     read_timeout: float = Field(
         default=10.0, gt=0, description="Seconds in which a request must have arrived"
+    )
+    write_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds in which an answer must have been taken"
     )
 
     keep_alive_seconds: int = Field(

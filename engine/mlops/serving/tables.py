@@ -1,5 +1,6 @@
 """The tables of the prediction log, what is done with them, and how an older log becomes newer."""
 
+import secrets
 import time
 from collections.abc import Collection
 from typing import Any
@@ -87,8 +88,20 @@ def migrate(engine: sa.Engine) -> None:
         connection.execute(sa.update(_VERSION).values(version=len(MIGRATIONS)))
 
 
-def touch(connection: sa.Connection) -> None:
-    """Write, and change nothing: only so does a full disk or a read-only database show."""
+_PROBE = {
+    "at": 0.0,
+    "model_version": "",
+    "request_id": "",
+    "features": " " * 8192,  # needs a page of its own, and so room
+    "predicted": "0",
+}
+
+
+def probe(connection: sa.Connection) -> None:
+    """Write a prediction and take it back: a full disk shows, or a database that is read-only."""
+    name = secrets.token_hex(12)  # anywhere among the others, so that damage shows as well
+    connection.execute(sa.insert(PREDICTIONS), {**_PROBE, "prediction_id": name})
+    connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.prediction_id == name))
     connection.execute(sa.update(_VERSION).values(version=_VERSION.c.version))
 
 
@@ -97,10 +110,15 @@ def insert(connection: sa.Connection, records: list[Record]) -> None:
     connection.execute(sa.insert(PREDICTIONS), records)
 
 
+def known(connection: sa.Connection, prediction_id: str) -> bool:
+    """Tell whether there is such a prediction."""
+    found = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
+    return bool(connection.execute(found).scalar())
+
+
 def tell(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
     """Set what really happened; tell whether there was such a prediction."""
-    known = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
-    if not connection.execute(known).scalar():
+    if not known(connection, prediction_id):
         return False
     connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
     record = {"prediction_id": prediction_id, "at": time.time(), "actual": actual}
@@ -119,7 +137,15 @@ def count(connection: sa.Connection, minute: float, reasons: Collection[str]) ->
     connection.execute(statement, counted)
 
 
-def forget(connection: sa.Connection, before: float) -> None:
-    """Delete what is older than a time in seconds since 1970."""
+def forget(connection: sa.Connection, before: float, most: int) -> bool:
+    """Delete what is older than a time in seconds since 1970, of each table at most so many rows.
+
+    Give whether there may be more.
+    """
+    more = False
     for table in (PREDICTIONS, FEEDBACK, REFUSALS):
-        connection.execute(sa.delete(table).where(table.c.at < before))
+        key = table.primary_key.columns.values()[0]
+        old = sa.select(key).where(table.c.at < before).order_by(table.c.at).limit(most)
+        gone = connection.execute(sa.delete(table).where(key.in_(old), table.c.at < before))
+        more = more or gone.rowcount >= most
+    return more
