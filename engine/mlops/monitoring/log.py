@@ -112,7 +112,9 @@ def _read(
     start = _start(connection, p.at, served, params.window_rows, params, now)
     window = sa.select(sa.func.count()).where(p.at >= start, served)
     total = int(connection.execute(window).scalar_one())
-    wanted = sa.select(p.prediction_id, p.features, p.predicted, p.at, p.model_version).where(served)
+    wanted = sa.select(p.prediction_id, p.features, p.predicted, p.at, p.model_version).where(
+        served
+    )
     if total > params.max_rows:
         # Ids are random and indexed. The sum keeps databases from taking the index of `at`.
         share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
