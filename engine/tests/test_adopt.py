@@ -70,7 +70,7 @@ def test_each_column_becomes_a_line_that_its_values_keep_with_room() -> None:
         Column("count", "Count", int, "", 1, 13, nullable=True),
         Column("share", "Share", float, "", 0, 1),
         Column("loss", "Loss", int, "", -29, 0),
-        Column("flag", "Flag", str, choices=("False", "True")),
+        Column("flag", "Flag", bool),
         Column("size", "Size", str, choices=("L", "S"), nullable=True),
         Column("y", "Y", float, "", 0, 1240, role="target"),
     ]
@@ -160,6 +160,15 @@ def test_days_are_read_and_test_the_model() -> None:
     assert written["ingest"]["until"] == "2026-07-19"
     day = {"test_from": "2026-06-10", "test_share": None, "max_train_rows": None, "held_out": None}
     assert written["split"] == day
+
+
+def test_a_time_of_day_is_kept_for_features_to_be_derived_from() -> None:
+    rows = table(ordered=pd.date_range("2026-01-01 09:30", periods=ROWS, freq="7h").astype("str"))
+    found = propose(rows, "y", time="ordered")
+
+    assert column(found, "ordered").type is datetime.datetime
+    assert "datetime.datetime, role=" in schema_text(found.columns)
+    assert found.rows["ordered"].dt.hour.nunique() == 24
 
 
 def test_what_is_no_day_is_named_with_its_row() -> None:

@@ -99,7 +99,9 @@ def propose(
     if len(columns) == 1:
         raise BadInput("No column is left to predict from:", notes)
     if when is not None and time is not None:
-        columns.insert(0, Column(names[time], words(time), datetime.date, role="time"))
+        hours = bool((when != when.dt.normalize()).any())
+        days = datetime.datetime if hours else datetime.date
+        columns.insert(0, Column(names[time], words(time), days, role="time"))
         rows[names[time]] = when
     if key is None:
         columns.insert(0, Column(ROW_KEY, "Number of the row", int, low=1, role="key"))

@@ -1,5 +1,6 @@
 """The table of columns as the source code that a person would write, in ruff's form."""
 
+import datetime
 import json
 
 from mlops.columns import Column
@@ -79,7 +80,8 @@ def _group(line: list[str]) -> str:
 
 
 def _type(column: Column) -> str:
-    return "datetime.date" if column.role == "time" else column.type.__name__
+    dated = issubclass(column.type, datetime.date)
+    return f"datetime.{column.type.__name__}" if dated else column.type.__name__
 
 
 def _value(bound: float | None) -> str:

@@ -22,6 +22,9 @@ class Unusable(Exception):
     """A column that can't be a feature, or shouldn't; the message says why."""
 
 
+_DATE = "a date; name it by --time, and derive numbers from it: docs/features.md"
+
+
 def describe(values: pd.Series, name: str, description: str) -> tuple[Column, pd.Series]:
     """Describe a feature, and give its values as the partition holds them.
 
@@ -34,9 +37,7 @@ def describe(values: pd.Series, name: str, description: str) -> tuple[Column, pd
     nullable = len(present) < len(values)
     measure = unit(values.name)
     if pd.api.types.is_bool_dtype(present.infer_objects()):
-        return Column(name, description, str, choices=("False", "True"), nullable=nullable), texts(
-            values
-        )
+        return Column(name, description, bool, nullable=nullable), texts(values)
     if pd.api.types.is_numeric_dtype(values):
         if is_row_number(values):
             raise Unusable("numbers the rows")
@@ -44,7 +45,7 @@ def describe(values: pd.Series, name: str, description: str) -> tuple[Column, pd
         low, high = _bounds(present, kind)
         return Column(name, description, kind, measure, low, high, nullable=nullable), values
     if pd.api.types.is_datetime64_any_dtype(values):
-        raise Unusable("a date; derive a number from it, or name it by --time")
+        raise Unusable(_DATE)
     return _text(texts(values), name, description, nullable)
 
 
@@ -54,7 +55,7 @@ def _text(
     present = values.dropna()
     choices = sorted(present.unique())
     if present.str.match(_DAY).mean() > _OFTEN:
-        raise Unusable("a date; derive a number from it, or name it by --time")
+        raise Unusable(_DATE)
     if present.str.contains("[\r\n]").any():
         raise Unusable("texts of several lines")
     numbers = pd.to_numeric(present, errors="coerce")
