@@ -34,6 +34,7 @@ COLUMNS = (
     Column("note", "Remark", str, nullable=True, role="input"),
     Column("material", "Material", str, choices=("wood", "stone", "clay"), nullable=True),
     Column("weight", "Weight", float, "kg", 0, 1000, nullable=True),
+    Column("clerk", "Clerk", str, nullable=True, role="ignore"),
     Column("pieces", "Pieces", int, "pieces", 0, 9, role="input"),
     Column("express", "Express", bool, nullable=True),
     Column("hours", "Hours until delivery", float, "hours", 1, 500, role="target"),

@@ -167,7 +167,9 @@ def test_a_time_of_day_is_kept_for_features_to_be_derived_from() -> None:
     found = propose(rows, "y", time="ordered")
 
     assert column(found, "ordered").type is datetime.datetime
-    assert "datetime.datetime, role=" in schema_text(found.columns)
+    text = schema_text(found.columns, "Europe/Paris")
+    assert "datetime.datetime, role=" in text
+    assert 'timezone="Europe/Paris",\n)' in text
     assert found.rows["ordered"].dt.hour.nunique() == 24
 
 

@@ -27,7 +27,6 @@ from mlops.score.__main__ import score_file
 from mlops.serving.app import create_app
 from mlops.serving.engine import Exported
 from mlops.serving.features import with_features
-from mlops.serving.gate import Gate
 from mlops.serving.metrics import Metrics
 from mlops.serving.served import Served
 from mlops.serving.service import Service
@@ -51,8 +50,7 @@ def api(bundle: Path) -> Iterator[TestClient]:
     values: dict[str, Any] = {"bundle": bundle, "access_log": False, "reload_seconds": 0}
     log = f"sqlite:///{bundle.parent}/log.db"
     settings = Settings(PREDICTION_LOG_URL=log, log_timeout=PATIENCE, **values)
-    metrics = Metrics(SCHEMA, ("/predict",))
-    with TestClient(Gate(create_app(Service(settings, SCHEMA, metrics)), settings, metrics)) as own:
+    with TestClient(create_app(Service(settings, SCHEMA, Metrics(SCHEMA)))) as own:
         yield own
 
 

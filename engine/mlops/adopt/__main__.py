@@ -107,7 +107,7 @@ def main() -> None:
         name = write_partition(data, options.file, proposal, form.dialect is not None)
         old = PARAMS_FILE.read_text(encoding="utf-8")
         texts = {
-            SCHEMA_FILE: schema_text(proposal.columns),
+            SCHEMA_FILE: schema_text(proposal.columns, options.timezone),
             PARAMS_FILE: adapted(old, proposal, today),
         }
         stops = rehearse(texts, data)

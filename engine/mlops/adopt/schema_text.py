@@ -19,14 +19,19 @@ and a column of that name in the source.
 '''
 
 
-def schema_text(columns: tuple[Column, ...]) -> str:
-    """Write src/project/schema.py for these columns, without rules."""
+def schema_text(columns: tuple[Column, ...], timezone: str | None = None) -> str:
+    """Write src/project/schema.py for these columns, without rules.
+
+    Args:
+        timezone: in which times are told; "written" or None: nothing is known of it.
+    """
+    zone = f"    timezone={_text(timezone)},\n" if timezone not in (None, "written") else ""
     dated = any(column.role == "time" for column in columns)
     head = _HEAD + ("import datetime\n\n" if dated else "")
     body = "".join(_column(column) for column in columns)
     return (
         f"{head}from mlops.columns import Column, Schema\n\n"
-        f"SCHEMA = Schema(\n    columns=(\n{body}    ),\n)\n"
+        f"SCHEMA = Schema(\n    columns=(\n{body}    ),\n{zone})\n"
     )
 
 

@@ -66,7 +66,8 @@ def labelled_rows(
     rows = rows.assign(**{schema.key.name: keys, schema.target.name: actual})
     if schema.time is not None and schema.timed is None:
         rows[schema.time.name] = days[new].reset_index(drop=True)
-    rows = rows[schema.names].astype({c.name: frame_dtype(c) for c in schema.columns})
+    rows = rows.reindex(columns=schema.names)  # no request has a column to ignore
+    rows = rows.astype({c.name: frame_dtype(c) for c in schema.columns})
     failing = problems(rows, schema)["row"].dropna()
     kept = rows[~rows.index.isin(failing)].drop_duplicates(schema.key.name)
     return kept.reset_index(drop=True), len(rows) - len(kept)
