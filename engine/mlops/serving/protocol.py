@@ -67,6 +67,7 @@ class Bounded(HttpToolsProtocol):
         self.line.leave(self)
 
     def data_received(self, data: bytes) -> None:
+        self._begin()  # a blank line counts as well
         self._rest = memoryview(bytes(self._rest) + data if self._rest else data)
         self._parse()
 
@@ -97,9 +98,12 @@ class Bounded(HttpToolsProtocol):
             return True
         return self._answering is not None and not self.cycle.more_body
 
-    def on_message_begin(self) -> None:
+    def _begin(self) -> None:
         if not self._begun:
             self._begun, self._since = True, self.loop.time()
+
+    def on_message_begin(self) -> None:
+        self._begin()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
