@@ -167,13 +167,17 @@ class Schema:
     @cached_property
     def inputs(self) -> tuple[Column, ...]:
         """What a request carries, in the table's order; the time if a derived feature needs it."""
-        needed = {name for feature in self.derived for name in feature.needs}
         return tuple(
             column
             for column in self.columns
             if column.role in ("feature", "input")
-            or (column.role == "time" and column.name in needed)
+            or (column.role == "time" and column.name in self.needed)
         )
+
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """What derived features are made of."""
+        return frozenset(name for feature in self.derived for name in feature.needs)
 
     @property
     def timed(self) -> Column | None:

@@ -1,7 +1,7 @@
 """Derived features: one computation for training, serving, scoring and monitoring alike."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.dtypes import StringDType
@@ -33,6 +33,23 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
     return np.array(values, dtype="datetime64[us]")
 
 
+class _Given(NamedTuple):
+    """A needed column: its values, which of them are missing, and whether any is."""
+
+    values: NDArray[Any]
+    gaps: NDArray[np.bool_]
+    some: bool
+    is_bool: bool
+
+    def argument(self, rows: Any, with_gaps: bool) -> NDArray[Any]:
+        """Give what a function takes, of all rows or some; it can't be written to."""
+        own = self.values.view() if rows is None else self.values[rows]
+        if self.is_bool and not with_gaps:
+            own = own != 0
+        own.flags.writeable = False
+        return own
+
+
 def derive(columns: Mapping[str, NDArray[Any]], schema: Schema) -> Arrays:
     """Compute the derived features.
 
@@ -45,45 +62,47 @@ def derive(columns: Mapping[str, NDArray[Any]], schema: Schema) -> Arrays:
     Raises:
         BadInput: a function fails, or gives something else than a value for each row.
     """
-    known, found = dict(columns), Arrays()
-    of: dict[str, Feature] = {column.name: column for column in schema.columns}
-    of |= {feature.name: feature for feature in schema.derived}
-    for feature in schema.derived:
-        given = [(known[name], of[name]) for name in feature.needs]
-        found[feature.name] = _checked(feature, given)
-        if any(feature.name in later.needs for later in schema.derived):
-            known[feature.name] = as_array(found[feature.name], feature)
+    needed, found = schema.needed, Arrays()
+    known = {
+        column.name: _given(columns[column.name], column)
+        for column in schema.inputs
+        if column.name in needed
+    }
+    with np.errstate(all="ignore"):
+        for feature in schema.derived:
+            found[feature.name] = _checked(feature, [known[name] for name in feature.needs])
+            if feature.name in needed:
+                values = as_array(found[feature.name], feature)
+                known[feature.name] = _given(values, feature)
     return found
 
 
-def _checked(feature: Derived, given: list[tuple[NDArray[Any], Feature]]) -> NDArray[Any]:
+def _given(values: NDArray[Any], column: Feature) -> _Given:
+    gaps = _MISSING[values.dtype.kind](values)
+    return _Given(values, gaps, _any(gaps), column.type is bool)
+
+
+def _any(truths: NDArray[np.bool_]) -> bool:
+    """Tell whether one is true; of a single row, as most requests are, far sooner."""
+    return bool(truths[0] if len(truths) == 1 else truths.any())
+
+
+def _checked(feature: Derived, given: list[_Given]) -> NDArray[Any]:
     """Call a feature's function for the rows whose needs are all known, or for all of them."""
-    n_rows = len(given[0][0])
-    gaps = np.zeros(n_rows, dtype=bool)
-    for values, _ in given:
-        gaps |= _MISSING[values.dtype.kind](values)
-    some = bool(gaps.any())
-    if some and not feature.takes_missing:
-        empty = np.full(n_rows, None) if feature.choices else np.full(n_rows, np.nan)
-        if not gaps.all():
-            known = ~gaps
-            empty[known] = _called(feature, [(values[known], of) for values, of in given], False)
-        return empty
-    return _called(feature, given, some)
+    some = any(one.some for one in given)
+    if not some or feature.takes_missing:
+        return _called(feature, [one.argument(None, some) for one in given])
+    gaps = np.logical_or.reduce([one.gaps for one in given])
+    empty = np.full(len(gaps), None) if feature.choices else np.full(len(gaps), np.nan)
+    if not gaps.all():
+        empty[~gaps] = _called(feature, [one.argument(~gaps, False) for one in given])
+    return empty
 
 
-def _called(
-    feature: Derived, given: list[tuple[NDArray[Any], Feature]], gaps: bool
-) -> NDArray[Any]:
-    arguments = []
-    for values, column in given:
-        own = values.view() if column.type is not bool or gaps else values != 0
-        own.flags.writeable = False
-        arguments.append(own)
+def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
     where = f"src/project/features.py: feature {feature.name!r}"
     try:
-        with np.errstate(all="ignore"):
-            made = np.asarray(feature.make(*arguments))
+        made = np.asarray(feature.make(*arguments))
     except Exception as error:
         raise BadInput(f"{where}: its function fails: {type(error).__name__}: {error}") from error
     n_rows = len(arguments[0])
@@ -105,6 +124,6 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
     if made.dtype.kind not in "fiub":
         raise TypeError("no number")
     numbers = made.astype(np.float64)
-    if not (finite := np.isfinite(numbers)).all():
-        numbers[~finite] = np.nan
+    if _any(infinite := ~np.isfinite(numbers)):
+        numbers[infinite] = np.nan
     return numbers

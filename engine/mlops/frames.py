@@ -60,12 +60,11 @@ def with_derived(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """
     if not schema.derived:
         return rows
-    columns = {column.name: column for column in schema.inputs}
     arrays = {}
-    for name in {name for feature in schema.derived for name in feature.needs} & columns.keys():
-        values, column = rows[name], columns[name]
-        texts = column.type is str
-        arrays[name] = as_array(values.fillna("") if texts else values.to_numpy(), column)
+    for column in (column for column in schema.inputs if column.name in schema.needed):
+        values = rows[column.name]
+        given = values.fillna("") if column.type is str else values.to_numpy()
+        arrays[column.name] = as_array(given, column)
     return rows.assign(**derive(arrays, schema))
 
 

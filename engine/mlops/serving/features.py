@@ -21,8 +21,7 @@ class WithFeatures:
 
     def __init__(self, engine: Engine, schema: Schema) -> None:
         self._engine, self._schema = engine, schema
-        needed = {name for feature in schema.derived for name in feature.needs}
-        self._needed = [column for column in schema.inputs if column.name in needed]
+        self._needed = [column for column in schema.inputs if column.name in schema.needed]
 
     def predict(self, rows: Sequence[Row]) -> Floats:
         arrays = {c.name: as_array([row[c.name] for row in rows], c) for c in self._needed}
