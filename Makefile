@@ -50,8 +50,8 @@ test: lint ## Check format, style and types; run the project's tests on the pipe
 	python -m pytest $(TESTS)
 
 test-engine: .venv/dev lint ## Run the engine's tests (SLOW=1: also those of over a minute)
-	mypy engine/mlops
 	@test -d engine/tests || { echo "The engine's tests are in the template: adoption removes them"; exit 1; }
+	mypy engine/mlops
 	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
 
 test-edited-engine: ## Run the engine's tests if somebody edited engine/ or .github/ here

@@ -295,9 +295,7 @@ def test_a_page_names_only_links_commands_modules_and_files_that_are_there(page:
     for module in re.findall(r"python3? -m (mlops[\w.]*\w)", text):
         assert module_path(module), module
     for path in re.findall(r"`((?:src|docs|tests|deploy|engine)/[\w./-]+\w)`", text):
-        assert (ROOT / path).exists() or path == "engine/tests/demo", (
-            path
-        )  # is there once one adopts
+        assert (ROOT / path).exists() or path == "src/project/source_form.json", path  # adoption's
     for name in re.findall(r"`(test_\w+\.py)`", text):
         assert (ROOT / "engine/tests" / name).exists(), name
     for name in re.findall(r"`([a-z-]+\.yml)`", text):

@@ -173,7 +173,6 @@ def _read(text: str, dialect: Dialect) -> Lines | BadInput:
     source = io.StringIO(text.lstrip("\r\n"), newline="")
     for _ in range(dialect.above):
         source.readline()
-    csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(
         source,
         delimiter=dialect.delimiter,
@@ -184,10 +183,13 @@ def _read(text: str, dialect: Dialect) -> Lines | BadInput:
         strict=True,
     )
     above = len(text) - len(text.lstrip("\r\n")) + dialect.above
+    limit = csv.field_size_limit(_LONGEST_FIELD)  # of the whole process
     try:
         lines = [(reader.line_num + above, fields) for fields in reader if fields]
     except csv.Error as error:
         return BadInput(f"line {reader.line_num + above}: {error}", advice=_ADVICE)
+    finally:
+        csv.field_size_limit(limit)
     if not lines:
         return BadInput("The file is empty", advice="Wanted a header and rows")
     width = len(lines[0][1])

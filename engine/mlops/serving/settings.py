@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     root_path: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="Prefix under which a proxy has the API, such as `/prices`, without a last `/`",
+        description="Prefix under which a proxy has the API, such as `/api`, without a last `/`",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
         default=(),
