@@ -5,6 +5,15 @@ import zoneinfo
 from typing import Any
 
 
+def zone(name: str) -> datetime.tzinfo:
+    """Give a time zone by its name; UTC also where the system has no table of them.
+
+    Raises:
+        ZoneInfoNotFoundError, ValueError or OSError: there is none of that name.
+    """
+    return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
+
+
 def parse_time(value: Any, kind: type, timezone: str) -> Any:
     """Parse a text such as 2024-05-01 or 2024-05-01T10:30:00+02:00; leave anything else as it is.
 
@@ -28,7 +37,7 @@ def parse_time(value: Any, kind: type, timezone: str) -> Any:
         raise ValueError(f"wanted {wanted}") from None
     if moment.tzinfo is not None:
         try:
-            moment = moment.astimezone(zoneinfo.ZoneInfo(timezone)).replace(tzinfo=None)
+            moment = moment.astimezone(zone(timezone)).replace(tzinfo=None)
         except OverflowError:
             raise ValueError(f"wanted {wanted}") from None
     if kind is not datetime.date:
@@ -40,5 +49,5 @@ def parse_time(value: Any, kind: type, timezone: str) -> Any:
 
 def present(kind: type, timezone: str) -> datetime.date:
     """Give the present day or moment in a time zone, without its offset."""
-    now = datetime.datetime.now(zoneinfo.ZoneInfo(timezone)).replace(tzinfo=None)
+    now = datetime.datetime.now(zone(timezone)).replace(tzinfo=None)
     return now.date() if kind is datetime.date else now

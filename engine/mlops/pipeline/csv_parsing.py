@@ -35,7 +35,7 @@ def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str
         return None, ["line 2: no row follows the header"]
     table, problem = None, ""
     try:
-        table = pyarrow.csv.read_csv(
+        read = pyarrow.csv.read_csv(
             io.BytesIO(content),
             parse_options=pyarrow.csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
@@ -46,7 +46,7 @@ def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str
                 strings_can_be_null=True,
             ),
         )
-        table = _converted(table, schema)
+        table = _converted(read, schema)
     except pa.ArrowInvalid as error:
         problem = str(error)
     # Arrow takes an empty line for a row of missing values, and line breaks within quotes.

@@ -1,0 +1,88 @@
+"""Where a project's columns and derived features contradict themselves, in words."""
+
+import datetime
+import keyword
+import zoneinfo
+from typing import TYPE_CHECKING
+
+from mlops.timestamps import zone
+
+if TYPE_CHECKING:  # whose checks these are
+    from mlops.columns import Column, Schema
+
+
+def column_problems(columns: "tuple[Column, ...]") -> list[str]:
+    """Check each column by itself, and that no name stands twice."""
+    problems = []
+    for place, column in enumerate(columns):
+        where = f"column {column.name!r}"
+        if not column.name.isidentifier() or keyword.iskeyword(column.name):
+            problems.append(f"{where}: wanted a Python name, since it becomes a request field")
+        if any(column.name == other.name for other in columns[:place]):
+            problems.append(f"{where} stands twice")
+        if column.low is not None and column.high is not None and column.low > column.high:
+            problems.append(f"{where}: low {column.low:g} is above high {column.high:g}")
+        if column.choices and column.type is not str:
+            problems.append(f"{where}: choices are for type str, found {column.type.__name__}")
+        if len(set(column.choices)) < len(column.choices):
+            problems.append(f"{where}: a choice stands twice")
+        if column.role == "feature" and column.type is str and not column.choices:
+            problems.append(f"{where}: a text feature must list its choices")
+        if column.role == "feature" and issubclass(column.type, datetime.date):
+            problems.append(
+                f"{where}: a date can't be a feature; give it role 'input', and derive numbers "
+                "from it in src/project/features.py"
+            )
+        if column.role in ("key", "time", "target") and column.nullable:
+            problems.append(f"{where}: role {column.role!r} can't be nullable")
+        if column.role == "time" and not issubclass(column.type, datetime.date):
+            problems.append(f"{where}: role 'time' needs type date or datetime")
+        if column.role in ("key", "target") and column.type not in (int, float, str):
+            problems.append(f"{where}: role {column.role!r} needs type int, float or str")
+    return problems
+
+
+def role_problems(schema: "Schema") -> list[str]:
+    """Check that each role stands as often as it may, and that there is such a time zone."""
+    columns, problems = schema.columns, []
+    for role, least, most in (("key", 1, 1), ("time", 0, 1), ("target", 1, 1)):
+        found = [column.name for column in columns if column.role == role]
+        if not least <= len(found) <= most:
+            wanted = f"{least}" if least == most else f"at most {most}"
+            problems.append(f"role {role!r}: wanted {wanted} column, found {found or 'none'}")
+    try:
+        zone(schema.timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        problems.append(f"timezone {schema.timezone!r}: no such time zone, as Europe/Berlin is")
+    if not schema.features:
+        problems.append("role 'feature': wanted at least 1 column, found none")
+    return problems
+
+
+def derived_problems(schema: "Schema") -> list[str]:
+    """Check each derived feature, and that its value is known when a request is answered."""
+    roles: dict[str, str] = {column.name: column.role for column in schema.columns}
+    known = [column.name for column in schema.inputs if column.role != "time"]
+    if schema.time is not None:
+        known.append(schema.time.name)
+    problems = []
+    for feature in schema.derived:
+        where = f"feature {feature.name!r}"
+        if not feature.name.isidentifier() or keyword.iskeyword(feature.name):
+            problems.append(f"{where}: wanted a Python name")
+        if feature.name in roles or feature.name in known:
+            problems.append(f"{where} stands twice, or is a column of src/project/schema.py")
+        if not feature.needs:
+            problems.append(f"{where}: needs no column, wanted at least one")
+        for name in feature.needs:
+            if roles.get(name) in ("target", "key", "ignore"):
+                problems.append(f"{where}: needs {name}, which no request has ({roles[name]})")
+            elif name not in known:
+                wanted = ", ".join(known)
+                problems.append(f"{where}: needs {name!r}, wanted what stands before: {wanted}")
+        if (feature.type is str) != bool(feature.choices):
+            problems.append(f"{where}: type str, and no other, lists its choices")
+        elif feature.type not in (float, int, bool, str):
+            problems.append(f"{where}: wanted type float, int, bool or str")
+        known.append(feature.name)
+    return problems
