@@ -7,7 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mlops import testing
-from project.schema import SCHEMA
+from mlops.project import load_schema
+
+SCHEMA = load_schema()  # with the derived features
 
 
 @pytest.fixture(scope="session")

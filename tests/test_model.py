@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops.project import load_schema
 from mlops.testing import predict, recorded_metrics
-from project.schema import SCHEMA
+
+SCHEMA = load_schema()  # with the derived features
 
 
 def ratio(rows: pd.DataFrame, **changes: object) -> np.ndarray:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from mlops.project import load_schema
 from mlops.testing import row_problems
-from project.schema import SCHEMA
+
+SCHEMA = load_schema()  # with the derived features
 
 HOUSE = {
     "sale_id": 756,

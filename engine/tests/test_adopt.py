@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from clones import clone, edit_params, run
 from mlops import params
 from mlops.adopt.pages import rewritten
+from mlops.adopt.project_tests import tests_of
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
@@ -163,7 +164,8 @@ def test_days_are_read_and_test_the_model() -> None:
 
 
 def test_a_time_of_day_is_kept_for_features_to_be_derived_from() -> None:
-    rows = table(ordered=pd.date_range("2026-01-01 09:30", periods=ROWS, freq="7h").astype("str"))
+    moments = pd.date_range("2026-01-01 09:30", periods=ROWS, freq="7h").astype("str")
+    rows = table(ordered=moments, express=[False, True] * (ROWS // 2))
     found = propose(rows, "y", time="ordered")
 
     assert column(found, "ordered").type is datetime.datetime
@@ -171,6 +173,9 @@ def test_a_time_of_day_is_kept_for_features_to_be_derived_from() -> None:
     assert "datetime.datetime, role=" in text
     assert 'timezone="Europe/Paris",\n)' in text
     assert found.rows["ordered"].dt.hour.nunique() == 24
+    example = tests_of(found)[Path("tests/test_schema.py")]
+    assert '"ordered": "2026-01-01T09:30:00",' in example
+    assert '"express": False,' in example
 
 
 def test_what_is_no_day_is_named_with_its_row() -> None:

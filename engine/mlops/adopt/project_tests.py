@@ -19,8 +19,10 @@ from typing import Any
 
 import pytest
 
+from mlops.project import load_schema
 from mlops.testing import row_problems
-from project.schema import SCHEMA
+
+SCHEMA = load_schema()  # with the derived features
 
 ROW: dict[str, Any] = {row}
 
@@ -48,8 +50,10 @@ _MODEL = '''\
 import numpy as np
 import pandas as pd
 
+from mlops.project import load_schema
 from mlops.testing import predict, recorded_metrics
-from project.schema import SCHEMA
+
+SCHEMA = load_schema()  # with the derived features
 
 
 def test_every_row_gets_a_prediction(rows: pd.DataFrame) -> None:
@@ -98,6 +102,9 @@ def tests_of(proposal: Proposal) -> dict[Path, str]:
     schema = Schema(proposal.columns)
     regression = schema.task == "regression"
     row = {c.name: _plain(proposal.rows[c.name].iloc[0]) for c in schema.columns}
+    for column in schema.columns:
+        if column.type is bool and row[column.name] is not None:
+            row[column.name] = row[column.name] == "True"  # the partition holds the word
     request = _indented(example_row(schema))
     return {
         Path("tests/test_schema.py"): _SCHEMA.format(
@@ -135,7 +142,7 @@ def _plain(value: Any) -> Any:
     if value is None or value is pd.NaT or value != value:
         return None
     if isinstance(value, pd.Timestamp):
-        return value.date().isoformat()
+        return (value.date() if value == value.normalize() else value).isoformat()
     value = value.item() if hasattr(value, "item") else value
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
