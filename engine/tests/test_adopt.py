@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 
 from clones import clone, edit_params, run
 from mlops import params
+from mlops.adopt import project_tests
 from mlops.adopt.pages import rewritten
-from mlops.adopt.project_tests import tests_of
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
@@ -173,7 +173,7 @@ def test_a_time_of_day_is_kept_for_features_to_be_derived_from() -> None:
     assert "datetime.datetime, role=" in text
     assert 'timezone="Europe/Paris",\n)' in text
     assert found.rows["ordered"].dt.hour.nunique() == 24
-    example = tests_of(found)[Path("tests/test_schema.py")]
+    example = project_tests.tests_of(found)[Path("tests/test_schema.py")]
     assert '"ordered": "2026-01-01T09:30:00",' in example
     assert '"express": False,' in example
 
