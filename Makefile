@@ -40,12 +40,12 @@ help: ## List the commands
 
 run: .venv/run ## Reproduce the pipeline and print its review against the last commit
 	python -m mlops.params
-	python -m mlops.recover
+	python -m mlops.repair_dvc
 	dvc repro --no-run-cache
 	python -m mlops.review --base $(BASE) || test $$? -eq 1
 
 test: lint ## Check format, style and types; run the project's tests on the pipeline's outputs
-	python -m mlops.recover
+	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	python -m pytest $(TESTS)
 
@@ -74,18 +74,18 @@ ci: .venv/dev ## Run the pull request's workflows here, by act, against BASE
 	python engine/tests/ci.py $(BASE)
 
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
-	python -m mlops.recover
+	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
 	  python -m mlops.serving
 
 monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's model
-	python -m mlops.recover
+	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	python -m mlops.monitoring
 
 retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=--force: in any case)
-	python -m mlops.recover
+	python -m mlops.repair_dvc
 	python -m mlops.monitoring.retrain $(RETRAIN)
 
 loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
@@ -99,10 +99,10 @@ upgrade: .venv/run ## Take a later engine from the template, and review it (FROM
 	$(MAKE) review BASE=HEAD || test $$? -le 2
 
 github: ## Set up the repository on GitHub: checks, rights, environments (YES=1; SET="NAME=VALUE …")
-	PYTHONPATH=engine $(PYTHON) -m mlops.github_settings $(if $(YES),--yes) $(SET)
+	PYTHONPATH=engine $(PYTHON) -m mlops.github.repository_settings $(if $(YES),--yes) $(SET)
 
 image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
-	python -m mlops.recover
+	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	python -m mlops.release.image $(IMAGE_OPTIONS)
 
@@ -110,7 +110,7 @@ smoke: image ## Build the image, run it without any rights, hold its answers aga
 	python -m mlops.release.smoke mlops
 
 bench: .venv/dev ## Run the benchmarks
-	python -m mlops.recover
+	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	python engine/benchmarks/pipeline.py
 	python engine/benchmarks/growth.py --into docs/scale.md

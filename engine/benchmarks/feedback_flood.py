@@ -20,13 +20,13 @@ from mlops.frames import as_frame
 from mlops.metrics import Predictions
 from mlops.monitoring.retrain import is_better
 from mlops.params import Params
-from mlops.pipeline.model import at_recent_level, build_model, fit_model, predict
+from mlops.pipeline.model import build_model, fit_model, predict, rescale_to_recent_level
 from mlops.pipeline.partitions import read_partitions
 from mlops.pipeline.split import is_held_out, is_test
 from mlops.project import load_kinds, load_project_params, load_schema
-from mlops.review.champion import Comparison, compare
 from mlops.review.feedback_share import FeedbackShare, check_feedback
 from mlops.review.gate import check_floors, check_regressions, verdict
+from mlops.review.model_comparison import Comparison, compare
 
 SOURCE, UNTIL = pd.Timestamp("2009-12-31"), pd.Timestamp("2010-02-12")
 FALSE_ROWS, FACTORS, LEVELS = (0, 15, 30, 60, 120, 500), (1.1, 1.3), (None, 14)
@@ -64,7 +64,7 @@ def trained(rows: pd.DataFrame, params: Params, level: int | None) -> Pipeline:
     model = fit_model(build_model(kind, params.train, SCHEMA), rows, SCHEMA.target)
     if level is None:
         return model
-    levelled = at_recent_level(rows, model, level, SCHEMA)
+    levelled = rescale_to_recent_level(rows, model, level, SCHEMA)
     return fit_model(build_model(kind, params.train, SCHEMA), levelled, SCHEMA.target)
 
 

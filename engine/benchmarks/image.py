@@ -21,8 +21,8 @@ import urllib.request
 from pathlib import Path
 
 from bench_paths import ROOT
-from mlops.artifacts import BUNDLE, MODEL
-from mlops.release.engine import ask
+from mlops.paths import BUNDLE, MODEL
+from mlops.release.container_engine import ask
 
 PINNED = re.findall(r"^FROM (\S+) AS base", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 PEERS = {

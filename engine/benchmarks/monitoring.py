@@ -27,7 +27,7 @@ from fitted import chosen
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.drift import PREDICTION
-from mlops.monitoring.log import ACTUAL, AT, PREDICTED, REQUEST, Window
+from mlops.monitoring.log_reader import ACTUAL, AT, PREDICTED, REQUEST, Window
 from mlops.pipeline.export import describe_reference
 from mlops.pipeline.model import build_model, fit_model, predict
 from mlops.pipeline.partitions import read_partitions

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 import bench_paths  # noqa: F401
-from mlops.artifacts import BUNDLE
 from mlops.monitoring.__main__ import monitor
+from mlops.paths import BUNDLE
 from mlops.project import load_project_params
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
 from project.schema import SCHEMA
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))

@@ -14,7 +14,7 @@ import time
 import sqlalchemy as sa
 
 from bench_paths import DEMO
-from mlops import artifacts
+from mlops import paths
 from mlops.bundle import read_manifest
 from mlops.database import open_database
 from mlops.pipeline.partitions import read_partitions
@@ -70,7 +70,7 @@ def fill(url: str, rows: int, version: str) -> None:
 
 def main(url: str, rows: int = 10_000_000) -> None:
     start = time.monotonic()
-    fill(url, rows, read_manifest(artifacts.BUNDLE)["model_version"])
+    fill(url, rows, read_manifest(paths.BUNDLE)["model_version"])
     print(f"{rows:,} rows filled in, after {time.monotonic() - start:.0f} s", flush=True)
     for _ in range(2):
         start = time.monotonic()

@@ -21,8 +21,8 @@ from intervals import bounds, draw_counts, moments, truths
 from mlops.metrics import Floats, Predictions
 from mlops.params import Params
 from mlops.project import load_project_params
-from mlops.review.champion import compare
 from mlops.review.gate import check_regressions, detectable_regression, verdict
+from mlops.review.model_comparison import compare
 from review_report import FAR, GAP, LEADING, STEPS, draw, markdown
 from truth import RARE, Population, classification, regression
 

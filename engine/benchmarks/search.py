@@ -16,8 +16,8 @@ import yaml
 
 from bench_paths import DEMO
 from dask_cluster import cluster
-from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
 from mlops.frames import write_rows
+from mlops.paths import MODEL, TRAIN_ROWS, TRAINING
 from mlops.pipeline.cluster import ADDRESS
 from mlops.sampling import valid_rows
 from pipeline import RUN_STAGE, measured

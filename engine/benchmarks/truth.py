@@ -21,7 +21,7 @@ import pandas as pd
 
 from bench_paths import DEMO, PYTHONPATH
 from fitted import chosen
-from mlops import artifacts
+from mlops import paths
 from mlops.frames import read_rows
 from mlops.metrics import Floats, Predictions, Task, score
 from mlops.params import Params
@@ -163,5 +163,5 @@ def _demo() -> tuple[pd.DataFrame, pd.DataFrame, Any]:
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
-        rows = (read_rows(folder / name) for name in (artifacts.TRAIN_ROWS, artifacts.TEST_ROWS))
-        return (*rows, joblib.load(folder / artifacts.MODEL))
+        rows = (read_rows(folder / name) for name in (paths.TRAIN_ROWS, paths.TEST_ROWS))
+        return (*rows, joblib.load(folder / paths.MODEL))

@@ -25,10 +25,10 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from mlops.database import open_database
-from mlops.files import whole_file, whole_folder
+from mlops.files import atomic_write, whole_folder
+from mlops.github.monitor_issue import BRANCH
 from mlops.monitoring.__main__ import monitor
 from mlops.monitoring.performance import overall
-from mlops.monitoring.tell import BRANCH
 from mlops.pipeline.partitions import read_partitions
 from mlops.project import load_project_params, load_schema
 from mlops.serving.tables import FEEDBACK, PREDICTIONS
@@ -240,7 +240,7 @@ def draw(history: list[dict[str, Any]]) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(title="monitor", frameon=False, loc="upper left", fontsize=8)
-    with whole_file(PICTURE) as temporary:
+    with atomic_write(PICTURE) as temporary:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
 
 

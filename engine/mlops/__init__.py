@@ -39,18 +39,18 @@ def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid")
         rows.
 
     Raises:
-        BadInput: the pipeline has not run here.
+        UserError: the pipeline has not run here.
         KeyError: there are no such rows.
     """
-    from mlops import artifacts
+    from mlops import paths
     from mlops.frames import read_rows, with_derived
     from mlops.project import load_schema
 
     path = {
-        "valid": artifacts.VALID_ROWS,
-        "quarantined": artifacts.QUARANTINED_ROWS,
-        "train": artifacts.TRAIN_ROWS,
-        "test": artifacts.TEST_ROWS,
+        "valid": paths.VALID_ROWS,
+        "quarantined": paths.QUARANTINED_ROWS,
+        "train": paths.TRAIN_ROWS,
+        "test": paths.TEST_ROWS,
     }[which]
     rows = read_rows(_made(path))
     return rows if which == "quarantined" else with_derived(rows, load_schema())
@@ -60,16 +60,16 @@ def load_model() -> "Pipeline":
     """Load the fitted scikit-learn pipeline: `load_model().predict(rows)` takes rows as above.
 
     Raises:
-        BadInput: the pipeline has not run here, or the model is of other library versions.
+        UserError: the pipeline has not run here, or the model is of other library versions.
     """
-    from mlops import artifacts, bundle
+    from mlops import bundle, paths
 
-    return bundle.load_model(_made(artifacts.BUNDLE))
+    return bundle.load_model(_made(paths.BUNDLE))
 
 
 def _made(path: Path) -> Path:
-    from mlops.errors import BadInput
+    from mlops.errors import UserError
 
     if not (_ROOT / path).exists():
-        raise BadInput(f"{path}: not found in {_ROOT}", advice="Run the pipeline: make run")
+        raise UserError(f"{path}: not found in {_ROOT}", advice="Run the pipeline: make run")
     return _ROOT / path

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import read_json, sha256
 
 MANIFEST = "manifest.json"
@@ -48,7 +48,7 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> dict[str, Any]:
             pickled one nor the libraries that trained it: an image may leave them out.
 
     Raises:
-        BadInput: the bundle is missing, cut short, altered, or made for other library releases;
+        UserError: the bundle is missing, cut short, altered, or made for other library releases;
             the message names every file and release that doesn't fit.
     """
     path = folder / MANIFEST
@@ -56,20 +56,20 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = read_json(path)
     except FileNotFoundError as error:
-        raise BadInput(f"{path}: there is no bundle", advice=advice) from error
-    except (OSError, BadInput) as error:
-        raise BadInput(f"{error}", advice=advice) from error
+        raise UserError(f"{path}: there is no bundle", advice=advice) from error
+    except (OSError, UserError) as error:
+        raise UserError(f"{error}", advice=advice) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadInput(f"{path}: not a manifest of format {FORMAT}", advice=advice)
+        raise UserError(f"{path}: not a manifest of format {FORMAT}", advice=advice)
     rest = {name: value for name, value in manifest.items() if name != "model_version"}
     if manifest.get("model_version") != _version_of(rest):
-        raise BadInput(f"{path}: was altered: it doesn't match its own version", advice=advice)
+        raise UserError(f"{path}: was altered: it doesn't match its own version", advice=advice)
     files, wanted = manifest["files"], manifest["libraries"]
     if to_serve:
         files = {name: files[name] for name in manifest["engine_files"]}
         wanted = manifest["engine_libraries"]
     if problems := [*_file_problems(folder, files), *_library_problems(wanted)]:
-        raise BadInput(f"{folder}: {len(problems)} problem(s) in the bundle", problems, advice)
+        raise UserError(f"{folder}: {len(problems)} problem(s) in the bundle", problems, advice)
     return manifest
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import read_json
 
 CACHE = Path(".dvc/cache/files/md5")
@@ -54,7 +54,7 @@ def _stays_inside(path: Path) -> bool:
     try:
         listed = read_json(path)
         names = [PurePosixPath(entry["relpath"]) for entry in listed if entry["md5"]]
-    except (BadInput, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         return False
     return not any(name.is_absolute() or ".." in name.parts for name in names)
 

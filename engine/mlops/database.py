@@ -17,7 +17,7 @@ def open_database(address: str, timeout: float, read_only: bool = False) -> sa.E
     """Prepare connections to a database; none is made yet. `timeout` in seconds.
 
     Raises:
-        BadInput: this is no address.
+        UserError: this is no address.
     """
     url = parse_address(address)
     if url.get_backend_name() != "sqlite":

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 import sqlalchemy as sa
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 
 VARIABLE = "PREDICTION_LOG_URL"
 
@@ -33,7 +33,7 @@ def parse_address(text: str) -> sa.URL:
     """Read the address of a prediction log.
 
     Raises:
-        BadInput: it is none; every problem is named, and nothing of the address.
+        UserError: it is none; every problem is named, and nothing of the address.
     """
     text = text.strip()
     scheme, found, rest = text.partition("://")
@@ -44,8 +44,8 @@ def parse_address(text: str) -> sa.URL:
     return _file(rest) if scheme.lower() == "sqlite" else _server(rest)
 
 
-def _no_address(problems: list[str]) -> BadInput:
-    return BadInput(f"{VARIABLE}: this is no address of a prediction log:", problems, WANTED)
+def _no_address(problems: list[str]) -> UserError:
+    return UserError(f"{VARIABLE}: this is no address of a prediction log:", problems, WANTED)
 
 
 def _file(rest: str) -> sa.URL:

@@ -8,7 +8,7 @@ from numpy.dtypes import StringDType
 from numpy.typing import NDArray
 
 from mlops.columns import Derived, Feature, Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -60,7 +60,7 @@ def derive(columns: Mapping[str, NDArray[Any]], schema: Schema) -> Arrays:
         Name -> values, shape (n_rows,): float64 with NaN for a gap, or objects with None.
 
     Raises:
-        BadInput: a function fails, or gives something else than a value for each row.
+        UserError: a function fails, or gives something else than a value for each row.
     """
     needed, found = schema.needed, Arrays()
     known = {
@@ -104,15 +104,15 @@ def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
     try:
         made = np.asarray(feature.make(*arguments))
     except Exception as error:
-        raise BadInput(f"{where}: its function fails: {type(error).__name__}: {error}") from error
+        raise UserError(f"{where}: its function fails: {type(error).__name__}: {error}") from error
     n_rows = len(arguments[0])
     if made.shape != (n_rows,):
-        raise BadInput(f"{where}: found shape {made.shape}, wanted a value a row, ({n_rows},)")
+        raise UserError(f"{where}: found shape {made.shape}, wanted a value a row, ({n_rows},)")
     try:
         return _typed(made, feature)
     except (TypeError, ValueError) as error:
         wanted = "texts" if feature.choices else "numbers"
-        raise BadInput(f"{where}: found {made.dtype}, wanted {wanted}: {error}") from error
+        raise UserError(f"{where}: found {made.dtype}, wanted {wanted}: {error}") from error
 
 
 def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:

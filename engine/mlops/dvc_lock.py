@@ -7,7 +7,7 @@ written, so the excuse ends at the model's own files: predictions and metrics ha
 
 from typing import Any
 
-from mlops.artifacts import EVALUATION, METRICS, MODEL, PREDICTIONS
+from mlops.paths import EVALUATION, METRICS, MODEL, PREDICTIONS
 
 Stages = dict[str, Any]
 """Stage name -> what dvc.lock says of its command, dependencies, parameters and outputs."""

@@ -17,7 +17,7 @@ LISTED = 20
 """Problems shown on a terminal; a message of a thousand lines is read by nobody."""
 
 
-class BadInput(Exception):
+class UserError(Exception):
     """Input that a person has to mend.
 
     Each problem says where it stands, what was found and what was wanted; `advice` what to do.
@@ -35,14 +35,14 @@ class BadInput(Exception):
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Run `main`, turn BadInput into its message on stderr, and leave with an exit code.
+    """Run `main`, turn UserError into its message on stderr, and leave with an exit code.
 
     The message also goes into the file that FAILURE_FILE names: so a review can show why a stage
     failed without taking the terminal, and with it the progress bar, away from the stage.
     """
     try:
         code = main()
-    except BadInput as error:
+    except UserError as error:
         _record(str(error))
         print(error, file=sys.stderr)
         code = 1

@@ -16,7 +16,7 @@ from dvc.config import Config
 from dvc.repo import Repo
 
 from mlops import cache_check
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import read_json
 from mlops.remote import CONFIG, NAME
 from mlops.typed_yaml import parse_yaml, plain_text
@@ -32,7 +32,7 @@ def fetch(root: Path) -> list[str]:
         The outputs that the storage lacks, wholly or in part: the pipeline makes them.
 
     Raises:
-        BadInput: the storage can't be reached, or refuses; or neither cache nor storage has data
+        UserError: the storage can't be reached, or refuses; or neither cache nor storage has data
             that no stage makes.
     """
     config, data = root / CONFIG, _data(root)
@@ -50,7 +50,7 @@ def fetch(root: Path) -> list[str]:
     for path in lacking:
         print(f"remote: the storage lacks {path} with hash {outputs[path]}", file=sys.stderr)
     if missing:
-        raise BadInput(
+        raise UserError(
             "Neither this machine nor the storage has data that no stage makes:",
             missing,
             "Who has it brings it to the storage: dvc push",
@@ -93,7 +93,7 @@ def _yaml(path: Path) -> Any:
     try:
         return parse_yaml(plain_text(path))
     except (yaml.YAMLError, ValueError) as error:
-        raise BadInput(f"{path}: can't be read: {error}") from error
+        raise UserError(f"{path}: can't be read: {error}") from error
 
 
 def _has(cache: Path, name: str) -> bool:
@@ -111,7 +111,7 @@ def _not_there(root: Path, names: list[str]) -> bool:
         Whether it has none of them: 404, or 403, which is object storage's to who may not list.
 
     Raises:
-        BadInput: it doesn't answer, or not to us.
+        UserError: it doesn't answer, or not to us.
     """
     with Repo(str(root)) as repo, tempfile.TemporaryDirectory() as folder:
         storage = repo.cloud.get_remote_odb(NAME)
@@ -128,8 +128,8 @@ def _not_there(root: Path, names: list[str]) -> bool:
     return True
 
 
-def _failure(told: str) -> BadInput:
-    return BadInput("The storage of data and models failed:", told.strip().splitlines())
+def _failure(told: str) -> UserError:
+    return UserError("The storage of data and models failed:", told.strip().splitlines())
 
 
 def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 
 TEMPORARY = ".partial"
 """Ending of a file that is being written; nothing ever reads one."""
@@ -20,7 +20,7 @@ MOST_JSON_BYTES = 100_000_000
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path that takes the place of `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
@@ -59,7 +59,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -72,15 +72,15 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
     """Read a JSON file that the pipeline wrote.
 
     Raises:
-        BadInput: it is larger than anybody needs, nested too deep, or no JSON.
+        UserError: it is larger than anybody needs, nested too deep, or no JSON.
         FileNotFoundError: there is none.
     """
     if (size := path.stat().st_size) > most_bytes:
-        raise BadInput(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
+        raise UserError(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: can't be read: {error}") from error
+        raise UserError(f"{path}: can't be read: {error}") from error
 
 
 def sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from mlops.columns import Schema
 from mlops.derived import as_array, derive
-from mlops.files import whole_file
+from mlops.files import atomic_write
 
 GROUP_ROWS = 250_000
 """Rows of a row group, which is what a stage looks at where it needs no whole frame."""
@@ -56,7 +56,7 @@ def with_derived(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Add the derived features to rows that have the schema's inputs.
 
     Raises:
-        BadInput: a feature's function fails.
+        UserError: a feature's function fails.
     """
     if not schema.derived:
         return rows
@@ -71,7 +71,7 @@ def with_derived(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 def write_rows(path: Path, rows: pd.DataFrame) -> None:
     """Write rows as Parquet, whole, without anything in it that is not the rows."""
     table = pa.Table.from_pandas(rows, preserve_index=False)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         # pandas' own metadata holds its version, which would change the bytes of equal rows.
         pq.write_table(
             table.replace_schema_metadata(None),

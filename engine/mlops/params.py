@@ -194,7 +194,7 @@ def load_params(
     """Read params.yaml and check it against the columns and, if given, the kinds of model.
 
     Raises:
-        BadInput: the file holds anything that is not allowed; the message names all of it.
+        UserError: the file holds anything that is not allowed; the message names all of it.
     """
     return load_yaml(path, Params, schema, partial(model_problems, kinds or {}))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops.columns import Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.pipeline.code_meaning import hash_meaning
 
 if TYPE_CHECKING:  # these read YAML, which the serving image has no library for
@@ -26,7 +26,7 @@ def load_schema() -> Schema:
     """Give the project's columns, rules and derived features.
 
     Raises:
-        BadInput: they contradict themselves.
+        UserError: they contradict themselves.
     """
     try:
         from project.schema import SCHEMA
@@ -40,14 +40,14 @@ def load_schema() -> Schema:
         code = hash_meaning("project.features", [root], words) if FEATURES else ""
         return replace(SCHEMA, derived=tuple(FEATURES), derived_code=code)
     except ValueError as error:  # the tables' own checks
-        raise BadInput(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 def load_extension() -> "Callable[[FastAPI], None] | None":
     """Give what src/project/service.py does to the API; None without such a file.
 
     Raises:
-        BadInput: the file has no function `extend`, or it needs a library that is not here.
+        UserError: the file has no function `extend`, or it needs a library that is not here.
     """
     if importlib.util.find_spec("project.service") is None:
         return None
@@ -56,10 +56,10 @@ def load_extension() -> "Callable[[FastAPI], None] | None":
         service = importlib.import_module("project.service")
     except ModuleNotFoundError as error:
         advice = "Add the library to the group serve of pyproject.toml, then: make lock"
-        raise BadInput(f"{where}: {error}", advice=advice) from error
+        raise UserError(f"{where}: {error}", advice=advice) from error
     extend = getattr(service, "extend", None)
     if not callable(extend):
-        raise BadInput(f"{where}: wanted a function extend(app: FastAPI) -> None")
+        raise UserError(f"{where}: wanted a function extend(app: FastAPI) -> None")
     return extend
 
 
@@ -85,7 +85,7 @@ def load_project_params(path: Path | None = None, *, with_models: bool = False) 
         with_models: check the sections of `models:` too, which imports scikit-learn.
 
     Raises:
-        BadInput: the file holds anything that is not allowed.
+        UserError: the file holds anything that is not allowed.
     """
     from mlops.params import PARAMS_FILE, load_params
 

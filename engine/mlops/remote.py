@@ -11,8 +11,8 @@ from pathlib import Path
 
 from configobj import ConfigObj
 
-from mlops.errors import BadInput, run_command
-from mlops.files import whole_file
+from mlops.errors import UserError, run_command
+from mlops.files import atomic_write
 
 NAME = "storage"
 """The remote in .dvc/config, of which only the address and the credentials differ."""
@@ -29,18 +29,20 @@ def connect(root: Path, url: str, settings: str = "") -> None:
         settings: lines `option = value` of `dvc remote modify`, such as credentials.
 
     Raises:
-        BadInput: a setting is no such line, or would switch off the check of what is fetched.
+        UserError: a setting is no such line, or would switch off the check of what is fetched.
     """
     options = {"url": url if "://" in url else str((root / url).resolve())}
     for number, line in enumerate(filter(None, map(str.strip, settings.splitlines())), start=1):
         name, found, value = (part.strip() for part in line.partition("="))
         if not found or not name.isidentifier() or name in ("url", "verify"):
-            raise BadInput(f"DVC_REMOTE_SETTINGS: line {number}: wanted option = value of a remote")
+            raise UserError(
+                f"DVC_REMOTE_SETTINGS: line {number}: wanted option = value of a remote"
+            )
         options[name] = value
     # What a pull request writes into .dvc/config neither moves the storage nor stops its check.
     content = {"core": {"remote": NAME}, f'remote "{NAME}"': {"verify": "true", **options}}
     config = ConfigObj(content, encoding="utf-8", list_values=False, interpolation=False)
-    with whole_file(root / CONFIG) as temporary:
+    with atomic_write(root / CONFIG) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_bytes(b"\n".join([*config.write(), b""]))
 
@@ -49,19 +51,19 @@ def public_url(root: Path) -> str:
     """Give the address that everybody may read, or an empty text where there is none.
 
     Raises:
-        BadInput: it is not of https.
+        UserError: it is not of https.
     """
     path = root / PUBLIC
     url = path.read_text(encoding="utf-8").strip() if path.exists() else ""
     if url and not re.fullmatch(r"https://\S+", url):
-        raise BadInput(f"{PUBLIC}: found {url!r:.200}, wanted one https:// address")
+        raise UserError(f"{PUBLIC}: found {url!r:.200}, wanted one https:// address")
     return url
 
 
 def main() -> None:
     url = os.environ.get("DVC_REMOTE_URL") or public_url(Path())
     if not url:
-        raise BadInput("DVC_REMOTE_URL is not set", advice="Such as: s3://bucket/path")
+        raise UserError("DVC_REMOTE_URL is not set", advice="Such as: s3://bucket/path")
     connect(Path(), url, os.environ.get("DVC_REMOTE_SETTINGS", ""))
     print(f"DVC keeps data and models in {url}", file=sys.stderr)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.columns import Column, Schema
-from mlops.contract import frame_dtype, frame_schema
+from mlops.validation import frame_dtype, frame_schema
 
 FIRST_DAY, DAYS = datetime.date(2006, 1, 1), 4 * 365
 """Event times of made-up rows: so many days from the first."""

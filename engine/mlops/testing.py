@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from fastapi.testclient import TestClient
 
-from mlops import contract
-from mlops.artifacts import BUNDLE, METRICS, TEST_ROWS
+from mlops import validation
 from mlops.columns import Schema
 from mlops.frames import read_rows
 from mlops.metrics import Floats
-from mlops.pipeline.agreement import as_requests
+from mlops.paths import BUNDLE, METRICS, TEST_ROWS
+from mlops.pipeline.equivalence import as_requests
 from mlops.serving.app import Extension, create_app
-from mlops.serving.metrics import Metrics
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
+from mlops.serving.prometheus import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings
 
@@ -38,8 +38,8 @@ def row_problems(row: Mapping[str, Any], schema: Schema) -> list[str]:
     Args:
         row: a value for each column, None for a missing one; dates as text.
     """
-    types = {column.name: contract.frame_dtype(column) for column in schema.columns}
-    found = contract.problems(pd.DataFrame([row]).astype(types), schema)
+    types = {column.name: validation.frame_dtype(column) for column in schema.columns}
+    found = validation.problems(pd.DataFrame([row]).astype(types), schema)
     return [f"{p.column}: found {p.found}, wanted {p.wanted}" for p in found.itertuples()]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,16 +37,16 @@ def plain_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """Read a text file that a pull request can write.
 
     Raises:
-        BadInput: it is missing, a link, a device, too large, or not UTF-8.
+        UserError: it is missing, a link, a device, too large, or not UTF-8.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise BadInput(f"{path}: is a link or no file, wanted a plain file")
+        raise UserError(f"{path}: is a link or no file, wanted a plain file")
     try:
         if (size := path.stat().st_size) > most_bytes:
-            raise BadInput(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
+            raise UserError(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: can't be read: {error}") from error
+        raise UserError(f"{path}: can't be read: {error}") from error
 
 
 def parse_yaml(text: str) -> Any:
@@ -132,7 +132,7 @@ def load_yaml(
         more: finds problems of the raw content that the model leaves to others.
 
     Raises:
-        BadInput: the file is missing, is not YAML, repeats a key, or holds anything that the model
+        UserError: the file is missing, is not YAML, repeats a key, or holds anything that the model
             doesn't allow; the message names every problem by its path in the file.
     """
     text = plain_text(path)
@@ -142,16 +142,16 @@ def load_yaml(
         loader.repeated = []
         content = loader.get_single_data()
     except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not valid YAML: {error}") from error
+        raise UserError(f"{path}: not valid YAML: {error}") from error
     except ValueError as error:
-        raise BadInput(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
     problems = [*loader.repeated, *more(content)]
     try:
         checked = model.model_validate(content if content is not None else {}, context=context)
     except ValidationError as error:
         problems += [text for item in error.errors() for text in describe_error(item, model)]
     if problems:
-        raise BadInput(f"{path}: {len(problems)} problem(s)", problems)
+        raise UserError(f"{path}: {len(problems)} problem(s)", problems)
     return checked
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from mlops.artifacts import METRICS
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.metrics import HIGHER_IS_BETTER
+from mlops.paths import METRICS
+from mlops.review.checkouts import git
 from mlops.review.differences import params_diff
-from mlops.review.sides import git
 from mlops.typed_yaml import parse_yaml
 
 TAG = "model-"
@@ -51,25 +51,25 @@ def served_at(url: str) -> str:
     """Ask a server which version it serves.
 
     Raises:
-        BadInput: it doesn't say.
+        UserError: it doesn't say.
     """
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/model", timeout=10) as answer:
             return str(json.load(answer)["model_version"])
     except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{url}: names no model: {error}") from error
+        raise UserError(f"{url}: names no model: {error}") from error
 
 
 def params_at(commit: str) -> dict[str, Any]:
     """Read params.yaml as it was.
 
     Raises:
-        BadInput: it is no plain YAML.
+        UserError: it is no plain YAML.
     """
     try:
         content: dict[str, Any] = parse_yaml(git("show", f"{commit}:params.yaml"))
     except (yaml.YAMLError, ValueError) as error:
-        raise BadInput(f"params.yaml at {commit}: {error}") from error
+        raise UserError(f"params.yaml at {commit}: {error}") from error
     return content
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     serving = (url := parser.parse_args().url) and served_at(url)
     found = released("HEAD")
     if not found:
-        raise BadInput(
+        raise UserError(
             "No model has been released: there is no tag model-…",
             advice="A release on GitHub makes one; bring them here: git fetch --tags",
         )

@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 import pytest
 
 from clones import copy, run
-from mlops.errors import BadInput
-from mlops.release.answers import get
-from mlops.release.engine import find_engine
+from mlops.errors import UserError
+from mlops.release.container_engine import find_engine
+from mlops.release.smoke_checks import get
 from paths import ROOT, SOURCES
 
 PINNED = re.findall(r"^FROM (\S+@\S+) AS base", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
@@ -51,7 +51,7 @@ def engine() -> Iterator[str]:
     """Give docker, if it works here; take away what tests have built."""
     try:
         found = find_engine(["docker"])
-    except BadInput as error:
+    except UserError as error:
         unavailable(str(error))
     yield found
     if names := docker("images", "--format={{.Repository}}:{{.Tag}}", LOCAL).split():

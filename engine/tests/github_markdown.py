@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from cmarkgfm import github_flavored_markdown_to_html
 from cmarkgfm.cmark import Options
 
-from mlops.review.markup import CHART
+from mlops.review.github_markdown import CHART
 
 _OPTIONS = Options.CMARK_OPT_UNSAFE | Options.CMARK_OPT_FOOTNOTES | Options.CMARK_OPT_HARDBREAKS
 

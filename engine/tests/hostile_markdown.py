@@ -1,6 +1,6 @@
 """Texts by which a report could do more than be read: kinds, in the places where each may stand."""
 
-from mlops.review.markup import chart
+from mlops.review.github_markdown import chart
 
 KELVIN = "\u212a"
 

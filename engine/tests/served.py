@@ -21,7 +21,7 @@ from fitted import fit
 from mlops.bundle import MANIFEST, MODEL_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.files import whole_folder, write_json
-from mlops.pipeline.form import export_form
+from mlops.pipeline.exporter import export_form
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.engine import FORM_FILE
 from paths import PYTHONPATH

@@ -18,13 +18,13 @@ from ruamel.yaml import YAML
 from clones import clone, edit_params, run
 from mlops import params
 from mlops.adopt import project_tests
-from mlops.adopt.pages import rewritten
+from mlops.adopt.adopted_params import adapted
+from mlops.adopt.docs_examples import rewritten
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
-from mlops.adopt.settings import adapted
 from mlops.columns import Column, Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from paths import DEMO, ROOT, SOURCES
 from project.schema import SCHEMA
 from tables import credit, progression
@@ -148,7 +148,7 @@ def test_a_column_that_is_an_id_becomes_the_key(values: Any, kind: type) -> None
 
 
 def test_a_key_that_is_none_is_refused_with_the_values_that_stand_twice() -> None:
-    with pytest.raises(BadInput, match=r"colour can't be the key: 200 rows .* share one: r, g, b"):
+    with pytest.raises(UserError, match=r"colour can't be the key: 200 rows .* share one: r, g, b"):
         propose(table(), "y", key="colour")
 
 
@@ -180,7 +180,7 @@ def test_a_time_of_day_is_kept_for_features_to_be_derived_from() -> None:
 
 def test_what_is_no_day_is_named_with_its_row() -> None:
     days = ["2026-01-01"] * (ROWS - 1) + ["soon"]
-    with pytest.raises(BadInput, match=r"day: 1 rows hold no day\n  row 199: found soon"):
+    with pytest.raises(UserError, match=r"day: 1 rows hold no day\n  row 199: found soon"):
         propose(table(day=days), "y", time="day")
 
 
@@ -230,7 +230,7 @@ def test_rows_without_a_target_are_left_out_and_counted() -> None:
     ],
 )
 def test_what_can_not_be_done_is_said(asked: Any, told: str) -> None:
-    with pytest.raises(BadInput, match=re.escape(told)):
+    with pytest.raises(UserError, match=re.escape(told)):
         propose(table(), **asked)
 
 
@@ -315,7 +315,7 @@ def test_a_file_that_is_no_table_is_refused(
     if content is not None:
         (tmp_path / "rows.csv").write_bytes(content)
 
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(UserError, match=told):
         read_table(tmp_path / "rows.csv")
 
 

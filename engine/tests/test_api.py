@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 from malformed import BODIES, QUERIES
-from mlops.pipeline.agreement import as_requests
+from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import predict
 from mlops.sampling import invalid_rows, valid_rows
 from mlops.serving.app import Extension, create_app
-from mlops.serving.metrics import Metrics
+from mlops.serving.prometheus import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings
 from project.schema import SCHEMA
@@ -221,7 +221,7 @@ def test_more_feedback_than_allowed_in_a_minute_is_told_to_wait(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("mlops.serving.predictions.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("mlops.serving.prediction_routes.time.monotonic", lambda: clock[0])
     with start(bundle, f"sqlite:///{tmp_path}/log.db", feedback_per_minute=3) as client:
         ids = client.post("/predict", json={"rows": [ROW] * 4}).json()["prediction_ids"]
 

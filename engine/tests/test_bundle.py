@@ -10,7 +10,7 @@ import pytest
 
 from mlops import bundle
 from mlops.bundle import MANIFEST, MODEL_FILE, libraries, load_model, read_manifest, seal
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import write_json
 
 
@@ -31,7 +31,7 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
 
 
 def refusal(folder: Path) -> str:
-    with pytest.raises(BadInput) as error:
+    with pytest.raises(UserError) as error:
         load_model(folder)
     return str(error.value)
 

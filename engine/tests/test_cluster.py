@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from dask_cluster import SECONDS, Cluster, cluster
-from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.frames import write_rows
 from mlops.params import Params
+from mlops.paths import MODEL, TRAIN_ROWS, TRAINING
 from mlops.pipeline import cluster as backend
 from mlops.pipeline.cluster import ADDRESS, run_all
 from mlops.sampling import valid_rows
@@ -100,7 +100,7 @@ def test_a_fit_that_kills_its_workers_ends_the_search_and_is_named(
         monkeypatch.setenv(ADDRESS, started.address)
         started.worker()
 
-        with pytest.raises(BadInput, match="workers that died"):
+        with pytest.raises(UserError, match="workers that died"):
             on_dask(params, os._exit)
 
 
@@ -118,7 +118,7 @@ def test_workers_of_other_versions_code_or_threads_are_refused_all_at_once(
         backend, "version", lambda name: "0.1" if name == "scikit-learn" else installed(name)
     )
 
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         on_dask(params)
 
     text = str(refused.value)
@@ -136,7 +136,7 @@ def test_a_worker_without_this_package_is_refused(
     (tmp_path / "mlops" / "__init__.py").touch()
     dask.worker(source=str(tmp_path))
 
-    with pytest.raises(BadInput, match="ModuleNotFoundError"):
+    with pytest.raises(UserError, match="ModuleNotFoundError"):
         on_dask(params)
 
 
@@ -145,7 +145,7 @@ def test_a_scheduler_without_workers_is_named(
 ) -> None:
     monkeypatch.setattr(backend, "_SECONDS", 1)
 
-    with pytest.raises(BadInput, match="the scheduler has no worker"):
+    with pytest.raises(UserError, match="the scheduler has no worker"):
         on_dask(params)
 
 
@@ -159,12 +159,12 @@ def test_an_address_without_a_scheduler_is_named(
     monkeypatch.setattr(backend, "_SECONDS", 1)
     monkeypatch.setenv(ADDRESS, address)
 
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(UserError, match=said):
         on_dask(params)
 
 
 def test_what_has_to_be_installed_is_named(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
 
-    with pytest.raises(BadInput, match=r"make \.venv/dask"):
+    with pytest.raises(UserError, match=r"make \.venv/dask"):
         on_dask(params)

@@ -1,7 +1,7 @@
 """Thirty pushes to one pull request, through every failure of the comment's way: one comment stays.
 
-`mlops.review.post` runs against the GitHub on loopback without act, which test_workflow_runs.py
-puts around it. What this can't show: that GitHub ends the older of two runs at once, by the
+`mlops.github.review_comment` runs against the GitHub on loopback without act, which
+test_workflow_runs.py puts around it. What this can't show: that GitHub ends the older of two runs at once, by the
 workflow's `concurrency`; here both go on to their end.
 """
 
@@ -20,8 +20,8 @@ from github_fake.api import GitHub
 from github_fake.origin import git, write_file
 from github_fake.run import planted_run
 from github_fake.settings import TOOLS
-from mlops.review import post
-from mlops.review.sanitize import sanitize_file
+from mlops.github import review_comment
+from mlops.github.sanitize import sanitize_file
 from paths import SOURCES
 from test_review import commit
 from test_review import git as git_in
@@ -79,8 +79,13 @@ def push(github: GitHub, number: int, tools: Path, report: str) -> dict[str, str
 
 def start(told: dict[str, str]) -> "subprocess.Popen[str]":
     """Start the last command of comment.yml."""
-    command = [sys.executable, "-m", "mlops.review.post", f"{told['RUNNER_TEMP']}/sanitized.md"]
-    root = Path(post.__file__).parents[3]
+    command = [
+        sys.executable,
+        "-m",
+        "mlops.github.review_comment",
+        f"{told['RUNNER_TEMP']}/sanitized.md",
+    ]
+    root = Path(review_comment.__file__).parents[3]
     return subprocess.Popen(command, cwd=root, env=told, stderr=subprocess.PIPE, text=True)
 
 
@@ -111,8 +116,8 @@ def test_after_thirty_pushes_and_every_failure_there_is_one_comment_of_the_last(
             (tools / "cml").symlink_to(TOOLS / "cml")
 
         with fails.get(n, nullcontext)():
-            post.main("outdated")
-            code = post.main(f"{told['RUNNER_TEMP']}/sanitized.md")
+            review_comment.main("outdated")
+            code = review_comment.main(f"{told['RUNNER_TEMP']}/sanitized.md")
 
         summary = Path(told["GITHUB_STEP_SUMMARY"])
         assert code == (n in fails), n
@@ -138,7 +143,7 @@ def test_an_old_verdict_does_not_stay_while_the_new_one_can_not_be_posted(
         told = push(github, number, tools, report)
         for name, value in told.items():
             monkeypatch.setenv(name, value)
-        return post.main(command or f"{told['RUNNER_TEMP']}/sanitized.md")
+        return review_comment.main(command or f"{told['RUNNER_TEMP']}/sanitized.md")
 
     assert step("✅ Pass", "outdated") == 0
     assert ours(github, number) == []  # nothing to mark
@@ -146,7 +151,7 @@ def test_an_old_verdict_does_not_stay_while_the_new_one_can_not_be_posted(
 
     assert step("❌ Block", "outdated") == 0
     with github.refusing() if kind == "refused" else github.failing(kind, path="/comments"):
-        assert post.main(f"{os.environ['RUNNER_TEMP']}/sanitized.md") == 1
+        assert review_comment.main(f"{os.environ['RUNNER_TEMP']}/sanitized.md") == 1
 
     (body,) = ours(github, number)
     assert body.startswith("## ⏳ Out of date")

@@ -10,9 +10,9 @@ from github_fake import events
 from github_fake.api import GitHub
 from github_fake.origin import git, write_file
 from github_fake.run import planted_run
-from mlops.github import BOT
-from mlops.review.comment_target import BASE, find_pull
-from mlops.review.post import TITLE, is_told
+from mlops.github.comment_target import BASE, find_pull
+from mlops.github.gh_api import BOT
+from mlops.github.review_comment import TITLE, is_told
 from workflow_steps import github  # noqa: F401  a fixture
 
 REPOSITORY = "acme/demo"

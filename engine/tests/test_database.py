@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from databases import Postgres, postgres  # noqa: F401  a fixture
 from mlops.database import cause_of, open_database
 from mlops.database_address import parse_address
-from mlops.errors import BadInput
-from mlops.monitoring.log import read_feedback, read_window
-from mlops.serving.log import LogAway, PredictionLog
+from mlops.errors import UserError
+from mlops.monitoring.log_reader import read_feedback, read_window
+from mlops.serving.prediction_log import LogAway, PredictionLog
 from mlops.serving.tables import migrate
 from paths import ROOT, SOURCES
 from pooler import pooler
@@ -59,7 +59,7 @@ def silent(text: str) -> bool:
 
 @pytest.mark.parametrize("address", NO_ADDRESS)
 def test_what_is_no_address_is_refused_without_a_word_of_it(address: str) -> None:
-    with pytest.raises(BadInput, match="no address of a prediction log") as caught:
+    with pytest.raises(UserError, match="no address of a prediction log") as caught:
         parse_address(address)
 
     assert caught.value.problems
@@ -67,7 +67,7 @@ def test_what_is_no_address_is_refused_without_a_word_of_it(address: str) -> Non
     for reader in (lambda: read_window(address, VERSION, SCHEMA, PARAMS.monitor, NOW),
                    lambda: read_feedback(address, SCHEMA),
                    lambda: PredictionLog(address, 1, 0)):  # fmt: skip
-        with pytest.raises(BadInput) as same:
+        with pytest.raises(UserError) as same:
             reader()
         assert str(same.value) == str(caught.value)
 
@@ -98,7 +98,7 @@ def test_a_password_is_taken_as_it_is_or_refused(password: str) -> None:
     url = parse_address(f"postgresql://u:{quote(password, safe='')}@h/x")
     assert (url.username, url.password, url.host, url.database) == ("u", password, "h", "x")
 
-    with contextlib.suppress(BadInput):
+    with contextlib.suppress(UserError):
         url = parse_address(f"postgresql://u:{password}@h/x")
         assert (url.username, url.password, url.host) == ("u", unquote(password), "h")
 
@@ -135,7 +135,7 @@ AWAY = {
 
 @pytest.mark.parametrize("address", AWAY)
 def test_a_database_that_is_away_is_told_by_kind(address: str) -> None:
-    with pytest.raises(BadInput, match="can't be read") as caught:
+    with pytest.raises(UserError, match="can't be read") as caught:
         read_window(address, VERSION, SCHEMA, PARAMS.monitor, NOW)
 
     assert AWAY[address] in str(caught.value)
@@ -166,7 +166,7 @@ def test_a_server_that_refuses_is_told_by_kind(postgres: Postgres) -> None:  # n
     }
 
     for address, words in told.items():
-        with pytest.raises(BadInput, match=words) as caught:
+        with pytest.raises(UserError, match=words) as caught:
             read_window(address, VERSION, SCHEMA, PARAMS.monitor, NOW)
         assert silent(str(caught.value))
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from containers import LOCAL, PASSWORD, PINNED, Built, Registry, docker, free_port, wait_for
-from mlops.release.answers import get
+from mlops.release.smoke_checks import get
 from paths import ROOT, SOURCES
 from test_release_runs import OFFLINE
 

@@ -10,12 +10,12 @@ import pytest
 
 from mlops.columns import Derived, Schema
 from mlops.derived import as_array, derive
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.frames import with_derived
-from mlops.pipeline.agreement import as_columns, as_requests
+from mlops.pipeline.equivalence import as_columns, as_requests
 from mlops.pipeline.feature_check import check_features
 from mlops.sampling import valid_rows
-from mlops.serving.features import WithFeatures
+from mlops.serving.derived_engine import WithFeatures
 from orders import COLUMNS, FEATURES, SCHEMA
 
 
@@ -106,7 +106,7 @@ def counted(values: Any) -> Any:
 )
 def test_a_function_that_gives_no_value_for_each_row_is_named(make: Any, told: str) -> None:
     feature = Derived("odd", "Odd", float, "", ("weight",), make)
-    with pytest.raises(BadInput, match=f"feature 'odd': .*{told}"):
+    with pytest.raises(UserError, match=f"feature 'odd': .*{told}"):
         derive({"weight": np.arange(5.0)}, Schema(COLUMNS, derived=(feature,)))
 
 
@@ -136,7 +136,7 @@ OTHER_ROWS: dict[str, Callable[..., Any]] = {
 def test_a_feature_that_looks_at_other_rows_is_refused_before_training(kind: str) -> None:
     rows = valid_rows(SCHEMA, 300, missing=0.0)
     feature = Derived("peeking", "Peeking", float, "", ("weight",), OTHER_ROWS[kind])
-    with pytest.raises(BadInput, match="'peeking': a row has another value"):
+    with pytest.raises(UserError, match="'peeking': a row has another value"):
         check_features(rows, Schema(COLUMNS, derived=(feature,)))
 
 
@@ -172,7 +172,7 @@ def test_a_function_that_reads_clock_or_file_is_refused(
     monkeypatch.syspath_prepend(tmp_path)
     module = __import__(f"{package}.features", fromlist=["make"])
     feature = Derived("late", "Late", float, "", ("ordered",), module.make)
-    with pytest.raises(BadInput, match=f"helping, line 2: .*{told}"):
+    with pytest.raises(UserError, match=f"helping, line 2: .*{told}"):
         check_features(valid_rows(SCHEMA, 50), Schema(COLUMNS, derived=(feature,)))
 
 

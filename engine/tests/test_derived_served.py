@@ -15,20 +15,20 @@ import pytest
 from fastapi.testclient import TestClient
 
 import fitted
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.frames import with_derived, write_rows
 from mlops.monitoring.feedback import labelled_rows
-from mlops.monitoring.log import read_feedback
-from mlops.pipeline.agreement import LIMITS, as_requests, edge_rows, largest_error
-from mlops.pipeline.form import export_form
+from mlops.monitoring.log_reader import read_feedback
+from mlops.pipeline.equivalence import LIMITS, as_requests, edge_rows, largest_error
+from mlops.pipeline.exporter import export_form
 from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
 from mlops.score.__main__ import score_file
 from mlops.serving.app import create_app
+from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import Exported
-from mlops.serving.features import with_features
-from mlops.serving.metrics import Metrics
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
+from mlops.serving.prometheus import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings
 from orders import SCHEMA
@@ -184,7 +184,7 @@ def test_feedback_of_such_predictions_becomes_rows_with_the_time_that_was_asked_
 
 def test_a_bundle_made_by_other_functions_is_refused_in_words(bundle: Path) -> None:
     changed = replace(SCHEMA, derived_code="another")
-    with pytest.raises(BadInput, match="made by other functions than those of this src/project"):
+    with pytest.raises(UserError, match="made by other functions than those of this src/project"):
         Served.read(bundle, changed)
-    with pytest.raises(BadInput, match="made by other functions"):
+    with pytest.raises(UserError, match="made by other functions"):
         Served.read(bundle, replace(SCHEMA, timezone="Asia/Tokyo"))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mlops.errors import FAILURE_FILE, LISTED, BadInput, run_command
+from mlops.errors import FAILURE_FILE, LISTED, UserError, run_command
 
 
 def refuse() -> None:
-    raise BadInput("file: 2 problem(s)", ["line 1: a", "line 2: b"], "Mend them.")
+    raise UserError("file: 2 problem(s)", ["line 1: a", "line 2: b"], "Mend them.")
 
 
 def test_the_message_holds_all_problems_and_what_to_do(
@@ -25,7 +25,7 @@ def test_the_message_holds_all_problems_and_what_to_do(
 
 @pytest.mark.parametrize(("n", "more"), [(LISTED, False), (LISTED + 1, True)])
 def test_a_long_list_is_cut_and_counted(n: int, more: bool) -> None:
-    text = str(BadInput("many", [f"problem {i}" for i in range(n)]))
+    text = str(UserError("many", [f"problem {i}" for i in range(n)]))
 
     assert ("… and 1 more" in text) == more
     assert text.count("problem ") == LISTED
@@ -57,7 +57,7 @@ def test_a_review_can_read_why_a_stage_failed(
 
 COMMAND = """
 import atexit, ctypes
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 libc = ctypes.CDLL(None)
 libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
 atexit.register(print, "cleaned up")
@@ -74,7 +74,7 @@ run_command(main)
     [
         ("return None", 0, ""),
         ("return 2", 2, ""),
-        ("raise BadInput('file: 1 problem')", 1, "file: 1 problem"),
+        ("raise UserError('file: 1 problem')", 1, "file: 1 problem"),
         ("raise ZeroDivisionError('odd')", 1, "ZeroDivisionError: odd"),
     ],
 )

@@ -12,7 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import classification
-from mlops.artifacts import (
+from mlops.bundle import load_model, read_manifest
+from mlops.columns import Column, Schema
+from mlops.frames import read_rows, write_rows
+from mlops.metrics import HIGHER_IS_BETTER, Predictions, rounded, score
+from mlops.params import Params, load_params
+from mlops.paths import (
     BUNDLE,
     EVALUATION,
     METRICS,
@@ -22,11 +27,6 @@ from mlops.artifacts import (
     TRAIN_ROWS,
     TRAINING,
 )
-from mlops.bundle import load_model, read_manifest
-from mlops.columns import Column, Schema
-from mlops.frames import read_rows, write_rows
-from mlops.metrics import HIGHER_IS_BETTER, Predictions, rounded, score
-from mlops.params import Params, load_params
 from mlops.pipeline import evaluate, export, train
 from mlops.pipeline.model import as_features, predict
 from mlops.sampling import valid_rows

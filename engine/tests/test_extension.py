@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from mlops import project
-from mlops.errors import BadInput
+from mlops.errors import UserError
+from mlops.serving.fast_path import Shortcut
 from mlops.serving.requests import Unprocessable
-from mlops.serving.shortcut import Shortcut
 from paths import DEMO, ROOT
 from served import ROW, running
 from test_api import start
@@ -207,5 +207,5 @@ def test_an_extension_that_can_not_be_taken_is_refused_in_words(
     (tmp_path / "service.py").write_text(code)
     monkeypatch.setattr(package, "__path__", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "project.service", raising=False)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(UserError, match=told):
         project.load_extension()

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops.artifacts import FEEDBACK
 from mlops.intervals import Spread
 from mlops.metrics import Predictions
 from mlops.monitoring.feedback import write_partition
 from mlops.params import Feedback, Params
+from mlops.paths import FEEDBACK
 from mlops.review import feedback_share as module
-from mlops.review.champion import Comparison
 from mlops.review.feedback_share import (
     FeedbackShare,
     check_feedback,
@@ -22,6 +21,7 @@ from mlops.review.feedback_share import (
     feedback_section,
     feedback_share,
 )
+from mlops.review.model_comparison import Comparison
 from production import PARAMS, sales
 from project.schema import SCHEMA
 from test_review import commit, edit, git, repository, review, reviewed  # noqa: F401  fixtures

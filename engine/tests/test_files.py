@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops.files import TEMPORARY, sha256, whole_file, whole_folder, write_json, write_text
+from mlops.files import TEMPORARY, atomic_write, sha256, whole_folder, write_json, write_text
 from mlops.frames import write_rows
 from paths import PYTHONPATH
 
@@ -39,7 +39,7 @@ def test_a_file_appears_with_its_folders_and_nothing_beside_it(tmp_path: Path) -
 
 def test_a_file_is_not_seen_under_its_name_before_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
         assert temporary.parent == path.parent  # a rename into another file system is a copy
@@ -53,7 +53,7 @@ def test_an_error_leaves_the_old_content_and_nothing_else(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
     def fail() -> None:
-        with whole_file(tmp_path / "file") as temporary:
+        with atomic_write(tmp_path / "file") as temporary:
             temporary.write_text("half")
             raise error
 
@@ -67,14 +67,14 @@ def test_an_error_leaves_the_old_content_and_nothing_else(
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "old")
-    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "file"):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "file"):
         pass
 
     assert (tmp_path / "file").read_text() == "old"
 
 
 def test_what_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
-    with whole_file(tmp_path / "file") as left:
+    with atomic_write(tmp_path / "file") as left:
         left.write_text("old")
     left.write_text("a long text that a killed run left behind")
     write_text(tmp_path / "file", "new")
@@ -268,7 +268,7 @@ def test_a_full_disk_leaves_the_old_content_and_nothing_else(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def fail() -> None:
-        with whole_file(tmp_path / "file") as temporary:
+        with atomic_write(tmp_path / "file") as temporary:
             temporary.write_text("new")
             if step == "write":
                 full()

@@ -18,11 +18,11 @@ import pytest
 import yaml
 
 from clones import copy, run
-from mlops.release import outputs
+from mlops.release import restore_outputs
 from mlops.remote import connect
-from mlops.review.believed import keep_believed, stages_at
-from mlops.review.lock import is_behind
-from mlops.review.sides import reproduce
+from mlops.review.checkouts import reproduce
+from mlops.review.lock_check import is_behind
+from mlops.review.trusted_outputs import keep_believed, stages_at
 from paths import ROOT
 from test_remote import md5
 from test_review import commit, git
@@ -155,9 +155,9 @@ def shipped(published: Path, storage: Path, folder: Path, monkeypatch: pytest.Mo
     git(published.parent, "clone", "--quiet", str(published), str(folder))
     connect(folder, str(storage))
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(outputs, "load_schema", lambda: None)
-    monkeypatch.setattr(outputs, "unlike_reviewed", lambda schema: [])
-    outputs.bring()
+    monkeypatch.setattr(restore_outputs, "load_schema", lambda: None)
+    monkeypatch.setattr(restore_outputs, "unlike_reviewed", lambda schema: [])
+    restore_outputs.bring()
     return (folder / "artifacts/bundle").read_bytes()
 
 

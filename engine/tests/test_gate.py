@@ -7,7 +7,6 @@ import pytest
 
 from mlops.intervals import Spread
 from mlops.params import Gate, Params, SliceFloors
-from mlops.review.champion import Comparison
 from mlops.review.gate import (
     Check,
     check_floors,
@@ -17,6 +16,7 @@ from mlops.review.gate import (
     detectable_regression,
     verdict,
 )
+from mlops.review.model_comparison import Comparison
 
 SURE = Spread(0.001, 1000.0)
 Z = 2.5758293  # normal quantile of 99 %, two-sided

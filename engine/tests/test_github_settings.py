@@ -17,10 +17,10 @@ from github_fake.origin import git, write_file
 from github_fake.settings import TOOLS
 from github_fake.state import ACTIONS_BOT
 from github_fake.web import Answer, Token
-from mlops.branch_rules import CHECKS, RULESET
-from mlops.github import GitHubRefused, api, what_to_set
-from mlops.github_settings import workflow_texts
-from mlops.wanted_settings import environments_in, variables_in
+from mlops.github.branch_rules import CHECKS, RULESET
+from mlops.github.gh_api import GitHubRefused, api, what_to_set
+from mlops.github.repository_settings import workflow_texts
+from mlops.github.wanted_settings import environments_in, variables_in
 from paths import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github").glob("**/*.yml"))
@@ -78,7 +78,7 @@ def run(request: pytest.FixtureRequest, github: GitHub, clone: Path, tmp_path: P
             "GH_ENTERPRISE_TOKEN": token,
         }
         return subprocess.run(
-            [sys.executable, "-m", "mlops.github_settings", *arguments],
+            [sys.executable, "-m", "mlops.github.repository_settings", *arguments],
             cwd=clone,
             env=github.environment() | variables,
             input=answer,
@@ -267,7 +267,7 @@ def test_a_call_without_an_answer_is_a_refusal(
     (tmp_path / "gh").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "gh").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr("mlops.github.SECONDS", 0.5)
+    monkeypatch.setattr("mlops.github.gh_api.SECONDS", 0.5)
 
     with pytest.raises(GitHubRefused, match=r"no answer in 0\.5 seconds"):
         api("repos/acme/demo")
@@ -325,7 +325,9 @@ def test_make_hands_its_settings_on() -> None:
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip().endswith("mlops.github_settings --yes AWS_REGION=eu RUNNER=big")
+    assert done.stdout.strip().endswith(
+        "mlops.github.repository_settings --yes AWS_REGION=eu RUNNER=big"
+    )
 
 
 def only_sentence(done: subprocess.CompletedProcess[str]) -> str:

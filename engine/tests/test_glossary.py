@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops import artifacts
+from mlops import paths
 from paths import DEMO, ROOT
 
 PAGE = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def is_there(named: str) -> bool:
         return any(f'"{rest}"' in one.read_text(encoding="utf-8") for one in SOURCES)
     if named.isupper():
         return any(named.lower() in one.read_text(encoding="utf-8").lower() for one in SOURCES)
-    outputs = {str(path) for path in vars(artifacts).values() if isinstance(path, Path)}
+    outputs = {str(path) for path in vars(paths).values() if isinstance(path, Path)}
     if named in STAGES or named in outputs or any(ROOT.glob(named)):
         return True
     found = PARAMS

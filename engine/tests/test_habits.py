@@ -210,8 +210,8 @@ def test_what_git_sets_in_its_hooks_leads_no_call_of_ours_elsewhere(
         "PYTHONPATH": SOURCES,
     }
     code = (
-        "from mlops.review.sides import git; import subprocess; print(git('rev-parse', 'HEAD'), "
-        "subprocess.check_output(['git', 'rev-parse', 'HEAD'], text=True).strip())"
+        "from mlops.review.checkouts import git; import subprocess; print(git('rev-parse', "
+        "'HEAD'), subprocess.check_output(['git', 'rev-parse', 'HEAD'], text=True).strip())"
     )
 
     assert run(here, f'{sys.executable} -c "{code}"', **hook).split() == [head, head]

@@ -8,12 +8,12 @@ import pytest
 
 from clones import run
 from mlops import cache_check
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.fetch import fetch
 from mlops.files import read_json
-from mlops.recover import recover
+from mlops.repair_dvc import recover
 from mlops.review.gate import check_storage_is_kept
-from mlops.review.hostile import refuse_hostile
+from mlops.review.hostile_files import refuse_hostile
 from mlops.versions import params_at
 from test_cache_check import put
 from test_remote import dvc, md5
@@ -50,7 +50,7 @@ def test_yaml_that_becomes_large_is_refused_before_dvc_reads_it(
     (checkout / name).write_text(HOSTILE[kind])
     run(checkout, "git add -A")
 
-    with pytest.raises(BadInput, match=name) as refused:
+    with pytest.raises(UserError, match=name) as refused:
         refuse_hostile(checkout)
 
     assert str(checkout) not in str(refused.value)
@@ -65,7 +65,7 @@ def test_a_link_that_leads_out_of_the_repository_is_refused_before_dvc_hashes_it
     (checkout / name).symlink_to(target if name == "source" or target[0] == "/" else f"../{target}")
     run(checkout, "git add -A")
 
-    with pytest.raises(BadInput, match=f"{name}: is a link"):
+    with pytest.raises(UserError, match=f"{name}: is a link"):
         refuse_hostile(checkout)
 
 
@@ -88,14 +88,14 @@ def test_no_reader_of_our_own_expands_hostile_yaml(kind: str, checkout: Path) ->
         (checkout / name).write_text(HOSTILE[kind])
     run(checkout, "git add -A && git commit -q -m hostile")
 
-    with pytest.raises(BadInput, match=r"dvc\.lock"):
+    with pytest.raises(UserError, match=r"dvc\.lock"):
         recover(checkout)
-    with pytest.raises(BadInput, match=r"rows\.dvc"):
+    with pytest.raises(UserError, match=r"rows\.dvc"):
         fetch(checkout)
     here = Path.cwd()
     os.chdir(checkout)
     try:
-        with pytest.raises(BadInput, match=r"params\.yaml"):
+        with pytest.raises(UserError, match=r"params\.yaml"):
             params_at("HEAD")
     finally:
         os.chdir(here)
@@ -108,7 +108,7 @@ def test_json_that_is_too_deep_too_large_or_none_is_refused_in_words(
     path = tmp_path / "manifest.json"
     path.write_bytes(content)
 
-    with pytest.raises(BadInput, match=r"manifest\.json: "):
+    with pytest.raises(UserError, match=r"manifest\.json: "):
         read_json(path, most_bytes=100 if len(content) < 200 else 1_000_000)
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.pipeline.parquet_parsing import parse_parquet
 from mlops.pipeline.partitions import read_partitions
 from project.schema import SCHEMA
@@ -20,7 +20,7 @@ def test_a_link_in_the_source_is_not_followed(target: str, tmp_path: Path) -> No
     (tmp_path / "other.csv").write_text("SECRET=1\n")
     (source / "z.csv").symlink_to(tmp_path / target)
 
-    with pytest.raises(BadInput, match=r"z\.csv: is a link") as refused:
+    with pytest.raises(UserError, match=r"z\.csv: is a link") as refused:
         read_partitions(str(source), SCHEMA)
 
     assert "SECRET" not in str(refused.value)

@@ -25,10 +25,10 @@ from containers import (
     unavailable,
     wait_for,
 )
-from mlops.errors import BadInput
-from mlops.release.answers import get
-from mlops.release.engine import find_engine
+from mlops.errors import UserError
+from mlops.release.container_engine import find_engine
 from mlops.release.smoke import LOCKED_DOWN
+from mlops.release.smoke_checks import get
 from paths import SOURCES
 from served import make_bundle, small_model
 
@@ -175,7 +175,7 @@ def test_without_an_engine_the_message_says_what_was_looked_for(tmp_path: Path) 
         text=True,
     )
     assert done.returncode == 1
-    with pytest.raises(BadInput, match="no container engine here") as caught:
+    with pytest.raises(UserError, match="no container engine here") as caught:
         find_engine(["no-such-engine", "false"])
     assert caught.value.problems == ("no-such-engine: not installed", "false: failed")
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mlops.artifacts import INGESTED_ROWS
 from mlops.columns import Schema
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.files import sha256
 from mlops.frames import read_rows
+from mlops.paths import INGESTED_ROWS
 from mlops.pipeline import ingest
 from mlops.pipeline.ingest import up_to, without_duplicates
 from mlops.pipeline.partitions import read_partitions
@@ -74,7 +74,7 @@ def test_a_row_without_a_time_stays_for_the_contract_to_name_it(tmp_path: Path) 
 def test_a_day_before_all_rows_is_named_with_the_oldest_row(tmp_path: Path) -> None:
     table = table_of(tmp_path, a=sales("1,2010-02-01,,,5"), b=sales("2,2010-01-01T08:00,,,5"))
 
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         up_to(table, UNTIL, 45, SALES)
     assert str(refused.value) == (
         "ingest.until 2009-12-31: no row is that old, the oldest is of 2010-01-01 08:00:00"
@@ -95,7 +95,7 @@ def test_a_partition_is_late_when_the_newest_row_is_older_than_the_gap_allows(
     if not late:
         assert keys(up_to(table, UNTIL, 45, SALES)) == [1, 2, 3]
         return
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         up_to(table, UNTIL, 45, SALES)
     assert str(refused.value) == (
         "ingest.until 2009-12-31: the newest row up to that day is of 2009-11-15 "
@@ -142,7 +142,7 @@ def test_all_keys_of_conflicting_rows_are_named_with_places_and_columns(tmp_path
         c=sales("2,2009-01-06,,house,5", "3,2009-01-05,,,5", "7,2009-01-05,100,flat,7"),
     )
 
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         without_duplicates(table.to_pandas(), SALES)
     assert str(refused.value) == (
         "2 key(s) stand on rows that differ\n"
@@ -162,7 +162,7 @@ def test_every_conflict_is_counted_and_listed(tmp_path: Path) -> None:
         b=sales(*(f"{n},2009-01-05,,,6" for n in numbers)),
     )
 
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         without_duplicates(table.to_pandas(), SALES)
     assert refused.value.headline == "50 key(s) stand on rows that differ"
     assert [*refused.value.problems] == [
@@ -262,7 +262,7 @@ def test_later_rows_leave_no_trace_in_the_bytes(here: Path) -> None:
     ingest.main()
     assert sha256(INGESTED_ROWS) == wanted
     put_params(here, "source", newest)
-    with pytest.raises(BadInput, match=r"1 key\(s\) stand on rows that differ"):
+    with pytest.raises(UserError, match=r"1 key\(s\) stand on rows that differ"):
         ingest.main()
 
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 
-from mlops.artifacts import INGESTED_ROWS
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import sha256
 from mlops.frames import read_rows
+from mlops.paths import INGESTED_ROWS
 from mlops.pipeline import ingest
 from mlops.project import load_project_params
 from project.schema import SCHEMA
@@ -226,7 +226,7 @@ def ingested() -> list[Row] | str:
     before = sha256(INGESTED_ROWS) if INGESTED_ROWS.exists() else None
     try:
         ingest.main()
-    except BadInput as error:
+    except UserError as error:
         after = sha256(INGESTED_ROWS) if INGESTED_ROWS.exists() else None
         return str(error) if after == before else "a refusal changed the table"
     return plain(read_rows(INGESTED_ROWS))

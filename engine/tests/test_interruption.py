@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops.artifacts import INGESTED_ROWS
 from mlops.files import TEMPORARY, sha256
 from mlops.params import PARAMS_FILE
-from mlops.recover import recover
+from mlops.paths import INGESTED_ROWS
+from mlops.repair_dvc import recover
 from paths import DEMO, PYTHONPATH, ROOT
 from source_rows import TIME, csv_bytes, put, put_params, shipped_rows
 

@@ -12,10 +12,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.monitoring.decision import Decision, decide
-from mlops.monitoring.log import read_window
-from mlops.monitoring.report import as_json
+from mlops.monitoring.log_reader import read_window
+from mlops.monitoring.monitor_report import as_json
 from mlops.release import canary
 from paths import ROOT
 from production import NOW, PARAMS, VERSION, Log, reference, sales
@@ -158,7 +158,7 @@ def test_the_monitor_decides_what_becomes_of_the_canary(
 
 
 def test_a_report_of_another_model_decides_nothing(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="the report is of model"):
+    with pytest.raises(UserError, match="the report is of model"):
         canary.decide(as_json(judged(tmp_path, 300), PARAMS), "another")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops.errors import BadInput
-from mlops.review.lock import MOST_BYTES, checked_lock, is_behind
+from mlops.errors import UserError
+from mlops.review.lock_check import MOST_BYTES, checked_lock, is_behind
 from paths import DEMO
 
 TEXT = (DEMO / "dvc.lock").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def test_a_hostile_lock_is_refused_without_being_quoted(name: str, tmp_path: Pat
     path = tmp_path / "dvc.lock"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    with pytest.raises(BadInput, match=r"^dvc\.lock refused") as refused:
+    with pytest.raises(UserError, match=r"^dvc\.lock refused") as refused:
         checked_lock(path, STAGES)
 
     assert not re.search(r"(?m)^\s*::", str(refused.value))
@@ -101,7 +101,7 @@ def test_what_is_no_plain_file_is_refused(kind: str, tmp_path: Path) -> None:
     if kind == "link":
         path.symlink_to(DEMO / "dvc.lock")
 
-    with pytest.raises(BadInput, match="wanted a plain file"):
+    with pytest.raises(UserError, match="wanted a plain file"):
         checked_lock(path, STAGES)
 
 

@@ -55,7 +55,7 @@ def commit_lock(github: GitHub, number: int, lock: str) -> subprocess.CompletedP
 def run(github: GitHub, event: Path, lock: Path) -> subprocess.CompletedProcess[str]:
     known = {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}", "HOME": str(github.folder)}
     return subprocess.run(
-        [sys.executable, "-m", "mlops.review.lock_commit", str(lock)],
+        [sys.executable, "-m", "mlops.github.lock_commit", str(lock)],
         cwd=ROOT,
         env=known
         | github.environment()

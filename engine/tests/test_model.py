@@ -22,10 +22,10 @@ from mlops.params import Params
 from mlops.pipeline.model import (
     actual_values,
     as_features,
-    at_recent_level,
     build_model,
     fit_model,
     predict,
+    rescale_to_recent_level,
 )
 from mlops.sampling import valid_rows
 from paths import DEMO, PYTHONPATH, ROOT, SOURCES
@@ -211,7 +211,7 @@ def test_older_targets_are_brought_to_the_level_of_the_newest_days(params: Param
     model = fit_model(build_model(own, train, SCHEMA), fallen[:500], SCHEMA.target)
     days = (rows["sold_on"].max() - rows["sold_on"][500]).days + 1
 
-    levelled = at_recent_level(fallen, model, days, SCHEMA)
+    levelled = rescale_to_recent_level(fallen, model, days, SCHEMA)
 
     assert (levelled["price"][500:] == fallen["price"][500:]).all()
     assert levelled["price"][0] / fallen["price"][0] == pytest.approx(0.7, abs=0.04)

@@ -20,7 +20,7 @@ from github_fake.api import GitHub
 from github_fake.origin import git, resolve, write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
-from mlops.monitoring.tell import BRANCH
+from mlops.github.monitor_issue import BRANCH
 from paths import ROOT
 from production import DAY, Log, predicted, sales
 from proposals import follow, merge, verdict

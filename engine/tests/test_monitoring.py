@@ -11,11 +11,11 @@ import pytest
 from databases import Postgres, postgres  # noqa: F401  a fixture
 from mlops.columns import Schema
 from mlops.database import open_database
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.monitoring.decision import Decision, decide
-from mlops.monitoring.log import ACTUAL, ID, read_window
+from mlops.monitoring.log_reader import ACTUAL, ID, read_window
+from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.monitoring.performance import Performance, too_much_worse
-from mlops.monitoring.report import as_json, markdown
 from mlops.params import Params
 from mlops.profile import number_profile
 from mlops.serving.tables import tell
@@ -383,7 +383,7 @@ def test_of_many_rows_some_are_taken_by_chance_and_requests_are_still_counted(lo
     "url", ["sqlite:////no/such/folder/log.db", "postgresql://monitor:secret@127.0.0.1:1/none"]
 )
 def test_a_log_that_is_away_is_one_error_without_the_password(url: str) -> None:
-    with pytest.raises(BadInput, match="can't be read") as caught:
+    with pytest.raises(UserError, match="can't be read") as caught:
         read_window(url, VERSION, SCHEMA, PARAMS.monitor, NOW)
 
     assert "secret" not in str(caught.value)
@@ -392,7 +392,7 @@ def test_a_log_that_is_away_is_one_error_without_the_password(url: str) -> None:
 def test_a_log_without_tables_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "log.db").touch()
 
-    with pytest.raises(BadInput, match="no such table"):
+    with pytest.raises(UserError, match="no such table"):
         read_window(f"sqlite:///{tmp_path}/log.db", VERSION, SCHEMA, PARAMS.monitor, NOW)
 
 
@@ -425,7 +425,7 @@ def test_a_log_in_postgres_is_read_as_one_in_sqlite(log: Log, postgres: Postgres
     assert found[0] == found[1]
     assert (found[0]["verdict"], found[0]["refusals"]["any"]) == ("act", 7)
     postgres.control("stop", "-m", "immediate")
-    with pytest.raises(BadInput, match="can't be read"):
+    with pytest.raises(UserError, match="can't be read"):
         judge(other)
     other.close()
     postgres.control("start")

@@ -8,7 +8,7 @@ import pytest
 
 from github_fake.api import GitHub
 from github_fake.origin import git, write_file
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.release import note
 from workflow_steps import github  # noqa: F401  a fixture
 
@@ -58,7 +58,7 @@ def test_where_main_has_other_workflows_by_now_the_line_to_type_is_said(
 def test_what_else_github_refuses_fails_and_a_repeated_run_heals(
     kind: str, method: str, github: GitHub, publish: Publish
 ) -> None:
-    with github.failing(kind, method=method), pytest.raises(BadInput, match="can't be published"):
+    with github.failing(kind, method=method), pytest.raises(UserError, match="can't be published"):
         publish()
 
     assert publish() == f"{TAG} released\n"

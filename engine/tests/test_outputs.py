@@ -12,7 +12,7 @@ from clones import clone, copy, run
 from mlops.bundle import seal
 from paths import SOURCES
 
-OUTPUTS = "python -m mlops.release.outputs"
+OUTPUTS = "python -m mlops.release.restore_outputs"
 
 
 @pytest.fixture

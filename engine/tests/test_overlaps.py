@@ -14,7 +14,7 @@ import yaml
 from dvc.repo import Repo
 
 from github_fake.origin import git as git_or_fail
-from mlops.review.lock import is_behind
+from mlops.review.lock_check import is_behind
 from test_review import commit, git
 
 # DVC in this process, for its start is most of what a toy costs; by a library that will change.

@@ -7,10 +7,10 @@ import pytest
 
 from mlops.intervals import Spread
 from mlops.params import Params
-from mlops.review.champion import Comparison
-from mlops.review.markup import cell
-from mlops.review.page import html_page
-from mlops.review.plots import draw_changes
+from mlops.review.comparison_plot import draw_changes
+from mlops.review.github_markdown import cell
+from mlops.review.html_report import html_page
+from mlops.review.model_comparison import Comparison
 
 SURE = Comparison("rmse", 100.0, 100.0, 90.0, -10.0, -15.0, -5.0, -0.1, Spread(0.02, 50.0))
 MISSING = Comparison("r2", None, None, None, None, None, None, None, None)

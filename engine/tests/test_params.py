@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlops.columns import Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.params import Params, load_params
 from paths import DEMO
 from project.models import KINDS
@@ -31,7 +31,7 @@ def load(path: Path) -> Params:
 
 
 def problems(path: Path) -> str:
-    with pytest.raises(BadInput) as error:
+    with pytest.raises(UserError) as error:
         load(path)
     return str(error.value)
 
@@ -157,7 +157,7 @@ def test_what_makes_a_small_file_expensive_is_refused(text: str, told: str, tmp_
     path = tmp_path / "params.yaml"
     path.write_text(text, encoding="utf-8")
 
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(UserError, match=told):
         load(path)
 
 
@@ -166,7 +166,7 @@ def test_a_link_is_not_followed(target: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.symlink_to(target)
 
-    with pytest.raises(BadInput, match="is a link"):
+    with pytest.raises(UserError, match="is a link"):
         load(path)
 
 
@@ -174,7 +174,7 @@ def test_a_link_is_not_followed(target: str, tmp_path: Path) -> None:
 def test_the_logarithm_of_a_target_wants_a_low_above_nought(low: float | None) -> None:
     columns = tuple(replace(c, low=low) if c is SCHEMA.target else c for c in SCHEMA.columns)
 
-    with pytest.raises(BadInput) as error:
+    with pytest.raises(UserError) as error:
         load_params(SHIPPED, Schema(columns), KINDS)
 
     assert "train.log_target: true learns logarithms, and the schema lets price be 0 or" in str(

@@ -19,7 +19,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from moto.server import ThreadedMotoServer
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.pipeline import partitions
 from mlops.pipeline.partitions import FILE, LINE, read_partitions
 from source_rows import HEADER, SALES, csv_bytes, parquet_bytes, plain, put, sales, slow_writer
@@ -34,7 +34,7 @@ ADVICE = "Nothing was taken in. Mend these files or take them out of the folder.
 
 
 def refusal(source: Path | str) -> str:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         read_partitions(str(source), SALES)
     return str(refused.value)
 
@@ -457,7 +457,7 @@ def test_writers_at_any_moment_never_get_half_a_partition_in(
     while not outcomes or any(writer.is_alive() for writer in writers):
         try:
             table = read_partitions(str(folder), SALES)
-        except BadInput as error:
+        except UserError as error:
             outcomes.append("refused" if "changed while being read" in str(error) else str(error))
         else:
             counts = {

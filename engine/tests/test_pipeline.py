@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from clones import clone, copy, edit_params, outcomes, read_lock, run, stages_run
-from mlops.artifacts import METRICS
+from mlops.paths import METRICS
 from paths import DEMO, ROOT
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -97,7 +97,7 @@ def test_deleted_outputs_come_back_from_the_cache(repository: Path) -> None:
 FIT = """
 import hashlib, io, json
 import joblib, pandas, threadpoolctl
-from mlops.artifacts import TEST_ROWS, TRAIN_ROWS
+from mlops.paths import TEST_ROWS, TRAIN_ROWS
 from mlops.frames import read_rows
 from mlops.metrics import Predictions, rounded, score
 from mlops.pipeline import model

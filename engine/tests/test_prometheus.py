@@ -20,7 +20,7 @@ import yaml
 
 from mlops.monitoring.decision import decide
 from mlops.monitoring.exposition import exposition
-from mlops.monitoring.log import read_window
+from mlops.monitoring.log_reader import read_window
 from paths import ROOT
 from production import NOW, PARAMS, VERSION, Log, reference, sales
 from project.schema import SCHEMA

@@ -12,7 +12,7 @@ import pytest
 
 from clones import copy, run
 from containers import LOCAL, Built, Registry, build, docker, login
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.release import publish
 from mlops.release.labels import Contents
 from mlops.release.note import commands, release_note
@@ -77,7 +77,7 @@ def test_a_release_of_an_unrelated_history_moves_nothing(
     other = push("docker", newer(history), f"{registry.host}/{NAME}")
     run(history, "git reflog expire --expire=now --all; git branch -D main; git gc -q --prune=now")
 
-    with pytest.raises(BadInput, match="is not in the history of"):
+    with pytest.raises(UserError, match="is not in the history of"):
         promote("docker", other)
 
     assert registry.digest(NAME, "latest") == address.partition("@")[2]
@@ -90,7 +90,7 @@ def test_an_image_of_a_dirty_work_tree_is_not_pushed(
     (dirty / "engine/mlops/extra.py").write_text("")
     build(dirty, f"{LOCAL}:dirty")
 
-    with pytest.raises(BadInput, match="not committed"):
+    with pytest.raises(UserError, match="not committed"):
         push("docker", f"{LOCAL}:dirty", f"{registry.host}/{NAME}")
 
     assert not (registry.folder / "data").exists()
@@ -100,7 +100,7 @@ def test_a_registry_that_refuses_the_login_gets_nothing(built: Built, registry: 
     docker("logout", registry.host)
     login(registry, "a wrong password", wanted=1)
 
-    with pytest.raises(BadInput, match="push"):
+    with pytest.raises(UserError, match="push"):
         push("docker", built.tag, f"{registry.host}/{NAME}")
 
     assert registry.digest(NAME, f"sha-{built.commit}") is None
@@ -110,13 +110,13 @@ def test_a_registry_that_is_down_is_told_and_a_repeated_push_heals(
     built: Built, registry: Registry, history: Path
 ) -> None:
     registry.stop()
-    with pytest.raises(BadInput, match="push"):
+    with pytest.raises(UserError, match="push"):
         push("docker", built.tag, f"{registry.host}/{NAME}")
     registry.start()
 
     address = push("docker", built.tag, f"{registry.host}/{NAME}")
     registry.stop()
-    with pytest.raises(BadInput):  # it can't be asked what is latest: nothing moves
+    with pytest.raises(UserError):  # it can't be asked what is latest: nothing moves
         promote("docker", address)
     registry.start()
 
@@ -167,7 +167,7 @@ def test_a_registry_that_dies_in_mid_push_leaves_no_tag(
         settings = Path(os.environ["DOCKER_CONFIG"]) / "config.json"
         auths = json.loads(settings.read_text())["auths"]
         settings.write_text(json.dumps({"auths": {host: auths[registry.host], **auths}}))
-        with pytest.raises(BadInput, match="push"):
+        with pytest.raises(UserError, match="push"):
             push("docker", built.tag, f"{host}/{NAME}")
 
     assert registry.digest(NAME, f"sha-{built.commit}") is None
@@ -179,7 +179,7 @@ def test_an_image_of_somebody_else_is_refused(engine: str, tmp_path: Path) -> No
     (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL maker=other\n")
     docker("build", "--quiet", f"--tag={LOCAL}:foreign", str(tmp_path))
 
-    with pytest.raises(BadInput, match="has no label"):
+    with pytest.raises(UserError, match="has no label"):
         push("docker", f"{LOCAL}:foreign", "127.0.0.1:9/acme/demo")
 
 
@@ -200,7 +200,7 @@ def test_the_digest_is_found_under_the_name_that_the_engine_gives_it(
     assert publish._push("docker", "image", f"{name}:tag") == f"{name}@sha256:2"
 
     monkeypatch.setattr(publish, "ask", lambda *command: "other/demo@sha256:1")
-    with pytest.raises(BadInput, match=f"no digest of {name}"):
+    with pytest.raises(UserError, match=f"no digest of {name}"):
         publish._push("docker", "image", f"{name}:tag")
 
 

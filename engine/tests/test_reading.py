@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlops.adopt.cells import Asked
+from mlops.adopt.parse_column import Asked
 from mlops.adopt.reading import Reading, read_table
 from mlops.adopt.source_form import load_form
-from mlops.errors import BadInput
+from mlops.errors import UserError
 
 N = 30
 MINUTE = datetime.timedelta(minutes=1)
@@ -58,7 +58,7 @@ def column(folder: Path, *values: str, asked: Asked | None = None) -> tuple[list
 def test_lines_of_another_length_than_the_header_are_refused_by_line(
     text: str, lines: list[str], folder: Path
 ) -> None:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         read(folder, text)
 
     for line in lines:
@@ -102,12 +102,12 @@ def test_delimiters_line_ends_and_marked_encodings_are_recognised(
 def test_an_encoding_without_a_mark_is_asked_for_and_then_taken(folder: Path) -> None:
     text = "a,b\nCafé,1\nThé,2\n".encode("cp1252")
 
-    with pytest.raises(BadInput, match=r"(?s)line 2: byte e9.*--encoding cp1252: 'a,b|Café"):
+    with pytest.raises(UserError, match=r"(?s)line 2: byte e9.*--encoding cp1252: 'a,b|Café"):
         read(folder, text)
     assert read(folder, text, encoding="cp1252").table["a"].tolist() == ["Café", "Thé"]
-    with pytest.raises(BadInput, match="no such encoding"):
+    with pytest.raises(UserError, match="no such encoding"):
         read(folder, text, encoding="nonsense")
-    with pytest.raises(BadInput, match="character 0"):
+    with pytest.raises(UserError, match="character 0"):
         read(folder, "a,b\n1,2\n".encode("utf-16-le"))
 
 
@@ -128,18 +128,18 @@ def test_quotes_of_other_kinds_are_recognised_and_said(folder: Path) -> None:
 def test_two_delimiters_that_fit_are_asked_for(folder: Path) -> None:
     text = "a;b,c\n1;2,3\n4;5,6\n"
 
-    with pytest.raises(BadInput, match=r"Two delimiters fit each line: ',' and ';'"):
+    with pytest.raises(UserError, match=r"Two delimiters fit each line: ',' and ';'"):
         read(folder, text)
     assert list(read(folder, text, delimiter=";").table) == ["a", "b,c"]
 
 
 def test_packed_files_are_read_and_archives_refused(folder: Path) -> None:
     assert read(folder, gzip.compress(b"a,b\n1,2\n3,4\n")).table["b"].tolist() == [2, 4]
-    with pytest.raises(BadInput, match="zip archive or an Excel file"):
+    with pytest.raises(UserError, match="zip archive or an Excel file"):
         read(folder, b"PK\x03\x04...")
-    with pytest.raises(BadInput, match="can't be read"):
+    with pytest.raises(UserError, match="can't be read"):
         read(folder, b"\x1f\x8b broken")
-    with pytest.raises(BadInput, match="line 1 holds numbers alone"):
+    with pytest.raises(UserError, match="line 1 holds numbers alone"):
         read(folder, b"1,2\n3,4\n5,6\n")
 
 
@@ -419,7 +419,7 @@ def test_of_thousands_of_tables_in_wild_forms_no_value_differs_in_silence(
         text = _written(known, chance)
         try:
             found = read(folder, text)
-        except BadInput as error:
+        except UserError as error:
             refused.append(str(error))
             continue
         said = {note.split(":")[0] for note in found.notes} | set(found.doubts or {})

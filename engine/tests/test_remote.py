@@ -16,9 +16,9 @@ import yaml
 from dvc.config import Config
 
 from mlops import remote
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.remote import CONFIG, connect
-from mlops.review.sides import base_tree, git, reproduce
+from mlops.review.checkouts import base_tree, git, reproduce
 from paths import ROOT
 from storages import Storage, storage, storages  # noqa: F401
 
@@ -134,7 +134,9 @@ def test_a_storage_that_refuses_stops_the_pipeline_and_says_so(
     victim = clone(published, tmp_path / "victim", storage)
     connect(victim, storage.url, storage.wrong)
 
-    with pytest.raises(BadInput, match=r"(?s)storage of data and models failed:.*(?i:auth|denied)"):
+    with pytest.raises(
+        UserError, match=r"(?s)storage of data and models failed:.*(?i:auth|denied)"
+    ):
         reproduce(victim)
 
     assert not (victim / "trained").exists()
@@ -208,7 +210,7 @@ def test_a_storage_that_is_down_stops_the_review_and_says_so(
     victim = clone(published, tmp_path / "victim", storage)
     connect(victim, url, settings)
 
-    with pytest.raises(BadInput, match=r"(?i)could not connect|cannot connect"):
+    with pytest.raises(UserError, match=r"(?i)could not connect|cannot connect"):
         reproduce(victim)
 
     storage.connect(victim)
@@ -222,7 +224,7 @@ def test_a_storage_that_is_down_stops_the_review_and_says_so(
 def test_settings_neither_move_the_storage_nor_switch_its_check_off(
     settings: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInput, match="line 2: wanted option = value"):
+    with pytest.raises(UserError, match="line 2: wanted option = value"):
         connect(tmp_path, "s3://models", f"region = us-east-1\n{settings}")
 
     assert not (tmp_path / CONFIG).exists()
@@ -234,7 +236,7 @@ def test_where_no_variable_reaches_the_committed_address_is_read_from(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_REMOTE_URL", raising=False)
     (tmp_path / ".dvc").mkdir()
-    with pytest.raises(BadInput, match="DVC_REMOTE_URL is not set"):
+    with pytest.raises(UserError, match="DVC_REMOTE_URL is not set"):
         remote.main()
 
     (tmp_path / remote.PUBLIC).write_text("https://data.example/models\n")
@@ -248,7 +250,7 @@ def test_where_no_variable_reaches_the_committed_address_is_read_from(
     monkeypatch.delenv("DVC_REMOTE_URL")
     for wrong in ("file:///etc", "ssh://host/x", "https://a b"):
         (tmp_path / remote.PUBLIC).write_text(wrong)
-        with pytest.raises(BadInput, match="wanted one https:// address"):
+        with pytest.raises(UserError, match="wanted one https:// address"):
             remote.main()
 
 

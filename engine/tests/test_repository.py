@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops.adopt import first_words
+from mlops.adopt import readme_templates
 from mlops.params import Params
 from mlops.pipeline import fingerprint
 from paths import DEMO, ROOT
@@ -111,9 +111,9 @@ def test_every_section_of_params_belongs_to_a_stage_the_review_or_the_monitor() 
 
 
 def test_every_output_of_a_stage_is_a_path_that_the_code_names() -> None:
-    from mlops import artifacts
+    from mlops import paths
 
-    named = {str(value) for value in vars(artifacts).values() if isinstance(value, Path)}
+    named = {str(value) for value in vars(paths).values() if isinstance(value, Path)}
     outputs = {
         out for stage in STAGES.values() for out in [*stage["outs"], *stage.get("metrics", [])]
     }
@@ -172,7 +172,7 @@ def test_the_readme_is_short_and_names_only_what_is_there() -> None:
             assert (ROOT / path).exists() or path == "artifacts/", path
 
 
-@pytest.mark.parametrize("text", [README, first_words._README], ids=["README", "of one's own"])
+@pytest.mark.parametrize("text", [README, readme_templates._README], ids=["README", "of one's own"])
 @pytest.mark.parametrize(
     ("what", "place"),
     [

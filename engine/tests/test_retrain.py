@@ -15,16 +15,16 @@ import pytest
 import yaml
 
 from clones import copy
-from mlops.artifacts import FEEDBACK
-from mlops.errors import BadInput
-from mlops.github import GitHubRefused
+from mlops.errors import UserError
+from mlops.github.gh_api import GitHubRefused
 from mlops.monitoring import feedback, retrain
 from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.label_shift import LISTED, label_shift
-from mlops.monitoring.log import read_feedback
+from mlops.monitoring.log_reader import read_feedback
 from mlops.monitoring.retrain import is_better, moved, not_compared, take_in
+from mlops.paths import FEEDBACK
 from mlops.pipeline.partitions import read_partitions
-from mlops.review.sides import PipelineFailed
+from mlops.review.checkouts import PipelineFailed
 from mlops.serving.tables import FEEDBACK as FEEDBACK_TABLE
 from paths import DEMO
 from production import DAY, PARAMS, Log, sales
@@ -161,12 +161,12 @@ def test_a_switch_that_says_neither_yes_nor_no_is_refused(
 ) -> None:
     monkeypatch.setenv("PUBLISH_FEEDBACK", chosen)
 
-    with pytest.raises(BadInput, match="wanted yes or no"):
+    with pytest.raises(UserError, match="wanted yes or no"):
         feedback.why_not_published()
 
 
 def test_params_without_such_a_line_are_refused() -> None:
-    with pytest.raises(BadInput, match="no line `  until: …` in section ingest"):
+    with pytest.raises(UserError, match="no line `  until: …` in section ingest"):
         moved("ingest: {until: x}\n", END, MAY, PARAMS, level=False)
 
 
@@ -209,7 +209,7 @@ def test_feedback_that_the_source_has_caught_up_with_leaves_no_partition(tmp_pat
 
 @pytest.mark.parametrize("source", ["s3://bucket/sales", "/no/such/folder"])
 def test_feedback_for_a_source_elsewhere_is_refused_with_the_way_out(source: str) -> None:
-    with pytest.raises(BadInput, match="--no-feedback"):
+    with pytest.raises(UserError, match="--no-feedback"):
         write_partition(source, SALES[:3], SCHEMA)
 
 
@@ -256,7 +256,7 @@ def test_a_source_of_another_schema_stops_before_anything_is_changed(tree: Path)
     (tree / "data/source/2010-q1.csv").write_text("sale_id,sold_on,surface\n1,2010-01-01,9\n")
     before = (tree / "params.yaml").read_text(encoding="utf-8")
 
-    with pytest.raises(BadInput, match="2010-q1"):
+    with pytest.raises(UserError, match="2010-q1"):
         take_in(PARAMS, SCHEMA, END, "", level=False)
 
     assert (tree / "params.yaml").read_text(encoding="utf-8") == before
@@ -352,7 +352,7 @@ def test_without_newer_or_corrected_data_nothing_is_trained(
     monkeypatch.setattr(retrain, "review", reviewed)
 
     if corrected:
-        with pytest.raises(BadInput, match="reviewed"):
+        with pytest.raises(UserError, match="reviewed"):
             retrain.conclude(facts, False, PARAMS, SCHEMA)
     else:
         assert retrain.conclude(facts, False, PARAMS, SCHEMA)["propose"] is False

@@ -17,18 +17,18 @@ import pytest
 
 import fitted
 from clones import run, stages_run
-from mlops.adopt.amounts import Numeral
 from mlops.adopt.dialect import Dialect
+from mlops.adopt.parse_numbers import Numeral
 from mlops.adopt.source_form import SourceForm
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.frames import read_rows, write_rows
-from mlops.pipeline.form import export_form
+from mlops.pipeline.exporter import export_form
 from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
-from mlops.score import parts, rows
+from mlops.score import part_files, rows
 from mlops.score.__main__ import score_any, score_file
 from mlops.serving.engine import Exported
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
 from paths import DEMO, PYTHONPATH, ROOT
 from project.schema import SCHEMA
 from served import make_bundle, small_model
@@ -44,7 +44,7 @@ def served(bundle: Path) -> Served:
 @pytest.fixture
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Rows in small row groups, of which each makes a part."""
-    monkeypatch.setattr(parts, "PART_ROWS", GROUP)
+    monkeypatch.setattr(part_files, "PART_ROWS", GROUP)
     path = tmp_path / "in.parquet"
     made = pa.Table.from_pandas(valid_rows(SCHEMA, ROWS, seed=3, missing=0.2))
     pq.write_table(made, path, row_group_size=GROUP)
@@ -141,7 +141,7 @@ def test_rows_that_fail_the_contract_stop_the_whole_with_all_their_problems(
     with_bad_rows(given)
     out = given.with_name("out.parquet")
 
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         score_file(given, out, served)
 
     text = str(refused.value)
@@ -157,9 +157,9 @@ def test_rows_set_aside_have_reasons_and_no_prediction_and_nothing_is_scored_twi
 ) -> None:
     with_bad_rows(given)
     out = given.with_name("out.parquet")
-    with pytest.raises(BadInput):
+    with pytest.raises(UserError):
         score_file(given, out, served)
-    monkeypatch.setattr(parts, "score_rows", None)  # a call would fail
+    monkeypatch.setattr(part_files, "score_rows", None)  # a call would fail
 
     said = score_file(given, out, served, set_aside=True)
 
@@ -175,7 +175,7 @@ def test_columns_that_are_missing_or_of_another_kind_are_named_at_once(
     table = pq.read_table(given).drop_columns(["quality", "rooms"])
     put(given, table.append_column("rooms", pa.array(["six"] * ROWS)))
 
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         score_file(given, given.with_name("out.parquet"), served)
 
     assert "2 column(s) can't be scored" in str(refused.value)
@@ -197,7 +197,7 @@ def test_a_table_without_rows_or_keys_is_refused(
 ) -> None:
     put(given, change(pq.read_table(given)))
 
-    with pytest.raises(BadInput, match=said.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(UserError, match=said.replace("(", r"\(").replace(")", r"\)")):
         score_file(given, given.with_name("out.parquet"), served)
 
 
@@ -205,13 +205,13 @@ def test_damaged_bytes_are_refused_and_leave_no_output(given: Path, served: Serv
     whole, out = given.read_bytes(), given.with_name("out.parquet")
     for content in (b"", whole[:-100], whole[:5000] + bytes(3000) + whole[8000:]):
         given.write_bytes(content)
-        with pytest.raises(BadInput, match="Parquet"):
+        with pytest.raises(UserError, match="Parquet"):
             score_file(given, out, served)
     assert not out.exists()
 
 
 def test_the_input_is_never_overwritten(given: Path, served: Served) -> None:
-    with pytest.raises(BadInput, match="is the input"):
+    with pytest.raises(UserError, match="is the input"):
         score_file(given, given.parent / "." / given.name, served)
 
 
@@ -221,7 +221,7 @@ from pathlib import Path
 from project.schema import SCHEMA
 from mlops.score import parts
 from mlops.score.__main__ import score_any, score_file
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
 
 parts.PART_ROWS = {GROUP}
 score_file(Path(sys.argv[1]), Path(sys.argv[2]), Served.read(Path(sys.argv[3]), SCHEMA))
@@ -260,7 +260,7 @@ def test_killed_runs_leave_no_output_and_the_next_does_only_what_is_left(
     assert done < ROWS / GROUP, "nothing was left to do"
     scored, score_rows = list[int](), rows.score_rows
     monkeypatch.setattr(
-        parts, "score_rows", lambda *given: (scored.append(1), score_rows(*given))[1]
+        part_files, "score_rows", lambda *given: (scored.append(1), score_rows(*given))[1]
     )
 
     score_file(given, out, served)
@@ -299,9 +299,9 @@ def test_an_input_that_changes_meanwhile_is_refused(
             file.write(b" ")
         return score_rows(*arguments)
 
-    monkeypatch.setattr(parts, "score_rows", change_then_score)
+    monkeypatch.setattr(part_files, "score_rows", change_then_score)
 
-    with pytest.raises(BadInput, match="was changed while it was being scored"):
+    with pytest.raises(UserError, match="was changed while it was being scored"):
         score_file(given, given.with_name("out.parquet"), served)
 
     assert [path.name for path in given.parent.iterdir()] == ["in.parquet"]
@@ -311,8 +311,8 @@ def test_two_runs_at_once_do_not_write_into_each_other(given: Path, served: Serv
     out = given.with_name("out.parquet")
 
     with (
-        parts.alone(out.with_name("out.parquet.parts")),
-        pytest.raises(BadInput, match="another run"),
+        part_files.alone(out.with_name("out.parquet.parts")),
+        pytest.raises(UserError, match="another run"),
     ):
         score_file(given, out, served)
 
@@ -377,7 +377,7 @@ def test_a_csv_without_the_columns_is_refused_by_name(given: Path, served: Serve
     text = given.with_suffix(".csv")
     text.write_text("sale_id,size\n1,2\n")
 
-    with pytest.raises(BadInput, match="rooms"):
+    with pytest.raises(UserError, match="rooms"):
         score_any(text, given.with_name("out.csv"), served)
 
 

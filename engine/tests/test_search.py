@@ -6,7 +6,7 @@ import pytest
 
 import classification
 from fitted import chosen
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.kinds import Kind
 from mlops.params import Params, Train
 from mlops.pipeline import search as searching_module
@@ -80,14 +80,14 @@ def test_without_dates_folds_are_drawn_by_the_seed(params: Params) -> None:
 def test_fewer_rows_than_folds_are_refused_in_words(params: Params, n_rows: int) -> None:
     few = valid_rows(SCHEMA, n_rows)
 
-    with pytest.raises(BadInput, match=rf"folds 2: found {n_rows} training rows, wanted more"):
+    with pytest.raises(UserError, match=rf"folds 2: found {n_rows} training rows, wanted more"):
         search(few, *searching(params), SCHEMA)
 
 
 def test_a_fold_that_trains_on_one_class_is_refused_in_words(params: Params) -> None:
     rows = valid_rows(classification.SCHEMA, 9).assign(outcome="grew")
 
-    with pytest.raises(BadInput, match="rows that train fold 1 are all 'grew'"):
+    with pytest.raises(UserError, match="rows that train fold 1 are all 'grew'"):
         search(rows, *searching(params, jobs=1), classification.SCHEMA)
 
 
@@ -103,7 +103,7 @@ def test_candidates_whose_leading_metric_is_undefined_are_named_and_never_win(
     monkeypatch.setattr(searching_module, "run_all", lambda *given: iter(scores))
 
     if len(undefined) == 4:
-        with pytest.raises(BadInput, match="4 of 4 candidates predict no finite number: rmse is"):
+        with pytest.raises(UserError, match="4 of 4 candidates predict no finite number: rmse is"):
             search(rows, *searching(params), SCHEMA)
         return
     best, tried = search(rows, *searching(params), SCHEMA)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from mlops.serving.page import Page
-from mlops.serving.served import Served
+from mlops.serving.home_page import Page
+from mlops.serving.loaded_model import Served
 from project.schema import SCHEMA
 from served import make_bundle, running, small_model
 

@@ -18,9 +18,9 @@ import pytest
 from databases import logged
 from load import Load, wait_for
 from mlops.bundle import MANIFEST
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.serving.__main__ import read_settings
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
 from mlops.serving.settings import Settings, settings_table
 from paths import PYTHONPATH, ROOT
 from project.schema import SCHEMA
@@ -147,10 +147,10 @@ def test_a_faulty_bundle_ends_the_start_with_its_cause(
 def test_another_schema_and_other_libraries_are_refused(tmp_path: Path) -> None:
     model = small_model()
     make_bundle(tmp_path / "a", model, columns=[])
-    with pytest.raises(BadInput, match="made for another"):
+    with pytest.raises(UserError, match="made for another"):
         Served.read(tmp_path / "a", SCHEMA)
     make_bundle(tmp_path / "b", model, engine_libraries={"treelite": "0.1"})
-    with pytest.raises(BadInput, match=r"treelite: found .*, wanted 0\.1"):
+    with pytest.raises(UserError, match=r"treelite: found .*, wanted 0\.1"):
         Served.read(tmp_path / "b", SCHEMA)
 
 
@@ -164,7 +164,7 @@ def test_no_flipped_byte_and_no_cut_is_ever_served(bundle: Path, tmp_path: Path)
             flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
             for content in (flipped, whole[:place]):
                 (folder / name).write_bytes(content)
-                with pytest.raises(BadInput):
+                with pytest.raises(UserError):
                     Served.read(folder, SCHEMA)
         (folder / name).write_bytes(whole)
     assert Served.read(folder, SCHEMA).version == manifest["model_version"]
@@ -176,7 +176,7 @@ def test_a_pickle_bomb_is_never_unpickled(tmp_path: Path) -> None:
     bomb = type("Bomb", (), {"__reduce__": lambda self: (os.mkdir, (str(mark),))})
     globals()["Bomb"] = bomb
     (tmp_path / "bundle" / "model.joblib").write_bytes(pickle.dumps(bomb.__reduce__(None)))
-    with pytest.raises(BadInput):
+    with pytest.raises(UserError):
         Served.read(tmp_path / "bundle", SCHEMA)
     assert not mark.exists()
 
@@ -223,7 +223,7 @@ def test_what_serves_imports_neither_pandas_nor_scikit_learn(bundle: Path) -> No
     code = (
         # The image has no PyYAML, which uvicorn takes where it is there.
         "import sys; sys.modules['yaml'] = None\n"
-        "import mlops.serving.__main__; from mlops.serving.served import Served\n"
+        "import mlops.serving.__main__; from mlops.serving.loaded_model import Served\n"
         "from project.schema import SCHEMA; from pathlib import Path\n"
         f"Served.read(Path({str(bundle)!r}), SCHEMA)\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
@@ -261,7 +261,7 @@ def test_a_secret_may_come_from_a_file_and_a_variable_goes_before_it(
     monkeypatch.delenv("SERVE_API_KEY")
     for useless in ("", "short\n"):
         (tmp_path / "serve_api_key").write_text(useless)
-        with pytest.raises(BadInput, match="settings are wrong") as caught:
+        with pytest.raises(UserError, match="settings are wrong") as caught:
             read_settings()
         assert caught.value.problems[0].startswith("SERVE_API_KEY: ")
 

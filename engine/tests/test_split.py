@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 import classification
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.params import Split
 from mlops.pipeline.split import check_classes, is_held_out, is_sampled, is_test, key_shares
 from mlops.sampling import valid_rows
@@ -47,7 +47,7 @@ def test_rows_of_the_days_that_are_held_out_neither_train_nor_test(rows: pd.Data
 
 
 def test_all_rows_held_out_leave_none_to_train(rows: pd.DataFrame) -> None:
-    with pytest.raises(BadInput, match="Wanted rows on both sides"):
+    with pytest.raises(UserError, match="Wanted rows on both sides"):
         is_test(rows, by_day("2009-01-01", ["1900-01-01", "2008-12-31"]), SCHEMA)
 
 
@@ -98,14 +98,14 @@ def test_neighbouring_keys_spread_evenly() -> None:
 
 @pytest.mark.parametrize("day", ["1999-01-01", "2031-01-01"])
 def test_a_split_with_an_empty_side_is_refused(rows: pd.DataFrame, day: str) -> None:
-    with pytest.raises(BadInput, match="Wanted rows on both sides"):
+    with pytest.raises(UserError, match="Wanted rows on both sides"):
         is_test(rows, by_day(day), SCHEMA)
 
 
 def test_one_row_can_not_be_parted() -> None:
     row = valid_rows(SCHEMA, 1)
 
-    with pytest.raises(BadInput, match=r"split\.test_share 0\.2: . training and . test rows of 1"):
+    with pytest.raises(UserError, match=r"split\.test_share 0\.2: . training and . test rows of 1"):
         is_test(row, BY_KEY, SCHEMA)
 
 
@@ -123,7 +123,7 @@ def test_a_day_is_a_day() -> None:
 def test_training_rows_of_one_class_are_refused_in_words(params: Split, told: str) -> None:
     rows = valid_rows(classification.SCHEMA, 9).assign(outcome="grew")
 
-    with pytest.raises(BadInput, match=told) as error:
+    with pytest.raises(UserError, match=told) as error:
         check_classes(rows, params, classification.SCHEMA)
 
     assert "Wanted two or more of left, stayed, grew" in str(error.value)

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.fetch import fetch
-from mlops.review.sides import reproduce
+from mlops.review.checkouts import reproduce
 from storages import Storage, in_bucket
 from test_remote import HONEST, SECONDS, clone, commit, object_of, start
 
@@ -120,7 +120,7 @@ def test_a_storage_that_fails_is_said_and_nothing_of_it_is_believed(
     kept = victim / ".dvc/cache" / object_of(HONEST)
 
     proxy.fault = fault
-    with pytest.raises(BadInput, match="The storage of data and models failed") as failed:
+    with pytest.raises(UserError, match="The storage of data and models failed") as failed:
         fetch(victim)
 
     assert failed.value.problems, "with its cause"

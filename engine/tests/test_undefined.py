@@ -10,27 +10,27 @@ import pandas as pd
 import pytest
 
 import classification
-from mlops.artifacts import BUNDLE, EVALUATION, METRICS, TEST_ROWS, TRAIN_ROWS
 from mlops.bundle import REFERENCE_FILE, read_manifest
 from mlops.columns import Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.frames import write_rows
 from mlops.metrics import HIGHER_IS_BETTER, Predictions, estimates, score
-from mlops.monitoring.log import Window
+from mlops.monitoring.log_reader import Window
 from mlops.monitoring.performance import overall, performance
 from mlops.monitoring.reasons import find_reasons
 from mlops.params import Params, load_params
+from mlops.paths import BUNDLE, EVALUATION, METRICS, TEST_ROWS, TRAIN_ROWS
 from mlops.pipeline import evaluate, export, train
 from mlops.release.labels import Contents
 from mlops.release.note import release_note
-from mlops.review.champion import compare, compare_slices
+from mlops.review.comparison_plot import draw_changes
 from mlops.review.gate import check_floors, check_slices
-from mlops.review.outputs import VERDICT, write
-from mlops.review.plots import draw_changes
+from mlops.review.model_comparison import compare, compare_slices
 from mlops.review.report import Review
+from mlops.review.review_files import VERDICT, write
 from mlops.review.sections import slices_section
 from mlops.sampling import valid_rows
-from mlops.serving.page import _card
+from mlops.serving.home_page import _card
 from mlops.undefined import describe_undefined
 from paths import DEMO
 from project.schema import SCHEMA
@@ -209,7 +209,7 @@ def test_constant_features_and_targets_train_and_evaluate(
 
 
 def test_a_model_that_predicts_infinity_is_refused_in_words() -> None:
-    with pytest.raises(BadInput, match="no finite number for 2 of 3 test rows"):
+    with pytest.raises(UserError, match="no finite number for 2 of 3 test rows"):
         evaluate.refuse_infinite(
             Predictions("regression", np.ones(3), np.array([math.inf, 1.0, math.nan]))
         )

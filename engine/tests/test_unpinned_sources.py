@@ -18,9 +18,9 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from clones import clone, copy, edit_params, run
-from mlops.errors import BadInput
-from mlops.release import outputs
-from mlops.review.sides import reproduce
+from mlops.errors import UserError
+from mlops.release import restore_outputs
+from mlops.review.checkouts import reproduce
 from mlops.review.unpinned import unpinned, unpinned_section
 from paths import DEMO, ROOT, SOURCES
 from test_forged_locks import pipeline
@@ -101,8 +101,8 @@ def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_sa
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(outputs, "load_schema", lambda: None)
-    monkeypatch.setattr(outputs, "unlike_reviewed", lambda schema: [])
+    monkeypatch.setattr(restore_outputs, "load_schema", lambda: None)
+    monkeypatch.setattr(restore_outputs, "unlike_reviewed", lambda schema: [])
     folder = tmp_path / "repository"
     folder.mkdir()
     with SOURCES_OF[kind](tmp_path / "source", monkeypatch) as (address, write):
@@ -133,8 +133,8 @@ def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_sa
         write("poison\n")
         fresh = clone(folder, tmp_path / "fresh/repository")
         monkeypatch.chdir(fresh)
-        with pytest.raises(BadInput, match="What was reviewed can't be reproduced") as stopped:
-            outputs.bring()
+        with pytest.raises(UserError, match="What was reviewed can't be reproduced") as stopped:
+            restore_outputs.bring()
 
         assert "ingest: artifacts/ingest/rows.parquet: reviewed" in str(stopped.value)
         assert (fresh / "artifacts/bundle").read_bytes() == wanted, "it alone would tell nothing"
@@ -172,7 +172,11 @@ def test_a_web_server_that_is_honest_to_the_review_alone_gets_no_model_shipped(
         rows.to_csv(oldest, index=False)
         fresh = clone(folder, tmp_path / "fresh/repository")
         told = run(
-            fresh, "python -m mlops.release.outputs", 1, PYTHONPATH=SOURCES, OMP_NUM_THREADS="1"
+            fresh,
+            "python -m mlops.release.restore_outputs",
+            1,
+            PYTHONPATH=SOURCES,
+            OMP_NUM_THREADS="1",
         )
 
     assert "What was reviewed can't be reproduced" in told

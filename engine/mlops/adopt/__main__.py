@@ -14,13 +14,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from mlops.adopt.adopted_params import adapted
 from mlops.adopt.arguments import asked, named, parse_arguments
-from mlops.adopt.first_words import about_data, readme
+from mlops.adopt.docs_examples import DOCS, rewritten
 from mlops.adopt.next_export import partition_name, prepare, write_next
-from mlops.adopt.pages import DOCS, rewritten
 from mlops.adopt.project_tests import tests_of
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
+from mlops.adopt.readme_templates import about_data, readme
 from mlops.adopt.repository import (
     SCHEMA_FILE,
     SOURCE,
@@ -31,9 +32,8 @@ from mlops.adopt.repository import (
     write,
 )
 from mlops.adopt.schema_text import schema_text
-from mlops.adopt.settings import adapted
 from mlops.adopt.source_form import FORM_FILE, load_form
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.params import PARAMS_FILE
 from mlops.project import load_schema
 
@@ -77,7 +77,7 @@ def add(options: argparse.Namespace) -> None:
 
 def _ask(yes: bool) -> None:
     if not yes and (not sys.stdin.isatty() or input("Write this? [y/N] ") != "y"):
-        raise BadInput("Nothing was written", advice="To write without a question: --yes")
+        raise UserError("Nothing was written", advice="To write without a question: --yes")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mlops.adopt.cells import Asked
+from mlops.adopt.parse_column import Asked
 
 
 def parse_arguments(description: str | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlops.adopt.amounts import EXACT
-from mlops.errors import BadInput
+from mlops.adopt.parse_numbers import EXACT
+from mlops.errors import UserError
 
 _UNNAMED_INDEX = "__index_level_"
 
@@ -18,12 +18,12 @@ def columns_of(content: bytes, zone: str | None) -> tuple[dict[str, pd.Series], 
     """Give the columns by name, an index as one of them, and what was left out or changed.
 
     Raises:
-        BadInput: the bytes are no Parquet.
+        UserError: the bytes are no Parquet.
     """
     try:
         table = pq.read_table(io.BytesIO(content), partitioning=None)
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"can't be read: {error}", advice="Wanted CSV or Parquet") from error
+        raise UserError(f"can't be read: {error}", advice="Wanted CSV or Parquet") from error
     found, notes = dict[str, pd.Series](), list[str]()
     for place, name in enumerate(table.column_names):
         header = f"index_{name.strip('_')[-1]}" if name.startswith(_UNNAMED_INDEX) else name

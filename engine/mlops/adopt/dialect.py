@@ -10,7 +10,7 @@ import csv
 import io
 from dataclasses import dataclass, replace
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -62,31 +62,31 @@ def decode(content: bytes, asked: str | None) -> tuple[str, str]:
     """Give the text and its encoding: what is asked for, what a mark at the start says, or UTF-8.
 
     Raises:
-        BadInput: the bytes are of another encoding; some readings of the place are shown.
+        UserError: the bytes are of another encoding; some readings of the place are shown.
     """
     marked = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
     encoding = asked or marked
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
     except LookupError as error:
-        raise BadInput(f"--encoding {asked}: no such encoding") from error
+        raise UserError(f"--encoding {asked}: no such encoding") from error
     except UnicodeError as error:
         raise _no_text(content, encoding, error) from error
     if "\0" in text:
-        raise BadInput(
+        raise UserError(
             f"Read as {encoding}, the file holds the character 0: it is of another encoding",
             advice="Say which: --encoding utf-16-le, for example",
         )
     return text, encoding
 
 
-def _no_text(content: bytes, encoding: str, error: UnicodeError) -> BadInput:
+def _no_text(content: bytes, encoding: str, error: UnicodeError) -> UserError:
     start = error.start if isinstance(error, UnicodeDecodeError) else 0
     around = content[max(0, start - 15) : start + 15].split(b"\n")
     part = max(around, key=lambda piece: any(byte > 127 for byte in piece))
     shown = [f"--encoding {name}: {part.decode(name, 'replace')!r}" for name in _GUESSES]
     line = content.count(b"\n", 0, start) + 1
-    return BadInput(
+    return UserError(
         f"line {line}: byte {content[start : start + 1].hex()} is not {encoding}. It may be read:",
         shown,
         "Say which encoding is right, or save the file as UTF-8",
@@ -101,11 +101,11 @@ def split(text: str, asked: Dialect | None = None, **named: str) -> tuple[Dialec
         named: `delimiter` and `quote`, where a person names them.
 
     Raises:
-        BadInput: lines have another number of fields than the header, or two dialects fit.
+        UserError: lines have another number of fields than the header, or two dialects fit.
     """
     if asked:
         found = _read(text, asked)
-        if isinstance(found, BadInput):
+        if isinstance(found, UserError):
             raise found
         return asked, found
     first, above = text.lstrip("\r\n").splitlines()[:1], 0
@@ -114,16 +114,16 @@ def split(text: str, asked: Dialect | None = None, **named: str) -> tuple[Dialec
     header = text.splitlines()[above] if len(text.splitlines()) > above else ""
     names = [d for d in _DELIMITERS if d in header] or [","]
     tried = [_best(text, d, named.get("quote"), above) for d in _named(named, names)]
-    fitting = [(dialect, lines) for dialect, lines in tried if not isinstance(lines, BadInput)]
+    fitting = [(dialect, lines) for dialect, lines in tried if not isinstance(lines, UserError)]
     if len(fitting) > 1:
-        raise BadInput(
+        raise UserError(
             "Two delimiters fit each line: "
             + " and ".join(repr(dialect.delimiter) for dialect, _ in fitting),
             advice="Say which: --delimiter",
         )
     if not fitting:
         _, problem = max(tried, key=lambda pair: header.count(pair[0].delimiter))
-        assert isinstance(problem, BadInput)
+        assert isinstance(problem, UserError)
         raise problem
     return _single_quoted(text, *fitting[0]) if "quote" not in named else fitting[0]
 
@@ -135,17 +135,17 @@ def _named(named: dict[str, str], found: list[str]) -> list[str]:
 
 def _best(
     text: str, delimiter: str, quote: str | None, above: int
-) -> tuple[Dialect, Lines | BadInput]:
+) -> tuple[Dialect, Lines | UserError]:
     """Read with one delimiter in the plainest way that fits each line."""
     plain = Dialect(delimiter=delimiter, quote=quote or '"', above=above)
     others = [replace(plain, spaced=True), replace(plain, escape="\\")]
     others += [] if quote or '"' in text else [replace(plain, quote="'")]
     first = _read(text, plain)
-    if not isinstance(first, BadInput) and not _quotes_left(first, plain.quote):
+    if not isinstance(first, UserError) and not _quotes_left(first, plain.quote):
         return plain, first
     for dialect in others:
         found = _read(text, dialect)
-        if not isinstance(found, BadInput) and not _quotes_left(found, dialect.quote):
+        if not isinstance(found, UserError) and not _quotes_left(found, dialect.quote):
             return dialect, found
     return plain, first
 
@@ -155,7 +155,7 @@ def _quotes_left(lines: Lines, quote: str) -> bool:
     return any(f[:1] == " " and f.lstrip()[:1] == quote for _, line in lines for f in line)
 
 
-def _single_quoted(text: str, dialect: Dialect, lines: Lines | BadInput) -> tuple[Dialect, Lines]:
+def _single_quoted(text: str, dialect: Dialect, lines: Lines | UserError) -> tuple[Dialect, Lines]:
     """Take single quotes for quotes where they stand around every value of a column."""
     assert isinstance(lines, list)
     for values in zip(*(fields for _, fields in lines[1:]), strict=True):
@@ -163,12 +163,12 @@ def _single_quoted(text: str, dialect: Dialect, lines: Lines | BadInput) -> tupl
         if known and all(len(v) > 1 and v[0] == v[-1] == "'" for v in known):
             other = replace(dialect, quote="'")
             again = _read(text, other)
-            if not isinstance(again, BadInput):
+            if not isinstance(again, UserError):
                 return other, again
     return dialect, lines
 
 
-def _read(text: str, dialect: Dialect) -> Lines | BadInput:
+def _read(text: str, dialect: Dialect) -> Lines | UserError:
     """Give the lines of fields without the empty ones, or what is wrong with them."""
     source = io.StringIO(text.lstrip("\r\n"), newline="")
     for _ in range(dialect.above):
@@ -187,11 +187,11 @@ def _read(text: str, dialect: Dialect) -> Lines | BadInput:
     try:
         lines = [(reader.line_num + above, fields) for fields in reader if fields]
     except csv.Error as error:
-        return BadInput(f"line {reader.line_num + above}: {error}", advice=_ADVICE)
+        return UserError(f"line {reader.line_num + above}: {error}", advice=_ADVICE)
     finally:
         csv.field_size_limit(limit)
     if not lines:
-        return BadInput("The file is empty", advice="Wanted a header and rows")
+        return UserError("The file is empty", advice="Wanted a header and rows")
     width = len(lines[0][1])
     wrong = [
         f"line {number}: found {len(fields)} field(s), wanted {width}: "
@@ -200,9 +200,9 @@ def _read(text: str, dialect: Dialect) -> Lines | BadInput:
         if len(fields) != width
     ]
     if wrong:
-        return BadInput(f"{len(wrong)} line(s) are not as long as the header", wrong, _ADVICE)
+        return UserError(f"{len(wrong)} line(s) are not as long as the header", wrong, _ADVICE)
     if width < 2:
-        return BadInput(
+        return UserError(
             f"found {len(lines) - 1} rows of 1 column(s)",
             advice="Wanted two columns or more; another delimiter than , ; | and tab: --delimiter",
         )

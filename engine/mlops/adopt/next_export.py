@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops import contract
-from mlops.adopt import cells, dialect
-from mlops.adopt.cells import Asked
+from mlops import validation
+from mlops.adopt import dialect, parse_column
 from mlops.adopt.columnar import columns_of
+from mlops.adopt.infer_column import texts
+from mlops.adopt.parse_column import Asked
 from mlops.adopt.reading import content_of, header_names
 from mlops.adopt.source_form import SourceForm, load_form
-from mlops.adopt.values import texts
-from mlops.artifacts import FEEDBACK
 from mlops.columns import Column, Schema
-from mlops.errors import BadInput
-from mlops.files import whole_file
+from mlops.errors import UserError
+from mlops.files import atomic_write
 from mlops.frames import as_frame
 from mlops.params import PARAMS_FILE, load_params
+from mlops.paths import FEEDBACK
 from mlops.pipeline.csv_parsing import parse_csv
 from mlops.pipeline.parquet_parsing import parse_parquet
 from mlops.pipeline.partitions import read_partitions
@@ -30,7 +30,7 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
         columns: those that are wanted of it.
 
     Raises:
-        BadInput: it is written in another way; each place is named.
+        UserError: it is written in another way; each place is named.
     """
     content = content_of(path)
     if form.dialect is None:
@@ -45,13 +45,13 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
         }
     wanted = {header: c for header, name in form.names.items() for c in columns if c.name == name}
     if missing := [header for header in wanted if header not in given]:
-        raise BadInput(f"{path}: missing column(s) {', '.join(missing)}", _headers(given))
+        raise UserError(f"{path}: missing column(s) {', '.join(missing)}", _headers(given))
     rows, problems = {}, list[str]()
     for header, column in wanted.items():
         rows[column.name], found = _convert(header, given[header], form, column)
         problems += found
     if problems:
-        raise BadInput(
+        raise UserError(
             f"{path}: {len(problems)} value(s) are written otherwise than in the adopted file",
             problems,
             "Nothing was taken in. Mend them, or adopt anew with --replace",
@@ -70,8 +70,8 @@ def _convert(
     if conversion is None and given.dtype != object and not pd.api.types.is_string_dtype(given):
         return (texts(given) if column.type is str else given), []
     plain = ["" if value is None or value != value else str(value) for value in given]
-    clean, _ = cells.without_missing(header, plain, asked)
-    values = cells.apply(conversion, clean)
+    clean, _ = parse_column.without_missing(header, plain, asked)
+    values = parse_column.apply(conversion, clean)
     wrong = [
         f"row {row}: {header}: found {text!r}"
         for row, (text, lost) in enumerate(zip(clean, values.isna(), strict=True), 1)
@@ -98,8 +98,8 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
         if len(again):
             notes.append(f"{len(again)} of {len(rows)} rows stand in {source} already, key apart")
     rows = rows[schema.names]
-    broken = contract.problems(_in_types(rows, schema), schema)
-    reasons = contract.reasons(broken)
+    broken = validation.problems(_in_types(rows, schema), schema)
+    reasons = validation.reasons(broken)
     notes += [
         f"row {int(str(row)) + 1} fails the schema: {why}" for row, why in reasons.head().items()
     ]
@@ -116,18 +116,18 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
 
 
 def _in_types(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    return rows.astype({column.name: contract.frame_dtype(column) for column in schema.columns})
+    return rows.astype({column.name: validation.frame_dtype(column) for column in schema.columns})
 
 
 def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:
     """Write the partition beside the others, if ingestion would take it.
 
     Raises:
-        BadInput: it would not, or a file of that name is there.
+        UserError: it would not, or a file of that name is there.
     """
     name = partition_name(path, text)
     if (source / name).exists():
-        raise BadInput(f"{source / name}: is there already", advice="Give the file another name")
+        raise UserError(f"{source / name}: is there already", advice="Give the file another name")
     with tempfile.TemporaryDirectory() as folder:
         tried = Path(folder) / name
         if text:
@@ -136,8 +136,8 @@ def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, tex
             rows.to_parquet(tried, index=False)
         _, problems = (parse_csv if text else parse_parquet)(tried.read_bytes(), schema)
         if problems:
-            raise BadInput(f"{path}: ingestion would refuse the rows", problems)
-        with whole_file(source / name) as temporary:
+            raise UserError(f"{path}: ingestion would refuse the rows", problems)
+        with atomic_write(source / name) as temporary:
             temporary.write_bytes(tried.read_bytes())
     return source / name
 
@@ -146,11 +146,11 @@ def partition_name(path: Path, text: bool) -> str:
     """Name the partition of a file.
 
     Raises:
-        BadInput: the name is that of the partition which retraining writes and deletes.
+        UserError: the name is that of the partition which retraining writes and deletes.
     """
     name = f"{path.name.split('.')[0]}.{'csv' if text else 'parquet'}"
     if name.lower() == FEEDBACK:
-        raise BadInput(
+        raise UserError(
             f"{path}: a retraining writes and deletes the partition {FEEDBACK}",
             advice="Give the file another name",
         )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mlops.adopt.proposal import Proposal
 from mlops.columns import Column, Schema
-from mlops.serving.answers import example_row
+from mlops.serving.response_models import example_row
 
 _EACH = 2  # wrong values of each kind that are shown
 

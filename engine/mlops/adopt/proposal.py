@@ -6,13 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from mlops.adopt import moments
-from mlops.adopt.amounts import Doubt
-from mlops.adopt.leaks import gives_away
-from mlops.adopt.moments import Clock
-from mlops.adopt.names import column_names, words
-from mlops.adopt.pairs import questions
-from mlops.adopt.values import (
+from mlops.adopt import parse_datetimes
+from mlops.adopt.infer_column import (
     Unusable,
     describe,
     follows_ratios,
@@ -20,8 +15,13 @@ from mlops.adopt.values import (
     is_whole,
     texts,
 )
+from mlops.adopt.leak_pairs import questions
+from mlops.adopt.leaks import gives_away
+from mlops.adopt.names import column_names, words
+from mlops.adopt.parse_datetimes import Clock
+from mlops.adopt.parse_numbers import Doubt
 from mlops.columns import Column
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.metrics import Task
 
 ROW_KEY = "row_id"
@@ -70,13 +70,13 @@ def propose(
         time_format: how the days of `time` are written, if they are not yet read.
 
     Raises:
-        BadInput: a column that is asked for is not there or can't have its role.
+        UserError: a column that is asked for is not there or can't have its role.
     """
     _check_asked(table, [target, *filter(None, (key, time)), *keep])
     doubts = {header: doubt for header, doubt in (doubts or {}).items() if header not in keep}
     for role, header in (("target", target), ("time", time)):
         if header in doubts:
-            raise BadInput(f"{header} can't be the {role}: {doubts[header]}")
+            raise UserError(f"{header} can't be the {role}: {doubts[header]}")
     names = column_names(table.columns)
     labelled = table[table[target].notna()]
     renamed = [f"{old} to {new}" for old, new in names.items() if old != new]
@@ -97,7 +97,7 @@ def propose(
     rows = {column.name: values for column, values in found} | {label.name: actual}
     notes += questions(pd.DataFrame({c.name: values for c, values in found}), actual, task)
     if len(columns) == 1:
-        raise BadInput("No column is left to predict from:", notes)
+        raise UserError("No column is left to predict from:", notes)
     if when is not None and time is not None:
         hours = bool((when != when.dt.normalize()).any())
         days = datetime.datetime if hours else datetime.date
@@ -144,7 +144,7 @@ def _features(
 
 def _check_asked(table: pd.DataFrame, asked: list[str]) -> None:
     if missing := [name for name in asked if name not in table.columns]:
-        raise BadInput(
+        raise UserError(
             f"No such column: {', '.join(missing)}",
             advice=f"The file has: {', '.join(map(str, table.columns))}",
         )
@@ -154,7 +154,7 @@ def _check_keys(keys: pd.Series) -> None:
     wrong = keys[keys.isna() | keys.duplicated(keep=False)]
     if len(wrong):
         shown = ", ".join(map(str, wrong.unique()[:10]))
-        raise BadInput(
+        raise UserError(
             f"{keys.name} can't be the key: {len(wrong)} rows have none, or share one: {shown}",
             advice="Wanted a value of its own in each row; leave --key out to number the rows",
         )
@@ -172,19 +172,19 @@ def _days(values: pd.Series, header: str, form: str | None) -> pd.Series:
     """Read days and times, hours kept.
 
     Raises:
-        BadInput: some are none, or are days in two ways.
+        UserError: some are none, or are days in two ways.
     """
     if pd.api.types.is_datetime64_any_dtype(values) and values.notna().all():
         return values.dt.tz_localize(None).astype("datetime64[us]")
     written = texts(values)
     distinct = list(written.dropna().unique())
-    clock = moments.recognise(distinct, form, None, named=True)
+    clock = parse_datetimes.recognise(distinct, form, None, named=True)
     if isinstance(clock, Doubt):
-        raise BadInput(f"{header} can't be the time: {clock.reason}")
+        raise UserError(f"{header} can't be the time: {clock.reason}")
     days = (clock or Clock()).read(written.astype("str"))
     if days.isna().any():
         wrong = values[days.isna()]
-        raise BadInput(
+        raise UserError(
             f"{header}: {len(wrong)} rows hold no day",
             [f"row {row}: found {value}" for row, value in wrong.head().items()],
             "Wanted days as 2026-01-31, in every row; another form: --time-format; or leave "
@@ -204,7 +204,7 @@ def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series
     """Describe what is to be predicted.
 
     Raises:
-        BadInput: it can't be, in this task.
+        UserError: it can't be, in this task.
     """
     try:
         if task == "classification":
@@ -213,7 +213,7 @@ def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series
             raise Unusable("not a number; wanted one for --task regression")
         column, described = describe(values, name, words(str(values.name)))
     except Unusable as reason:
-        raise BadInput(f"{values.name} can't be the target: {reason}") from reason
+        raise UserError(f"{values.name} can't be the target: {reason}") from reason
     kind = str if task == "classification" else float  # a mean of whole numbers is none
     if kind is float and (column.low or 0) <= 0 and follows_ratios(described):
         column = replace(column, low=float(f"{described.min() / 10:.1g}"))  # it has a logarithm

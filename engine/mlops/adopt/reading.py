@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from mlops.adopt import amounts, cells, dialect
-from mlops.adopt.amounts import Numeral
-from mlops.adopt.cells import Asked, Read
+from mlops.adopt import dialect, parse_column, parse_numbers
 from mlops.adopt.columnar import columns_of
+from mlops.adopt.parse_column import Asked, Read
+from mlops.adopt.parse_numbers import Numeral
 from mlops.adopt.source_form import SourceForm
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import unpack
 
 _LARGEST = 4_000_000_000  # bytes of a file that was packed
@@ -43,7 +43,7 @@ def read_table(
         named: `delimiter` and `quote`, where a person names them.
 
     Raises:
-        BadInput: it can't be read, or in two ways; or holds too little.
+        UserError: it can't be read, or in two ways; or holds too little.
     """
     asked = asked or Asked()
     content = content_of(path)
@@ -52,11 +52,11 @@ def read_table(
             found = _parquet(content, asked)
         else:
             found = _text(content, asked, encoding, named)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error.headline}", error.problems, error.advice) from error
+    except UserError as error:
+        raise UserError(f"{path}: {error.headline}", error.problems, error.advice) from error
     if found.table.shape[1] < 2 or len(found.table) < 2:
         shape = f"{len(found.table)} rows of {found.table.shape[1]} column(s)"
-        raise BadInput(f"{path}: found {shape}", advice="Wanted a header, and a row a line")
+        raise UserError(f"{path}: found {shape}", advice="Wanted a header, and a row a line")
     return found
 
 
@@ -64,16 +64,18 @@ def content_of(path: Path) -> bytes:
     """Give the bytes of a file, unpacked.
 
     Raises:
-        BadInput: they are of no table.
+        UserError: they are of no table.
     """
     try:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
             content = unpack(content, _LARGEST)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise BadInput(f"{path}: can't be read: {error}", advice="Wanted CSV or Parquet") from error
+        raise UserError(
+            f"{path}: can't be read: {error}", advice="Wanted CSV or Parquet"
+        ) from error
     if content.startswith(b"PK\x03\x04"):
-        raise BadInput(f"{path}: is a zip archive or an Excel file", advice="Export it as CSV")
+        raise UserError(f"{path}: is a zip archive or an Excel file", advice="Export it as CSV")
     return content
 
 
@@ -95,10 +97,10 @@ def header_names(fields: Sequence[str]) -> tuple[list[str], list[str]]:
     """Give each field of a header a name of its own, and say where it had none.
 
     Raises:
-        BadInput: it holds numbers alone, so it is a row.
+        UserError: it holds numbers alone, so it is a row.
     """
-    if all(amounts.is_plain(field.strip()) and field.strip() for field in fields):
-        raise BadInput("line 1 holds numbers alone", advice="Wanted the columns' names in line 1")
+    if all(parse_numbers.is_plain(field.strip()) and field.strip() for field in fields):
+        raise UserError("line 1 holds numbers alone", advice="Wanted the columns' names in line 1")
     names, notes = list[str](), list[str]()
     for place, field in enumerate(fields, 1):
         bare = field.strip()
@@ -139,13 +141,15 @@ def _is_text(values: pd.Series) -> bool:
 
 def _is_word(value: Any, words: set[str]) -> bool:
     if isinstance(value, float | int) and not isinstance(value, bool):
-        return any(amounts.is_plain(word) and word and float(word) == value for word in words)
+        return any(parse_numbers.is_plain(word) and word and float(word) == value for word in words)
     return str(value) in words
 
 
 def _typed(columns: Mapping[str, Sequence[str]], asked: Asked, typed: bool = False) -> Reading:
     """Read the columns; what one of them proves of the decimal character counts for all."""
-    read = {header: cells.read_column(header, t, asked, typed) for header, t in columns.items()}
+    read = {
+        header: parse_column.read_column(header, t, asked, typed) for header, t in columns.items()
+    }
     proven = {proof for r in read.values() if (proof := _proof(r))}
     if len(proven) == 1 and asked.decimal is None:
         (decimal,) = proven
@@ -154,7 +158,7 @@ def _typed(columns: Mapping[str, Sequence[str]], asked: Asked, typed: bool = Fal
             form = read[header].conversion
             unsure = isinstance(form, Numeral) and not form.sure and decimal == ","
             if "say --decimal" in read[header].doubt or unsure:
-                again = cells.read_column(header, texts, sure, typed)
+                again = parse_column.read_column(header, texts, sure, typed)
                 read[header] = again if again.conversion else read[header]
     notes = [f"{header}: {note}" for header, r in read.items() for note in r.notes]
     table = pd.DataFrame({header: r.values for header, r in read.items()})

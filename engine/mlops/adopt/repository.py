@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mlops.adopt.pages import DOCS, MEASURED
+from mlops.adopt.docs_examples import DOCS, MEASURED
 from mlops.adopt.source_form import FORM_FILE
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import write_text
 from mlops.params import PARAMS_FILE
 
@@ -28,7 +28,7 @@ def check_committed() -> None:
     """Refuse to write over what git could not give back.
 
     Raises:
-        BadInput: some of what would be written is not committed.
+        UserError: some of what would be written is not committed.
     """
     paths = [str(path) for path in (*_WRITTEN, *WORDS, DOCS, TESTS, SOURCE)]
     status = subprocess.run(
@@ -36,17 +36,17 @@ def check_committed() -> None:
     )
     if status.returncode or status.stdout:
         found = (status.stdout or status.stderr).rstrip().splitlines()
-        raise BadInput("Not committed, and would be written over:", found, "Commit or stash it")
+        raise UserError("Not committed, and would be written over:", found, "Commit or stash it")
 
 
 def check_replaced(allowed: bool) -> None:
     """Refuse to remove the rows of an earlier adoption unless that is asked for.
 
     Raises:
-        BadInput: there was one; what would go is named.
+        UserError: there was one; what would go is named.
     """
     if FORM_FILE.exists() and not allowed:
-        raise BadInput(
+        raise UserError(
             f"{SOURCE} holds rows that were adopted; they would be removed:",
             sorted(str(path) for path in SOURCE.glob("*")),
             "To add a file to them: --add. To put one in their place: --replace",
@@ -60,7 +60,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> str:
         Why the validation would stop, for it is for a person to say what good data are.
 
     Raises:
-        BadInput: the rows can't be taken in, with the reason.
+        UserError: the rows can't be taken in, with the reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -80,7 +80,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> str:
             if run.returncode and module.endswith("validate"):
                 return run.stderr
             if run.returncode:
-                raise BadInput(
+                raise UserError(
                     f"{module} would stop at these rows; nothing was changed:",
                     run.stderr.strip().splitlines(),
                 )

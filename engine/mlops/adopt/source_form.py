@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops.adopt.amounts import Numeral
-from mlops.adopt.cells import Conversion, Truth
 from mlops.adopt.dialect import Dialect
-from mlops.adopt.moments import Clock
-from mlops.errors import BadInput
+from mlops.adopt.parse_column import Conversion, Truth
+from mlops.adopt.parse_datetimes import Clock
+from mlops.adopt.parse_numbers import Numeral
+from mlops.errors import UserError
 
 FORM_FILE = Path("src/project/source_form.json")
 """Written by adoption, read by `python -m mlops.adopt --add` and `python -m mlops.score`."""
@@ -53,7 +53,7 @@ def load_form(path: Path = FORM_FILE) -> SourceForm:
     """Read what adoption wrote.
 
     Raises:
-        BadInput: it did not, or somebody broke the file.
+        UserError: it did not, or somebody broke the file.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -65,9 +65,11 @@ def load_form(path: Path = FORM_FILE) -> SourceForm:
         lists = {name: tuple(found[name]) for name in ("missing", "questions")}
         return SourceForm(**found | lists | {"conversions": kinds, "dialect": dialect})
     except FileNotFoundError as error:
-        raise BadInput(
+        raise UserError(
             f"{path}: is not there: no file was adopted yet",
             advice="The first one: python -m mlops.adopt FILE --target COLUMN",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: can't be read: {error}", advice="Take it back from git") from error
+        raise UserError(
+            f"{path}: can't be read: {error}", advice="Take it back from git"
+        ) from error

@@ -12,20 +12,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mlops import artifacts
+from mlops import paths
 from mlops.bundle import REFERENCE_FILE, read_manifest
 from mlops.columns import Schema
 from mlops.database_address import VARIABLE
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.exposition import exposition
-from mlops.monitoring.log import read_window
-from mlops.monitoring.plots import draw
-from mlops.monitoring.report import as_json, markdown
+from mlops.monitoring.log_reader import read_window
+from mlops.monitoring.monitor_plots import draw
+from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.params import Params
 from mlops.project import load_project_params, load_schema
-from mlops.review.page import html_page
+from mlops.review.html_report import html_page
 
 FAILURE = "failure.txt"
 """What a monitor that could not judge leaves in the place of its report."""
@@ -35,12 +35,12 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
     """Give the bundle's model version and its reference.
 
     Raises:
-        BadInput: there is none, it was altered, or it is of other features.
+        UserError: there is none, it was altered, or it is of other features.
     """
     manifest = read_manifest(bundle)
     advice = "Make it anew: dvc repro export"
     if REFERENCE_FILE not in manifest["files"]:
-        raise BadInput(f"{bundle}: has no {REFERENCE_FILE} to compare with", advice=advice)
+        raise UserError(f"{bundle}: has no {REFERENCE_FILE} to compare with", advice=advice)
     reference: dict[str, Any] = json.loads((bundle / REFERENCE_FILE).read_text(encoding="utf-8"))
     wanted = {c.name: "choices" if c.is_categorical else "edges" for c in schema.features}
     problems = [
@@ -50,7 +50,7 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
     ]
     problems += [f"{name}: unknown" for name in reference["features"] if name not in wanted]
     if problems:
-        raise BadInput(f"{bundle}: its reference is of another schema", problems, advice)
+        raise UserError(f"{bundle}: its reference is of another schema", problems, advice)
     return manifest["model_version"], reference
 
 
@@ -74,8 +74,8 @@ def write(folder: Path, decision: Decision, params: Params) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.monitoring", description=__doc__)
-    parser.add_argument("--bundle", type=Path, default=artifacts.BUNDLE)
-    parser.add_argument("--out", type=Path, default=artifacts.MONITOR)
+    parser.add_argument("--bundle", type=Path, default=paths.BUNDLE)
+    parser.add_argument("--out", type=Path, default=paths.MONITOR)
     parser.add_argument("--now", type=float, default=time.time(), help="seconds since 1970")
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)  # nobody must take an old report for a new one
@@ -85,7 +85,7 @@ def main() -> None:
     try:
         params = load_project_params()
         decision = monitor(url, options.bundle, params, load_schema(), options.now)
-    except BadInput as error:
+    except UserError as error:
         write_text(options.out / FAILURE, str(error))
         raise
     print(write(options.out, decision, params))

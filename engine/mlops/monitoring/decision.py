@@ -9,7 +9,7 @@ import pandas as pd
 from mlops.columns import Schema
 from mlops.metrics import Predictions
 from mlops.monitoring.drift import Change, changes
-from mlops.monitoring.log import ACTUAL, AT, PREDICTED, Window
+from mlops.monitoring.log_reader import ACTUAL, AT, PREDICTED, Window
 from mlops.monitoring.performance import Performance, performance
 from mlops.monitoring.reasons import Cause, Reason, Verdict, find_reasons
 from mlops.params import Params

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from mlops.artifacts import FEEDBACK
 from mlops.columns import Schema
-from mlops.contract import frame_dtype, problems
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import write_text
-from mlops.github import GitHubRefused, api
-from mlops.monitoring.log import ACTUAL, ID, TOLD
+from mlops.github.gh_api import GitHubRefused, api
+from mlops.monitoring.log_reader import ACTUAL, ID, TOLD
+from mlops.paths import FEEDBACK
+from mlops.validation import frame_dtype, problems
 
 _BYTES = 6  # what a whole number of any reader holds
 
@@ -27,11 +27,11 @@ def why_not_published() -> str | None:
     """Say why rows of production must not go into artifacts, caches and branches; None if they may.
 
     Raises:
-        BadInput: the variable is neither yes nor no.
+        UserError: the variable is neither yes nor no.
     """
     repository, chosen = os.environ.get("GITHUB_REPOSITORY"), os.environ.get(PUBLISH, "")
     if chosen not in ("", "yes", "no"):
-        raise BadInput(f"{PUBLISH}: found {chosen!r}, wanted yes or no")
+        raise UserError(f"{PUBLISH}: found {chosen!r}, wanted yes or no")
     if chosen == "yes" or not (repository or chosen):  # on a machine of one's own nothing is
         return None
     if chosen == "no":
@@ -83,10 +83,10 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
     """Put the rows into the source's folder, or take an older such partition out of it.
 
     Raises:
-        BadInput: the source is no folder of this repository.
+        UserError: the source is no folder of this repository.
     """
     if "://" in source or not Path(source).is_dir():
-        raise BadInput(
+        raise UserError(
             f"ingest.source {source}: feedback can't be put there",
             advice="Let your own job copy feedback into the source, and start with --no-feedback.",
         )

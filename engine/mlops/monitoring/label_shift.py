@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlops.artifacts import FEEDBACK
 from mlops.columns import Schema
 from mlops.params import Params
+from mlops.paths import FEEDBACK
 from mlops.pipeline.partitions import FILE, read_partitions
-from mlops.review.markup import cell, folded, number, table
+from mlops.review.github_markdown import cell, folded, number, table
 from mlops.slices import slices
 
 LISTED = 40

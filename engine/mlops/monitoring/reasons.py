@@ -7,10 +7,10 @@ from scipy import stats
 
 from mlops.columns import Schema
 from mlops.monitoring.drift import PREDICTION, Change
-from mlops.monitoring.log import Window
+from mlops.monitoring.log_reader import Window
 from mlops.monitoring.performance import Performance, overall, too_much_worse
 from mlops.params import Params
-from mlops.review.markup import number
+from mlops.review.github_markdown import number
 from mlops.serving.tables import ANY
 
 Verdict = Literal["ok", "watch", "act"]

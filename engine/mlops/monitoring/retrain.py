@@ -17,23 +17,23 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from mlops import artifacts
+from mlops import paths
 from mlops.columns import Schema
 from mlops.database_address import VARIABLE
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.monitoring.feedback import labelled_rows, why_not_published, write_partition
 from mlops.monitoring.label_shift import label_shift
-from mlops.monitoring.log import read_feedback
+from mlops.monitoring.log_reader import read_feedback
 from mlops.params import PARAMS_FILE, Params
 from mlops.pipeline.partitions import FILE, read_partitions
 from mlops.project import load_project_params, load_schema
-from mlops.review.judge import review
-from mlops.review.markup import cell
-from mlops.review.outputs import REPORT, VERDICT
-from mlops.review.outputs import write as write_review
-from mlops.review.sides import PipelineFailed
+from mlops.review.checkouts import PipelineFailed
+from mlops.review.github_markdown import cell
+from mlops.review.review_files import REPORT, VERDICT
+from mlops.review.review_files import write as write_review
+from mlops.review.run_review import review
 
 DECISION = "decision.json"
 BODY = "body.md"
@@ -43,14 +43,14 @@ def newest_source_day(params: Params, schema: Schema) -> datetime.date:
     """Give the day of the source's newest row, feedback left out.
 
     Raises:
-        BadInput: the source can't be read, or doesn't fit the schema: before anything is trained.
+        UserError: the source can't be read, or doesn't fit the schema: before anything is trained.
     """
     assert schema.time is not None
     table = read_partitions(params.ingest.source, schema)
-    own = table.filter(pc.not_equal(table[FILE].cast("string"), artifacts.FEEDBACK))
+    own = table.filter(pc.not_equal(table[FILE].cast("string"), paths.FEEDBACK))
     newest = pc.max(own[schema.time.name]).as_py()
     if newest is None:
-        raise BadInput(f"ingest.source {params.ingest.source}: no row has a date")
+        raise UserError(f"ingest.source {params.ingest.source}: no row has a date")
     return newest.date()
 
 
@@ -79,7 +79,7 @@ def moved(
         if not found and key == "held_out":  # of an older release
             text, found = re.subn(r"(?m)^  test_from: .*$", rf"\g<0>\n  {key}: {value}", text)
         if not found:
-            raise BadInput(f"{PARAMS_FILE}: no line `  {key}: …` in section {section} to edit")
+            raise UserError(f"{PARAMS_FILE}: no line `  {key}: …` in section {section} to edit")
     return text
 
 
@@ -147,10 +147,10 @@ def conclude(facts: dict[str, Any], force: bool, params: Params, schema: Schema)
     try:
         found = review("HEAD", params, schema)
     except PipelineFailed as error:
-        raise BadInput(f"the champion could not be reproduced: {error}") from error
+        raise UserError(f"the champion could not be reproduced: {error}") from error
     write_review(found, params)
     if found.failure:
-        raise BadInput(f"the pipeline fails on the newer data: {found.failure}")
+        raise UserError(f"the pipeline fails on the newer data: {found.failure}")
     verdict = json.loads(VERDICT.read_text(encoding="utf-8"))
     better = is_better(verdict, params)
     why = "better" if better else "not better"
@@ -187,9 +187,9 @@ def main() -> None:
     parser.add_argument("--today", type=datetime.date.fromisoformat, default=datetime.date.today())
     options = parser.parse_args()
     params, schema = load_project_params(), load_schema()
-    shutil.rmtree(artifacts.RETRAIN, ignore_errors=True)
+    shutil.rmtree(paths.RETRAIN, ignore_errors=True)
     if schema.time is None:
-        raise BadInput("The schema has no column of role 'time': nothing tells new rows from old")
+        raise UserError("The schema has no column of role 'time': nothing tells new rows from old")
     url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
     withheld = why_not_published() if url else None
     facts = take_in(params, schema, options.today, "" if withheld else url, options.level)
@@ -197,11 +197,11 @@ def main() -> None:
     decision = conclude(facts | {"withheld": withheld}, options.force, params, schema)
     if withheld:
         print(f"retrain: feedback is left out: {withheld}", file=sys.stderr)
-    with whole_folder(artifacts.RETRAIN) as folder:
+    with whole_folder(paths.RETRAIN) as folder:
         write_json(folder / DECISION, decision)
         if decision["propose"]:
             write_text(folder / BODY, body(decision, params, schema))
-            partition = Path(params.ingest.source) / artifacts.FEEDBACK
+            partition = Path(params.ingest.source) / paths.FEEDBACK
             changed = [PARAMS_FILE, Path("dvc.lock"), partition]
             for path in changed:
                 if path.exists():

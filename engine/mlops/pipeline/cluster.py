@@ -10,7 +10,7 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.params import Search
 from mlops.project import project_folder
 
@@ -30,7 +30,7 @@ def run_all(
     and keeps the data on workers alone, where they are lost with them (joblib 1.5).
 
     Raises:
-        BadInput: there is no cluster, or its workers would not compute what this machine does, or
+        UserError: there is no cluster, or its workers would not compute what this machine does, or
             die of it.
     """
     if search.backend == "loky":
@@ -40,7 +40,7 @@ def run_all(
     try:
         from distributed import KilledWorker
     except ImportError as error:
-        raise BadInput("distributed is not installed", advice="make .venv/dask") from error
+        raise UserError("distributed is not installed", advice="make .venv/dask") from error
     with _connect() as client:
         _check(client)
         # As a task's result, which the scheduler can have made again if a worker is lost with it.
@@ -49,7 +49,7 @@ def run_all(
         try:
             yield from (future.result() for future in found)
         except KilledWorker as error:
-            raise BadInput(
+            raise UserError(
                 f"a fit was under way on each of several workers that died: {error}",
                 advice="Give the workers more memory, or train on fewer rows.",
             ) from error
@@ -78,18 +78,18 @@ def _connect() -> Any:
 
     address = os.environ.get(ADDRESS, "")
     if not address:
-        raise BadInput(f"{ADDRESS} is not set", advice="Such as: tcp://scheduler:8786")
+        raise UserError(f"{ADDRESS} is not set", advice="Such as: tcp://scheduler:8786")
     try:
         return Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
-        raise BadInput(f"{ADDRESS}: no scheduler at {address}: {error}") from error
+        raise UserError(f"{ADDRESS}: no scheduler at {address}: {error}") from error
 
 
 def _check(client: Any) -> None:
     try:
         client.wait_for_workers(1, timeout=_SECONDS)
     except TimeoutError as error:
-        raise BadInput(f"{ADDRESS}: the scheduler has no worker", advice=_INSTALL) from error
+        raise UserError(f"{ADDRESS}: the scheduler has no worker", advice=_INSTALL) from error
     wanted, problems = versions(), []
     for worker, found in client.run(versions, on_error="return").items():
         if isinstance(found, Exception):
@@ -107,4 +107,4 @@ def _check(client: Any) -> None:
         if threads != 1
     ]
     if problems:
-        raise BadInput("the cluster's workers differ from this machine", problems, _INSTALL)
+        raise UserError("the cluster's workers differ from this machine", problems, _INSTALL)

@@ -11,9 +11,8 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from mlops.artifacts import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
 from mlops.columns import Column, Schema
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json
 from mlops.frames import read_rows, with_derived, write_rows
 from mlops.intervals import spread
@@ -26,8 +25,9 @@ from mlops.metrics import (
     score,
 )
 from mlops.params import Evaluate
+from mlops.paths import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
+from mlops.pipeline.evaluation_plots import draw_plots
 from mlops.pipeline.model import actual_values, predict
-from mlops.pipeline.plots import draw_plots
 from mlops.project import load_project_params, load_schema
 from mlops.slices import slices
 from mlops.undefined import in_words, why_undefined
@@ -44,12 +44,12 @@ def refuse_infinite(predictions: Predictions) -> None:
     """Refuse a model that predicts what is no number.
 
     Raises:
-        BadInput: it does.
+        UserError: it does.
     """
     n = len(predictions.actual)
     odd = n - int(np.isfinite(predictions.predicted.reshape(n, -1)).all(axis=1).sum())
     if odd:
-        raise BadInput(
+        raise UserError(
             f"the model predicts no finite number for {odd} of {n} test rows",
             advice="Look at train.log_target, at the section of models: and at the features.",
         )

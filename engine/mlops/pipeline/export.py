@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from mlops.artifacts import (
+from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
+from mlops.columns import Schema
+from mlops.errors import run_command
+from mlops.files import sha256, whole_folder, write_json
+from mlops.frames import read_groups, read_rows, with_derived
+from mlops.intervals import spread
+from mlops.metrics import Predictions, estimates, rounded
+from mlops.paths import (
     BUNDLE,
     EVALUATION,
     MODEL,
@@ -19,21 +26,14 @@ from mlops.artifacts import (
     TRAIN_ROWS,
     TRAINING,
 )
-from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
-from mlops.columns import Schema
-from mlops.errors import run_command
-from mlops.files import sha256, whole_folder, write_json
-from mlops.frames import read_groups, read_rows, with_derived
-from mlops.intervals import spread
-from mlops.metrics import Predictions, estimates, rounded
-from mlops.pipeline.agreement import LIMITS, edge_rows, largest_error
-from mlops.pipeline.form import NotExportable, export_form
+from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
+from mlops.pipeline.exporter import NotExportable, export_form
 from mlops.pipeline.model import actual_values
 from mlops.profile import prediction_profile, reference_profile
 from mlops.project import load_schema
 from mlops.request import describe_columns, describe_derived
+from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
-from mlops.serving.features import with_features
 from mlops.tracking import track
 from mlops.undefined import why_undefined
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlops.columns import Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.pipeline.code_meaning import read_modules
 
@@ -39,7 +39,7 @@ def check_features(rows: pd.DataFrame, schema: Schema) -> None:
         rows: with the schema's inputs.
 
     Raises:
-        BadInput: a value depends on other rows, on chance, on an earlier call, on the clock or on
+        UserError: a value depends on other rows, on chance, on an earlier call, on the clock or on
             a file; every such feature is named.
     """
     if not schema.derived:
@@ -66,7 +66,7 @@ def check_features(rows: pd.DataFrame, schema: Schema) -> None:
         for name, how in found.items()
     ]
     if problems:
-        raise BadInput(f"src/project/features.py: {len(problems)} problem(s)", problems)
+        raise UserError(f"src/project/features.py: {len(problems)} problem(s)", problems)
 
 
 def _values(rows: pd.DataFrame, schema: Schema) -> dict[str, NDArray[Any]]:

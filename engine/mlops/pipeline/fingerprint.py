@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mlops.artifacts import FINGERPRINT
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import whole_folder, write_json
+from mlops.paths import FINGERPRINT
 from mlops.pipeline.code_meaning import hash_meaning
 from mlops.project import load_schema
 

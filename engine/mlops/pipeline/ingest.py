@@ -6,10 +6,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops.artifacts import INGESTED_ROWS
 from mlops.columns import Schema
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.frames import as_frame, write_rows
+from mlops.paths import INGESTED_ROWS
 from mlops.pipeline.partitions import FILE, LINE, places, read_partitions
 from mlops.project import load_project_params, load_schema
 
@@ -18,7 +18,7 @@ def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Sche
     """Keep the rows whose event took place up to the end of day `until`.
 
     Raises:
-        BadInput: no row is left, or the newest is more than `max_gap_days` older than `until`:
+        UserError: no row is left, or the newest is more than `max_gap_days` older than `until`:
             the partition that should hold newer ones is late.
     """
     if schema.time is None:
@@ -28,12 +28,12 @@ def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Sche
     kept = table.filter(pc.less(table[schema.time.name], end).fill_null(True))
     if not len(kept):
         first = pc.min(table[schema.time.name]).as_py()
-        raise BadInput(f"ingest.until {until}: no row is that old, the oldest is of {first}")
+        raise UserError(f"ingest.until {until}: no row is that old, the oldest is of {first}")
     newest = pc.max(kept[schema.time.name]).as_py()
     if newest is not None and (until - newest.date()).days > max_gap_days:
         row = pc.index(kept[schema.time.name], newest).as_py()
         place = next(places(*(kept[name].slice(row, 1).to_pylist() for name in (FILE, LINE))))
-        raise BadInput(
+        raise UserError(
             f"ingest.until {until}: the newest row up to that day is of {newest.date()} "
             f"({place}): the partition after it is late",
             advice=f"Wanted a row within ingest.max_gap_days = {max_gap_days} days before. Add "
@@ -46,7 +46,7 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Drop rows that stand twice, to the letter.
 
     Raises:
-        BadInput: rows of the same key differ; all such keys are named with their places.
+        UserError: rows of the same key differ; all such keys are named with their places.
     """
     key = schema.key.name
     repeated = rows[rows[key].duplicated(keep=False) & rows[key].notna()]
@@ -62,7 +62,7 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
             problems.append(
                 f"{key} {value}: {' and '.join(places(group[FILE], group[LINE]))}: {shown}"
             )
-        raise BadInput(
+        raise UserError(
             f"{len(problems)} key(s) stand on rows that differ",
             problems,
             "Nothing was taken in. Which row is right? Take the other one out of its partition.",

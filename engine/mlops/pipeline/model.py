@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from mlops.columns import Column, Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.kinds import Kind
 from mlops.metrics import Floats
 from mlops.params import Train
@@ -74,7 +74,9 @@ def fit_model(model: Pipeline, rows: pd.DataFrame, target: Column) -> Pipeline:
     return model
 
 
-def at_recent_level(rows: pd.DataFrame, model: Pipeline, days: int, schema: Schema) -> pd.DataFrame:
+def rescale_to_recent_level(
+    rows: pd.DataFrame, model: Pipeline, days: int, schema: Schema
+) -> pd.DataFrame:
     """Multiply targets older than the newest `days` so that `model` is right on both in the median.
 
     Appraisers adjust old sales to today's level before they compare (International Association of
@@ -90,7 +92,7 @@ def at_recent_level(rows: pd.DataFrame, model: Pipeline, days: int, schema: Sche
         return rows
     factor = np.median(level[recent]) / np.median(level[~recent])
     if not 0 < factor < np.inf:
-        raise BadInput(
+        raise UserError(
             f"train.level_days {days}: targets of 0 or less have no level to bring others to",
             advice="Set it to null.",
         )

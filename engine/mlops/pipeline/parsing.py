@@ -21,7 +21,7 @@ _ARROW: dict[type, pa.DataType] = {
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Give the Arrow type of a column; as in `mlops.contract`, only keys are integers."""
+    """Give the Arrow type of a column; as in `mlops.validation`, only keys are integers."""
     return pa.int64() if column.role == "key" and column.type is int else _ARROW[column.type]
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from mlops.columns import Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.files import unpack
 from mlops.pipeline.csv_parsing import parse_csv
 from mlops.pipeline.parquet_parsing import parse_parquet
@@ -66,14 +66,16 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
     """Read all partitions of `source` into one table, with FILE and LINE beside the columns.
 
     Raises:
-        BadInput: the source can't be reached, has no partition, a partition is faulty (every
+        UserError: the source can't be reached, has no partition, a partition is faulty (every
             fault of every partition is named), or partitions kept changing while they were read.
     """
     with _access(source):
         filesystem, folder = fsspec.core.url_to_fs(source)
         before = _wait_until_still(filesystem, folder, source)
         if not before:
-            raise BadInput(f"ingest.source {source}: no partition found, wanted *.csv or *.parquet")
+            raise UserError(
+                f"ingest.source {source}: no partition found, wanted *.csv or *.parquet"
+            )
         tables: list[pa.Table] = []
         problems: list[str] = []
         for partition in tqdm(before, desc="ingest", unit="partition", disable=None):
@@ -85,13 +87,13 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
         _tell_unread(filesystem, folder, before)
     if after != before:
         changed = sorted({partition.name for partition in set(before) ^ set(after)})
-        raise BadInput(
+        raise UserError(
             f"ingest.source {source}: {', '.join(changed)} changed while being read",
             advice="Nothing was taken in. Run again when the writer has finished; writers should "
             "write under another ending and rename.",
         )
     if problems:
-        raise BadInput(
+        raise UserError(
             f"ingest.source {source}: {len(problems)} problem(s) in its partitions",
             problems,
             "Nothing was taken in. Mend these files or take them out of the folder.",
@@ -114,12 +116,12 @@ class _access:  # noqa: N801 - reads as a verb where it is used
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if isinstance(error, ImportError):
             scheme = self.source.split("://", 1)[0]
-            raise BadInput(
+            raise UserError(
                 f"ingest.source {self.source}: the library for {scheme}:// is not installed",
                 advice=f"Install it: pip install '.[{_EXTRAS.get(scheme, scheme)}]' ({error})",
             ) from error
-        if isinstance(error, Exception) and not isinstance(error, BadInput):
-            raise BadInput(
+        if isinstance(error, Exception) and not isinstance(error, UserError):
+            raise UserError(
                 f"ingest.source {self.source}: can't be read: {type(error).__name__}: {error}",
                 advice="Nothing was taken in. Check the address, the network and the credentials.",
             ) from error
@@ -170,7 +172,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
     stores show an object only when it is whole; most of them tell no time, and none is needed.
 
     Raises:
-        BadInput: some are written to again and again.
+        UserError: some are written to again and again.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     earlier = None
@@ -181,7 +183,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
         if not fresh or partitions == earlier:
             return partitions
         if time.monotonic() > deadline:
-            raise BadInput(
+            raise UserError(
                 f"ingest.source {source}: {', '.join(fresh)} still being written to",
                 advice=f"Nothing was taken in after {WAIT_SECONDS:g} seconds. Run again when the "
                 "writer has finished.",

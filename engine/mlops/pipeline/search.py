@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold, ParameterSampler, TimeSeriesSplit
 from tqdm import tqdm
 
 from mlops.columns import Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.kinds import Kind
 from mlops.metrics import HIGHER_IS_BETTER, Predictions, score
 from mlops.params import Train
@@ -46,7 +46,7 @@ def search(
     if not known.all():
         few = f"{int((~known).sum())} of {len(candidates)} candidates predict no finite number"
         if not known.any():
-            raise BadInput(
+            raise UserError(
                 f"train.search: {few}: {leading} is undefined", advice="Change train.search.space."
             )
         print(f"search: {few}: {leading} is undefined, they are left out", file=sys.stderr)
@@ -63,10 +63,10 @@ def _folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[tuple[Any, 
     """Cut the rows into folds; with dates, each is scored by a model of earlier rows only.
 
     Raises:
-        BadInput: there are too few rows, or a fold would train on one class.
+        UserError: there are too few rows, or a fold would train on one class.
     """
     if len(rows) <= train.search.folds:
-        raise BadInput(
+        raise UserError(
             f"train.search.folds {train.search.folds}: found {len(rows)} training rows, wanted "
             "more than folds"
         )
@@ -78,7 +78,7 @@ def _folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[tuple[Any, 
     target = rows[schema.target.name].to_numpy()
     for number, (fitted, _) in enumerate(folds, 1):
         if schema.target.choices and len(set(target[fitted])) < 2:
-            raise BadInput(
+            raise UserError(
                 f"train.search.folds {train.search.folds}: the {len(fitted)} rows that train fold "
                 f"{number} are all {target[fitted][0]!r}",
                 advice="Take fewer folds, or set train.search.candidates to 0.",

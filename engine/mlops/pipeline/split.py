@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from mlops.artifacts import HELD_OUT_ROWS, TEST_ROWS, TRAIN_ROWS, VALID_ROWS
 from mlops.columns import Schema
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.frames import read_rows, write_rows
 from mlops.params import Split
+from mlops.paths import HELD_OUT_ROWS, TEST_ROWS, TRAIN_ROWS, VALID_ROWS
 from mlops.project import load_project_params, load_schema
 
 
@@ -23,7 +23,7 @@ def is_test(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
     """Tell which rows test the model, shape (n_rows,).
 
     Raises:
-        BadInput: one of the two sides would be empty.
+        UserError: one of the two sides would be empty.
     """
     if params.test_from is not None:
         assert schema.time is not None, "params.py lets no split by time pass without one"
@@ -33,7 +33,7 @@ def is_test(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
         test = key_shares(rows[schema.key.name]) < params.test_share
         how = f"split.test_share {params.test_share}"
     if (test | is_held_out(rows, params, schema)).all() or not test.any():
-        raise BadInput(
+        raise UserError(
             f"{how}: {int((~test).sum())} training and {int(test.sum())} test rows of {len(rows)}",
             advice="Wanted rows on both sides.",
         )
@@ -53,13 +53,13 @@ def check_classes(train: pd.DataFrame, params: Split, schema: Schema) -> None:
     """Refuse training rows of one class: no model can tell it from others.
 
     Raises:
-        BadInput: they are.
+        UserError: they are.
     """
     target = schema.target
     found = train[target.name].unique()
     if target.choices and len(found) < 2:
         how = "test_share" if params.test_from is None else "test_from"
-        raise BadInput(
+        raise UserError(
             f"split.{how} {getattr(params, how)}: all {len(train)} training rows have the "
             f"{target.name} {found[0]!r}",
             advice=f"Wanted two or more of {', '.join(target.choices)} among them: move "

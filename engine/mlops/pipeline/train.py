@@ -6,20 +6,20 @@ from typing import Any
 import joblib
 from sklearn.pipeline import Pipeline
 
-from mlops.artifacts import MODEL, TRAIN_ROWS, TRAINING
 from mlops.errors import run_command
-from mlops.files import whole_file, write_json
+from mlops.files import atomic_write, write_json
 from mlops.frames import read_rows, with_derived
 from mlops.metrics import rounded
+from mlops.paths import MODEL, TRAIN_ROWS, TRAINING
 from mlops.pipeline.feature_check import check_features
-from mlops.pipeline.model import at_recent_level, build_model, fit_model
+from mlops.pipeline.model import build_model, fit_model, rescale_to_recent_level
 from mlops.pipeline.search import search
 from mlops.project import load_kinds, load_project_params, load_schema
 
 
 def save_model(path: Path, model: Pipeline) -> None:
     """Write a fitted model, whole; Python 3.14 would choose a protocol of its own."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         joblib.dump(model, temporary, protocol=4)
 
 
@@ -35,7 +35,7 @@ def main() -> None:
         chosen, tried = search(rows, chosen, train, schema)
     model = fit_model(build_model(chosen, train, schema), rows, schema.target)
     if train.level_days is not None:
-        levelled = at_recent_level(rows, model, train.level_days, schema)
+        levelled = rescale_to_recent_level(rows, model, train.level_days, schema)
         model = fit_model(build_model(chosen, train, schema), levelled, schema.target)
     save_model(MODEL, model)
     tried = [{k: rounded(v) if isinstance(v, float) else v for k, v in t.items()} for t in tried]

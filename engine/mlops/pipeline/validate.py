@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops import contract
-from mlops.artifacts import (
+from mlops import validation
+from mlops.columns import Schema
+from mlops.errors import UserError, run_command
+from mlops.files import atomic_write, write_json, write_text
+from mlops.frames import group_starts, read_group, read_rows, write_rows
+from mlops.params import Validate
+from mlops.paths import (
     INGESTED_ROWS,
     QUARANTINED_ROWS,
     VALID_ROWS,
     VALIDATION_JSON,
     VALIDATION_MD,
 )
-from mlops.columns import Schema
-from mlops.errors import BadInput, run_command
-from mlops.files import whole_file, write_json, write_text
-from mlops.frames import group_starts, read_group, read_rows, write_rows
-from mlops.params import Validate
 from mlops.project import load_project_params, load_schema
 
 REASON = "reason"
@@ -61,7 +61,7 @@ def failing_rows(path: Path, problems: pd.DataFrame, schema: Schema) -> pd.DataF
 
     The index is their place in the file.
     """
-    by_row = contract.reasons(problems)
+    by_row = validation.reasons(problems)
     holding = np.searchsorted(group_starts(path), by_row.index, side="right") - 1
     # The first group gives a frame of no rows its columns.
     groups = (read_group(path, group, schema.names) for group in sorted({0, *holding}))
@@ -131,7 +131,7 @@ def validate_file(
     path: Path, params: Validate, until: datetime.date, schema: Schema
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Find the failing rows of a Parquet file, and report."""
-    problems = contract.file_problems(path, schema)
+    problems = validation.file_problems(path, schema)
     failing = failing_rows(path, problems, schema)
     needed = schema.time or schema.key  # all that checks of the whole table look at
     valid = read_rows(path, [needed.name]).drop(index=failing.index)
@@ -151,13 +151,13 @@ def main() -> None:
     write_text(VALIDATION_MD, text)
     write_rows(QUARANTINED_ROWS, failing)
     if not report["passed"]:
-        raise BadInput(
+        raise UserError(
             text,
             advice=f"stopped; the failing rows are in {QUARANTINED_ROWS}. Mend them in the "
             "source, or set validate.quarantine: true in params.yaml to go on without them.",
         )
     if failing.empty:  # the same rows are the same bytes
-        with whole_file(VALID_ROWS) as temporary:
+        with atomic_write(VALID_ROWS) as temporary:
             shutil.copyfile(INGESTED_ROWS, temporary)
     else:
         write_rows(VALID_ROWS, read_rows(INGESTED_ROWS).drop(index=failing.index))

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mlops.artifacts import MONITOR
-from mlops.errors import BadInput, run_command
-from mlops.release.engine import ask
+from mlops.errors import UserError, run_command
+from mlops.paths import MONITOR
+from mlops.release.container_engine import ask
 
 STABLE, CANARY, CONTAINER = "deployment/mlops", "deployment/mlops-canary", "api"
 ADVICE = "Judge it from a checkout of its commit: dvc pull, python -m mlops.monitoring"
@@ -22,11 +22,11 @@ def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
     """Give "promote", "withdraw" or "wait", and why.
 
     Raises:
-        BadInput: the report is of another model.
+        UserError: the report is of another model.
     """
     if report["model_version"] != model:
         found = report["model_version"]
-        raise BadInput(f"the report is of model {found}, wanted {model}", advice=ADVICE)
+        raise UserError(f"the report is of model {found}, wanted {model}", advice=ADVICE)
     labelled, wanted = report["labelled"], report["parameters"]["min_rows"]
     if report["accuracy_fell"]:
         return "withdraw", f"its accuracy fell, by {labelled} rows with feedback"
@@ -41,7 +41,7 @@ def act(verdict: str, seconds: int) -> None:
     """Do what was decided.
 
     Raises:
-        BadInput: kubectl refuses, or the promoted release doesn't become ready: the canary then
+        UserError: kubectl refuses, or the promoted release doesn't become ready: the canary then
             stays, and `kubectl rollout undo` brings the old one back.
     """
     if verdict == "promote":
@@ -62,7 +62,7 @@ def main() -> int:
     try:
         report = json.loads(options.report.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise BadInput(f"{options.report}: can't be read: {error}", advice=ADVICE) from error
+        raise UserError(f"{options.report}: can't be read: {error}", advice=ADVICE) from error
     verdict, why = decide(report, options.model)
     act(verdict, options.timeout)
     print(f"canary: {verdict}: {why}")

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops.errors import BadInput, run_command
-from mlops.release.engine import ask
+from mlops.errors import UserError, run_command
+from mlops.release.container_engine import ask
 from mlops.release.signature import signer
 
 COMPOSE = Path("deploy/compose.yaml")
@@ -25,7 +25,7 @@ def update(address: str) -> None:
     """Replace one API container and wait until it is ready, then the other.
 
     Raises:
-        BadInput: the new one doesn't become ready. The other one then still serves the old image.
+        UserError: the new one doesn't become ready. The other one then still serves the old image.
     """
     environment = os.environ | {"IMAGE": address}
     compose = ["docker", "compose", "--file", str(COMPOSE)]
@@ -33,7 +33,7 @@ def update(address: str) -> None:
     for services in (["postgres"], ["--no-deps", "api-a"], ["--no-deps", "api-b"], ["proxy"]):
         run = subprocess.run([*compose, *wait, *services], env=environment)
         if run.returncode:
-            raise BadInput(
+            raise UserError(
                 f"deploy: {services[-1]} doesn't become ready with {address}",
                 advice=f"See docker compose logs {services[-1]}; roll back by deploying the image "
                 "before",
@@ -43,7 +43,7 @@ def update(address: str) -> None:
 def main() -> None:
     address = "".join(sys.argv[1:])
     if not _BY_DIGEST.fullmatch(address):
-        raise BadInput(f"{address!r}: wanted an image by digest: NAME@sha256:…")
+        raise UserError(f"{address!r}: wanted an image by digest: NAME@sha256:…")
     ask("cosign", "verify", *signer(), address)
     update(address)
     print(f"deploy: {address} is served")

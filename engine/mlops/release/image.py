@@ -8,13 +8,13 @@ import os
 import subprocess
 from typing import Any
 
-from mlops.artifacts import BUNDLE
 from mlops.bundle import read_manifest
 from mlops.dvc_lock import differences
-from mlops.errors import BadInput, run_command
-from mlops.release.engine import BUILDS, ask, find_engine
+from mlops.errors import UserError, run_command
+from mlops.paths import BUNDLE
+from mlops.release.container_engine import BUILDS, ask, find_engine
 from mlops.release.labels import DIRTY, Contents
-from mlops.release.lock import altered_outputs, committed_lock, present_lock
+from mlops.release.reviewed_lock import altered_outputs, committed_lock, present_lock
 
 TAG = "mlops"
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--tag", default=TAG, help=f"name of the image; by default {TAG}")
     options, passed = parser.parse_known_args()
     if problems := altered_outputs(present_lock(), [BUNDLE]):
-        raise BadInput(
+        raise UserError(
             "The bundle is not the one that dvc.lock records:",
             problems,
             "Bring it up to date: dvc repro, or take the recorded one: dvc checkout --force",
@@ -61,7 +61,7 @@ def main() -> None:
     # An attestation in the image, which Docker 29 adds, would give it another digest each time.
     environment = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     if code := subprocess.run(command, env=environment).returncode:
-        raise BadInput(f"{engine} build ended with exit code {code}")
+        raise UserError(f"{engine} build ended with exit code {code}")
     print(f"image: {options.tag}: model {manifest['model_version']}, commit {commit}")
     if commit.endswith(DIRTY):
         print("image: the work tree holds changes that are not committed: can't be released")

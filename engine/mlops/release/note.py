@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import BadInput, run_command
-from mlops.github import GitHubRefused, api
+from mlops.errors import UserError, run_command
+from mlops.github.gh_api import GitHubRefused, api
 from mlops.release.labels import Contents
 from mlops.release.signature import signer
-from mlops.review.markup import table
+from mlops.review.github_markdown import table
 
 
 def release_note(address: str, new: Contents, old: Contents | None) -> str:
@@ -71,7 +71,7 @@ def publish_note(note: Path, tag: str, commit: str) -> str:
     branch's newest commit; then the line to type is said instead.
 
     Raises:
-        BadInput: GitHub refuses for another reason.
+        UserError: GitHub refuses for another reason.
     """
     releases = f"repos/{os.environ['GITHUB_REPOSITORY']}/releases"
     model, text = tag.removeprefix("model-"), note.read_text(encoding="utf-8")
@@ -82,7 +82,7 @@ def publish_note(note: Path, tag: str, commit: str) -> str:
         api(releases, body=fields)
     except GitHubRefused as error:
         if "HTTP 403" not in str(error):
-            raise BadInput(f"The note can't be published: {error}") from error
+            raise UserError(f"The note can't be published: {error}") from error
         return (
             f"{tag} is not tagged: no workflow may do so once others have changed on main. Type: "
             f"gh run download {os.environ['GITHUB_RUN_ID']} --name note && gh release create {tag} "

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops.errors import BadInput, run_command
-from mlops.release.engine import ask, contents, find_engine
+from mlops.errors import UserError, run_command
+from mlops.release.container_engine import ask, contents, find_engine
 from mlops.release.labels import DIRTY, Contents
 from mlops.release.note import release_note
 
@@ -23,11 +23,11 @@ def push(engine: str, image: str, name: str) -> str:
     """Push an image under the commit that it is made of; give its address by digest.
 
     Raises:
-        BadInput: it was built of a dirty work tree, or the registry refuses.
+        UserError: it was built of a dirty work tree, or the registry refuses.
     """
     found = contents(engine, image)
     if found.commit.endswith(DIRTY):
-        raise BadInput(
+        raise UserError(
             f"{image}: built of changes that are not committed",
             advice="Commit them, and build the image anew: make image",
         )
@@ -38,7 +38,7 @@ def promote(engine: str, address: str) -> tuple[str, list[str]]:
     """Move the tags to a pushed image; give the release note, and the tags that were moved.
 
     Raises:
-        BadInput: the registry refuses, or a tag refers to an image of a history that isn't ours.
+        UserError: the registry refuses, or a tag refers to an image of a history that isn't ours.
     """
     name, _, _ = address.partition("@")
     ask(engine, "pull", "--quiet", address)
@@ -49,7 +49,7 @@ def promote(engine: str, address: str) -> tuple[str, list[str]]:
             print(f"publish: {tag} is further on already, and stays where it is")
             continue
         if (pushed := _push(engine, address, f"{name}:{tag}")) != address:
-            raise BadInput(f"{tag}: the registry says {pushed}, wanted {address}")
+            raise UserError(f"{tag}: the registry says {pushed}, wanted {address}")
         moved.append(tag)
     return release_note(address, new, old), moved
 
@@ -65,14 +65,14 @@ def _push(engine: str, image: str, target: str) -> str:
         where, _, digest = line.partition("@")
         if where in (name, short):
             return f"{name}@{digest}"
-    raise BadInput(f"{engine} gives no digest of {name}, only of: {found or 'nothing'}")
+    raise UserError(f"{engine} gives no digest of {name}, only of: {found or 'nothing'}")
 
 
 def _released(engine: str, target: str) -> Contents | None:
     """Read what a tag of the registry refers to; None if there is no such tag."""
     try:
         ask(engine, "pull", "--quiet", target)
-    except BadInput as error:
+    except UserError as error:
         if any(word in str(error) for word in _ABSENT):
             return None
         raise
@@ -85,7 +85,7 @@ def _goes_backwards(new: Contents, old: Contents | None) -> bool:
         return False
     if _is_before(new.commit, old.commit):
         return True
-    raise BadInput(
+    raise UserError(
         f"The released commit {old.commit} is not in the history of {new.commit}",
         advice="If that is meant, move the tag by hand, once",
     )
@@ -117,7 +117,7 @@ def main() -> None:
             _tell_workflow(model=moved[0] if moved else "", latest=str("latest" in moved).lower())
             print(f"publish: {address}: {', '.join(moved) or 'no tag moved'}\n\n{note}")
         case _:
-            raise BadInput("Usage: python -m mlops.release.publish push IMAGE NAME | promote …")
+            raise UserError("Usage: python -m mlops.release.publish push IMAGE NAME | promote …")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlops.columns import Schema
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.project import load_schema
-from mlops.release.answers import get, wrong_answers, wrong_identity
-from mlops.release.engine import ask, find_engine
+from mlops.release.container_engine import ask, find_engine
 from mlops.release.image import revision
+from mlops.release.smoke_checks import get, wrong_answers, wrong_identity
 
 LOCKED_DOWN = (
     "--read-only",
@@ -37,14 +37,14 @@ def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
     """Run a container of the image until the block ends; give its id and its address.
 
     Raises:
-        BadInput: it doesn't start; the message has its last words.
+        UserError: it doesn't start; the message has its last words.
     """
     container = ask(engine, "run", "--detach", *LOCKED_DOWN, image)
     try:
         try:
             port = ask(engine, "port", container, "8000").rpartition(":")[2]
-        except BadInput as error:
-            raise BadInput(f"{image}: ended at once:", _last_words(engine, container)) from error
+        except UserError as error:
+            raise UserError(f"{image}: ended at once:", _last_words(engine, container)) from error
         yield container, f"http://127.0.0.1:{port}"
     finally:
         ask(engine, "rm", "--force", "--volumes", container)
@@ -94,7 +94,7 @@ def main() -> None:
     if problems := faults(
         find_engine(), options.image, options.commit or revision(), load_schema()
     ):
-        raise BadInput(f"{options.image} is not fit to be released:", problems)
+        raise UserError(f"{options.image} is not fit to be released:", problems)
     print(f"smoke: {options.image} answers as evaluated")
 
 

@@ -6,13 +6,13 @@ Exit code: 0 pass or warn, 1 block, 2 could not judge.
 import argparse
 import sys
 
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.files import write_text
 from mlops.project import load_project_params, load_schema
-from mlops.review.judge import review
-from mlops.review.outputs import REPORT, write
+from mlops.review.checkouts import PipelineFailed
 from mlops.review.report import no_verdict
-from mlops.review.sides import PipelineFailed
+from mlops.review.review_files import REPORT, write
+from mlops.review.run_review import review
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     try:
         params = load_project_params(with_models=True)
         found = review(asked.base, params, load_schema(), exact=asked.exact)
-    except (BadInput, PipelineFailed) as error:
+    except (UserError, PipelineFailed) as error:
         print(f"The review could not judge:\n{error}", file=sys.stderr)
         write_text(REPORT, no_verdict(str(error)))
         return 2

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops import artifacts
+from mlops import paths
 from mlops.columns import Schema
 from mlops.frames import count_rows, read_rows
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.csv_parsing import parse_csv
-from mlops.review.champion import Comparison, compare, reasons, scored_by
+from mlops.review.checkouts import Side
 from mlops.review.gate import Check, check_floors, check_regressions
-from mlops.review.markup import cell, number, table
-from mlops.review.sides import Side
+from mlops.review.github_markdown import cell, number, table
+from mlops.review.model_comparison import Comparison, compare, reasons, scored_by
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class FeedbackShare:
 
 def feedback_keys(source: str, schema: Schema) -> pd.Index:
     """Give the keys of the source's partition of feedback; none if it has no such partition."""
-    partition = Path(source) / artifacts.FEEDBACK
+    partition = Path(source) / paths.FEEDBACK
     if "://" in source or not partition.is_file():
         return pd.Index([])
     rows, _ = parse_csv(partition.read_bytes(), schema)
@@ -65,12 +65,12 @@ def feedback_share(
     keys = feedback_keys(params.ingest.source, schema)
     train, test = (
         read_rows(path, [key])[key].isin(keys).to_numpy()
-        for path in (artifacts.TRAIN_ROWS, artifacts.TEST_ROWS)
+        for path in (paths.TRAIN_ROWS, paths.TEST_ROWS)
     )
     if not train.any() and not test.any():
         return None
     parts = [[one.take(~test)] if not test.all() else [] for one in predicted]
-    held_out, n_held_out = artifacts.HELD_OUT_ROWS, count_rows(artifacts.HELD_OUT_ROWS)
+    held_out, n_held_out = paths.HELD_OUT_ROWS, count_rows(paths.HELD_OUT_ROWS)
     if n_held_out:
         scored = [scored_by(side, held_out, n_held_out) for side in (base, candidate)]
         for part, one in zip(parts, scored, strict=True):

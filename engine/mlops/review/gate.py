@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.params import Params
-from mlops.review.champion import Comparison
-from mlops.review.markup import number
+from mlops.review.github_markdown import number
+from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED, reason_of
 
 Outcome = Literal["pass", "warn", "block"]

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops.review.champion import Comparison
 from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
-from mlops.review.markup import cell, fenced, number, table
+from mlops.review.github_markdown import cell, fenced, number, table
+from mlops.review.model_comparison import Comparison
 from mlops.review.sections import (
     WORDS,
     Served,

@@ -16,10 +16,10 @@ import pandas as pd
 from mlops.bundle import load_model
 from mlops.columns import Schema
 from mlops.frames import read_rows, with_derived
-from mlops.pipeline.agreement import as_requests
+from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import actual_values, predict
 from mlops.project import load_schema
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
 
 _TIMED = 200
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mlops.review.markup import cell, chart, folded, number, table
+from mlops.review.github_markdown import cell, chart, folded, number, table
 
 LISTED_SLICES = 40
 CHARTED_SLICES = 12

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from mlops.dvc_lock import Stages, outputs
-from mlops.review.markup import cell
+from mlops.review.github_markdown import cell
 
 _WORDS = """\
 **Nothing holds the source to its content:** {}. Where neither cache nor storage has its rows, they

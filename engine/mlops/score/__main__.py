@@ -14,46 +14,46 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops.artifacts import BUNDLE
 from mlops.columns import Schema
-from mlops.errors import BadInput, run_command
-from mlops.files import sha256, whole_file
+from mlops.errors import UserError, run_command
+from mlops.files import atomic_write, sha256
+from mlops.paths import BUNDLE
 from mlops.project import load_schema
-from mlops.score import parts
+from mlops.score import part_files
+from mlops.score.csv_text import text_rows, write_text_rows
 from mlops.score.rows import PROBLEMS, layout, typed
-from mlops.score.text import text_rows, write_text_rows
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
 
 
 def score_file(given: Path, out: Path, served: Served, set_aside: bool = False) -> str:
     """Score a file, and tell in a sentence what came of it.
 
     Raises:
-        BadInput: the file can't be scored, changes meanwhile, or is being scored already; or rows
+        UserError: the file can't be scored, changes meanwhile, or is being scored already; or rows
             fail the contract and `set_aside` does not let them pass without a prediction.
     """
     if out.resolve() == given.resolve():
-        raise BadInput(f"{out}: is the input; wanted another file for the output")
+        raise UserError(f"{out}: is the input; wanted another file for the output")
     folder = out.with_name(f"{out.name}.parts")
-    with _open(given, served.schema) as file, parts.alone(folder):
+    with _open(given, served.schema) as file, part_files.alone(folder):
         origin = {"input_sha256": sha256(given), "model_version": served.version}
-        parts.drop_parts_of_others(folder, origin)
-        done = parts.score_parts(file, folder, served)
+        part_files.drop_parts_of_others(folder, origin)
+        done = part_files.score_parts(file, folder, served)
         if sha256(given) != origin["input_sha256"]:
             shutil.rmtree(folder)  # holds some of both
-            raise BadInput(f"{given}: was changed while it was being scored; score it again")
+            raise UserError(f"{given}: was changed while it was being scored; score it again")
         n_rows, (failing, examples) = (
             file.metadata.num_rows,
-            parts.failing(done, served.schema.key.name),
+            part_files.failing(done, served.schema.key.name),
         )
         if failing and not set_aside:
-            raise BadInput(
+            raise UserError(
                 f"{given}: {failing} of {n_rows} rows fail the contract; nothing is written",
                 examples,
                 "Mend them; or let them pass without a prediction, with the reasons in a column "
                 f"{PROBLEMS}: --set-aside. What was scored is kept in {folder}.",
             )
-        parts.write(out, layout(served).with_metadata(origin), parts.read_all(done))
+        part_files.write(out, layout(served).with_metadata(origin), part_files.read_all(done))
         shutil.rmtree(folder)
     return f"{n_rows - failing} rows predicted by model {served.version}, {failing} set aside"
 
@@ -63,12 +63,12 @@ def _open(path: Path, schema: Schema) -> Any:
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise BadInput(f"{path}: is cut short or no Parquet: {error}") from error
+        raise UserError(f"{path}: is cut short or no Parquet: {error}") from error
     typed(file.schema_arrow.empty_table(), schema)
-    if keyless := sum(rows[key].null_count for rows in parts.read_tables(file, [key])):
-        raise BadInput(f"{path}: {keyless} row(s) without {key}, wanted one in each")
+    if keyless := sum(rows[key].null_count for rows in part_files.read_tables(file, [key])):
+        raise UserError(f"{path}: {keyless} row(s) without {key}, wanted one in each")
     if not file.metadata.num_rows:
-        raise BadInput(f"{path}: has no row")
+        raise UserError(f"{path}: has no row")
     return file
 
 
@@ -76,19 +76,19 @@ def score_any(given: Path, out: Path, served: Served, set_aside: bool = False) -
     """Score a Parquet or CSV file into a file of either kind, by their names' endings.
 
     Raises:
-        BadInput: as `score_file`, or the CSV file is written in another way.
+        UserError: as `score_file`, or the CSV file is written in another way.
     """
     from_text, to_text = (path.name.lower().endswith((".csv", ".csv.gz")) for path in (given, out))
     if not (from_text or to_text):
         return score_file(given, out, served, set_aside)
     if out.resolve() == given.resolve():
-        raise BadInput(f"{out}: is the input; wanted another file for the output")
+        raise UserError(f"{out}: is the input; wanted another file for the output")
     with tempfile.TemporaryDirectory() as folder:
         rows, scored = (Path(folder) / name for name in ("rows.parquet", "scored.parquet"))
         if from_text:
             pq.write_table(text_rows(given, served.schema), rows)
         said = score_file(rows if from_text else given, scored, served, set_aside)
-        with whole_file(out) as temporary:
+        with atomic_write(out) as temporary:
             if to_text:
                 write_text_rows(pq.read_table(scored, partitioning=None), temporary)
             else:

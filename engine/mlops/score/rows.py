@@ -3,13 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
-from mlops import contract
+from mlops import validation
 from mlops.columns import Column, Schema
-from mlops.errors import BadInput
-from mlops.pipeline.agreement import as_columns
+from mlops.errors import UserError
+from mlops.pipeline.equivalence import as_columns
 from mlops.pipeline.parquet_parsing import cast
 from mlops.pipeline.parsing import arrow_type
-from mlops.serving.served import Served
+from mlops.serving.loaded_model import Served
 
 PROBABILITIES = "probabilities"
 PROBLEMS = "problems"
@@ -35,7 +35,7 @@ def typed(given: pa.Table, schema: Schema) -> pa.Table:
     """Take the key and the inputs, which may come in any order and beside other columns.
 
     Raises:
-        BadInput: columns that are missing or hold another kind of value, all of them.
+        UserError: columns that are missing or hold another kind of value, all of them.
     """
     taken, problems = {}, []
     for column in columns(schema):
@@ -48,7 +48,7 @@ def typed(given: pa.Table, schema: Schema) -> pa.Table:
             found = given[column.name].type
             problems.append(f"column {column.name}: found {found}, wanted {wanted}: {error}")
     if problems:
-        raise BadInput(f"{len(problems)} column(s) can't be scored", problems)
+        raise UserError(f"{len(problems)} column(s) can't be scored", problems)
     return pa.table(taken)
 
 
@@ -57,7 +57,7 @@ def score_rows(rows: pa.Table, served: Served) -> pa.Table:
     schema = served.schema
     key, rows = schema.key.name, typed(rows, schema)
     given = rows.drop_columns(key).to_pandas()
-    broken = contract.reasons(contract.problems(given, schema, schema.inputs))
+    broken = validation.reasons(validation.problems(given, schema, schema.inputs))
     reasons = broken.reindex(given.index)
     fine = reasons.isna().to_numpy()
     predicted = np.full((len(rows), len(served.choices) or 1), np.nan)

@@ -19,10 +19,10 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.project import load_extension, load_schema
 from mlops.serving.app import create_app
-from mlops.serving.metrics import Metrics
+from mlops.serving.prometheus import Metrics
 from mlops.serving.protocol import bounded_protocol, end_overdue
 from mlops.serving.service import Service
 from mlops.serving.settings import PREFIX, Settings, settings_table
@@ -88,7 +88,7 @@ def read_settings() -> Settings:
     """Read the environment.
 
     Raises:
-        BadInput: a setting is wrong; each is named.
+        UserError: a setting is wrong; each is named.
     """
     try:
         return Settings()
@@ -97,7 +97,7 @@ def read_settings() -> Settings:
             f"{PREFIX}{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}"
             for item in error.errors()
         ]
-        raise BadInput("The environment's settings are wrong:", problems) from error
+        raise UserError("The environment's settings are wrong:", problems) from error
 
 
 def main() -> None:

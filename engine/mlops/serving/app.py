@@ -13,16 +13,16 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from mlops.request import describe_schema
-from mlops.serving import answers
-from mlops.serving.answers import errors, refusal, reply
-from mlops.serving.docs import add_docs
-from mlops.serving.door import near
-from mlops.serving.gate import Gate
-from mlops.serving.log import LogAway
-from mlops.serving.predictions import PATH, add_feedback, add_predictions
+from mlops.serving import response_models
+from mlops.serving.access import near
+from mlops.serving.api_docs import add_docs
+from mlops.serving.fast_path import Shortcut
+from mlops.serving.prediction_log import LogAway
+from mlops.serving.prediction_routes import PATH, add_feedback, add_predictions
+from mlops.serving.request_limits import Gate
 from mlops.serving.requests import Unprocessable
+from mlops.serving.response_models import errors, refusal, reply
 from mlops.serving.service import LOGGER, Service
-from mlops.serving.shortcut import Shortcut
 
 Extension = Callable[[FastAPI], None]
 
@@ -86,13 +86,13 @@ def _add_information(app: FastAPI, service: Service) -> None:
     add_docs(app)
 
     @app.get("/health/live", summary="The process is alive", responses=errors(431))
-    async def live() -> answers.State:
-        return answers.State(status="alive")
+    async def live() -> response_models.State:
+        return response_models.State(status="alive")
 
     @app.get(
         "/health/ready",
         summary="Model verified, log writable, not draining",
-        response_model=answers.State,
+        response_model=response_models.State,
         responses=errors(431, 503),
     )
     async def ready() -> Response:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlops.serving.encoding import Columns, Encoding, Floats, Row
-from mlops.serving.masks import Masks
+from mlops.serving.quickscorer import Masks
 from mlops.serving.trees import Trees
 
 FORM_FILE = "form.json"

@@ -53,10 +53,10 @@ class Parser:
         Raises:
             Unprocessable: with every problem, of the first LISTED.
         """
-        rows = self.plainly_right(body)
+        rows = self.parse_fast(body)
         return self.examined(body) if rows is None else rows
 
-    def plainly_right(self, body: bytes) -> list[dict[str, Any]] | None:
+    def parse_fast(self, body: bytes) -> list[dict[str, Any]] | None:
         """Read rows quickly, or give None: then it is for `examined` to say what is wrong.
 
         pydantic's parser of JSON is quicker than Python's, but takes the last of equal keys. Every

@@ -10,12 +10,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from mlops.columns import Schema
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.serving.encoding import Row
-from mlops.serving.log import LogAway, PredictionLog
-from mlops.serving.metrics import Metrics
-from mlops.serving.page import Page
-from mlops.serving.served import Served
+from mlops.serving.home_page import Page
+from mlops.serving.loaded_model import Served
+from mlops.serving.prediction_log import LogAway, PredictionLog
+from mlops.serving.prometheus import Metrics
 from mlops.serving.settings import Settings
 from mlops.serving.tables import TOKEN
 from mlops.timestamps import present
@@ -136,7 +136,7 @@ class Service:
                 continue
             try:
                 served = await asyncio.to_thread(Served.read, self.settings.bundle, self.schema)
-            except (BadInput, OSError, ValueError, KeyError) as error:
+            except (UserError, OSError, ValueError, KeyError) as error:
                 self.metrics.reloads.labels("refused").inc()
                 LOGGER.error("new bundle refused", extra={"cause": str(error)})
                 continue  # it may be half copied: look again

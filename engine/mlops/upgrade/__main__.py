@@ -8,7 +8,7 @@ import argparse
 import re
 from pathlib import Path
 
-from mlops.errors import BadInput, run_command
+from mlops.errors import UserError, run_command
 from mlops.integrity import LIST, recorded
 from mlops.upgrade.plan import Plan, carry_out, make_plan
 from mlops.upgrade.template import NEW, SETTING, choose_tag, fetch, git, source_of
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--from", dest="source", help="address of the template's repository")
     options = parser.parse_args()
     if changed := git("status", "--porcelain").decode().rstrip().splitlines():
-        raise BadInput("Not committed:", changed, "Commit or stash it, then upgrade")
+        raise UserError("Not committed:", changed, "Commit or stash it, then upgrade")
     url, current = source_of(options.source), VERSION.read_text(encoding="utf-8").strip()
     tag = choose_tag(url, options.to, current)
     plan = make_plan(recorded(LIST.read_text(encoding="utf-8")), fetch(url, tag, current))

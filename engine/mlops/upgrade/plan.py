@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.integrity import LIST, sha256
 from mlops.upgrade.template import NEW, OLD, files_of, git
 
@@ -105,7 +105,7 @@ def carry_out(plan: Plan) -> None:
         git("reset", "--quiet", "--hard")
         git("clean", "--quiet", "--force", "--", *(n for n in plan.write if not _is_tracked(n)))
         if isinstance(error, OSError):
-            raise BadInput(f"{error}; nothing was changed") from error
+            raise UserError(f"{error}; nothing was changed") from error
         raise
 
 

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from mlops.errors import BadInput
+from mlops.errors import UserError
 from mlops.integrity import is_managed
 
 NEW, OLD = "refs/mlops/upgrade/new", "refs/mlops/upgrade/old"
@@ -15,11 +15,11 @@ def git(*arguments: str) -> bytes:
     """Run git and give what it prints.
 
     Raises:
-        BadInput: git refuses, in its own words.
+        UserError: git refuses, in its own words.
     """
     run = subprocess.run(["git", *arguments], capture_output=True)
     if run.returncode:
-        raise BadInput(f"git {arguments[0]}: {run.stderr.decode(errors='replace').strip()}")
+        raise UserError(f"git {arguments[0]}: {run.stderr.decode(errors='replace').strip()}")
     return run.stdout
 
 
@@ -27,11 +27,11 @@ def source_of(given: str | None) -> str:
     """Give the template's address: as given, or as the last upgrade here had it.
 
     Raises:
-        BadInput: neither says.
+        UserError: neither says.
     """
     known = subprocess.run(["git", "config", SETTING], capture_output=True, text=True)
     if not (url := given or known.stdout.strip()):
-        raise BadInput(
+        raise UserError(
             "Which template? Its address is not known here yet",
             advice="make upgrade FROM=https://github.com/OWNER/TEMPLATE; it is kept in .git/config",
         )
@@ -42,19 +42,19 @@ def choose_tag(url: str, wanted: str | None, current: str) -> str:
     """Give the tag to take: the one wanted, or the newest.
 
     Raises:
-        BadInput: there is no such tag, or it is not later than what is here.
+        UserError: there is no such tag, or it is not later than what is here.
     """
     listed = git("ls-remote", "--tags", "--refs", url).decode().split()[1::2]
     tags = [name.removeprefix("refs/tags/") for name in listed]
     known = sorted((tag for tag in tags if _TAG.fullmatch(tag)), key=_numbers)
     if not known or (wanted and wanted not in known):
         found = ", ".join(known) or "none"
-        raise BadInput(f"{url}: found tags {found}; wanted {wanted or 'one like v1.2.0'}")
+        raise UserError(f"{url}: found tags {found}; wanted {wanted or 'one like v1.2.0'}")
     tag = wanted or known[-1]
     later = [one for one in known if _numbers(one) > _numbers(f"v{current}")]
     if tag not in later:
         advice = f"Later tags: {', '.join(later) or 'none'}"
-        raise BadInput(f"Engine {current} is here; {tag} is not later", advice=advice)
+        raise UserError(f"Engine {current} is here; {tag} is not later", advice=advice)
     return tag
 
 

@@ -1,0 +1,26 @@
+"""The pages in docs/: their examples ask for a row of the schema, and the demo's figures go."""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlencode
+
+from mlops.adopt.proposal import Proposal
+from mlops.columns import Schema
+from mlops.serving.response_models import example_row
+
+DOCS = Path("docs")
+MEASURED = Path("engine/docs/measured")
+"""Figures and pictures of the demo."""
+
+_IMAGE = re.compile(rf"^!\[[^\]]*\]\(\.\./{MEASURED.as_posix()}/[^)]*\)\n+", re.MULTILINE)
+_LINK = re.compile(rf"\[([^\]]*)\]\(\.\./{MEASURED.as_posix()}/[^)]*\)")
+
+
+def rewritten(text: str, proposal: Proposal, keep_measured: bool = False) -> str:
+    """Write a page of docs/ for other data, without links to figures that are gone."""
+    row = example_row(Schema(proposal.columns))
+    body = json.dumps(row).replace("'", "\\u0027")  # within a shell's quotes
+    text = re.sub(r"(/predict\?)[^'`\s]+", lambda found: found[1] + urlencode(row), text)
+    text = re.sub(r'("rows": \[)\{[^}]*\}', lambda found: found[1] + body, text)
+    return text if keep_measured else _LINK.sub(r"\1", _IMAGE.sub("", text))

@@ -1,0 +1,231 @@
+"""Read from the prediction log what the monitor looks at: never more rows than it is told to."""
+
+import datetime
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from mlops.columns import Schema
+from mlops.database import cause_of, open_database
+from mlops.database_address import VARIABLE
+from mlops.errors import UserError
+from mlops.frames import with_derived
+from mlops.params import Monitor
+from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS, TOKEN
+
+_DAY = 86_400.0
+_SKEW_SECONDS = 300.0
+_TIMEOUT = 30.0
+_DIGITS = 8
+_LISTED = 3
+
+PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
+ID, ACTUAL, TOLD = "__id", "__actual", "__told"
+"""Columns beside the features; no feature is named so."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was asked, answered and told back lately.
+
+    Attributes:
+        rows: predictions of the served model with their features, all or so many by chance.
+        total: predictions that `rows` stand for.
+        labelled: predictions of the served model whose actual value came in, newest first.
+        refusals: reason -> requests refused in the window; under ANY, all of them.
+        oddities: what is wrong with the log itself, in words.
+    """
+
+    rows: pd.DataFrame
+    total: int
+    labelled: pd.DataFrame
+    refusals: dict[str, int] = field(default_factory=dict)
+    oddities: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> int:
+        """Requests that were refused in the window."""
+        return self.refusals.get(ANY, 0)
+
+    @property
+    def requests(self) -> int:
+        """Requests that were answered in the window."""
+        if not len(self.rows):
+            return 0
+        return round(self.rows[REQUEST].nunique() * self.total / len(self.rows))
+
+
+def read_window(url: str, version: str, schema: Schema, params: Monitor, now: float) -> Window:
+    """Read the window that ends at `now` (seconds since 1970); `version` is the served model's.
+
+    Raises:
+        UserError: the log can't be read.
+    """
+    with _connected(url) as connection:
+        return _read(connection, version, schema, params, now)
+
+
+def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
+    """Read every prediction whose actual value came in, of any model, oldest feedback first.
+
+    Raises:
+        UserError: the log can't be read.
+    """
+    f, both = FEEDBACK.c, _labelled()
+    with _connected(url) as connection:
+        return _frame(connection.execute(both.order_by(f.at, f.prediction_id)).all(), schema)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
+    engine = open_database(url, _TIMEOUT, read_only=True)
+    try:
+        try:
+            connection = engine.connect()
+        except Exception as error:  # not only SQLAlchemy's: a host's name may be no text for DNS
+            raise _unreadable(error) from None  # the address in the trace may hold a password
+        with connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        raise _unreadable(error) from None
+    finally:
+        engine.dispose()
+
+
+def _unreadable(error: Exception) -> UserError:
+    return UserError(
+        f"{VARIABLE}: the prediction log can't be read: {cause_of(error)}",
+        advice="Check the address, the password and the network; the API makes the tables.",
+    )
+
+
+def _read(
+    connection: sa.Connection, version: str, schema: Schema, params: Monitor, now: float
+) -> Window:
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    served = p.model_version == version
+    start = _start(connection, p.at, served, params.window_rows, params, now)
+    window = sa.select(sa.func.count()).where(p.at >= start, served)
+    total = int(connection.execute(window).scalar_one())
+    wanted = sa.select(p.prediction_id, p.features, p.predicted, p.at, p.model_version).where(
+        served
+    )
+    if total > params.max_rows:
+        # Ids are random and indexed. The sum keeps databases from taking the index of `at`.
+        share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
+        wanted = wanted.where(p.prediction_id < share, p.at + 0 >= start)
+    else:
+        wanted = wanted.where(p.at >= start)
+    rows = _frame(connection.execute(wanted).all(), schema)
+
+    told = _start(connection, f.at, sa.true(), params.window_labels, params, now)
+    newest = sa.select(f.prediction_id).where(f.at >= told).order_by(f.at.desc())
+    newest = newest.limit(params.max_rows)
+    labels = _labelled().where(f.prediction_id.in_(newest), served)
+    labelled = _frame(connection.execute(labels.order_by(f.at.desc())).all(), schema)
+
+    oddities, last = _others(connection, version, start, told)
+    # Refusals name no model: those before the served one took over are not its own.
+    since = start if last is None else max(start, min([last, *rows[AT]]))
+    refusals = sa.select(REFUSALS.c.reason, sa.func.sum(REFUSALS.c.requests))
+    refusals = refusals.where(REFUSALS.c.at >= since - 60).group_by(REFUSALS.c.reason)
+    counted = {str(reason): int(n) for reason, n in connection.execute(refusals).all()}
+    oddities += _oddities(connection, told, params.max_rows, now)
+    return Window(rows, total, labelled, counted, oddities)
+
+
+def _others(
+    connection: sa.Connection, version: str, start: float, told: float
+) -> tuple[list[str], float | None]:
+    """Name what other models answered, an earlier one or one on trial: nobody judges it here.
+
+    Returns:
+        The words, and when the last of these predictions in the window was made.
+    """
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    by_version = (
+        sa.select(p.model_version, sa.func.count(), sa.func.max(p.at))
+        .where(p.model_version != version)
+        .group_by(p.model_version)
+        .order_by(sa.func.count().desc(), p.model_version)
+    )
+    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
+    asked = connection.execute(by_version.where(p.at >= start)).all()
+    labelled = connection.execute(by_version.select_from(both).where(f.at >= told)).all()
+    said = [
+        f"{sum(n for _, n, _ in found):,} {what} of other models are not judged: "
+        + ", ".join(name for name, _, _ in found[:_LISTED])
+        + f" and {len(found) - _LISTED} more" * (len(found) > _LISTED)
+        for what, found in (("prediction(s)", asked), ("feedback row(s)", labelled))
+        if found
+    ]
+    return said, max((at for _, _, at in asked), default=None)
+
+
+def _labelled() -> sa.Select[Any]:
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
+    told = (f.prediction_id, f.actual, f.at.label("told"))
+    columns = (p.features, p.predicted, p.at, p.model_version, *told)
+    return sa.select(*columns).select_from(both)
+
+
+def _start(
+    connection: sa.Connection, at: Any, which: Any, rows: int, params: Monitor, now: float
+) -> float:
+    """Give the time from which on rows belong to the window: see `monitor.window_*`."""
+    oldest, start = now - params.max_age_days * _DAY, now - params.window_days * _DAY
+    newest = sa.select(at).where(which, at >= oldest).order_by(at.desc()).offset(rows - 1).limit(1)
+    of_enough_rows = connection.execute(newest).scalar()
+    if of_enough_rows is None or of_enough_rows < start:
+        return max(of_enough_rows or 0.0, oldest)
+    return start
+
+
+def _oddities(connection: sa.Connection, told: float, most: int, now: float) -> list[str]:
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    newest = sa.select(FEEDBACK).where(f.at >= told).order_by(f.at.desc()).limit(most).subquery()
+    both = sa.outerjoin(newest, PREDICTIONS, newest.c.prediction_id == p.prediction_id)
+    unknown = sa.func.count().filter(p.prediction_id.is_(None))
+    early = sa.func.count().filter(newest.c.at < p.at - _SKEW_SECONDS)
+    ahead = sa.select(sa.func.count()).where(p.at > now + _SKEW_SECONDS)
+    orphans, older = connection.execute(sa.select(unknown, early).select_from(both)).one()
+    counts = {
+        "prediction(s) lie in the future: a server's clock is ahead": (
+            connection.execute(ahead).scalar_one()
+        ),
+        "feedback row(s) are of predictions that the log doesn't have; they count nowhere": orphans,
+        "feedback row(s) are older than their predictions: the servers' clocks differ": older,
+    }
+    return [f"{n:,} {text}" for text, n in counts.items() if n]
+
+
+def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
+    """Put rows of the log into a frame of inputs, features and the columns above."""
+    names = [column.name for column in schema.inputs]
+    features = [json.loads(row.features) for row in found]
+    rows = pd.DataFrame.from_records(features, columns=names) if features else pd.DataFrame()
+    rows = rows.reindex(columns=names)
+    for column in schema.inputs:
+        if column.type is str:
+            rows[column.name] = rows[column.name].astype("str")
+        elif issubclass(column.type, datetime.date):
+            times = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
+            rows[column.name] = times.astype("datetime64[us]")
+        else:
+            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce").astype("float64")
+    rows = with_derived(rows, schema).copy()
+    rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
+    rows[AT] = pd.Series([row.at for row in found], dtype="float64")
+    rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")
+    rows[REQUEST] = pd.Series([row.prediction_id[:TOKEN] for row in found], dtype="object")
+    if found and hasattr(found[0], "actual"):
+        rows[ID] = pd.Series([row.prediction_id for row in found], dtype="object")
+        rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")
+        rows[ACTUAL] = pd.Series([json.loads(row.actual) for row in found], dtype="object")
+    return rows

@@ -1,0 +1,186 @@
+"""Champion against challenger: both models on the same test rows, with paired intervals."""
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops import paths
+from mlops.columns import Schema
+from mlops.frames import read_rows
+from mlops.intervals import Spread, spread
+from mlops.metrics import (
+    HIGHER_IS_BETTER,
+    Estimate,
+    Floats,
+    Predictions,
+    estimates,
+    rounded,
+    score,
+)
+from mlops.params import Params
+from mlops.review.checkouts import Side
+from mlops.slices import slices
+from mlops.undefined import describe_undefined
+
+_SCORING = "mlops.review.scoring"  # of the side's own checkout: each has its own engine
+_SCORING_SECONDS = 600
+
+
+class NotComparable(Exception):
+    """The two models can't be scored on the same rows; the message says why."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of both models on the candidate's test rows.
+
+    Attributes:
+        regression: how much worse the candidate is, as a share of the base's value; below 0 it
+            is better. None where a value is not finite.
+        spread: of `regression`, over test rows that might have been drawn instead.
+        base_reason, reason: why base's, and candidate's, value is undefined; empty if it is not.
+    """
+
+    metric: str
+    base_recorded: float | None
+    base: float | None
+    candidate: float | None
+    delta: float | None
+    ci_low: float | None
+    ci_high: float | None
+    regression: float | None
+    spread: Spread | None
+    base_reason: str = ""
+    reason: str = ""
+
+
+def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
+    """Give what the side's model predicts, what happened, and the milliseconds of a row alone.
+
+    Scores in a process of its own: `predicted` and `actual` of the `rows`, and `row_ms`.
+
+    Raises:
+        NotComparable: the side's model can't take these rows.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "scored.npz"
+        run = subprocess.run(
+            [sys.executable, "-m", _SCORING, side.root / paths.BUNDLE, rows.resolve(), out],
+            env=os.environ | {"PYTHONPATH": side.pythonpath},
+            capture_output=True,
+            text=True,
+            timeout=_SCORING_SECONDS,
+        )
+        if run.returncode:
+            cause = run.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise NotComparable(f"the base's model can't score the candidate's rows: {cause[0]}")
+        with np.load(out, allow_pickle=False) as found:
+            scored = dict(found)
+    if (n_found := len(scored["predicted"])) != n_rows:
+        raise NotComparable(f"the base's model gave {n_found} predictions, wanted {n_rows}")
+    return scored
+
+
+def models_on_same_rows(
+    base: Side, candidate: Side, params: Params
+) -> tuple[pd.DataFrame, list[Predictions], list[float]]:
+    """Give the candidate's test rows, what base and candidate predict, and the time of a row each.
+
+    Raises:
+        NotComparable: task or target differ, or the base's model can't take the rows.
+    """
+    for what in ("task", "target"):
+        if base.manifest[what] != candidate.manifest[what]:
+            raise NotComparable(
+                f"the {what} was {base.manifest[what]} and is {candidate.manifest[what]}"
+            )
+    test = read_rows(paths.TEST_ROWS)
+    wanted = [c["name"] for c in base.columns if c["role"] == "feature"]
+    if lacking := [name for name in wanted if name not in test.columns]:
+        raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
+    scored = [scored_by(side, paths.TEST_ROWS, len(test)) for side in (base, candidate)]
+    actual = scored[-1]["actual"]  # as the candidate's code reads it
+    predictions = [Predictions(params.task, actual, one["predicted"]) for one in scored]
+    return test, predictions, [float(one["row_ms"]) for one in scored]
+
+
+def compare(
+    base: Predictions, candidate: Predictions, recorded: dict[str, Any], params: Params
+) -> list[Comparison]:
+    """Compare every metric of the task; `recorded` are the base's metrics on its own test rows."""
+    of_base, of_candidate = estimates(base), estimates(candidate)
+    why_base, why = (
+        describe_undefined({name: one.value for name, one in found.items()}, predictions)
+        for found, predictions in ((of_base, base), (of_candidate, candidate))
+    )
+    return [
+        replace(
+            _compared(metric, recorded.get(metric), of_base[metric], of_candidate[metric], params),
+            base_reason=why_base.get(metric, ""),
+            reason=why.get(metric, ""),
+        )
+        for metric in HIGHER_IS_BETTER[params.task]
+    ]
+
+
+def reasons(comparisons: list[Comparison]) -> dict[str, str]:
+    """Give why metrics of the candidate are undefined."""
+    return {c.metric: c.reason for c in comparisons if c.reason}
+
+
+def _compared(
+    metric: str, recorded: float | None, base: Estimate, candidate: Estimate, params: Params
+) -> Comparison:
+    was, now, delta = base.value, candidate.value, candidate.value - base.value
+    with np.errstate(invalid="ignore"):  # an undefined metric has no influences
+        known = spread(candidate.influence - base.influence)
+    margin = known.margin(params.evaluate.confidence)
+    worse = -delta if HIGHER_IS_BETTER[params.task][metric] else delta
+    share = 1 / abs(was) if was else math.nan  # of the base's value
+    error = known.error * share
+    return Comparison(
+        metric,
+        recorded,
+        base=rounded(was),
+        candidate=rounded(now),
+        delta=rounded(delta),
+        ci_low=rounded(delta - margin),
+        ci_high=rounded(delta + margin),
+        regression=rounded(worse * share) if delta else 0.0,
+        spread=Spread(error, known.degrees) if math.isfinite(error) else None,
+    )
+
+
+def compare_slices(
+    base: Predictions,
+    candidate: Predictions,
+    test: pd.DataFrame,
+    columns: list[str],
+    schema: Schema,
+) -> list[dict[str, Any]]:
+    """Compare the task's metrics slice by slice, without intervals: most slices have few rows."""
+    return [
+        {
+            "column": column,
+            "slice": label,
+            "rows": int(members.sum()),
+            "base": (of_base := _scored(base.take(members)))[0],
+            "candidate": (of_candidate := _scored(candidate.take(members)))[0],
+            "reasons": of_base[1] | of_candidate[1],
+        }
+        for column, label, members in slices(test, columns, schema)
+    ]
+
+
+def _scored(predictions: Predictions) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Give the metrics, and why those are undefined that are."""
+    found = {name: rounded(value) for name, value in score(predictions).items()}
+    return found, describe_undefined(found, predictions)

@@ -1,0 +1,174 @@
+"""Reproduce the work tree and its base, compare them, and hold the gate."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mlops import paths
+from mlops.columns import Schema
+from mlops.dvc_lock import Stages
+from mlops.errors import UserError
+from mlops.frames import count_rows, read_rows
+from mlops.params import Params
+from mlops.repair_dvc import recover
+from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
+from mlops.review.differences import params_diff, rows_diff, stages_diff
+from mlops.review.feedback_share import check_feedback, feedback_share
+from mlops.review.gate import (
+    Check,
+    check_floors,
+    check_gate_is_kept,
+    check_regressions,
+    check_slices,
+    check_storage_is_kept,
+    detectable_regression,
+    verdict,
+)
+from mlops.review.hostile_files import refuse_hostile
+from mlops.review.lock_check import is_behind
+from mlops.review.model_comparison import (
+    NotComparable,
+    compare,
+    compare_slices,
+    models_on_same_rows,
+    reasons,
+)
+from mlops.review.report import Review
+from mlops.review.sections import Served
+from mlops.review.trusted_outputs import keep_believed, stages_at
+from mlops.review.unpinned import unpinned
+
+
+def review(revision: str, params: Params, schema: Schema, *, exact: bool = False) -> Review:
+    """Review the work tree against the commit where it left `revision`.
+
+    Args:
+        exact: anybody may have written the commit's dvc.lock: it has to name the very bytes that
+            are made here, also of a model.
+
+    Raises:
+        UserError: there is no such revision, or a file that DVC must not read.
+        PipelineFailed: the base could not be reproduced.
+    """
+    base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
+    refuse_hostile(Path())
+    recover(Path())
+    keep_believed(Path(), base_commit)
+    try:
+        lacking = reproduce(Path())
+    except PipelineFailed as error:
+        failed = Check("pipeline", None, None, "block", "the pipeline runs to its end: it does not")
+        return Review(base_commit, head, "block", [failed], failure=str(error))
+    candidate = Side.read(Path())
+    with base_tree(base_commit) as root:
+        try:
+            if not (root / "dvc.yaml").exists():
+                raise NotComparable("the base has no pipeline yet; the floors alone decide")
+            reproduce(root)
+            found = _against_base(Side.read(root), candidate, params, schema)
+        except NotComparable as error:
+            found = _alone(base_commit, candidate, params, str(error))
+    vouched = stages_at(base_commit) if exact else None
+    return replace(
+        found,
+        lacking=lacking,
+        lock_behind=_lock_is_behind(candidate, vouched),
+        unpinned=unpinned(candidate.stages),
+    )
+
+
+def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
+    test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
+    recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
+    comparisons = compare(of_base, of_candidate, recorded, params)
+    metrics = {c.metric: c.candidate for c in comparisons}
+    changed = params_diff(base.params, candidate.params)
+    feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
+    checks = [
+        *check_floors(metrics, params, reasons(comparisons)),
+        *check_regressions(comparisons, params),
+        *check_slices(candidate.manifest["evaluation"]["slices"], params),
+        *check_feedback(feedback, params),
+        *check_gate_is_kept(path for path, _, _ in changed),
+        *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
+    ]
+    confidence, limits = params.gate.confidence, params.gate.max_regression
+    return Review(
+        base=base.commit,
+        head=candidate.commit,
+        outcome=verdict(checks),
+        checks=checks,
+        comparisons=comparisons,
+        confidence=params.evaluate.confidence,
+        test=_test_rows(len(test), candidate, schema) + _sample(candidate),
+        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
+        slice_metric=next(iter(limits), comparisons[0].metric),
+        params=changed,
+        stages=stages_diff(base.stages, candidate.stages),
+        data=_data_diff(base, schema),
+        feedback=feedback,
+        served=[_served(base, times[0]), _served(candidate, times[1])],
+        detectable={
+            c.metric: detectable_regression(c, limits[c.metric], confidence)
+            for c in comparisons
+            if c.metric in limits
+        },
+    )
+
+
+def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
+    evaluated = candidate.manifest["evaluation"]
+    metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
+    why_not = {k: m["reason"] for k, m in evaluated["metrics"].items() if m["value"] is None}
+    checks = [
+        *check_floors(metrics, params, why_not),
+        *check_slices(evaluated["slices"], params),
+    ]
+    return Review(
+        base_commit,
+        candidate.commit,
+        verdict(checks),
+        checks,
+        not_comparable=why + _sample(candidate),
+    )
+
+
+def _served(side: Side, row_ms: float) -> Served:
+    manifest = side.manifest
+    size = sum(manifest["files"][name]["bytes"] for name in manifest["engine_files"])
+    return Served(manifest["engine"], manifest["engine_reason"], size, row_ms)
+
+
+def _lock_is_behind(candidate: Side, vouched: Stages | None) -> bool:
+    try:
+        committed = git("show", "HEAD:./dvc.lock")
+    except UserError:  # HEAD has none
+        return True
+    return is_behind(committed, candidate.stages, vouched)
+
+
+def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
+    window = candidate.manifest["data"]["test"]
+    days = f" ({window['from']} to {window['to']})" if schema.time else ""
+    return f"{n_rows:,} test rows{days}"
+
+
+def _sample(candidate: Side) -> str:
+    """Say so if the candidate learnt from a sample of its training rows."""
+    learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
+    held_out = count_rows(paths.HELD_OUT_ROWS)
+    there = count_rows(paths.VALID_ROWS) - tested - held_out
+    if learnt == there:
+        return ""
+    return (
+        f"; the candidate learnt from {learnt:,} of {there:,} rows, a sample by "
+        "split.max_train_rows"
+    )
+
+
+def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
+    try:
+        return rows_diff(
+            read_rows(base.root / paths.VALID_ROWS), read_rows(paths.VALID_ROWS), schema
+        )
+    except (KeyError, FileNotFoundError):  # the base has other columns or stages
+        return None

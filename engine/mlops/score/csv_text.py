@@ -1,0 +1,54 @@
+"""CSV in and out of batch scoring."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from mlops.adopt.next_export import read_next
+from mlops.adopt.reading import content_of
+from mlops.adopt.source_form import FORM_FILE, load_form
+from mlops.columns import Schema
+from mlops.errors import UserError
+from mlops.pipeline.parsing import arrow_type
+from mlops.score.rows import columns
+
+
+def text_rows(path: Path, schema: Schema) -> pa.Table:
+    """Read key and features of a CSV file under the schema's names, or as the adopted one had them.
+
+    Raises:
+        UserError: it is written in another way.
+    """
+    wanted = columns(schema)
+    try:
+        return pyarrow.csv.read_csv(
+            io.BytesIO(content_of(path)),
+            convert_options=pyarrow.csv.ConvertOptions(
+                include_columns=[column.name for column in wanted],
+                column_types={column.name: arrow_type(column) for column in wanted},
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except (pa.ArrowException, KeyError) as error:
+        if not FORM_FILE.exists():
+            raise UserError(
+                f"{path}: {error}", advice=f"Wanted {', '.join(column.name for column in wanted)}"
+            ) from error
+    form = load_form()
+    rows = read_next(path, form, wanted)
+    if form.numbered:
+        rows[form.numbered] = range(1, len(rows) + 1)
+    return pa.table({c.name: _typed(rows[c.name], arrow_type(c)) for c in wanted})
+
+
+def _typed(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    return pa.Array.from_pandas(values).cast(kind)
+
+
+def write_text_rows(rows: pa.Table, path: Path) -> None:
+    """Write scored rows as CSV: each probability a column of its own."""
+    pyarrow.csv.write_csv(rows.flatten(), path)

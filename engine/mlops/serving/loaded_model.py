@@ -1,0 +1,118 @@
+"""The model that is being served: a verified bundle, its engine, and how its answers look."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlops.bundle import load_model, read_manifest
+from mlops.columns import Schema
+from mlops.errors import UserError
+from mlops.request import describe_columns, describe_derived
+from mlops.serving.derived_engine import with_features
+from mlops.serving.encoding import Coded, Columns, Floats, Row
+from mlops.serving.engine import Engine, Exported
+
+
+@dataclass(frozen=True)
+class Served:
+    """One verified bundle."""
+
+    manifest: dict[str, Any]
+    engine: Engine
+    schema: Schema
+
+    @property
+    def key(self) -> str:
+        """The name under which answers give a prediction."""
+        return f"predicted_{self.schema.target.name}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The classes, in the order of the probabilities; none of a regression."""
+        return self.schema.target.choices
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return str(self.manifest["model_version"])
+
+    @classmethod
+    def read(cls, folder: Path, schema: Schema) -> "Served":
+        """Verify a bundle, load its engine, and let it predict once.
+
+        Raises:
+            UserError: the bundle is missing, cut short, altered, or made by another version of the
+                libraries or of the schema.
+        """
+        manifest = read_manifest(folder, to_serve=True)
+        if manifest.get("columns") != _plain(describe_columns(schema)):
+            raise UserError(
+                f"{folder}: made for another src/project/schema.py than this one",
+                advice="Make it anew: dvc repro export",
+            )
+        if manifest.get("derived") != _plain(describe_derived(schema)):
+            raise UserError(
+                f"{folder}: made by other functions than those of this src/project/features.py",
+                advice="Make it anew: dvc repro export",
+            )
+        try:
+            engine = (
+                _Pickled(folder, schema)
+                if _is_pickled(manifest)
+                else Exported.read(folder, manifest["engine_files"])
+            )
+        except RuntimeError as error:
+            raise UserError(f"{folder}: {error}") from error
+        if read_manifest(folder, to_serve=True) != manifest:
+            raise UserError(f"{folder}: was replaced while it was being read; read it again")
+        served = cls(manifest, with_features(engine, schema), schema)
+        served.engine.predict([dict.fromkeys(column.name for column in schema.inputs)])
+        return served
+
+    def values(self, predicted: Floats) -> list[Any]:
+        """Write predictions as an answer has them: numbers, or a probability for each choice."""
+        if not self.choices:
+            return predicted.tolist()
+        return [dict(zip(self.choices, line, strict=True)) for line in predicted.tolist()]
+
+
+class _Pickled:
+    """The pipeline itself, for a model that has no exported form."""
+
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self._model, self._names = load_model(folder), [c.name for c in schema.features]
+        self._target = schema.target
+
+    def predict(self, rows: Sequence[Row]) -> Floats:
+        import pandas as pd
+
+        return self._predict(pd.DataFrame([dict(row) for row in rows], columns=self._names))
+
+    def predict_columns(self, columns: Columns) -> Floats:
+        import pandas as pd
+
+        values = {
+            name: np.array([*given.choices, None], dtype=object)[given.codes]
+            if isinstance(given, Coded)
+            else given
+            for name, given in columns.items()
+        }
+        return self._predict(pd.DataFrame(values, columns=self._names))
+
+    def _predict(self, frame: Any) -> Floats:
+        from mlops.pipeline.model import predict
+
+        return np.asarray(predict(self._model, frame, self._target), dtype=np.float64)
+
+
+def _is_pickled(manifest: dict[str, Any]) -> bool:
+    return bool(manifest["engine"] == "joblib")
+
+
+def _plain(content: Any) -> Any:
+    """Give content as it comes back from JSON."""
+    return json.loads(json.dumps(content))

@@ -1,0 +1,171 @@
+"""What stands before the application: every limit, a name for each request, a line in the log.
+
+Pure ASGI: a middleware in the usual style would cost as much as the prediction.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Collection, MutableMapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlops.serving.access import Door, Refusal, check_encoding, without_host
+from mlops.serving.prometheus import Metrics
+from mlops.serving.settings import Settings
+
+ACCESS = logging.getLogger("mlops.serving.access")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_UNLIMITED = frozenset({"/health/live", "/health/ready", "/metrics"})
+_CLOSE = (b"connection", b"close")
+_ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+
+
+class Gate:
+    """ASGI middleware around `app`; `scope["state"]` has the request's name and its whole body.
+
+    Args:
+        names: paths that requests are counted by; `state["route"]` names any other route.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, names: Collection[str]
+    ) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
+        self._names, self._door = frozenset(names), Door(settings)
+        self._under_way = self._arriving = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._pass(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+        headers, path = dict(scope["headers"]), self._door.path(scope)
+        given = headers.get(b"x-request-id", b"")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = message.get("headers", ())
+                if 300 <= status < 400:
+                    own = without_host(own, headers.get(b"host", b""))
+                own = [*own, *_ALWAYS, (b"x-request-id", request_id)]
+                message = {**message, "headers": own}
+            await send(message)
+
+        try:
+            state["body"] = await self._admit(scope, path, headers, receive)
+            await self._answer(scope, path, receive, answer)
+        except Refusal as refusal:
+            await _refuse(refusal, answer)
+        finally:
+            seconds = time.perf_counter() - started
+            route = path if path in self._names else state.get("route", "unmatched")
+            self._metrics.request(scope["method"], route, status, seconds)
+            if self._settings.access_log:
+                ACCESS.info("request", extra=_facts(scope, status, seconds))
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a start, an end or a socket through; a socket needs the key."""
+        if scope["type"] == "websocket":
+            self._door.path(scope)
+            try:
+                self._door.check_key(dict(scope["headers"]))
+            except Refusal:
+                await send({"type": "websocket.close", "code": 1008})
+                return
+        await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
+        """Answer a request that has arrived whole, if not too many others are under way."""
+        if self._under_way >= self._settings.max_concurrency and path not in _UNLIMITED:
+            raise _too_many()
+        self._under_way += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _admit(
+        self, scope: Scope, path: str, headers: MutableMapping[bytes, bytes], receive: Receive
+    ) -> bytes:
+        """Hold a request to the limits; give its body."""
+        settings = self._settings
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size + len(scope["query_string"]) > settings.max_header_bytes:
+            raise Refusal(431, f"headers and query: wanted at most {settings.max_header_bytes} B")
+        self._door.check(scope, path, headers)
+        if scope["method"] in ("GET", "HEAD") and b"content-length" not in headers:
+            return b""
+        try:
+            async with asyncio.timeout(settings.read_timeout):
+                body = await self._body(headers, receive)
+        except TimeoutError:
+            message = f"wanted the body in {settings.read_timeout:g} s"
+            raise Refusal(408, message, _CLOSE) from None
+        check_encoding(body, headers)
+        return body
+
+    async def _body(self, headers: MutableMapping[bytes, bytes], receive: Receive) -> bytes:
+        most = self._settings.max_body_bytes
+        # Clients that send slowly hold nobody up, only the memory of what they have sent.
+        most_arriving = most * self._settings.max_concurrency
+        too_large = Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
+        told = headers.get(b"content-length", b"0")
+        if not told.isdigit() or len(told) > 18 or int(told) > most:
+            raise too_large
+        parts, size = [], 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(400, "the client went away")
+                part = message.get("body", b"")
+                size += len(part)
+                self._arriving += len(part)
+                if size > most:
+                    raise too_large
+                if self._arriving > most_arriving:
+                    raise _too_many()
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+        finally:
+            self._arriving -= size
+
+
+def _too_many() -> Refusal:
+    return Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
+
+
+async def _refuse(refusal: Refusal, send: Send) -> None:
+    body = json.dumps({"detail": [{"loc": [], "msg": refusal.message, "type": "refused"}]})
+    headers = [(b"content-type", b"application/json"), *refusal.headers]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+def _facts(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
+    """Say what the access log tells; never a feature's value, so no query."""
+    return {
+        "request_id": scope["state"]["request_id"],
+        "method": scope["method"][:16],
+        "path": scope["path"][:128],
+        "status": status,
+        "ms": round(seconds * 1000, 3),
+    }

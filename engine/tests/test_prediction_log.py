@@ -1,0 +1,217 @@
+"""The prediction log: what was acknowledged is in it once, whatever is killed, full or away."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from databases import Postgres, connected, logged, postgres, small_disk  # noqa: F401  fixtures
+from load import Load, wait_for
+from mlops.database import open_database
+from mlops.serving import prediction_log, tables
+from mlops.serving.tables import migrate
+from served import ROW, running
+
+KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
+"""How often the slow tests kill."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give an empty log."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/log.db"
+    return request.getfixturevalue("postgres").new_database()
+
+
+def kill_under_load(bundle: Path, url: str, times: int) -> None:
+    acknowledged = {}
+    for number in range(times):
+        with running(bundle, url) as server, Load(server.port) as load:
+            least = 20 + 7 * number
+            wait_for(lambda load=load, least=least: len(load.acknowledged) > least)
+            server.end(signal.SIGKILL)
+        acknowledged |= load.acknowledged
+        assert load.statuses == {200}
+    assert acknowledged.items() <= logged(url).items()
+
+
+def test_a_killed_server_loses_no_acknowledged_prediction(bundle: Path, url: str) -> None:
+    kill_under_load(bundle, url, 2)
+
+
+@pytest.mark.slow
+def test_a_server_killed_over_and_over_loses_none(bundle: Path, url: str) -> None:
+    kill_under_load(bundle, url, KILLS)
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+def test_postgres_may_stop_and_come_back_under_load(
+    bundle: Path,
+    postgres: Postgres,  # noqa: F811
+    how: str,
+) -> None:
+    url = postgres.new_database()
+    with running(bundle, url) as server:
+        with Load(server.port, 4) as load:
+            wait_for(lambda: len(load.acknowledged) > 20)
+            postgres.control("stop", "-m", how)
+            wait_for(lambda: 503 in load.statuses)
+            assert server.ask("GET", "/health/ready")[0] == 503
+            postgres.control("start")
+            before = len(load.acknowledged)
+            wait_for(lambda: len(load.acknowledged) > before + 20)
+        assert server.ask("GET", "/health/ready")[0] == 200
+    assert load.statuses == {200, 503}
+    assert all(b"retry-after: " in a.head for a in load.answers if a.status == 503)
+    assert load.acknowledged.items() <= logged(url).items()
+
+
+def test_a_full_disk_refuses_until_there_is_room(bundle: Path, small_disk: Path) -> None:  # noqa: F811
+    url = f"sqlite:///{small_disk}/log.db"
+    filler = small_disk / "filler"
+    with running(bundle, url) as server:
+        with Load(server.port) as load:
+            wait_for(lambda: len(load.acknowledged) > 20)
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while file.write(b"x" * 4096):
+                    pass
+            wait_for(lambda: 503 in load.statuses)
+            # A small write may still find room where a larger one was rolled back.
+            wait_for(lambda: server.ask("GET", "/health/ready")[0] == 503)
+            filler.unlink()
+            before = len(load.acknowledged)
+            wait_for(lambda: len(load.acknowledged) > before + 20)
+        assert server.ask("GET", "/health/ready")[0] == 200
+    assert load.statuses == {200, 503}
+    assert load.unanswered == 0
+    assert load.acknowledged.items() <= logged(url).items()
+
+
+def test_a_locked_log_refuses_until_it_is_free(bundle: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    with running(bundle, url, SERVE_LOG_TIMEOUT="0.3") as server:
+        assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 200
+        other = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with Load(server.port, 4) as load:
+            wait_for(lambda: load.answers)
+            assert load.statuses == {503}
+            assert server.ask("GET", "/health/ready")[0] == 503
+            other.execute("ROLLBACK")
+            other.close()
+            wait_for(lambda: len(load.acknowledged) > 20)
+        assert server.ask("GET", "/health/ready")[0] == 200
+    assert load.acknowledged.items() <= logged(url).items()
+
+
+def test_writes_do_not_pile_up_behind_a_database_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_log, "_PENDING", 3)
+    hanging = prediction_log.PredictionLog(f"sqlite:///{tmp_path}/log.db", 0.01, 0)
+    monkeypatch.setattr(hanging._thread, "start", lambda: None)
+
+    async def refusals() -> list[str]:
+        hanging.start()
+        tried = [asyncio.create_task(hanging.predictions([])) for _ in range(5)]
+        return [str(error) for error in await asyncio.gather(*tried, return_exceptions=True)]
+
+    assert asyncio.run(refusals()) == ["no answer in 0.01 s"] * 3 + ["3 writes are waiting"] * 2
+
+
+ADDED = "ALTER TABLE predictions ADD COLUMN region TEXT NOT NULL DEFAULT 'unknown'"
+
+
+def write_earlier_log(url: str, *ages: float) -> None:
+    """Write a log of the first version, a prediction and its feedback for each age in days."""
+    with connected(url) as connection:
+        for statement in tables.MIGRATIONS[0]:
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("CREATE TABLE log_version (version INTEGER)")
+        connection.exec_driver_sql("INSERT INTO log_version VALUES (1)")
+        for place, age in enumerate(ages):
+            values = {"id": f"{place:02x}", "days": age}
+            at = (
+                "strftime('%s')"
+                if connection.dialect.name == "sqlite"
+                else "extract(epoch from now())"
+            )
+            for columns, rest in (
+                ("predictions (prediction_id, at, model_version, request_id, features, predicted)",
+                 ", 'v', 'r', '{\"size\": 1}', '2'"),
+                ("feedback (prediction_id, at, actual)", ", '3'"),
+            ):  # fmt: skip
+                text = f"INSERT INTO {columns} SELECT :id, {at} - 86400 * :days{rest}"
+                connection.execute(sa.text(text), values)
+
+
+def test_an_earlier_log_is_brought_up_to_date_with_its_rows(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_earlier_log(url, 1, 2)
+    monkeypatch.setattr(tables, "MIGRATIONS", [*tables.MIGRATIONS, (ADDED,)])
+    engine = open_database(url, 5)
+    for _ in range(2):  # the second time there is nothing left to do
+        migrate(engine)
+    engine.dispose()
+
+    with connected(url) as connection:
+        rows = connection.exec_driver_sql("SELECT prediction_id, region FROM predictions").all()
+        version = connection.exec_driver_sql("SELECT version FROM log_version").scalar_one()
+    assert sorted(rows) == [("00", "unknown"), ("01", "unknown")]
+    assert version == len(tables.MIGRATIONS)
+
+
+def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_earlier_log(url, 1)
+    monkeypatch.setattr(tables, "MIGRATIONS", [*tables.MIGRATIONS, (ADDED, "NO SUCH STATEMENT")])
+    engine = open_database(url, 5)
+    with pytest.raises(sa.exc.DBAPIError):
+        migrate(engine)
+    columns = {column["name"] for column in sa.inspect(engine).get_columns("predictions")}
+    engine.dispose()
+
+    assert columns == {c.name for c in tables.PREDICTIONS.columns}
+    assert list(logged(url)) == ["00"]
+
+
+def test_a_log_of_a_newer_release_is_refused_and_left_alone(bundle: Path, url: str) -> None:
+    write_earlier_log(url, 1)
+    with connected(url) as connection:
+        connection.exec_driver_sql("UPDATE log_version SET version = 99")
+    with running(bundle, url, ready="/health/live") as server:
+        assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 503
+        assert server.ask("GET", "/health/ready")[0] == 503
+        output = server.end()[1]
+    assert "newer than this release" in output
+    assert list(logged(url)) == ["00"]
+
+
+@pytest.mark.parametrize(("days", "kept"), [("2", ["00"]), ("0", ["00", "01"])])
+def test_rows_are_kept_as_long_as_the_settings_say(
+    bundle: Path, url: str, days: str, kept: list[str]
+) -> None:
+    write_earlier_log(url, 1.9, 2.1)
+    with running(bundle, url, SERVE_RETENTION_DAYS=days) as server:
+        new = server.ask("POST", "/predict", {"rows": [ROW]})[1]["prediction_ids"]
+        told = {"prediction_id": "00", "actual": 5000}
+        assert server.ask("POST", "/feedback", told)[0] == 200
+
+    assert sorted(logged(url)) == sorted([*kept, *new])
+    with connected(url) as connection:
+        feedback = connection.exec_driver_sql("SELECT prediction_id FROM feedback").scalars().all()
+    assert sorted(feedback) == kept
+
+
+def test_several_servers_may_start_at_once_on_one_empty_log(bundle: Path, url: str) -> None:
+    with running(bundle, url) as first, running(bundle, url) as second:
+        with Load(first.port, 4) as one, Load(second.port, 4) as two:
+            wait_for(lambda: min(len(one.acknowledged), len(two.acknowledged)) > 50)
+        assert one.statuses == two.statuses == {200}
+    assert (one.acknowledged | two.acknowledged).items() <= logged(url).items()
