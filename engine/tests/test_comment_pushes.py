@@ -1,8 +1,8 @@
 """Thirty pushes to one pull request, through every failure of the comment's way: one comment stays.
 
 `mlops.github.review_comment` runs against the GitHub on loopback without act, which
-test_workflow_runs.py puts around it. What this can't show: that GitHub ends the older of two runs at once, by the
-workflow's `concurrency`; here both go on to their end.
+test_workflow_runs.py puts around it. What this can't show: that GitHub ends the older of two runs
+at once, by the workflow's `concurrency`; here both go on to their end.
 """
 
 import json
