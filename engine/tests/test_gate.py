@@ -352,7 +352,8 @@ def test_a_slice_beyond_its_floor_is_named_and_one_line_is_enough_for_the_others
         "r2 is at least 0.5 in each of 2 parts of the rows",
     ]
     assert short.why == (
-        "mape is 0.3 on the 30 rows of size: > 9, wanted at most 0.25; not statistically significant"
+        "mape is 0.3 on the 30 rows of size: > 9, wanted at most 0.25; "
+        "not statistically significant"
     )
 
 

@@ -2,16 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from mlops import paths
 from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
-from mlops.frames import count_rows, read_rows
+from mlops.frames import count_rows, with_derived
+from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
-from mlops.review.differences import params_diff, rows_diff, stages_diff
+from mlops.review.data_changes import data_changes
+from mlops.review.differences import params_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
@@ -32,6 +37,7 @@ from mlops.review.model_comparison import (
     models_on_same_rows,
     reasons,
 )
+from mlops.review.moved_rows import leading_features, moved_rows
 from mlops.review.report import Review
 from mlops.review.sections import Served
 from mlops.review.trusted_outputs import keep_believed, stages_at
@@ -104,7 +110,10 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         slice_metric=next(iter(limits), comparisons[0].metric),
         params=changed,
         stages=stages_diff(base.stages, candidate.stages),
-        data=_data_diff(base, schema),
+        data=data_changes(base, candidate, schema, params.review),
+        key=schema.key.name,
+        target=schema.target.name,
+        moved=_moved_rows(test, of_base, of_candidate, params, schema),
         feedback=feedback,
         served=[_served(base, times[0]), _served(candidate, times[1])],
         detectable={
@@ -165,10 +174,13 @@ def _sample(candidate: Side) -> str:
     )
 
 
-def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
-    try:
-        return rows_diff(
-            read_rows(base.root / paths.VALID_ROWS), read_rows(paths.VALID_ROWS), schema
-        )
-    except (KeyError, FileNotFoundError):  # the base has other columns or stages
-        return None
+def _moved_rows(
+    test: pd.DataFrame,
+    base: Predictions,
+    candidate: Predictions,
+    params: Params,
+    schema: Schema,
+) -> dict[str, Any] | None:
+    features = leading_features(paths.PLOTS)
+    moved = moved_rows(with_derived(test, schema), base, candidate, schema, features)
+    return moved if moved is None or params.review.examples else moved | {"most": []}
