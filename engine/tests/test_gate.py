@@ -277,7 +277,10 @@ def test_the_verdict_is_the_worst_outcome(outcomes: list[str], worst: str) -> No
 def test_a_check_is_written_as_the_contract_says(outcome: str, passed: bool) -> None:
     written = Check("n", 0.1, 0.2, outcome, "because").as_json()  # type: ignore[arg-type]
 
-    assert written == {"name": "n", "value": 0.1, "limit": 0.2, "passed": passed, "why": "because"}
+    assert written == {
+        "name": "n", "outcome": outcome, "value": 0.1, "limit": 0.2, "passed": passed,
+        "why": "because",
+    }  # fmt: skip
 
 
 def test_what_is_detectable_is_the_limit_where_nothing_is_left_to_chance() -> None:

@@ -85,8 +85,8 @@ def _counted(old: Values, new: Values) -> dict[str, Any]:
     base, candidate = (side[shown].tolist() for side in sides)
     if len(rest):
         labels.append(f"{len(rest)} more")
-        base.append(float(sides[0][rest].sum()))
-        candidate.append(float(sides[1][rest].sum()))
+        base.append(min(1.0, float(sides[0][rest].sum())))
+        candidate.append(min(1.0, float(sides[1][rest].sum())))
     return {"labels": labels, "base": base, "candidate": candidate}
 
 

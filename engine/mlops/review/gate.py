@@ -32,6 +32,7 @@ class Check:
         """Write the check as verdict.json has it."""
         return {
             "name": self.name,
+            "outcome": self.outcome,
             "value": self.value,
             "limit": self.limit,
             "passed": self.outcome != "block",

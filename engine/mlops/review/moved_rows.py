@@ -76,7 +76,6 @@ def _numbers(base: Predictions, candidate: Predictions, _: Schema) -> tuple[Floa
     old, new, actual = base.predicted, candidate.predicted, base.actual
     moves = relative_moves(old, new, actual)
     edges = [-step for step in reversed(STEPS)] + list(STEPS)
-    middle = len(STEPS)
     counts = np.bincount(np.searchsorted(edges, moves), minlength=len(edges) + 1)
     found = {
         "kind": "numbers",
@@ -87,7 +86,6 @@ def _numbers(base: Predictions, candidate: Predictions, _: Schema) -> tuple[Floa
                 "from": None if n == 0 else edges[n - 1],
                 "to": None if n == len(edges) else edges[n],
                 "rows": int(counts[n]),
-                "unchanged": int((moves == 0).sum()) if n == middle else 0,
             }
             for n in range(len(edges) + 1)
         ],

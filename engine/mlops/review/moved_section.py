@@ -23,9 +23,9 @@ def moved_line(moved: dict[str, Any] | None, key: str) -> str:
         f"{moved['up']:,} up, {moved['down']:,} down."
     )
     for words, up in (("Most up", True), ("Most down", False)):
-        rows = [row for row in moved["most"] if (row["moved"] > 0) is up][:_NAMED]
-        named = ", ".join(f"{cell(row['key'])} ({row['moved']:+.0%})" for row in rows)
-        text += f" {words}: {cell(key)} {named}." if rows else ""
+        named_rows = [row for row in moved["most"] if (row["moved"] > 0) is up][:_NAMED]
+        named = ", ".join(f"{cell(row['key'])} ({row['moved']:+.0%})" for row in named_rows)
+        text += f" {words}: {cell(key)} {named}." if named_rows else ""
     return text
 
 

@@ -96,7 +96,7 @@ def markdown(review: Review) -> str:
         parts.append(metric_table(review.comparisons, review.confidence, review.test))
     parts.append(_checks(review, ("warn", "block")))
     parts += [moved_line(review.moved, review.key), data_line(review.data)]
-    parts.append(params_line(review.params) if review.comparisons else "")
+    parts.append(params_line(review.params) if review.stages else "")
     parts.append(feedback_section(review.feedback))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
@@ -126,15 +126,17 @@ def _details(review: Review) -> list[str]:
     """Write what is folded away."""
     passed = _checks(review, ("pass",))
     n_passed = sum(check.outcome == "pass" for check in review.checks)
-    folds = [folded(f"{n_passed} of {len(review.checks)} checks pass", passed) if passed else ""]
-    if not review.comparisons:
-        return folds
     slices = review.slices if any(review.stages.values()) else []
-    return [
-        *folds,
+    folds = [
+        folded(f"{n_passed} of {len(review.checks)} checks pass", passed) if passed else "",
         moved_section(review.moved, review.key, review.target),
         data_section(review.data),
         params_section(review.params),
+    ]
+    if not review.comparisons:
+        return folds
+    return [
+        *folds,
         slices_section(slices, review.slice_metric),
         chart_section(slices, review.slice_metric),
         detectable(review.detectable) if any(review.stages.values()) else "",

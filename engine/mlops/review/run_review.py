@@ -66,13 +66,12 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
         return Review(base_commit, head, "block", [failed], failure=str(error))
     candidate = Side.read(Path())
     with base_tree(base_commit) as root:
-        try:
-            if not (root / "dvc.yaml").exists():
-                raise NotComparable("the base has no pipeline yet; the floors alone decide")
+        if (root / "dvc.yaml").exists():
             reproduce(root)
             found = _against_base(Side.read(root), candidate, params, schema)
-        except NotComparable as error:
-            found = _alone(base_commit, candidate, params, str(error))
+        else:
+            why = "the base has no pipeline yet; the floors alone decide"
+            found = _alone(base_commit, candidate, params, why)
     vouched = stages_at(base_commit) if exact else None
     return replace(
         found,
@@ -83,6 +82,19 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
 
 
 def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
+    try:
+        found = _compared(base, candidate, params, schema)
+    except NotComparable as error:
+        found = _alone(base.commit, candidate, params, str(error))
+    return replace(
+        found,
+        params=params_diff(base.params, candidate.params),
+        stages=stages_diff(base.stages, candidate.stages),
+        data=data_changes(base, candidate, schema, params.review),
+    )
+
+
+def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
     test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params)
@@ -108,9 +120,6 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
         slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
         slice_metric=next(iter(limits), comparisons[0].metric),
-        params=changed,
-        stages=stages_diff(base.stages, candidate.stages),
-        data=data_changes(base, candidate, schema, params.review),
         key=schema.key.name,
         target=schema.target.name,
         moved=_moved_rows(test, of_base, of_candidate, params, schema),
