@@ -1,7 +1,8 @@
 """Open or update the one pull request of a retraining, or of newer libraries.
 
-Runs with the right to write, on the standard library alone. Pushes to its own branch, never to
-another. Usage: python -m mlops.github.bot_pull_request FOLDER [BRANCH]
+Runs with the right to write. Pushes to its own branch, never to another.
+
+Usage: python -m mlops.github.bot_pull_request FOLDER [BRANCH]
 """
 
 import base64

@@ -1,6 +1,6 @@
 """Keep one issue about production up to date, and start a retraining where that may help.
 
-Runs with the right to write, on the standard library alone. What was tried before is asked of
+Runs with the right to write. What was tried before is asked of
 GitHub itself, so that nothing has to be remembered.
 
 Usage: python -m mlops.github.monitor_issue FOLDER

@@ -1,4 +1,4 @@
-"""Post a review as the one comment of its pull request. Standard library, `gh` and `cml` only.
+"""Post a review as the one comment of its pull request.
 
 Runs with the right to comment, on the default branch's code. The report comes from a pull request's
 run and is hostile text, which `sanitize` has rewritten before; which pull request it belongs to is
