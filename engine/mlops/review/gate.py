@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.params import Params
+from mlops.records import SliceRecord
 from mlops.review.github_markdown import number
 from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED, reason_of
@@ -69,7 +70,7 @@ def check_floors(
     return checks
 
 
-def check_slices(slices: list[dict[str, Any]], params: Params) -> list[Check]:
+def check_slices(slices: list[SliceRecord], params: Params) -> list[Check]:
     """Hold each slice of enough rows against its floors: block where chance can't explain it.
 
     Args:
@@ -84,7 +85,7 @@ def check_slices(slices: list[dict[str, Any]], params: Params) -> list[Check]:
 
 
 def _check_slices(
-    metric: str, limit: float, slices: list[dict[str, Any]], higher: bool
+    metric: str, limit: float, slices: list[SliceRecord], higher: bool
 ) -> Iterator[Check]:
     sign, side = (1, "at least") if higher else (-1, "at most")
     n_short = 0
