@@ -53,7 +53,7 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> Manifest:
             the message names every file and release that doesn't fit.
     """
     path = folder / MANIFEST
-    advice = "Make it anew: dvc repro export"
+    advice = "Rebuild it: dvc repro export"
     try:
         manifest: Manifest = read_json(path)
     except FileNotFoundError as error:

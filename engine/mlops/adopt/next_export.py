@@ -54,7 +54,7 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
         raise UserError(
             f"{path}: {len(problems)} value(s) are written otherwise than in the adopted file",
             problems,
-            "Nothing was taken in. Mend them, or adopt anew with --replace",
+            "Nothing was added. Fix them, or adopt again with --replace",
         )
     return pd.DataFrame(rows)
 

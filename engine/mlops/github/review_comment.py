@@ -86,7 +86,7 @@ def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
 
 
 def remove_duplicates(number: int, repository: str) -> None:
-    """Keep the newest of our comments: CML looks through 30 only, and posts anew beyond them."""
+    """Keep the newest of our comments: CML looks through 30 only, and then posts a new one."""
     for comment in _own(number, repository)[:-1]:
         api(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
 

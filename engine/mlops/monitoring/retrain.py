@@ -99,7 +99,7 @@ def body(decision: Decision, params: Params, schema: Schema) -> str:
         lines.append(
             f"**{decision['feedback_rows']:,} rows are feedback**, told to the API by its clients "
             f"after the source's newest day, {decision['source_until']}; look at them as at any "
-            f"data from outside. {decision['left_out']:,} more broke the contract and are left out."
+            f"data from outside. {decision['left_out']:,} more failed the schema and are left out."
         )
         lines.append(label_shift(params, schema))
     return "\n\n".join([*lines, REPORT.read_text(encoding="utf-8")])

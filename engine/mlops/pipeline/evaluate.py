@@ -127,7 +127,7 @@ def importance(model: Pipeline, test: pd.DataFrame, schema: Schema, seed: int) -
         return value if higher else -value
 
     found = permutation_importance(
-        model[-1:],  # picking the features anew each time would take longer than to predict
+        model[-1:],  # picking the features again each time would take longer than to predict
         model[:-1].transform(rows[names]),
         actual_values(rows, schema.target),
         scoring=goodness,

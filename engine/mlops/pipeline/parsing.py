@@ -49,7 +49,7 @@ def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
 
 def name_problems(names: list[str], schema: Schema) -> list[str]:
     """Compare the columns found with those of the schema; their order is free."""
-    problems = [f"column {name!r} stands twice" for name in sorted(names) if names.count(name) > 1]
+    problems = [f"column {name!r} is duplicated" for name in sorted(names) if names.count(name) > 1]
     missing = [name for name in schema.names if name not in names]
     unknown = [name for name in names if name not in schema.names]
     if missing:

@@ -1,4 +1,4 @@
-"""Ask a served model, and hold its answers against the evaluation that was reviewed."""
+"""Ask a served model, and compare its answers with the evaluation that was reviewed."""
 
 import json
 import urllib.error

@@ -1,4 +1,4 @@
-"""The gate: the comparison held against params.yaml's `gate:` section."""
+"""The gate: the comparison checked against params.yaml's `gate:` section."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -119,7 +119,7 @@ def check_regressions(comparisons: list[Comparison], params: Params) -> list[Che
 
 
 def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
-    """Warn of a change that moves the limits which it is held against; `changed` are parameters."""
+    """Warn of a change that moves its own limits; `changed` are parameters."""
     moved = [path for path in changed if path.startswith("gate.")]
     why = f"this change moves the gate's own limits: {', '.join(moved)}"
     return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
@@ -145,7 +145,7 @@ def _check_regression(comparison: Comparison, limit: float, params: Params) -> C
         return Check(name, None, limit, "block", why)
     if spread and worse > limit:
         if worse > spread.surprise(params.gate.confidence):
-            return Check(name, worse, limit, "block", f"{text}; chance alone hardly explains it")
+            return Check(name, worse, limit, "block", f"{text}; statistically significant")
         why = f"{text}; that may be chance: these test rows can't tell"
         return Check(name, worse, limit, "warn", why)
     possible = worse + spread.margin(params.evaluate.confidence) if spread else worse

@@ -35,13 +35,13 @@ hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git pus
 processor fits the model otherwise, commit the `dvc.lock` that this run keeps as artifact *lock*."""
 
 _LACKING = """\
-**The storage lacks what dvc.lock names:** {}. It was made anew. Who has it brings it there by
+**The storage lacks what dvc.lock names:** {}. It was rebuilt. Who has it brings it there by
 `dvc push`; else the release does."""
 
 _ADVICE: dict[Outcome, str] = {
     "pass": "Merge it, if this is what the change was meant to do.",
     "warn": "Read the lines marked ⚠️: decide whether the gain is worth what they say.",
-    "block": "Mend what the lines marked ❌ name and push again: this comment follows.",
+    "block": "Fix the checks marked ❌ and push; this comment will update.",
 }
 
 

@@ -1,4 +1,4 @@
-"""Reproduce the work tree and its base, compare them, and hold the gate."""
+"""Reproduce the work tree and its base, compare them, and apply the gate."""
 
 from dataclasses import replace
 from pathlib import Path

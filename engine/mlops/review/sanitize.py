@@ -1,6 +1,6 @@
 """Rewrite a hostile report as a comment that can't do more than be read.
 
-A parser reads the Markdown, and what it found is written anew in a narrow form: headings,
+A parser reads the Markdown, and what it found is rewritten in a narrow form: headings,
 paragraphs, flat lists, tables, emphasis, code, folds and the charts of `markup.chart`. Everything
 else is written as plain text, so nothing depends on GitHub's parser reading the report as ours
 does. Command: python -m mlops.review.sanitize REPORT COMMENT

@@ -20,7 +20,7 @@ WORDS = folded(
 - **log_loss**, **brier**, **calibration_error**: how far predicted probabilities are from what
   happened. **roc_auc**, **f1_macro**, **balanced_accuracy**: how well classes are told apart; 1 is
   best.
-- **interval**: where the change may lie, for other test rows would have given another one. An
+- **interval**: where the change may lie, because other test rows would give a different value. An
   interval that holds 0 may be chance.
 - **stage**: a step of the pipeline from data to model. A stage whose inputs are the base's is not
   run.""",

@@ -53,12 +53,12 @@ class Served:
         if manifest.get("columns") != _plain(describe_columns(schema)):
             raise UserError(
                 f"{folder}: made for another src/project/schema.py than this one",
-                advice="Make it anew: dvc repro export",
+                advice="Rebuild it: dvc repro export",
             )
         if manifest.get("derived") != _plain(describe_derived(schema)):
             raise UserError(
                 f"{folder}: made by other functions than those of this src/project/features.py",
-                advice="Make it anew: dvc repro export",
+                advice="Rebuild it: dvc repro export",
             )
         try:
             engine = (
