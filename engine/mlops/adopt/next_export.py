@@ -116,7 +116,7 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
 
 
 def _in_types(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    return rows.astype({column.name: validation.frame_dtype(column) for column in schema.columns})
+    return rows.astype({column.name: column.dtype for column in schema.columns})
 
 
 def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:

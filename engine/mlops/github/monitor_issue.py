@@ -124,9 +124,9 @@ def main() -> int:
         done, failures = tell(Path(sys.argv[1]), os.environ["RESULT"], here, link)
     except GitHubRefused as error:
         done, failures = "the issue was not written", [str(error)]
-    print(f"tell: {done}")
+    print(f"monitor_issue: {done}")
     for failure in failures:
-        print(f"tell: {failure}", file=sys.stderr)
+        print(f"monitor_issue: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
