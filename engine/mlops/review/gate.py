@@ -16,6 +16,9 @@ Outcome = Literal["pass", "warn", "block"]
 
 POWER = 0.9
 
+_NAMED = 5
+"""Files that a check names; it counts them all."""
+
 _NONE: Mapping[str, str] = {}
 
 
@@ -132,6 +135,13 @@ def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
     """
     why = f"this change moves where and how data and models are kept: {', '.join(changed)}"
     return [Check("settings of the storage", len(changed), 0, "warn", why)] if changed else []
+
+
+def check_engine_is_kept(changed: Collection[str]) -> list[Check]:
+    """Warn of a change of the engine or a workflow that is of no template; `changed` are files."""
+    named = ", ".join(sorted(changed)[:_NAMED]) + (", …" if len(changed) > _NAMED else "")
+    why = f"this change edits {len(changed)} file(s) of the engine or the workflows: {named}"
+    return [Check("engine and workflows", len(changed), 0, "warn", why)] if changed else []
 
 
 def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:
