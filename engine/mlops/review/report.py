@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops.records import SliceComparison
 from mlops.review.data_section import data_line, data_section
 from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
@@ -72,7 +73,7 @@ class Review:
     test: str = ""
     failure: str = ""
     not_comparable: str = ""
-    slices: list[dict[str, Any]] = field(default_factory=list)
+    slices: list[SliceComparison] = field(default_factory=list)
     slice_metric: str = ""
     params: list[tuple[str, Any, Any]] = field(default_factory=list)
     stages: dict[str, bool] = field(default_factory=dict)

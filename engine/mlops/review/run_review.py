@@ -1,4 +1,4 @@
-"""Reproduce the work tree and its base, compare them, and hold the gate."""
+"""Reproduce the work tree and its base, compare them, and apply the gate."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
 from mlops.frames import count_rows, with_derived
+from mlops.integrity import ENGINE, edited
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.repair_dvc import recover
@@ -20,6 +21,7 @@ from mlops.review.differences import params_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
+    check_engine_is_kept,
     check_floors,
     check_gate_is_kept,
     check_regressions,
@@ -107,7 +109,8 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
-        *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
+        *check_storage_is_kept(_changed_files(base, ".dvc")),
+        *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
@@ -131,6 +134,10 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
             if c.metric in limits
         },
     )
+
+
+def _changed_files(base: Side, *folders: str) -> list[str]:
+    return git("diff", "--name-only", base.commit, "--", *folders).splitlines()
 
 
 def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:

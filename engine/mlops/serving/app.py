@@ -127,7 +127,7 @@ def _add_handlers(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(LogAway)
     async def log_away(request: Request, error: LogAway) -> Response:
-        return refusal(503, "the prediction log is away", "log_away", {"retry-after": "2"})
+        return refusal(503, "the prediction log is unavailable", "log_away", {"retry-after": "2"})
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

@@ -60,7 +60,7 @@ class Parser:
         """Read rows quickly, or give None: then it is for `examined` to say what is wrong.
 
         pydantic's parser of JSON is quicker than Python's, but takes the last of equal keys. Every
-        key has a colon: with as many colons as there are different keys, none stands twice.
+        key has a colon: with as many colons as there are different keys, none is duplicated.
         """
         most = self._max_rows * len(self.row.model_fields)
         if body.count(b"{") > self._max_rows + 1 or body.count(b",") > most:
@@ -91,13 +91,13 @@ class Parser:
         """Read the query of GET /predict, where a value left empty is a value left out.
 
         Raises:
-            Unprocessable: with every problem; a key that stands twice is one.
+            Unprocessable: with every problem; a duplicate key is one.
         """
         found: dict[str, Any] = {}
         twice: list[Problem] = []
         for name, text in query:
             if name in found:
-                twice.append(_problem(["query", name], "stands twice", "duplicate_key"))
+                twice.append(_problem(["query", name], "is duplicated", "duplicate_key"))
             elif text or name not in self.row.model_fields:
                 number = _NUMBER.fullmatch(text) if name in self._numeric else None
                 found[name] = text if number is None else _value(text, number)
@@ -162,7 +162,7 @@ class _Refused(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise _Refused("a key stands twice in an object")
+        raise _Refused("an object has a duplicate key")
     return content
 
 
