@@ -106,7 +106,7 @@ def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:
 def _slices(columns: tuple[Column, ...]) -> list[str]:
     features = [column for column in columns if column.role == "feature"]
     few = [c.name for c in features if 0 < len(c.choices) <= _FEW_CHOICES]
-    numbers = [c.name for c in features if not c.choices]
+    numbers = [c.name for c in features if not c.is_categorical]
     return [*few[: _SLICES - 1], *numbers[:1]] or [features[0].name]
 
 

@@ -44,13 +44,14 @@ class Category:
     """A categorical feature: the columns `at` take the line of `table` that the choice has.
 
     Attributes:
-        table: a line for each of `choices`, and a last one for a gap and for any other value;
-            None stands for NaN.
+        choices: None among them is a gap, where that has a line of its own.
+        table: a line for each of `choices`, and a last one for any other value, and for a gap that
+            has none of its own; None stands for NaN.
     """
 
     name: str
     at: list[int]
-    choices: list[str]
+    choices: list[str | None]
     table: list[list[float | None]]
 
 
@@ -101,7 +102,7 @@ class Encoding:
         for name, _, places, _ in self._tables:
             choices, codes = columns[name]
             known = [places.get(choice, len(places)) for choice in choices]
-            lines.append(np.array([*known, len(places)])[codes])
+            lines.append(np.array([*known, places.get(None, len(places))])[codes])
         return self._encoded(values, lines)
 
     def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:
@@ -140,5 +141,5 @@ def _row(values: Any) -> Floats:
     return np.array(list(values), dtype=np.float64)
 
 
-def _places(category: Category) -> dict[str, int]:
+def _places(category: Category) -> dict[str | None, int]:
     return {choice: place for place, choice in enumerate(category.choices)}
