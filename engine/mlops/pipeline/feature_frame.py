@@ -12,11 +12,11 @@ from sklearn.preprocessing import TargetEncoder
 
 from mlops.metrics import Floats
 
-RARE = 3
+RARE = 2
 """A text of an open feature that fewer training rows have is taken as one never seen."""
 
-MOST_CATEGORIES = 100
-"""An open feature of more texts becomes numbers: boosted trees take at most 255 categories."""
+MOST_CATEGORIES = 30
+"""An open feature of more texts becomes numbers: forests learn nothing from that many columns."""
 
 OTHER = ""
 """The category of rare and unseen texts; no row has an empty text."""
