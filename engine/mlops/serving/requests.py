@@ -162,7 +162,7 @@ class _Refused(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise _Refused("an object has a duplicate key")
+        raise _Refused("a key is duplicated in an object")
     return content
 
 
