@@ -44,7 +44,7 @@ class QuickParser:
         """Read {"rows": [{…}, …]} or {"columns": {name: […], …}}.
 
         msgspec takes the last of equal keys. Every key has a colon: with as many colons as there
-        are different keys, none stands twice.
+        are different keys, none is duplicated.
         """
         try:
             found: Any = self._decoder.decode(body)

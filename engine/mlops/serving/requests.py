@@ -154,7 +154,7 @@ class Parser:
         twice: list[Problem] = []
         for name, text in query:
             if name in found:
-                twice.append(problem(["query", name], "stands twice", "duplicate_key"))
+                twice.append(problem(["query", name], "is duplicated", "duplicate_key"))
             elif text or name not in self.fields:
                 number = _NUMBER.fullmatch(text) if name in self._numeric else None
                 found[name] = text if number is None else _value(text, number)
