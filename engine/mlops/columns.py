@@ -26,6 +26,13 @@ _WORDS: dict[type, str] = {
 }
 
 
+_DTYPES: dict[type, str] = {
+    **dict.fromkeys((float, int, bool), "float64"),
+    str: "str",
+    **dict.fromkeys((datetime.date, datetime.datetime), "datetime64[us]"),
+}
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of the data, and of a request if its role is "feature" or "input".
@@ -65,6 +72,15 @@ class Column:
         return kind
 
     @property
+    def dtype(self) -> str:
+        """Name the dtype that the column has in every frame and Arrow table of the pipeline.
+
+        Numbers are float64 even where they must be whole, and booleans are 1 and 0: a missing
+        value has no integer. Keys are int64 or text, times in the schema's time zone.
+        """
+        return "int64" if self.role == "key" and self.type is int else _DTYPES[self.type]
+
+    @property
     def is_categorical(self) -> bool:
         """Tell whether a model takes the column as categories."""
         return bool(self.choices) or self.open
@@ -96,6 +112,11 @@ class Derived:
     choices: tuple[str, ...] = ()
     takes_missing: bool = False
     open: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """Name the dtype that the feature has in every frame, as of a column."""
+        return _DTYPES[self.type]
 
     @property
     def is_categorical(self) -> bool:

@@ -26,11 +26,9 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
     Numbers and booleans become float64 with NaN for a gap, times datetime64[us] with NaT, texts
     StringDType with an empty one.
     """
-    if column.type is str:
+    if column.dtype == "str":
         return np.array(["" if value is None else value for value in values], dtype=_TEXT)
-    if column.type in (float, int, bool):
-        return np.array(values, dtype=np.float64)
-    return np.array(values, dtype="datetime64[us]")
+    return np.array(values, dtype=column.dtype)
 
 
 class _Given(NamedTuple):

@@ -200,8 +200,7 @@ def test_without_an_interval_a_regression_within_the_limit_passes(limits: Params
         (
             0.2,
             SURE,
-            "rmse is 20.0% worse than the base's, allowed are 10% worse; "
-            "chance alone hardly explains it",
+            "rmse is 20.0% worse than the base's, allowed are 10% worse; statistically significant",
         ),
         (
             0.2,

@@ -101,7 +101,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     (updated,) = warm.comments(number)
     assert updated.id == written.id
     assert updated.body.startswith("## ❌ Block")
-    assert "chance alone hardly explains it" in updated.body
+    assert "statistically significant" in updated.body
 
 
 @pytest.mark.slow

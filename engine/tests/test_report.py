@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from mlops.github.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.intervals import Spread
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.review.gate import Check
 from mlops.review.github_markdown import cell
 from mlops.review.model_comparison import Comparison
 from mlops.review.report import Review, markdown
+from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.sections import LISTED_SLICES, Served
 
 BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))

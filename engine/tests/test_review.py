@@ -130,6 +130,21 @@ def test_a_partition_that_can_not_be_read_is_blocked_in_plain_words(repository: 
     assert "Traceback" not in report
 
 
+@pytest.mark.parametrize("name", ["engine/mlops/own.py", ".github/workflows/own.yml"])
+def test_an_engine_that_somebody_edits_is_named(name: str, repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", f"edits-{Path(name).suffix[1:]}")
+    (repository / name).parent.mkdir(parents=True, exist_ok=True)
+    (repository / name).write_text("", encoding="utf-8")
+    commit(repository, "An engine of our own")
+
+    code, report, verdict = review(repository, "HEAD~1")
+
+    assert (code, verdict["verdict"]) == (0, "warn")
+    why = f"this change edits 1 file(s) of the engine or the workflows: {name}"
+    assert why in [check["why"] for check in verdict["checks"]]
+    assert "file(s) of the engine or the workflows" in report
+
+
 def without_a_pipeline(repository: Path) -> str:
     """Begin the history anew, by an empty commit; give that."""
     git(repository, "checkout", "--quiet", "--orphan", "of-" + git(repository, "rev-parse", "HEAD"))

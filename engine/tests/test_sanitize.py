@@ -6,8 +6,8 @@ import pytest
 
 from github_markdown import html_of, powers
 from hostile_markdown import LONG, PLACES, SPELLINGS, payloads, put
-from mlops.github.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.github_markdown import cell, chart, fenced, fold_start, folded, table
+from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.sections import WORDS
 
 CHART = chart("rmse by size, blue base", ["≤ 1", "> 1"], [[1.0, 2.5], [0.00001, 3.0]])

@@ -1,18 +1,15 @@
 """params.yaml for other data: the keys that depend on the data, every comment and all else kept."""
 
 import datetime
-import io
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.comments import CommentedMap
 
 from mlops.adopt.infer_column import follows_ratios
 from mlops.adopt.proposal import Proposal
 from mlops.columns import Column
+from mlops.params_text import edit_params, on_one_line, quoted
 
 _TEST_SHARE = 0.2
 _SLICES = 3
@@ -33,26 +30,16 @@ _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
 }
 
 
-class _Representer(RoundTripRepresenter):
-    """Writes null for nothing; of its own, for others write as they are used to."""
-
-    def represent_none(self, _: None) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _Representer.represent_none)
-
-
 def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     """Give the text of params.yaml for the proposed data.
 
     Args:
         today: stands as `ingest.until` where rows have no time.
     """
-    yaml = YAML()
-    yaml.Representer = _Representer
-    yaml.preserve_quotes, yaml.width = True, 100
-    params = yaml.load(text)
+    return edit_params(text, lambda params: _change(params, proposal, today))
+
+
+def _change(params: Any, proposal: Proposal, today: datetime.date) -> None:
     params["task"] = proposal.task
     _set_time(params, proposal, today)
     rows = len(proposal.rows)
@@ -61,7 +48,7 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     assert target is not None, "every proposal has one"
     values = proposal.rows[target.name]
     params["train"]["log_target"] = proposal.task == "regression" and follows_ratios(values)
-    params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
+    params["evaluate"]["slices"] = on_one_line(_slices(proposal.columns))
     wanted = _OF_TASK[proposal.task]
     gate = params["gate"]
     _replace(gate["floors"], wanted["floors"] | _guess(proposal))
@@ -69,9 +56,6 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     gate["slices"]["floors"].fa.set_flow_style()
     _replace(gate["max_regression"], wanted["max_regression"])
     _replace(params["monitor"]["max_worse"], wanted["max_worse"])
-    written = io.StringIO()
-    yaml.dump(params, written)
-    return written.getvalue()
 
 
 def _guess(proposal: Proposal) -> dict[str, float]:
@@ -87,14 +71,14 @@ def _guess(proposal: Proposal) -> dict[str, float]:
 def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:
     time, split = proposal.of_role("time"), params["split"]
     if time is None:
-        params["ingest"]["until"] = _day(today)
+        params["ingest"]["until"] = quoted(today)
         split["test_from"], split["test_share"] = None, _TEST_SHARE
     else:
         days = proposal.rows[time.name].sort_values()
         newest = days.iloc[-1].date()
-        params["ingest"]["until"] = _day(newest)
+        params["ingest"]["until"] = quoted(newest)
         test_from = days.iloc[int(len(days) * (1 - _TEST_SHARE))]
-        split["test_from"], split["test_share"] = _day(test_from.date()), None
+        split["test_from"], split["test_share"] = quoted(test_from.date()), None
         gap = int(days.diff().max().days)
         for section, key in (("ingest", "max_gap_days"), ("validate", "max_age_days")):
             params[section][key] = max(params[section][key], 2 * gap)
@@ -115,13 +99,3 @@ def _replace(section: Any, values: dict[str, float]) -> None:
         if name not in values:
             del section[name]
     section.update(values)
-
-
-def _flow(items: list[str]) -> CommentedSeq:
-    sequence = CommentedSeq(items)
-    sequence.fa.set_flow_style()
-    return sequence
-
-
-def _day(day: datetime.date) -> DoubleQuotedScalarString:
-    return DoubleQuotedScalarString(day.isoformat())

@@ -54,7 +54,7 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
         raise UserError(
             f"{path}: {len(problems)} value(s) are written otherwise than in the adopted file",
             problems,
-            "Nothing was taken in. Mend them, or adopt anew with --replace",
+            "Nothing was added. Fix them, or adopt again with --replace",
         )
     return pd.DataFrame(rows)
 
@@ -116,7 +116,7 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
 
 
 def _in_types(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    return rows.astype({column.name: validation.frame_dtype(column) for column in schema.columns})
+    return rows.astype({column.name: column.dtype for column in schema.columns})
 
 
 def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:

@@ -60,7 +60,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> str:
         Why the validation would stop, for it is for a person to say what good data are.
 
     Raises:
-        UserError: the rows can't be taken in, with the reason.
+        UserError: the rows can't be ingested, with the reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -1,4 +1,4 @@
-"""Has what the model is asked changed? Each feature of a window of rows against the reference.
+"""Detect input drift: compare each feature of a window of rows with the reference.
 
 Textbook thresholds (PSI > 0.2) ignore how many rows they look at, and on a hundred rows nearly
 always speak. Here a change counts only if chance hardly explains it, after correction for the

@@ -92,10 +92,8 @@ def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
         if column.type is str:
             coded = values.astype("category").cat
             columns[column.name] = Coded(list(coded.categories), coded.codes.to_numpy())
-        elif issubclass(column.type, datetime.date):
-            columns[column.name] = values.to_numpy(dtype="datetime64[us]")
         else:
-            columns[column.name] = values.to_numpy(dtype=np.float64)
+            columns[column.name] = values.to_numpy(dtype=column.dtype)
     return columns
 
 

@@ -32,6 +32,7 @@ from mlops.pipeline.exporter import export_form
 from mlops.pipeline.model import actual_values
 from mlops.profile import prediction_profile, reference_profile
 from mlops.project import load_schema
+from mlops.records import DataRecord, EngineRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
@@ -42,16 +43,22 @@ SUGGESTED = 100
 """Texts of an open feature that the page suggests."""
 
 
-def describe_data(schema: Schema) -> dict[str, Any]:
+def describe_data(schema: Schema) -> DataRecord:
     """Say which rows trained and tested the model: number, hash, days, and the values seen."""
-    described: dict[str, Any] = {}
-    for name, path in (("train", TRAIN_ROWS), ("test", TEST_ROWS)):
-        column = schema.key if schema.time is None else schema.time
-        values = read_rows(path, [column.name])[column.name]
-        described[name] = {"rows": len(values), "sha256": sha256(path)}
-        if schema.time is not None:
-            described[name] |= {"from": str(values.min().date()), "to": str(values.max().date())}
-    return {**described, "seen": describe_seen(_made_with(TRAIN_ROWS, schema), schema)}
+    return {
+        "train": _describe_rows(TRAIN_ROWS, schema),
+        "test": _describe_rows(TEST_ROWS, schema),
+        "seen": describe_seen(_made_with(TRAIN_ROWS, schema), schema),
+    }
+
+
+def _describe_rows(path: Path, schema: Schema) -> RowsRecord:
+    column = schema.key if schema.time is None else schema.time
+    values = read_rows(path, [column.name])[column.name]
+    described: RowsRecord = {"rows": len(values), "sha256": sha256(path)}
+    if schema.time is not None:
+        described |= {"from": str(values.min().date()), "to": str(values.max().date())}
+    return described
 
 
 def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
@@ -98,7 +105,7 @@ def _tested(schema: Schema) -> Predictions:
     )
 
 
-def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> dict[str, Any]:
+def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:
     """Write what serves the model, and say what that is: the exported form, if it agrees.
 
     Agreement is with the pipeline itself, on all training and test rows and on edge rows. Where

@@ -1,4 +1,4 @@
-"""Command review: reproduce the work tree and its base, compare them, and hold the gate.
+"""Command review: reproduce the work tree and its base, compare them, and apply the gate.
 
 Exit code: 0 pass or warn, 1 block, 2 could not judge.
 """

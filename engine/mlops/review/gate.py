@@ -1,4 +1,4 @@
-"""The gate: the comparison held against params.yaml's `gate:` section."""
+"""The gate: the comparison checked against params.yaml's `gate:` section."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.params import Params
+from mlops.records import SliceRecord
 from mlops.review.github_markdown import number
 from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED, reason_of
@@ -14,6 +15,9 @@ from mlops.undefined import UNDEFINED, reason_of
 Outcome = Literal["pass", "warn", "block"]
 
 POWER = 0.9
+
+_NAMED = 5
+"""Files that a check names; it counts them all."""
 
 _NONE: Mapping[str, str] = {}
 
@@ -69,7 +73,7 @@ def check_floors(
     return checks
 
 
-def check_slices(slices: list[dict[str, Any]], params: Params) -> list[Check]:
+def check_slices(slices: list[SliceRecord], params: Params) -> list[Check]:
     """Hold each slice of enough rows against its floors: block where chance can't explain it.
 
     Args:
@@ -84,7 +88,7 @@ def check_slices(slices: list[dict[str, Any]], params: Params) -> list[Check]:
 
 
 def _check_slices(
-    metric: str, limit: float, slices: list[dict[str, Any]], higher: bool
+    metric: str, limit: float, slices: list[SliceRecord], higher: bool
 ) -> Iterator[Check]:
     sign, side = (1, "at least") if higher else (-1, "at most")
     n_short = 0
@@ -118,7 +122,7 @@ def check_regressions(comparisons: list[Comparison], params: Params) -> list[Che
 
 
 def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
-    """Warn of a change that moves the limits which it is held against; `changed` are parameters."""
+    """Warn of a change that moves its own limits; `changed` are parameters."""
     moved = [path for path in changed if path.startswith("gate.")]
     why = f"this change moves the gate's own limits: {', '.join(moved)}"
     return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
@@ -133,6 +137,13 @@ def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
     return [Check("settings of the storage", len(changed), 0, "warn", why)] if changed else []
 
 
+def check_engine_is_kept(changed: Collection[str]) -> list[Check]:
+    """Warn of a change of the engine or a workflow that is of no template; `changed` are files."""
+    named = ", ".join(sorted(changed)[:_NAMED]) + (", …" if len(changed) > _NAMED else "")
+    why = f"this change edits {len(changed)} file(s) of the engine or the workflows: {named}"
+    return [Check("engine and workflows", len(changed), 0, "warn", why)] if changed else []
+
+
 def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:
     metric, worse, spread = comparison.metric, comparison.regression, comparison.spread
     name = f"regression of {metric}"
@@ -144,7 +155,7 @@ def _check_regression(comparison: Comparison, limit: float, params: Params) -> C
         return Check(name, None, limit, "block", why)
     if spread and worse > limit:
         if worse > spread.surprise(params.gate.confidence):
-            return Check(name, worse, limit, "block", f"{text}; chance alone hardly explains it")
+            return Check(name, worse, limit, "block", f"{text}; statistically significant")
         why = f"{text}; that may be chance: these test rows can't tell"
         return Check(name, worse, limit, "warn", why)
     possible = worse + spread.margin(params.evaluate.confidence) if spread else worse

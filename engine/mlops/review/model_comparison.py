@@ -7,7 +7,6 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from mlops.metrics import (
     score,
 )
 from mlops.params import Params
+from mlops.records import SliceComparison
 from mlops.review.checkouts import Side
 from mlops.slices import slices
 from mlops.undefined import describe_undefined
@@ -113,7 +113,7 @@ def models_on_same_rows(
 
 
 def compare(
-    base: Predictions, candidate: Predictions, recorded: dict[str, Any], params: Params
+    base: Predictions, candidate: Predictions, recorded: dict[str, float | None], params: Params
 ) -> list[Comparison]:
     """Compare every metric of the task; `recorded` are the base's metrics on its own test rows."""
     of_base, of_candidate = estimates(base), estimates(candidate)
@@ -165,7 +165,7 @@ def compare_slices(
     test: pd.DataFrame,
     columns: list[str],
     schema: Schema,
-) -> list[dict[str, Any]]:
+) -> list[SliceComparison]:
     """Compare the task's metrics slice by slice, without intervals: most slices have few rows."""
     return [
         {

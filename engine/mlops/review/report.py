@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops.records import SliceComparison
 from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
 from mlops.review.github_markdown import cell, fenced, number, table
@@ -34,13 +35,13 @@ hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && git pus
 processor fits the model otherwise, commit the `dvc.lock` that this run keeps as artifact *lock*."""
 
 _LACKING = """\
-**The storage lacks what dvc.lock names:** {}. It was made anew. Who has it brings it there by
+**The storage lacks what dvc.lock names:** {}. It was rebuilt. Who has it brings it there by
 `dvc push`; else the release does."""
 
 _ADVICE: dict[Outcome, str] = {
     "pass": "Merge it, if this is what the change was meant to do.",
     "warn": "Read the lines marked ⚠️: decide whether the gain is worth what they say.",
-    "block": "Mend what the lines marked ❌ name and push again: this comment follows.",
+    "block": "Fix the checks marked ❌ and push; this comment will update.",
 }
 
 
@@ -68,7 +69,7 @@ class Review:
     test: str = ""
     failure: str = ""
     not_comparable: str = ""
-    slices: list[dict[str, Any]] = field(default_factory=list)
+    slices: list[SliceComparison] = field(default_factory=list)
     slice_metric: str = ""
     params: list[tuple[str, Any, Any]] = field(default_factory=list)
     stages: dict[str, bool] = field(default_factory=dict)

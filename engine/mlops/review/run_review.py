@@ -1,4 +1,4 @@
-"""Reproduce the work tree and its base, compare them, and hold the gate."""
+"""Reproduce the work tree and its base, compare them, and apply the gate."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
 from mlops.frames import count_rows, read_rows
+from mlops.integrity import ENGINE, edited
 from mlops.params import Params
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
@@ -15,6 +16,7 @@ from mlops.review.differences import params_diff, rows_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
+    check_engine_is_kept,
     check_floors,
     check_gate_is_kept,
     check_regressions,
@@ -89,7 +91,8 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
-        *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
+        *check_storage_is_kept(_changed_files(base, ".dvc")),
+        *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
@@ -113,6 +116,10 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
             if c.metric in limits
         },
     )
+
+
+def _changed_files(base: Side, *folders: str) -> list[str]:
+    return git("diff", "--name-only", base.commit, "--", *folders).splitlines()
 
 
 def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mlops.records import SliceComparison
 from mlops.review.github_markdown import cell, chart, folded, number, table
 
 LISTED_SLICES = 40
@@ -19,7 +20,7 @@ WORDS = folded(
 - **log_loss**, **brier**, **calibration_error**: how far predicted probabilities are from what
   happened. **roc_auc**, **f1_macro**, **balanced_accuracy**: how well classes are told apart; 1 is
   best.
-- **interval**: where the change may lie, for other test rows would have given another one. An
+- **interval**: where the change may lie, because other test rows would give a different value. An
   interval that holds 0 may be chance.
 - **stage**: a step of the pipeline from data to model. A stage whose inputs are the base's is not
   run.""",
@@ -50,21 +51,21 @@ def params_section(changed: list[tuple[str, Any, Any]]) -> str:
     return table(("parameter", "base", "candidate"), "lll", rows)
 
 
-def chart_section(slices: list[dict[str, Any]], metric: str) -> str:
+def chart_section(slices: list[SliceComparison], metric: str) -> str:
     """Draw a metric over the slices of the column that has fewest."""
-    columns: dict[str, list[dict[str, Any]]] = {}
+    columns: dict[str, list[SliceComparison]] = {}
     for part in slices:
         columns.setdefault(part["column"], []).append(part)
     drawn = [parts for parts in columns.values() if 2 <= len(parts) <= CHARTED_SLICES]
     if not drawn:
         return ""
     column = min(drawn, key=len)
-    sides = ("base", "candidate")
-    parts = [part for part in column if None not in [part[side][metric] for side in sides]]
-    lines = [[part[side][metric] for part in parts] for side in sides]
+    pairs = {part["slice"]: (part["base"][metric], part["candidate"][metric]) for part in column}
+    defined = {label: pair for label, pair in pairs.items() if None not in pair}
     title = f"{metric} by {column[0]['column']}, blue base, magenta candidate"
-    title += f", undefined in {len(column) - len(parts)} more" if len(parts) < len(column) else ""
-    return chart(title, [part["slice"] for part in parts], lines)
+    if undefined := len(pairs) - len(defined):
+        title += f", undefined in {undefined} more"
+    return chart(title, list(defined), list(zip(*defined.values(), strict=True)))
 
 
 def served_section(served: list[Served]) -> str:
@@ -105,7 +106,7 @@ def data_section(data: dict[str, Any] | None) -> str:
     return folded(title, "\n".join(lines))
 
 
-def slices_section(slices: list[dict[str, Any]], metric: str) -> str:
+def slices_section(slices: list[SliceComparison], metric: str) -> str:
     """Show a metric of both models on the largest slices."""
     if not slices:
         return ""
@@ -126,7 +127,7 @@ def slices_section(slices: list[dict[str, Any]], metric: str) -> str:
     return folded(f"{metric} by slice", "\n".join(lines))
 
 
-def _why(part: dict[str, Any], metric: str) -> str:
+def _why(part: SliceComparison, metric: str) -> str:
     reason = part.get("reasons", {}).get(metric)
     return f": {cell(reason)}" if reason else ""
 

@@ -18,8 +18,10 @@ class Coded(NamedTuple):
     codes: NDArray[np.integer[Any]]
 
 
-Columns = Mapping[str, NDArray[Any] | Coded]
-"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap."""
+Columns = Mapping[str, NDArray[Any] | Coded | Sequence[Any]]
+"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap, or a list of
+values as a request has them, with None for any gap.
+"""
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,15 @@ class Encoding:
         n_rows = len(first.codes if isinstance(first, Coded) else first)
         values = np.empty((n_rows, len(self._names)))
         for i, name in enumerate(self._names):
-            values[:, i] = columns[name]
+            values[:, i] = np.asarray(columns[name], dtype=np.float64)
         lines = []
         for name, _, places, _ in self._tables:
-            choices, codes = columns[name]
-            known = [places.get(choice, len(places)) for choice in choices]
-            lines.append(np.array([*known, places.get(None, len(places))])[codes])
+            found = columns[name]
+            choices: Any = found.choices if isinstance(found, Coded) else found
+            line = [places.get(choice, len(places)) for choice in choices]
+            if isinstance(found, Coded):
+                line = np.array([*line, places.get(None, len(places))])[found.codes]
+            lines.append(line)
         return self._encoded(values, lines)
 
     def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:

@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from mlops.columns import LONGEST, Column, Schema
+from mlops.records import Manifest, MetricRecord, RowsRecord
 from mlops.serving.loaded_model import Served
 from mlops.undefined import UNDEFINED, reason_of
 
@@ -95,7 +96,7 @@ def _field(column: Column, seen: dict[str, list[Any]]) -> str:
     return f"<div>{label}{control}{told}</div>"
 
 
-def _card(manifest: dict[str, Any]) -> str:
+def _card(manifest: Manifest) -> str:
     """Say what the model is, how good, on which data, and what it is not good for."""
     evaluation, data = manifest["evaluation"], manifest["data"]
     kind, confidence = manifest["params"]["kind"], evaluation["confidence"]
@@ -127,7 +128,7 @@ def _card(manifest: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _window(part: dict[str, Any]) -> str:
+def _window(part: RowsRecord) -> str:
     days = f" of {part['from']} to {part['to']}" if "from" in part else ""
     return f"{part['rows']:,} rows{days}"
 
@@ -136,7 +137,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _interval(metric: dict[str, Any]) -> tuple[str, str]:
+def _interval(metric: MetricRecord) -> tuple[str, str]:
     if metric["value"] is None:
         return UNDEFINED, reason_of(metric)
     low, high = _number(metric["low"]), _number(metric["high"])
