@@ -35,13 +35,13 @@ from mlops.review.lock_check import is_behind
 from mlops.review.model_comparison import (
     NotComparable,
     compare,
-    compare_slices,
     models_on_same_rows,
     reasons,
 )
 from mlops.review.moved_rows import leading_features, moved_rows
 from mlops.review.report import Review
 from mlops.review.sections import Served
+from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
 
@@ -102,11 +102,13 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
+    slices = compare_slices(of_base, of_candidate, test, params, schema)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
     checks = [
         *check_floors(metrics, params, reasons(comparisons)),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
+        *check_slices_against_base(slices, params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(_changed_files(base, ".dvc")),
@@ -121,7 +123,7 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
-        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
+        slices=slices,
         slice_metric=next(iter(limits), comparisons[0].metric),
         key=schema.key.name,
         target=schema.target.name,
