@@ -4,12 +4,12 @@ import datetime
 import io
 from typing import Any
 
-import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from mlops.adopt.guess import Guess
 from mlops.adopt.infer_column import follows_ratios
 from mlops.adopt.proposal import Proposal
 from mlops.columns import Column
@@ -19,7 +19,7 @@ _SLICES = 3
 _FEW_CHOICES = 12  # of a feature whose slices fit into a table
 
 _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
-    # Floors that a guess reaches: what the model reaches is known after the first run.
+    # Floors until the test rows are known, on which `Guess` finds what a guess reaches.
     "regression": {
         "floors": {"r2": 0.0},
         "max_regression": {"rmse": 0.05, "mae": 0.05},
@@ -43,18 +43,26 @@ class _Representer(RoundTripRepresenter):
 _Representer.add_representer(type(None), _Representer.represent_none)
 
 
-def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
+def adapted(
+    text: str,
+    proposal: Proposal,
+    today: datetime.date,
+    by_day: bool = True,
+    guess: Guess | None = None,
+) -> str:
     """Give the text of params.yaml for the proposed data.
 
     Args:
         today: stands as `ingest.until` where rows have no time.
+        by_day: let the newest rows test the model, if rows have a time; else rows by chance.
+        guess: what a guess reaches on the test rows, once these are known.
     """
     yaml = YAML()
     yaml.Representer = _Representer
     yaml.preserve_quotes, yaml.width = True, 100
     params = yaml.load(text)
     params["task"] = proposal.task
-    _set_time(params, proposal, today)
+    _set_time(params, proposal, today, by_day)
     rows = len(proposal.rows)
     params["validate"]["min_rows"] = min(params["validate"]["min_rows"], max(1, rows // 2))
     target = proposal.of_role("target")
@@ -64,27 +72,20 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
     params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
     wanted = _OF_TASK[proposal.task]
     gate = params["gate"]
-    _replace(gate["floors"], wanted["floors"] | _guess(proposal))
+    floors = wanted["floors"] if guess is None else guess.floors(proposal.task)
+    _replace(gate["floors"], floors)
     gate["slices"]["floors"] = CommentedMap()
     gate["slices"]["floors"].fa.set_flow_style()
-    _replace(gate["max_regression"], wanted["max_regression"])
+    undefined = guess.undefined if guess else ()
+    kept = {m: limit for m, limit in wanted["max_regression"].items() if m not in undefined}
+    _replace(gate["max_regression"], kept)
     _replace(params["monitor"]["max_worse"], wanted["max_worse"])
     written = io.StringIO()
     yaml.dump(params, written)
     return written.getvalue()
 
 
-def _guess(proposal: Proposal) -> dict[str, float]:
-    """Give the log loss of telling each class's share to every row: what a model must beat."""
-    target = proposal.of_role("target")
-    assert target is not None, "every proposal has one"
-    if proposal.task == "regression":
-        return {}  # R² of 0 is that of the mean
-    shares = proposal.rows[target.name].value_counts(normalize=True)
-    return {"log_loss": float(f"{-(shares * np.log(shares)).sum():.4g}")}
-
-
-def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:
+def _set_time(params: Any, proposal: Proposal, today: datetime.date, by_day: bool) -> None:
     time, split = proposal.of_role("time"), params["split"]
     if time is None:
         params["ingest"]["until"] = _day(today)
@@ -95,6 +96,8 @@ def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:
         params["ingest"]["until"] = _day(newest)
         test_from = days.iloc[int(len(days) * (1 - _TEST_SHARE))]
         split["test_from"], split["test_share"] = _day(test_from.date()), None
+        if not by_day:
+            split["test_from"], split["test_share"] = None, _TEST_SHARE
         gap = int(days.diff().max().days)
         for section, key in (("ingest", "max_gap_days"), ("validate", "max_age_days")):
             params[section][key] = max(params[section][key], 2 * gap)
