@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -26,7 +27,9 @@ from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
+from mlops.pipeline.split import key_shares
 from paths import DEMO, ROOT, SOURCES
+from project.models import KINDS
 from project.schema import SCHEMA
 from tables import credit, progression
 
@@ -480,7 +483,7 @@ NUMBER = Column("y", "", float, role="target")
         (CLASSES, ["no"] * 3 + ["yes"], ["no", "no"], {"log_loss": 0.2876}, ["roc_auc"]),
         (NUMBER, [1.0, 2.0, 4.0], [1.0, 3.0], {"r2": 0.0}, []),
         (NUMBER, [1.0, 2.0, 4.0], [5.0, 5.0], {"rmse": 3.0}, ["r2"]),
-        (NUMBER, [1.0, 2.0, 4.0], [0.0, 3.0], {"r2": 0.0}, ["mape"]),
+        (NUMBER, [1.0, 2.0, 4.0], [0.0, 3.0], {"r2": 0.0}, ["mape", "median_ape"]),
         (NUMBER, [5.0, 5.0], [5.0, 5.0], {"rmse": 0.0}, ["r2"]),
     ],
 )
@@ -536,11 +539,35 @@ def test_rows_of_which_no_split_makes_a_model_are_refused_in_words(
     repository: Path, tmp_path: Path
 ) -> None:
     rows = table(day=["2026-01-01"] * ROWS)
-    rows["y"] = ["rare" if n == 7 else "often" for n in range(ROWS)]
-    rows.head(3).assign(y=[1.5, 2.5, 3.5]).to_csv(tmp_path / "three.csv", index=False)
+    tested = np.flatnonzero(key_shares(pd.Series(range(1, ROWS + 1))) < 0.2)[0]
+    rows["y"] = ["rare" if n == tested else "often" for n in range(ROWS)]
+    rows.to_csv(tmp_path / "rare.csv", index=False)
 
-    told = adopt(repository, f"{tmp_path}/three.csv --target y --time day --yes", wanted=1)
+    told = adopt(repository, f"{tmp_path}/rare.csv --target y --time day --yes", wanted=1)
 
     assert "No model can be made of these rows" in told
-    assert "Wanted rows on both sides" in told
+    assert "training rows have the y 'often'" in told
     assert run(repository, "git status --porcelain") == ""
+
+
+def test_many_rows_get_the_hyper_parameters_that_the_library_has() -> None:
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
+    few, many = propose(table(), "y"), propose(pd.concat([table()] * 30, ignore_index=True), "y")
+
+    own, librarys = (
+        yaml.safe_load(adapted(text, p, TODAY, kinds=KINDS))["models"]["hist_gradient_boosting"]
+        for p in (few, many)
+    )
+
+    assert own == yaml.safe_load(text)["models"]["hist_gradient_boosting"]
+    assert librarys == own | {
+        "learning_rate": 0.1, "max_iter": 100, "max_leaf_nodes": 31, "l2_regularization": 0.0
+    }  # fmt: skip
+    ridge = text.replace("kind: hist_gradient_boosting", "kind: ridge")
+    assert adapted(ridge, many, TODAY, kinds=KINDS) == adapted(ridge, many, TODAY)
+
+
+def test_few_rows_give_nothing_away_by_chance_and_few_texts_are_categories() -> None:
+    found = propose(table().head(4), "y")
+
+    assert [c.name for c in found.columns] == ["row_id", "width", "colour", "y"]

@@ -36,7 +36,7 @@ from mlops.adopt.schema_text import schema_text
 from mlops.adopt.source_form import FORM_FILE, load_form
 from mlops.errors import UserError, run_command
 from mlops.params import PARAMS_FILE
-from mlops.project import load_schema
+from mlops.project import load_kinds, load_schema
 
 _LARGE = 50_000_000  # bytes; above that, git is not the place
 
@@ -90,7 +90,8 @@ def fitted_params(
         assert target is not None, "every proposal has one"
         guess = Guess.of(tried.train, tried.test, target)
         notes += guess.notes()
-    return adapted(old, proposal, today, by_day, guess), tried.invalid, notes
+    settings = adapted(old, proposal, today, by_day, guess, load_kinds())
+    return settings, tried.invalid, notes
 
 
 def add(options: argparse.Namespace) -> None:

@@ -2,20 +2,26 @@
 
 import datetime
 import io
+from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from sklearn.pipeline import Pipeline
 
 from mlops.adopt.guess import Guess
 from mlops.adopt.infer_column import follows_ratios
 from mlops.adopt.proposal import Proposal
 from mlops.columns import Column
+from mlops.kinds import Kind
+from mlops.metrics import Task
 
 _TEST_SHARE = 0.2
 _SLICES = 3
+_MANY_ROWS = 5000  # for which hyper-parameters that were chosen for few are too tame
 _FEW_CHOICES = 12  # of a feature whose slices fit into a table
 
 _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
@@ -49,6 +55,7 @@ def adapted(
     today: datetime.date,
     by_day: bool = True,
     guess: Guess | None = None,
+    kinds: Mapping[str, type[Kind]] | None = None,
 ) -> str:
     """Give the text of params.yaml for the proposed data.
 
@@ -56,6 +63,7 @@ def adapted(
         today: stands as `ingest.until` where rows have no time.
         by_day: let the newest rows test the model, if rows have a time; else rows by chance.
         guess: what a guess reaches on the test rows, once these are known.
+        kinds: of which the chosen one gets the library's hyper-parameters, if there are many rows.
     """
     yaml = YAML()
     yaml.Representer = _Representer
@@ -69,6 +77,9 @@ def adapted(
     assert target is not None, "every proposal has one"
     values = proposal.rows[target.name]
     params["train"]["log_target"] = proposal.task == "regression" and follows_ratios(values)
+    if kinds and rows > _MANY_ROWS:
+        kind = params["train"]["kind"]
+        _take_defaults(params["models"][kind], kinds[kind], proposal.task)
     params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
     wanted = _OF_TASK[proposal.task]
     gate = params["gate"]
@@ -83,6 +94,23 @@ def adapted(
     written = io.StringIO()
     yaml.dump(params, written)
     return written.getvalue()
+
+
+def _take_defaults(section: Any, kind: type[Kind], task: Task) -> None:
+    """Give hyper-parameters, which were chosen for other rows, the values that their library has.
+
+    Only those of an estimator that stands alone, and only if the kind takes them.
+    """
+    estimator = kind(**section).estimator(task, 0)
+    if isinstance(estimator, Pipeline):
+        return
+    own = type(estimator)().get_params()
+    found = {name: own[name] for name in section if own.get(name) is not None}
+    try:
+        kind(**section | found)
+    except ValidationError:
+        return
+    section.update(found)
 
 
 def _set_time(params: Any, proposal: Proposal, today: datetime.date, by_day: bool) -> None:

@@ -16,6 +16,7 @@ MOST_CHOICES = 200
 _HEAD_ROOM = 0.25  # of the range that was found, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _OFTEN = 0.9
+_FEW = 5  # texts: so many are categories, also if each stands once
 
 
 class Unusable(Exception):
@@ -62,7 +63,7 @@ def _text(
     if _OFTEN < numbers.notna().mean() < 1:
         odd = present[numbers.isna()].iloc[0]
         raise Unusable(f"numbers, and {odd!r}; if that means that none is known: --missing {odd!r}")
-    if len(choices) > _OFTEN * len(present):
+    if len(choices) > max(_OFTEN * len(present), _FEW):
         raise Unusable(f"a text of its own in nearly every row, such as {choices[0]!r}")
     if len(choices) > MOST_CHOICES:
         raise Unusable(f"{len(choices)} different texts, wanted at most {MOST_CHOICES}; group them")
