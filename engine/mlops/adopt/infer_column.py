@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import skew
 
 from mlops.adopt.names import unit
+from mlops.adopt.texts import is_whole, texts
 from mlops.columns import Column
 
 MOST_CHOICES = 200
@@ -68,21 +69,6 @@ def _text(
     if len(choices) > MOST_CHOICES:
         raise Unusable(f"{len(choices)} different texts, wanted at most {MOST_CHOICES}; group them")
     return Column(name, description, str, choices=tuple(choices), nullable=nullable), values
-
-
-def texts(values: pd.Series) -> pd.Series:
-    """Write values as text; whole numbers without a point."""
-    if is_whole(values):
-        values = values.astype("Int64")
-    return values.map(str, na_action="ignore").astype("object")
-
-
-def is_whole(values: pd.Series) -> bool:
-    """Tell whether all that is known are whole numbers, and no truth values."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return False
-    present = values.dropna().to_numpy(dtype=np.float64)
-    return bool(np.isfinite(present).all() and (present % 1 == 0).all())
 
 
 def is_row_number(values: pd.Series) -> bool:

@@ -12,14 +12,13 @@ from mlops.adopt.infer_column import (
     describe,
     follows_ratios,
     is_row_number,
-    is_whole,
-    texts,
 )
 from mlops.adopt.leak_pairs import questions
 from mlops.adopt.leaks import gives_away
 from mlops.adopt.names import column_names, words
 from mlops.adopt.parse_datetimes import Clock
 from mlops.adopt.parse_numbers import Doubt
+from mlops.adopt.texts import is_whole, texts
 from mlops.columns import Column
 from mlops.errors import UserError
 from mlops.metrics import Task

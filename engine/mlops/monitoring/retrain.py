@@ -27,7 +27,8 @@ from mlops.monitoring.feedback import labelled_rows, why_not_published, write_pa
 from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.log_reader import read_feedback
 from mlops.params import PARAMS_FILE, Params
-from mlops.pipeline.partitions import FILE, read_partitions
+from mlops.pipeline.parsing import FILE
+from mlops.pipeline.partitions import read_partitions
 from mlops.project import load_project_params, load_schema
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.github_markdown import cell
