@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 import classification
 from mlops.bundle import load_model, read_manifest
@@ -29,7 +28,8 @@ from mlops.paths import (
 )
 from mlops.pipeline import evaluate, export, train
 from mlops.pipeline.baseline import trivial_prediction
-from mlops.pipeline.model import as_features, predict
+from mlops.pipeline.feature_frame import FeatureFrame
+from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
 from paths import DEMO
 from project.schema import SCHEMA
@@ -194,10 +194,8 @@ def test_importance_is_bounded_by_the_shape_of_the_table_and_shows_its_progress(
     columns = [Column("key", "Key", int, role="key"), Column("y", "Target", low=1, role="target")]
     schema = Schema((*columns, *(Column(name, "Number") for name in names)))
     rows = valid_rows(schema, 20, seed=1)
-    features = dict.fromkeys(names, ())
-    model = make_pipeline(
-        FunctionTransformer(as_features, kw_args={"features": features}), DummyRegressor()
-    ).fit(rows, rows["y"])
+    frame = FeatureFrame(dict.fromkeys(names, ()))
+    model = make_pipeline(frame, DummyRegressor()).fit(rows, rows["y"])
     made = []
     monkeypatch.setattr(evaluate, "predict", lambda *given: made.append(1) or predict(*given))
 

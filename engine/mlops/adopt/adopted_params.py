@@ -1,6 +1,7 @@
 """params.yaml for other data: the keys that depend on the data, every comment and all else kept."""
 
 import datetime
+<<<<<<< HEAD
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +12,23 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from sklearn.pipeline import Pipeline
+=======
+from typing import Any
+
+import numpy as np
+from ruamel.yaml.comments import CommentedMap
+>>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
 
 from mlops.adopt.guess import Guess
 from mlops.adopt.infer_column import follows_ratios
 from mlops.adopt.proposal import Proposal
 from mlops.columns import Column
+<<<<<<< HEAD
 from mlops.kinds import Kind
 from mlops.metrics import Task
+=======
+from mlops.params_text import edit_params, on_one_line, quoted
+>>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
 
 _TEST_SHARE = 0.2
 _SLICES = 3
@@ -39,6 +50,7 @@ _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
 }
 
 
+<<<<<<< HEAD
 class _Representer(RoundTripRepresenter):
     """Writes null for nothing; of its own, for others write as they are used to."""
 
@@ -57,6 +69,9 @@ def adapted(
     guess: Guess | None = None,
     kinds: Mapping[str, type[Kind]] | None = None,
 ) -> str:
+=======
+def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
+>>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
     """Give the text of params.yaml for the proposed data.
 
     Args:
@@ -65,10 +80,10 @@ def adapted(
         guess: what a guess reaches on the test rows, once these are known.
         kinds: of which the chosen one gets the library's hyper-parameters, if there are many rows.
     """
-    yaml = YAML()
-    yaml.Representer = _Representer
-    yaml.preserve_quotes, yaml.width = True, 100
-    params = yaml.load(text)
+    return edit_params(text, lambda params: _change(params, proposal, today))
+
+
+def _change(params: Any, proposal: Proposal, today: datetime.date) -> None:
     params["task"] = proposal.task
     _set_time(params, proposal, today, by_day)
     rows = len(proposal.rows)
@@ -77,10 +92,14 @@ def adapted(
     assert target is not None, "every proposal has one"
     values = proposal.rows[target.name]
     params["train"]["log_target"] = proposal.task == "regression" and follows_ratios(values)
+<<<<<<< HEAD
     if kinds and rows > _MANY_ROWS:
         kind = params["train"]["kind"]
         _take_defaults(params["models"][kind], kinds[kind], proposal.task)
     params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
+=======
+    params["evaluate"]["slices"] = on_one_line(_slices(proposal.columns))
+>>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
     wanted = _OF_TASK[proposal.task]
     gate = params["gate"]
     floors = wanted["floors"] if guess is None else guess.floors(proposal.task)
@@ -91,9 +110,6 @@ def adapted(
     kept = {m: limit for m, limit in wanted["max_regression"].items() if m not in undefined}
     _replace(gate["max_regression"], kept)
     _replace(params["monitor"]["max_worse"], wanted["max_worse"])
-    written = io.StringIO()
-    yaml.dump(params, written)
-    return written.getvalue()
 
 
 def _take_defaults(section: Any, kind: type[Kind], task: Task) -> None:
@@ -116,16 +132,20 @@ def _take_defaults(section: Any, kind: type[Kind], task: Task) -> None:
 def _set_time(params: Any, proposal: Proposal, today: datetime.date, by_day: bool) -> None:
     time, split = proposal.of_role("time"), params["split"]
     if time is None:
-        params["ingest"]["until"] = _day(today)
+        params["ingest"]["until"] = quoted(today)
         split["test_from"], split["test_share"] = None, _TEST_SHARE
     else:
         days = proposal.rows[time.name].sort_values()
         newest = days.iloc[-1].date()
-        params["ingest"]["until"] = _day(newest)
+        params["ingest"]["until"] = quoted(newest)
         test_from = days.iloc[int(len(days) * (1 - _TEST_SHARE))]
+<<<<<<< HEAD
         split["test_from"], split["test_share"] = _day(test_from.date()), None
         if not by_day:
             split["test_from"], split["test_share"] = None, _TEST_SHARE
+=======
+        split["test_from"], split["test_share"] = quoted(test_from.date()), None
+>>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
         gap = int(days.diff().max().days)
         for section, key in (("ingest", "max_gap_days"), ("validate", "max_age_days")):
             params[section][key] = max(params[section][key], 2 * gap)
@@ -137,7 +157,7 @@ def _set_time(params: Any, proposal: Proposal, today: datetime.date, by_day: boo
 def _slices(columns: tuple[Column, ...]) -> list[str]:
     features = [column for column in columns if column.role == "feature"]
     few = [c.name for c in features if 0 < len(c.choices) <= _FEW_CHOICES]
-    numbers = [c.name for c in features if not c.choices]
+    numbers = [c.name for c in features if not c.is_categorical]
     return [*few[: _SLICES - 1], *numbers[:1]] or [features[0].name]
 
 
@@ -146,13 +166,3 @@ def _replace(section: Any, values: dict[str, float]) -> None:
         if name not in values:
             del section[name]
     section.update(values)
-
-
-def _flow(items: list[str]) -> CommentedSeq:
-    sequence = CommentedSeq(items)
-    sequence.fa.set_flow_style()
-    return sequence
-
-
-def _day(day: datetime.date) -> DoubleQuotedScalarString:
-    return DoubleQuotedScalarString(day.isoformat())

@@ -8,11 +8,15 @@ import pandas as pd
 from scipy.stats import skew
 
 from mlops.adopt.names import unit
+<<<<<<< HEAD
 from mlops.adopt.texts import is_whole, texts
 from mlops.columns import Column
+=======
+from mlops.columns import LONGEST, Column
+>>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
 
 MOST_CHOICES = 200
-"""Texts of more kinds are left out: a model of trees takes at most 255, a form far fewer."""
+"""A column of more texts is open: its categories are learned from the training rows."""
 
 _HEAD_ROOM = 0.25  # of the range that was found, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
@@ -67,7 +71,9 @@ def _text(
     if len(choices) > max(_OFTEN * len(present), _FEW):
         raise Unusable(f"a text of its own in nearly every row, such as {choices[0]!r}")
     if len(choices) > MOST_CHOICES:
-        raise Unusable(f"{len(choices)} different texts, wanted at most {MOST_CHOICES}; group them")
+        if present.str.len().max() > LONGEST:
+            raise Unusable(f"texts of more than {LONGEST} characters")
+        return Column(name, description, str, nullable=nullable, open=True), values
     return Column(name, description, str, choices=tuple(choices), nullable=nullable), values
 
 

@@ -94,7 +94,11 @@ def propose(
     actual = actual.rename(label.name)
     columns = [*(column for column, _ in found), label]
     rows = {column.name: values for column, values in found} | {label.name: actual}
-    notes += questions(pd.DataFrame({c.name: values for c, values in found}), actual, task)
+    features_found = pd.DataFrame({c.name: values for c, values in found})
+    notes += [
+        f"question: {finding}: is each known before {label.name} is? If not: --leave-out"
+        for finding, _ in questions(features_found, actual, task)
+    ]
     if len(columns) == 1:
         raise UserError("No column is left to predict from:", notes)
     if when is not None and time is not None:

@@ -43,6 +43,7 @@ def project_parts(schema: Schema) -> dict[str, Any]:
                 "role": column.role,
                 "nullable": column.nullable,
                 "choices": column.choices,
+                "open": column.open,
             }
             for column in schema.columns
         ],

@@ -44,7 +44,7 @@ def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Sche
 
 
 def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Drop rows that stand twice, to the letter.
+    """Drop exact duplicates.
 
     Raises:
         UserError: rows of the same key differ; all such keys are named with their places.
@@ -66,7 +66,7 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         raise UserError(
             f"{len(problems)} key(s) stand on rows that differ",
             problems,
-            "Nothing was taken in. Which row is right? Take the other one out of its partition.",
+            "Ingestion stopped. Remove the incorrect row from its partition.",
         )
     return rows.drop(index=repeated.index[copies])
 

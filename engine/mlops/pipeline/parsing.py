@@ -16,16 +16,17 @@ FILE, LINE = "__file__", "__line__"
 LISTED = 20
 """Faults named of one partition; they are counted to the end."""
 
-_ARROW: dict[type, pa.DataType] = {
-    **dict.fromkeys((float, int, bool), pa.float64()),
-    str: pa.string(),
-    **dict.fromkeys((datetime.date, datetime.datetime), pa.timestamp("us")),
+_ARROW = {
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "str": pa.string(),
+    "datetime64[us]": pa.timestamp("us"),
 }
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Give the Arrow type of a column; as in `mlops.validation`, only keys are integers."""
-    return pa.int64() if column.role == "key" and column.type is int else _ARROW[column.type]
+    """Give the Arrow type of a column's dtype."""
+    return _ARROW[column.dtype]
 
 
 def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
@@ -52,7 +53,7 @@ def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
 
 def name_problems(names: list[str], schema: Schema) -> list[str]:
     """Compare the columns found with those of the schema; their order is free."""
-    problems = [f"column {name!r} stands twice" for name in sorted(names) if names.count(name) > 1]
+    problems = [f"column {name!r} is duplicated" for name in sorted(names) if names.count(name) > 1]
     missing = [name for name in schema.names if name not in names]
     unknown = [name for name in names if name not in schema.names]
     if missing:

@@ -93,14 +93,14 @@ def read_partitions(source: str, schema: Schema, without: str = "") -> pa.Table:
         changed = sorted({partition.name for partition in set(before) ^ set(after)})
         raise UserError(
             f"ingest.source {source}: {', '.join(changed)} changed while being read",
-            advice="Nothing was taken in. Run again when the writer has finished; writers should "
+            advice="Ingestion stopped. Run again when the writer has finished; writers should "
             "write under another ending and rename.",
         )
     if problems:
         raise UserError(
             f"ingest.source {source}: {len(problems)} problem(s) in its partitions",
             problems,
-            "Nothing was taken in. Mend these files or take them out of the folder.",
+            "Ingestion stopped. Fix these files or remove them from the folder.",
         )
     return pa.concat_tables(
         table.append_column(FILE, pa.repeat(partition.name, len(table)).dictionary_encode())
@@ -127,7 +127,7 @@ class _access:  # noqa: N801 - reads as a verb where it is used
         if isinstance(error, Exception) and not isinstance(error, UserError):
             raise UserError(
                 f"ingest.source {self.source}: can't be read: {type(error).__name__}: {error}",
-                advice="Nothing was taken in. Check the address, the network and the credentials.",
+                advice="Ingestion stopped. Check the address, the network and the credentials.",
             ) from error
 
 
@@ -191,7 +191,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str, without: str) -
         if time.monotonic() > deadline:
             raise UserError(
                 f"ingest.source {source}: {', '.join(fresh)} still being written to",
-                advice=f"Nothing was taken in after {WAIT_SECONDS:g} seconds. Run again when the "
+                advice=f"Ingestion stopped after {WAIT_SECONDS:g} seconds. Run again when the "
                 "writer has finished.",
             )
         earlier = partitions
