@@ -1,34 +1,20 @@
 """params.yaml for other data: the keys that depend on the data, every comment and all else kept."""
 
 import datetime
-<<<<<<< HEAD
-import io
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-from sklearn.pipeline import Pipeline
-=======
-from typing import Any
-
-import numpy as np
 from ruamel.yaml.comments import CommentedMap
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
+from sklearn.pipeline import Pipeline
 
 from mlops.adopt.guess import Guess
 from mlops.adopt.infer_column import follows_ratios
 from mlops.adopt.proposal import Proposal
 from mlops.columns import Column
-<<<<<<< HEAD
 from mlops.kinds import Kind
 from mlops.metrics import Task
-=======
 from mlops.params_text import edit_params, on_one_line, quoted
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
 
 _TEST_SHARE = 0.2
 _SLICES = 3
@@ -50,17 +36,6 @@ _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
 }
 
 
-<<<<<<< HEAD
-class _Representer(RoundTripRepresenter):
-    """Writes null for nothing; of its own, for others write as they are used to."""
-
-    def represent_none(self, _: None) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _Representer.represent_none)
-
-
 def adapted(
     text: str,
     proposal: Proposal,
@@ -69,9 +44,6 @@ def adapted(
     guess: Guess | None = None,
     kinds: Mapping[str, type[Kind]] | None = None,
 ) -> str:
-=======
-def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
     """Give the text of params.yaml for the proposed data.
 
     Args:
@@ -80,29 +52,32 @@ def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
         guess: what a guess reaches on the test rows, once these are known.
         kinds: of which the chosen one gets the library's hyper-parameters, if there are many rows.
     """
-    return edit_params(text, lambda params: _change(params, proposal, today))
+
+    def change(params: Any) -> None:
+        _set_time(params, proposal, today, by_day)
+        _set_task(params, proposal)
+        if kinds and len(proposal.rows) > _MANY_ROWS:
+            kind = params["train"]["kind"]
+            _take_defaults(params["models"][kind], kinds[kind], proposal.task)
+        _set_limits(params, proposal.task, guess)
+
+    return edit_params(text, change)
 
 
-def _change(params: Any, proposal: Proposal, today: datetime.date) -> None:
+def _set_task(params: Any, proposal: Proposal) -> None:
     params["task"] = proposal.task
-    _set_time(params, proposal, today, by_day)
     rows = len(proposal.rows)
     params["validate"]["min_rows"] = min(params["validate"]["min_rows"], max(1, rows // 2))
     target = proposal.of_role("target")
     assert target is not None, "every proposal has one"
     values = proposal.rows[target.name]
     params["train"]["log_target"] = proposal.task == "regression" and follows_ratios(values)
-<<<<<<< HEAD
-    if kinds and rows > _MANY_ROWS:
-        kind = params["train"]["kind"]
-        _take_defaults(params["models"][kind], kinds[kind], proposal.task)
-    params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
-=======
     params["evaluate"]["slices"] = on_one_line(_slices(proposal.columns))
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
-    wanted = _OF_TASK[proposal.task]
-    gate = params["gate"]
-    floors = wanted["floors"] if guess is None else guess.floors(proposal.task)
+
+
+def _set_limits(params: Any, task: Task, guess: Guess | None) -> None:
+    wanted, gate = _OF_TASK[task], params["gate"]
+    floors = wanted["floors"] if guess is None else guess.floors(task)
     _replace(gate["floors"], floors)
     gate["slices"]["floors"] = CommentedMap()
     gate["slices"]["floors"].fa.set_flow_style()
@@ -139,13 +114,9 @@ def _set_time(params: Any, proposal: Proposal, today: datetime.date, by_day: boo
         newest = days.iloc[-1].date()
         params["ingest"]["until"] = quoted(newest)
         test_from = days.iloc[int(len(days) * (1 - _TEST_SHARE))]
-<<<<<<< HEAD
-        split["test_from"], split["test_share"] = _day(test_from.date()), None
+        split["test_from"], split["test_share"] = quoted(test_from.date()), None
         if not by_day:
             split["test_from"], split["test_share"] = None, _TEST_SHARE
-=======
-        split["test_from"], split["test_share"] = quoted(test_from.date()), None
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
         gap = int(days.diff().max().days)
         for section, key in (("ingest", "max_gap_days"), ("validate", "max_age_days")):
             params[section][key] = max(params[section][key], 2 * gap)

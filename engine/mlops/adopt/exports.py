@@ -48,7 +48,7 @@ def read_export(content: bytes, form: SourceForm, columns: tuple[Column, ...]) -
         raise UserError(
             f"{len(problems)} value(s) are written otherwise than in the adopted file",
             problems,
-            "Nothing was taken in. Mend them, or adopt anew with --replace",
+            "Nothing was added. Fix them, or adopt again with --replace",
         )
     return pd.DataFrame(rows)
 

@@ -8,12 +8,8 @@ import pandas as pd
 from scipy.stats import skew
 
 from mlops.adopt.names import unit
-<<<<<<< HEAD
 from mlops.adopt.texts import is_whole, texts
-from mlops.columns import Column
-=======
 from mlops.columns import LONGEST, Column
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
 
 MOST_CHOICES = 200
 """A column of more texts is open: its categories are learned from the training rows."""

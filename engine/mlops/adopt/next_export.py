@@ -27,58 +27,10 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
         UserError: it is written in another way; each place is named.
     """
     content = content_of(path)
-<<<<<<< HEAD
     try:
         return read_export(content, form, columns)
     except UserError as error:
         raise UserError(f"{path}: {error.headline}", error.problems, error.advice) from error
-=======
-    if form.dialect is None:
-        given, _ = columns_of(content, None)
-    else:
-        text, _ = dialect.decode(content, form.dialect.encoding)
-        _, lines = dialect.split(text, form.dialect)
-        headers, _ = header_names(lines[0][1])
-        fields = zip(*(line for _, line in lines[1:]), strict=True)
-        given = {
-            h: pd.Series(values, dtype="object") for h, values in zip(headers, fields, strict=False)
-        }
-    wanted = {header: c for header, name in form.names.items() for c in columns if c.name == name}
-    if missing := [header for header in wanted if header not in given]:
-        raise UserError(f"{path}: missing column(s) {', '.join(missing)}", _headers(given))
-    rows, problems = {}, list[str]()
-    for header, column in wanted.items():
-        rows[column.name], found = _convert(header, given[header], form, column)
-        problems += found
-    if problems:
-        raise UserError(
-            f"{path}: {len(problems)} value(s) are written otherwise than in the adopted file",
-            problems,
-            "Nothing was added. Fix them, or adopt again with --replace",
-        )
-    return pd.DataFrame(rows)
-
-
-def _headers(given: dict[str, pd.Series]) -> list[str]:
-    return [f"found: {', '.join(given)}"]
-
-
-def _convert(
-    header: str, given: pd.Series, form: SourceForm, column: Column
-) -> tuple[pd.Series, list[str]]:
-    conversion, asked = form.conversions.get(header), Asked(missing=form.missing)
-    if conversion is None and given.dtype != object and not pd.api.types.is_string_dtype(given):
-        return (texts(given) if column.type is str else given), []
-    plain = ["" if value is None or value != value else str(value) for value in given]
-    clean, _ = parse_column.without_missing(header, plain, asked)
-    values = parse_column.apply(conversion, clean)
-    wrong = [
-        f"row {row}: {header}: found {text!r}"
-        for row, (text, lost) in enumerate(zip(clean, values.isna(), strict=True), 1)
-        if text and lost
-    ]
-    return (texts(values) if column.type is str else values), wrong
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
 
 
 def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list[str]]:

@@ -37,7 +37,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
     """Check the parameters, ingest, validate and split in a copy of the repository.
 
     Raises:
-        UserError: the rows can't be taken in, with the reason.
+        UserError: the rows can't be ingested, with the reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -22,11 +22,6 @@ from mlops.monitoring.feedback import why_not_published
 from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.new_rows import NewRows, add_new_rows, is_corrected
 from mlops.params import PARAMS_FILE, Params
-<<<<<<< HEAD
-from mlops.pipeline.parsing import FILE
-from mlops.pipeline.partitions import read_partitions
-=======
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
 from mlops.project import load_project_params, load_schema
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.github_markdown import cell

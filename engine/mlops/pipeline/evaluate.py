@@ -57,20 +57,7 @@ def refuse_infinite(predictions: Predictions) -> None:
         )
 
 
-<<<<<<< HEAD
-def with_intervals(predictions: Predictions, confidence: float) -> dict[str, Any]:
-=======
-def trivial_prediction(train: pd.DataFrame, n_rows: int, target: Column) -> Floats:
-    """Predict without looking: the training rows' median, or the share of each choice."""
-    values = actual_values(train, target)
-    if not target.choices:
-        return np.full(n_rows, np.median(values))
-    shares = np.bincount(values.astype(int), minlength=len(target.choices)) / len(values)
-    return np.tile(shares, (n_rows, 1))
-
-
 def with_intervals(predictions: Predictions, confidence: float) -> dict[str, MetricRecord]:
->>>>>>> 2ecb05f1f33d87861a2b04e9936102803be2b145
     """Give each metric as {value, low, high}; of an undefined one, why it is, as `reason`."""
     metrics: dict[str, MetricRecord] = {}
     for name, (value, influence) in estimates(predictions).items():
