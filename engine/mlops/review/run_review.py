@@ -31,6 +31,7 @@ from mlops.review.gate import (
     verdict,
 )
 from mlops.review.hostile_files import refuse_hostile
+from mlops.review.leak_warning import check_leaks
 from mlops.review.lock_check import is_behind
 from mlops.review.model_comparison import (
     NotComparable,
@@ -73,7 +74,7 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
             found = _against_base(Side.read(root), candidate, params, schema)
         else:
             why = "the base has no pipeline yet; the floors alone decide"
-            found = _alone(base_commit, candidate, params, why)
+            found = _alone(base_commit, candidate, params, schema, why)
     vouched = stages_at(base_commit) if exact else None
     return replace(
         found,
@@ -87,7 +88,7 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
     try:
         found = _compared(base, candidate, params, schema)
     except NotComparable as error:
-        found = _alone(base.commit, candidate, params, str(error))
+        found = _alone(base.commit, candidate, params, schema, str(error))
     return replace(
         found,
         params=params_diff(base.params, candidate.params),
@@ -113,6 +114,7 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(_changed_files(base, ".dvc")),
         *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
+        *check_leaks(schema, base),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
@@ -142,13 +144,14 @@ def _changed_files(base: Side, *folders: str) -> list[str]:
     return git("diff", "--name-only", base.commit, "--", *folders).splitlines()
 
 
-def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
+def _alone(base_commit: str, candidate: Side, params: Params, schema: Schema, why: str) -> Review:
     evaluated = candidate.manifest["evaluation"]
     metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
     why_not = {k: m["reason"] for k, m in evaluated["metrics"].items() if m["value"] is None}
     checks = [
         *check_floors(metrics, params, why_not),
         *check_slices(evaluated["slices"], params),
+        *check_leaks(schema),
     ]
     return Review(
         base_commit,
