@@ -91,6 +91,8 @@ class Evaluate(Section):
 class SliceFloors(Section):
     min_rows: PositiveInt
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
+    error_rate: Share = 0.02
 
 
 class Feedback(Section):
@@ -104,6 +106,14 @@ class Gate(Section):
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     feedback: Feedback = Feedback(max_share=0.5, outcome="warn")
+    max_slower: PositiveFloat | None = None
+    max_bytes: PositiveInt | None = None
+
+    @property
+    def slice_limits(self) -> dict[str, float]:
+        """How much worse a metric may get in a slice; without own limits, as in all rows."""
+        own = self.slices.max_regression
+        return self.max_regression if own is None else own
 
 
 class Reviewing(Section):
@@ -193,6 +203,7 @@ def _metric_problems(params: Params) -> list[str]:
         for part, metrics in (
             ("gate.floors", gate.floors),
             ("gate.slices.floors", gate.slices.floors),
+            ("gate.slices.max_regression", gate.slices.max_regression or {}),
             ("gate.max_regression", gate.max_regression),
             ("monitor.max_worse", params.monitor.max_worse),
         )

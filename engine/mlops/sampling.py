@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mlops.columns import Column, Schema
+from mlops.columns import LONGEST, Column, Schema
 from mlops.validation import frame_schema
 
 FIRST_DAY, DAYS = datetime.date(2006, 1, 1), 4 * 365
@@ -106,6 +106,8 @@ def invalid_rows(schema: Schema, seed: int = 0) -> list[InvalidRow]:
             wrong["missing"] = None
         if column.choices:
             wrong["unknown choice"] = "no such choice"
+        elif column.open:
+            wrong["too long"] = "x" * (LONGEST + 1)
         elif column.type in (int, float) and column.role != "key":
             wrong["infinite"] = float("inf")
             if column.low is not None:

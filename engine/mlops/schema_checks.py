@@ -26,8 +26,10 @@ def column_problems(columns: "tuple[Column, ...]") -> list[str]:
             problems.append(f"{where}: choices are for type str, found {column.type.__name__}")
         if len(set(column.choices)) < len(column.choices):
             problems.append(f"{where}: a choice is duplicated")
-        if column.role == "feature" and column.type is str and not column.choices:
-            problems.append(f"{where}: a text feature must list its choices")
+        if column.role == "feature" and column.type is str and not column.is_categorical:
+            problems.append(f"{where}: a text feature must list its choices, or be open=True")
+        if column.open and (column.type is not str or column.choices or column.role != "feature"):
+            problems.append(f"{where}: open is for text features without choices")
         if column.role == "feature" and issubclass(column.type, datetime.date):
             problems.append(
                 f"{where}: a date can't be a feature; give it role 'input', and derive numbers "
@@ -80,8 +82,8 @@ def derived_problems(schema: "Schema") -> list[str]:
             elif name not in known:
                 wanted = ", ".join(known)
                 problems.append(f"{where}: needs {name!r}, wanted what stands before: {wanted}")
-        if (feature.type is str) != bool(feature.choices):
-            problems.append(f"{where}: type str, and no other, lists its choices")
+        if (feature.type is str) != feature.is_categorical or (feature.open and feature.choices):
+            problems.append(f"{where}: type str, and no other, lists its choices or is open=True")
         elif feature.type not in (float, int, bool, str):
             problems.append(f"{where}: wanted type float, int, bool or str")
         known.append(feature.name)

@@ -11,7 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 from joblib import Parallel, cpu_count, delayed
 
-from mlops.columns import Column, Rule, Schema
+from mlops.columns import LONGEST, Column, Rule, Schema
 from mlops.frames import group_starts, read_group, read_rows
 
 PROBLEM_COLUMNS = ["row", "column", "found", "wanted"]
@@ -37,7 +37,9 @@ def _frame_column(column: Column) -> pa.Column:
     elif column.type is bool:
         checks.append(pa.Check.isin([0.0, 1.0], error=column.wanted))
     elif column.type is str:
-        checks.append(pa.Check(lambda values: values.str.len() > 0, error="a text, not empty"))
+        longest = LONGEST if column.open else np.inf
+        wanted = column.wanted if column.open else "a text, not empty"
+        checks.append(pa.Check(lambda values: values.str.len().between(1, longest), error=wanted))
     return pa.Column(
         column.dtype,
         checks,

@@ -19,9 +19,9 @@ from fitted import chosen
 from mlops.columns import Schema
 from mlops.metrics import Predictions, score
 from mlops.params import Params
+from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import (
     actual_values,
-    as_features,
     build_model,
     fit_model,
     predict,
@@ -147,10 +147,11 @@ def test_unknown_choices_and_missing_values_are_predicted(
 def test_features_come_in_the_order_of_the_table_whatever_the_order_of_the_rows_columns(
     rows: pd.DataFrame,
 ) -> None:
-    features = as_features(rows[rows.columns[::-1]], FEATURES)
+    frame = FeatureFrame(FEATURES)
+    features = frame.fit_transform(rows[rows.columns[::-1]], None)
 
     assert list(features) == [column.name for column in SCHEMA.features]
-    pd.testing.assert_frame_equal(features, as_features(rows, FEATURES))
+    pd.testing.assert_frame_equal(features, frame.transform(rows))
     assert features["neighborhood"].dtype == pd.CategoricalDtype(
         list(SCHEMA["neighborhood"].choices)
     )
@@ -174,6 +175,7 @@ _FIT = """
 import sys
 import joblib
 from fitted import chosen
+from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import build_model, fit_model
 from mlops.project import load_project_params
 from mlops.sampling import valid_rows

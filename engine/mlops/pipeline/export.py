@@ -27,7 +27,8 @@ from mlops.paths import (
     TRAINING,
 )
 from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
-from mlops.pipeline.exporter import NotExportable, export_form
+from mlops.pipeline.export_encoding import NotExportable
+from mlops.pipeline.exporter import export_form
 from mlops.pipeline.model import actual_values
 from mlops.profile import prediction_profile, reference_profile
 from mlops.project import load_schema
@@ -37,6 +38,9 @@ from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
 from mlops.undefined import why_undefined
+
+SUGGESTED = 100
+"""Texts of an open feature that the page suggests."""
 
 
 def describe_data(schema: Schema) -> DataRecord:
@@ -58,12 +62,14 @@ def _describe_rows(path: Path, schema: Schema) -> RowsRecord:
 
 
 def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
-    """Give the choices, or the least and greatest number, that each feature has in `rows`."""
+    """Give the choices, the frequent texts, or the least and greatest number, of each feature."""
     seen: dict[str, list[Any]] = {}
     for column in schema.features:
         values = rows[column.name].dropna()
         if column.is_categorical:
-            seen[column.name] = [choice for choice in column.choices if (values == choice).any()]
+            known = set(values.unique())
+            listed = column.choices or sorted(values.value_counts().index[:SUGGESTED])
+            seen[column.name] = [choice for choice in listed if choice in known]
         else:
             seen[column.name] = [float(values.min()), float(values.max())] if len(values) else []
     return seen
@@ -130,7 +136,9 @@ def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
         (folder / name).write_bytes(content)
     files = [FORM_FILE, *form.files]
     engine = with_features(Exported.read(folder, files), schema)
-    error = largest_error(engine, model, edge_rows(form.thresholds, schema), schema)
+    error = largest_error(
+        engine, model, edge_rows(form.thresholds, schema, texts=form.texts), schema
+    )
     for path in (TRAIN_ROWS, TEST_ROWS):
         for rows in read_groups(path):
             error = max(error, largest_error(engine, model, rows, schema, as_requested=False))

@@ -31,17 +31,18 @@ from mlops.review.gate import (
     verdict,
 )
 from mlops.review.hostile_files import refuse_hostile
+from mlops.review.leak_warning import check_leaks
 from mlops.review.lock_check import is_behind
 from mlops.review.model_comparison import (
     NotComparable,
     compare,
-    compare_slices,
     models_on_same_rows,
     reasons,
 )
 from mlops.review.moved_rows import leading_features, moved_rows
 from mlops.review.report import Review
 from mlops.review.sections import Served
+from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
 
@@ -73,7 +74,7 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
             found = _against_base(Side.read(root), candidate, params, schema)
         else:
             why = "the base has no pipeline yet; the floors alone decide"
-            found = _alone(base_commit, candidate, params, why)
+            found = _alone(base_commit, candidate, params, schema, why)
     vouched = stages_at(base_commit) if exact else None
     return replace(
         found,
@@ -87,7 +88,7 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
     try:
         found = _compared(base, candidate, params, schema)
     except NotComparable as error:
-        found = _alone(base.commit, candidate, params, str(error))
+        found = _alone(base.commit, candidate, params, schema, str(error))
     return replace(
         found,
         params=params_diff(base.params, candidate.params),
@@ -102,15 +103,18 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
+    slices = compare_slices(of_base, of_candidate, test, params, schema)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
     checks = [
         *check_floors(metrics, params, reasons(comparisons)),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
+        *check_slices_against_base(slices, params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(_changed_files(base, ".dvc")),
         *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
+        *check_leaks(schema, base),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
@@ -121,7 +125,7 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
-        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
+        slices=slices,
         slice_metric=next(iter(limits), comparisons[0].metric),
         key=schema.key.name,
         target=schema.target.name,
@@ -140,13 +144,14 @@ def _changed_files(base: Side, *folders: str) -> list[str]:
     return git("diff", "--name-only", base.commit, "--", *folders).splitlines()
 
 
-def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
+def _alone(base_commit: str, candidate: Side, params: Params, schema: Schema, why: str) -> Review:
     evaluated = candidate.manifest["evaluation"]
     metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
     why_not = {k: m["reason"] for k, m in evaluated["metrics"].items() if m["value"] is None}
     checks = [
         *check_floors(metrics, params, why_not),
         *check_slices(evaluated["slices"], params),
+        *check_leaks(schema),
     ]
     return Review(
         base_commit,

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mlops.columns import Column, Schema
+from mlops.columns import LONGEST, Column, Schema
 from mlops.records import Manifest, MetricRecord, RowsRecord
 from mlops.serving.loaded_model import Served
 from mlops.undefined import UNDEFINED, reason_of
@@ -37,7 +37,9 @@ class Page:
             title=escape(f"Predict {target.name}"),
             description=escape(f"{target.description}{_in(target)}."),
             unit=escape(target.unit),
-            fields="\n".join(_field(column) for column in schema.inputs),
+            fields="\n".join(
+                _field(column, served.manifest["data"]["seen"]) for column in schema.inputs
+            ),
             card=_card(served.manifest),
             style=style,
             script=script,
@@ -57,7 +59,8 @@ def _in(column: Column) -> str:
     return f", in {column.unit}" if column.unit else ""
 
 
-def _field(column: Column) -> str:
+def _field(column: Column, seen: dict[str, list[Any]]) -> str:
+    """Write a field; that of an open feature suggests texts that training saw."""
     name, hint = escape(column.name), f"{column.name}-hint"
     optional = column.nullable or column.role == "time"
     needed = "" if optional else " required"
@@ -70,6 +73,13 @@ def _field(column: Column) -> str:
         words = "".join(f"<option>{word}</option>" for word in ("true", "false"))
         control = f'<select {shared}><option value="">not known</option>{words}</select>'
         wanted = "true or false"
+    elif column.open:
+        texts = "".join(f"<option>{escape(text)}</option>" for text in seen.get(column.name, []))
+        control = (
+            f'<input type="text" maxlength="{LONGEST}" list="{name}-seen" {shared}>'
+            f'<datalist id="{name}-seen">{texts}</datalist>'
+        )
+        wanted = "any text"
     elif column.type not in (float, int):
         control = f'<input type="{_CONTROLS[column.type]}" {shared}>'
         wanted = column.wanted

@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         description="Pages whose scripts may ask, such as `https://a.example,https://b.example`, "
         "or `*`; none by default",
     )
+    model_name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Name of the model in the Open Inference Protocol; by default the target's",
+    )
     git_commit: str = Field(default="unknown", description="Commit that `/model` names")
 
     prediction_log_url: str = Field(
