@@ -92,7 +92,7 @@ class SliceFloors(Section):
     min_rows: PositiveInt
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
-    error_rate: Share = 0.02
+    error_rate: Share = 0.015
 
 
 class Feedback(Section):
@@ -123,6 +123,11 @@ class Retrain(Section):
     level_days: PositiveInt | None
 
 
+class Replay(Section):
+    columns: Annotated[list[str], Field(min_length=1)]
+    rows: PositiveInt = 10_000
+
+
 class Monitor(Section):
     window_days: PositiveFloat
     window_rows: PositiveInt
@@ -136,6 +141,7 @@ class Monitor(Section):
     max_share: Share
     max_worse: dict[str, PositiveFloat]
     retrain: Retrain
+    replay: Replay | None = None
 
 
 class Params(Section):
@@ -174,11 +180,29 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
         )
     if params.split.test_from and not schema.time:
         problems.append("split.test_from: the schema has no column of role 'time'; set null")
+    if params.monitor.replay:
+        problems += _replay_problems(params.monitor.replay, schema)
     features = [column.name for column in schema.features]
     return problems + [
         f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
         for name in params.evaluate.slices
         if name not in features
+    ]
+
+
+def _replay_problems(replay: Replay, schema: Schema) -> list[str]:
+    """List columns that no request has, and required ones without which none can be answered."""
+    inputs = {column.name: column for column in schema.inputs}
+    wanted, named = ", ".join(inputs), ", ".join(replay.columns)
+    problems = [
+        f"monitor.replay.columns: {name!r}: wanted inputs: {wanted}"
+        for name in replay.columns
+        if name not in inputs
+    ]
+    return problems + [
+        f"monitor.replay.columns: found {named}, wanted {name} too: no model answers without it"
+        for name, column in inputs.items()
+        if name not in replay.columns and not column.nullable and column.role != "time"
     ]
 
 

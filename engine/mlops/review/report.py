@@ -3,17 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops.review.explanation import Explanation, explanation_section
 from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
 from mlops.review.github_markdown import cell, fenced, number, table
 from mlops.review.model_comparison import Comparison
 from mlops.review.sections import (
     WORDS,
-    Served,
     chart_section,
     data_section,
     params_section,
-    served_section,
     slices_section,
     stages_section,
 )
@@ -53,7 +52,7 @@ class Review:
         not_comparable: why there is no comparison with the base, in words.
         data: as `differences.rows_diff` gives it.
         detectable: metric -> smallest regression that the gate would have blocked.
-        served: what serves the base's model, and the candidate's.
+        explanation: why and where the models differ, their cost, and a replay of requests.
         unpinned: as `unpinned.unpinned` gives it.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
         lock_behind: the commit's dvc.lock names other hashes than this review made.
@@ -77,7 +76,7 @@ class Review:
     lock_behind: bool = False
     lacking: list[str] = field(default_factory=list)
     unpinned: dict[str, str] = field(default_factory=dict)
-    served: list[Served] = field(default_factory=list)
+    explanation: Explanation | None = None
     feedback: FeedbackShare | None = None
 
 
@@ -98,11 +97,11 @@ def markdown(review: Review) -> str:
     parts.append(unpinned_section(review.unpinned))
     parts.append(_LACKING.format(", ".join(map(cell, review.lacking))) if review.lacking else "")
     if review.comparisons:
+        parts.append(explanation_section(review.explanation))
         parts += [_detectable(review), params_section(review.params)]
         slices = review.slices if any(review.stages.values()) else []
         parts += [chart_section(slices, review.slice_metric), data_section(review.data)]
         parts.append(slices_section(slices, review.slice_metric))
-        parts.append(served_section(review.served) if slices else "")
         parts += [stages_section(review.stages), WORDS if slices else ""]
     parts.append(f"Base `{review.base[:10] or 'none'}`, head `{review.head[:10]}`.")
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -38,6 +38,8 @@ def write(found: Review, params: Params) -> None:
                 }
                 for c in found.comparisons
             },
+            "slices": found.slices,
+            **(found.explanation.as_json() if found.explanation else {}),
             "base": found.base,
             "head": found.head,
             "feedback": found.feedback.as_json() if found.feedback else None,

@@ -12,6 +12,7 @@ from mlops.params import Params
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.review.differences import params_diff, rows_diff, stages_diff
+from mlops.review.explanation import Explanation, explain
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
@@ -32,7 +33,6 @@ from mlops.review.model_comparison import (
     reasons,
 )
 from mlops.review.report import Review
-from mlops.review.sections import Served
 from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
@@ -77,7 +77,11 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
 
 
 def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
-    test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
+    test, (of_base, of_candidate) = models_on_same_rows(base, candidate, params)
+    stages = stages_diff(base.stages, candidate.stages)
+    why = Explanation()
+    if any(stages.values()):
+        why = explain(base, candidate, test, (of_base, of_candidate), params, schema)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
@@ -89,6 +93,7 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_slices_against_base(slices, params),
+        *why.checks(params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
@@ -105,10 +110,10 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         slices=slices,
         slice_metric=next(iter(limits), comparisons[0].metric),
         params=changed,
-        stages=stages_diff(base.stages, candidate.stages),
+        stages=stages,
         data=_data_diff(base, schema),
         feedback=feedback,
-        served=[_served(base, times[0]), _served(candidate, times[1])],
+        explanation=why,
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
             for c in comparisons
@@ -132,12 +137,6 @@ def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Revie
         checks,
         not_comparable=why + _sample(candidate),
     )
-
-
-def _served(side: Side, row_ms: float) -> Served:
-    manifest = side.manifest
-    size = sum(manifest["files"][name]["bytes"] for name in manifest["engine_files"])
-    return Served(manifest["engine"], manifest["engine_reason"], size, row_ms)
 
 
 def _lock_is_behind(candidate: Side, vouched: Stages | None) -> bool:

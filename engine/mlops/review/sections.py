@@ -1,6 +1,5 @@
 """The parts of a report below its table: each is one paragraph, table, chart or fold, or empty."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from mlops.review.github_markdown import cell, chart, folded, number, table
@@ -26,22 +25,6 @@ WORDS = folded(
 )
 
 
-@dataclass(frozen=True)
-class Served:
-    """What serves a model.
-
-    Attributes:
-        reason: why the model has no exported form, if it has none.
-        size: in bytes.
-        row_ms: time for one row alone, in milliseconds.
-    """
-
-    engine: str
-    reason: str | None
-    size: int
-    row_ms: float
-
-
 def params_section(changed: list[tuple[str, Any, Any]]) -> str:
     """List changed parameters."""
     if not changed:
@@ -65,21 +48,6 @@ def chart_section(slices: list[dict[str, Any]], metric: str) -> str:
     title = f"{metric} by {column[0]['column']}, blue base, magenta candidate"
     title += f", undefined in {len(column) - len(parts)} more" if len(parts) < len(column) else ""
     return chart(title, [part["slice"] for part in parts], lines)
-
-
-def served_section(served: list[Served]) -> str:
-    """Compare what serves both models."""
-    if not served:
-        return ""
-    base, candidate = map(_engine, served)
-    why = served[-1].reason
-    text = f"To serve: {candidate}; the base {base}."
-    return text + (f" The model could not be exported: {cell(why)}." if why else "")
-
-
-def _engine(served: Served) -> str:
-    name = "scikit-learn itself" if served.engine == "joblib" else f"exported as {served.engine}"
-    return f"{name}, {served.size / 1e6:.2f} MB, about {served.row_ms:.1g} ms a row"
 
 
 def data_section(data: dict[str, Any] | None) -> str:
