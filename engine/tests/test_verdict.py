@@ -10,18 +10,25 @@ import pytest
 
 from mlops.metrics import Predictions
 from mlops.params import Params
+from mlops.review.cost import Cost, Ratio
 from mlops.review.data_diff import nothing_differs
+from mlops.review.explanation import Explanation
+from mlops.review.feature_use import Use
 from mlops.review.gate import check_floors
 from mlops.review.model_comparison import compare
 from mlops.review.moved_rows import moved_rows
+from mlops.review.replay import Replay
 from mlops.review.report import Review
-from mlops.review.sections import Served
+from mlops.review.segments import Segment
+from mlops.review.value_causes import Cause
 from mlops.review.verdict import as_verdict
 from mlops.review.verdict_schema import json_schema
 from mlops.sampling import valid_rows
 from paths import ROOT
 from project.schema import SCHEMA
 from test_report import many
+
+RATIO = Ratio(1.0, 2.0, 2.0, 1.5, 2.5)
 
 PUBLISHED = ROOT / "docs/verdict.schema.json"
 
@@ -39,10 +46,16 @@ def verdict(params: Params) -> dict[str, Any]:
         compare(base, candidate, {}, params),
         moved=moved_rows(valid_rows(SCHEMA, 9), base, candidate, SCHEMA, ["size"]),
         data=known["data"],  # type: ignore[arg-type]
-        slices=[part | {"reasons": {}} for part in known["slices"]],  # type: ignore
+        slices=[part | {"reasons": {}, "regression": {}, "chance": {}} for part in known["slices"]],  # type: ignore
         params=[("a.b", float("nan"), {"c": [1, None]}), ("d", "—", np.float64(1))],
         stages={"train": True},
-        served=[Served("arrays", None, 5, 0.1), Served("joblib", "no form", 6, 0.2)],
+        explanation=Explanation(
+            [Cause("unit", "a unit", "size is ten times as large", 2.0)],
+            [Use("size", 0.1, 0.2, 0.05, 0.15)],
+            [Segment("size > 5", 30, "rmse", 0.2, 0.01)],
+            Cost(("arrays", "joblib"), "no form", (5, 6), (7, 8), RATIO, RATIO),
+            Replay(9, {0.01: 0.5}, {0.01: 0.5}, 9, (0, 1), {"size": 1}, (2, 3), {"size": 1}),
+        ),
     )
     return json.loads(json.dumps(as_verdict(found), allow_nan=False))  # type: ignore[no-any-return]
 
@@ -79,7 +92,8 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 FREE = {"metrics", "changed_columns", "changed", "features", "shares", "stages", "base",
-        "candidate", "reasons"}  # fmt: skip
+        "candidate", "reasons", "moved", "on_test", "refused_by", "outside_by", "regression",
+        "chance"}  # fmt: skip
 """Mappings whose keys are names of metrics, columns, stages or slices."""
 
 
