@@ -308,7 +308,7 @@ def test_what_passes_is_folded_and_what_does_not_is_shown() -> None:
 
     shown, _, folds = markdown(review(outcome="block", checks=[CHECK, bad])).partition("<details>")
 
-    assert "**R2 is 0.8, wanted at least 0.85.** rmse is 3.0% better" in shown
+    assert "**r2 is 0.8, wanted at least 0.85.** rmse is 3.0% better" in shown
     assert "- ❌ r2 is 0.8, wanted at least 0.85" in shown
     assert "- ✅" not in shown
     assert "1 of 2 checks pass</summary>\n\n- ✅ rmse is 3.0%" in folds
