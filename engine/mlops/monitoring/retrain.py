@@ -28,7 +28,7 @@ from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.log_reader import read_feedback
 from mlops.params import PARAMS_FILE, Params
 from mlops.pipeline.partitions import FILE, read_partitions
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_project_params, load_tabled_schema
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.github_markdown import cell
 from mlops.review.review_files import REPORT, VERDICT
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--no-feedback", action="store_true", help="take nothing from the log")
     parser.add_argument("--today", type=datetime.date.fromisoformat, default=datetime.date.today())
     options = parser.parse_args()
-    params, schema = load_project_params(), load_schema()
+    params, schema = load_project_params(), load_tabled_schema()
     shutil.rmtree(paths.RETRAIN, ignore_errors=True)
     if schema.time is None:
         raise UserError("The schema has no column of role 'time': nothing tells new rows from old")

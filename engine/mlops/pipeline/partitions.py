@@ -1,6 +1,7 @@
 """Read a folder of CSV or Parquet partitions, local or remote, each of them whole."""
 
 import datetime
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,14 +12,17 @@ import fsspec
 import pyarrow as pa
 from tqdm import tqdm
 
-from mlops.columns import Schema
+from mlops.columns import Schema, Table
 from mlops.errors import UserError
 from mlops.files import unpack
 from mlops.pipeline.csv_parsing import parse_csv
 from mlops.pipeline.parquet_parsing import parse_parquet
+from mlops.pipeline.parsing import arrow_type
 
 FILE, LINE = "__file__", "__line__"
 """Columns that tell where a row stands, for messages; no column of a schema is named so."""
+
+_LACKING = b"lacking"
 
 STILL_SECONDS = 1.0
 WAIT_SECONDS = 30.0
@@ -34,9 +38,9 @@ _MARKS = (
     *("last_modified", "updated", "generation"),
 )
 
-_MOST_BYTES = 4_000_000_000  # of a partition that was packed
+MOST_BYTES = 4_000_000_000  # of a partition that was packed
 
-_PARSERS: dict[str, Callable[[bytes, Schema], tuple[pa.Table | None, list[str]]]] = {
+PARSERS: dict[str, Callable[[bytes, Table], tuple[pa.Table | None, list[str]]]] = {
     ".csv": parse_csv,
     ".csv.gz": parse_csv,
     ".parquet": parse_parquet,
@@ -65,9 +69,12 @@ class Partition:
 def read_partitions(source: str, schema: Schema) -> pa.Table:
     """Read all partitions of `source` into one table, with FILE and LINE beside the columns.
 
+    A column that may lack is missing in the rows of a partition that has none: `lacking` names it.
+
     Raises:
         UserError: the source can't be reached, has no partition, a partition is faulty (every
-            fault of every partition is named), or partitions kept changing while they were read.
+            fault of every partition is named), or partitions kept changing while they were read;
+            or none has a column that no join brings.
     """
     with _access(source):
         filesystem, folder = fsspec.core.url_to_fs(source)
@@ -78,11 +85,16 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
             )
         tables: list[pa.Table] = []
         problems: list[str] = []
+        lacks: dict[str, list[str]] = {}
         for partition in tqdm(before, desc="ingest", unit="partition", disable=None):
             table, found = _read(filesystem, partition, schema)
             problems += [f"{partition.name}: {problem}" for problem in found]
-            if table is not None:
-                tables.append(table)
+            if table is None:
+                continue
+            for name in schema.names:
+                if name not in table.column_names:
+                    lacks.setdefault(name, []).append(partition.name)
+            tables.append(_with_all(table, schema))
         after = _list(filesystem, folder)
         _tell_unread(filesystem, folder, before)
     if after != before:
@@ -98,10 +110,45 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
             problems,
             "Nothing was taken in. Mend these files or take them out of the folder.",
         )
-    return pa.concat_tables(
+    _check_nowhere(source, lacks, len(before), schema)
+    read = pa.concat_tables(
         table.append_column(FILE, pa.repeat(partition.name, len(table)).dictionary_encode())
         for partition, table in zip(before, tables, strict=True)
     )
+    return read.replace_schema_metadata({_LACKING: json.dumps(lacks)})
+
+
+def lacking(table: pa.Table) -> dict[str, list[str]]:
+    """Give the columns that some partitions of a table just read lack: name -> partitions."""
+    found: dict[str, list[str]] = json.loads(table.schema.metadata[_LACKING])
+    return found
+
+
+def _with_all(table: pa.Table, schema: Schema) -> pa.Table:
+    """Give LINE and all columns of the schema, in its order."""
+    for column in schema.columns:
+        if column.name not in table.column_names:
+            empty = pa.nulls(len(table), arrow_type(column))
+            table = table.append_column(column.name, empty)
+    return table.select([*schema.names, LINE])
+
+
+def _check_nowhere(
+    source: str, lacks: dict[str, list[str]], n_partitions: int, schema: Schema
+) -> None:
+    """Refuse columns that stand in no partition, as a name that is spelled wrong does.
+
+    Raises:
+        UserError: there are some; all are named.
+    """
+    brought = {name for join in schema.joins for name in join.carried}
+    nowhere = [n for n, files in lacks.items() if len(files) == n_partitions and n not in brought]
+    if nowhere:
+        raise UserError(
+            f"ingest.source {source}: no partition has column(s) {', '.join(nowhere)}",
+            advice="A nullable column may lack in some partitions, not in all of them. Is it "
+            "spelled in src/project/schema.py as in the files?",
+        )
 
 
 class _access:  # noqa: N801 - reads as a verb where it is used
@@ -133,7 +180,7 @@ def _list(filesystem: Any, folder: str) -> list[Partition]:
     found = []
     for entry in filesystem.ls(folder, detail=True):
         path = entry["name"]
-        if path.lower().endswith(tuple(_PARSERS)) and not _name(path).startswith((".", "_")):
+        if path.lower().endswith(tuple(PARSERS)) and not _name(path).startswith((".", "_")):
             info = filesystem.info(path)
             state = tuple(str(info.get(mark)) for mark in _MARKS)
             plain = not info.get("islink") and info.get("type") in ("file", "directory")
@@ -150,7 +197,7 @@ def _tell_unread(filesystem: Any, folder: str, read: list[Partition]) -> None:
     taken = {partition.path for partition in read} | {folder.rstrip("/")}
     paths = {entry["name"].rstrip("/") for entry in filesystem.ls(folder, detail=True)} - taken
     if names := sorted({_name(path) for path in paths} - _GITS):
-        wanted = ", ".join(f"*{ending}" for ending in _PARSERS)
+        wanted = ", ".join(f"*{ending}" for ending in PARSERS)
         print(f"ingest: not read: {', '.join(names)} (wanted {wanted}; not beginning with . or _)")
 
 
@@ -200,11 +247,11 @@ def _read(
     try:
         content = filesystem.cat_file(partition.path)
         if partition.path.lower().endswith(".gz"):
-            content = unpack(content, _MOST_BYTES)
+            content = unpack(content, MOST_BYTES)
     except Exception as error:  # each storage has its own
         return None, [f"can't be read: {type(error).__name__}: {error}"]
-    ending = next(ending for ending in _PARSERS if partition.path.lower().endswith(ending))
-    table, problems = _PARSERS[ending](content, schema)
+    ending = next(ending for ending in PARSERS if partition.path.lower().endswith(ending))
+    table, problems = PARSERS[ending](content, schema)
     if table is not None:
         first = 2 if ".csv" in ending else 1  # below the header
         table = table.append_column(LINE, pa.array(range(first, len(table) + first), pa.int64()))

@@ -7,11 +7,13 @@ from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
 from mlops.review.github_markdown import cell, fenced, number, table
 from mlops.review.model_comparison import Comparison
+from mlops.review.prepared_share import PreparedShare, prepared_section
 from mlops.review.sections import (
     WORDS,
     Served,
     chart_section,
     data_section,
+    notes_section,
     params_section,
     served_section,
     slices_section,
@@ -54,6 +56,7 @@ class Review:
         data: as `differences.rows_diff` gives it.
         detectable: metric -> smallest regression that the gate would have blocked.
         served: what serves the base's model, and the candidate's.
+        notes: what ingestion said of the rows.
         unpinned: as `unpinned.unpinned` gives it.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
         lock_behind: the commit's dvc.lock names other hashes than this review made.
@@ -79,6 +82,8 @@ class Review:
     unpinned: dict[str, str] = field(default_factory=dict)
     served: list[Served] = field(default_factory=list)
     feedback: FeedbackShare | None = None
+    prepared: PreparedShare | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def markdown(review: Review) -> str:
@@ -92,7 +97,8 @@ def markdown(review: Review) -> str:
     if review.comparisons:
         parts.append(_metric_table(review))
     parts.append("\n".join(f"- {_MARKS[c.outcome]} {cell(c.why)}" for c in review.checks))
-    parts.append(feedback_section(review.feedback))
+    parts += [feedback_section(review.feedback), prepared_section(review.prepared)]
+    parts.append(notes_section(review.notes))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(unpinned_section(review.unpinned))

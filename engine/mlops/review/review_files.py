@@ -41,6 +41,7 @@ def write(found: Review, params: Params) -> None:
             "base": found.base,
             "head": found.head,
             "feedback": found.feedback.as_json() if found.feedback else None,
+            "prepare": found.prepared.as_json() if found.prepared else None,
             "lock": None if found.failure else "behind" if found.lock_behind else "current",
         },
     )

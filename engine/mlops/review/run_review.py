@@ -7,8 +7,10 @@ from mlops import paths
 from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
-from mlops.frames import count_rows, read_rows
+from mlops.files import read_json
+from mlops.frames import count_rows, read_rows, with_derived
 from mlops.params import Params
+from mlops.pipeline.prepared import prepared_rows
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.review.differences import params_diff, rows_diff, stages_diff
@@ -32,6 +34,7 @@ from mlops.review.model_comparison import (
     models_on_same_rows,
     reasons,
 )
+from mlops.review.prepared_share import check_prepared, prepared_share
 from mlops.review.report import Review
 from mlops.review.sections import Served
 from mlops.review.trusted_outputs import keep_believed, stages_at
@@ -83,11 +86,13 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
+    prepared = prepared_share(base, candidate, params, schema)
     checks = [
         *check_floors(metrics, params, reasons(comparisons)),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_feedback(feedback, params),
+        *check_prepared(prepared, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
     ]
@@ -100,12 +105,16 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
-        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
+        slices=compare_slices(
+            of_base, of_candidate, with_derived(test, schema), params.evaluate.slices, schema
+        ),
         slice_metric=next(iter(limits), comparisons[0].metric),
         params=changed,
         stages=stages_diff(base.stages, candidate.stages),
         data=_data_diff(base, schema),
         feedback=feedback,
+        prepared=prepared,
+        notes=_notes(),
         served=[_served(base, times[0]), _served(candidate, times[1])],
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
@@ -129,6 +138,7 @@ def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Revie
         verdict(checks),
         checks,
         not_comparable=why + _sample(candidate),
+        notes=_notes(),
     )
 
 
@@ -156,13 +166,19 @@ def _sample(candidate: Side) -> str:
     """Say so if the candidate learnt from a sample of its training rows."""
     learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
     held_out = count_rows(paths.HELD_OUT_ROWS)
-    there = count_rows(paths.VALID_ROWS) - tested - held_out
+    there = count_rows(prepared_rows()) - tested - held_out
     if learnt == there:
         return ""
     return (
         f"; the candidate learnt from {learnt:,} of {there:,} rows, a sample by "
         "split.max_train_rows"
     )
+
+
+def _notes() -> list[str]:
+    """Give what ingestion said of the rows: columns that partitions lack, rows without a match."""
+    found: list[str] = read_json(paths.VALIDATION_JSON).get("notes", [])
+    return found
 
 
 def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.lookups import with_tables_of
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.encoding import Coded, Columns, Floats, Row
@@ -60,6 +61,7 @@ class Served:
                 advice="Make it anew: dvc repro export",
             )
         try:
+            schema = with_tables_of(schema, folder)
             engine = (
                 _Pickled(folder, schema)
                 if _is_pickled(manifest)
