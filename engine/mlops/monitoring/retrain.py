@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from mlops import paths
+from mlops.collect.collect_rows import collect
 from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
@@ -192,6 +193,7 @@ def main() -> None:
         raise UserError("The schema has no column of role 'time': nothing tells new rows from old")
     url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
     withheld = why_not_published() if url else None
+    collected = [path for path in [collect(params.ingest.source, schema, options.today)] if path]
     facts = take_in(params, schema, options.today, "" if withheld else url, options.level)
     params = load_project_params()  # days have moved on
     decision = conclude(facts | {"withheld": withheld}, options.force, params, schema)
@@ -202,7 +204,7 @@ def main() -> None:
         if decision["propose"]:
             write_text(folder / BODY, body(decision, params, schema))
             partition = Path(params.ingest.source) / paths.FEEDBACK
-            changed = [PARAMS_FILE, Path("dvc.lock"), partition]
+            changed = [PARAMS_FILE, Path("dvc.lock"), partition, *collected]
             for path in changed:
                 if path.exists():
                     (folder / "files" / path).parent.mkdir(parents=True, exist_ok=True)
