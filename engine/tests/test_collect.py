@@ -415,6 +415,18 @@ def test_a_nullable_column_that_the_query_lacks_lacks_in_the_partition(database:
     assert path.read_text().splitlines()[0] == "order_id,ordered,express,note,cost"
 
 
+def test_a_new_nullable_column_comes_with_the_next_partition(database: Database) -> None:
+    database.add((1, "2026-03-05T12:00:00+00:00"))
+    put(QUERY, SELECT.replace("*", "order_id, ordered, express, cost"))
+    collected()
+    database.add((2, "2026-03-06T12:00:00+00:00"))
+    put(QUERY, SELECT)
+
+    assert collected() == Path("source/2026-03-06_2026-03-06.csv")
+
+    assert present()["weight"].fillna(0).tolist() == [0, 1.25]
+
+
 def test_casts_and_quoted_colons_are_no_parameters(tmp_path: Path) -> None:
     text = "SELECT '12:30', a::date FROM t WHERE b >= :since AND b < :until -- till then"
     query = read_query(put(tmp_path / "query.sql", text))

@@ -215,3 +215,23 @@ def test_older_targets_are_brought_to_the_level_of_the_newest_days(params: Param
 
     assert (levelled["price"][500:] == fallen["price"][500:]).all()
     assert levelled["price"][0] / fallen["price"][0] == pytest.approx(0.7, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("name", ["lot_size", "neighborhood"])
+def test_a_column_without_a_value_in_any_training_row_is_fitted_and_exported(
+    kind: str, name: str, params: Params
+) -> None:
+    rows = valid_rows(SCHEMA, 300)
+    own, train = chosen(params, kind, **SMALL)
+    model = fit_model(build_model(own, train, SCHEMA), rows.assign(**{name: None}), SCHEMA.target)
+
+    found = predict(model, rows, SCHEMA.target)
+
+    assert np.isfinite(found).all()
+    form = export_form(model, SCHEMA)
+    served = Exported(form.content, form.files)
+    assert largest_error(served, model, edge_rows(form.thresholds, SCHEMA, 500), SCHEMA) < 1e-9
+    if name == "lot_size":
+        other = predict(model, rows.assign(lot_size=500.0), SCHEMA.target)
+        assert np.array_equal(found, other)

@@ -26,6 +26,9 @@ from mlops.pipeline.partitions import read_partitions
 def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.DataFrame:
     """Read a file as the adopted one was read, under the schema's names.
 
+    A column that came into the schema since then has its own name in the file, too; a nullable one
+    may lack.
+
     Args:
         columns: those that are wanted of it.
 
@@ -43,11 +46,16 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
         given = {
             h: pd.Series(values, dtype="object") for h, values in zip(headers, fields, strict=False)
         }
-    wanted = {header: c for header, name in form.names.items() for c in columns if c.name == name}
-    if missing := [header for header in wanted if header not in given]:
+    since = {c.name for c in columns} - {*form.names.values(), form.numbered}
+    names = form.names | {name: name for name in since}
+    wanted = {header: c for header, name in names.items() for c in columns if c.name == name}
+    lacking = [header for header in wanted if header not in given]
+    if missing := [header for header in lacking if not wanted[header].nullable]:
         raise UserError(f"{path}: missing column(s) {', '.join(missing)}", _headers(given))
     rows, problems = {}, list[str]()
     for header, column in wanted.items():
+        if header in lacking:
+            continue
         rows[column.name], found = _convert(header, given[header], form, column)
         problems += found
     if problems:
@@ -83,13 +91,14 @@ def _convert(
 def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list[str]]:
     """Make the rows of the next partition; say what a person should know before it is written."""
     form, notes = load_form(), list[str]()
-    rows = read_next(path, form, schema.columns)
+    carried = {name for join in schema.joins for name in join.carried}
+    rows = read_next(path, form, tuple(c for c in schema.columns if c.name not in carried))
     known = rows[schema.target.name].notna()
     if not known.all():
         notes.append(f"{(~known).sum()} rows have no {schema.target.name}: left out")
     rows = rows[known].reset_index(drop=True)
     present = as_frame(read_partitions(source, schema))
-    values = [name for name in schema.names if name != schema.key.name]
+    values = [name for name in schema.names if name in rows and name != schema.key.name]
     if form.numbered:
         first = 1 + max(int(str(n)) for n in present[form.numbered])
         rows[form.numbered] = range(first, first + len(rows))
@@ -97,8 +106,9 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
         again = rows[values].astype(str).merge(present[values].astype(str).drop_duplicates())
         if len(again):
             notes.append(f"{len(again)} of {len(rows)} rows stand in {source} already, key apart")
-    rows = rows[schema.names]
-    broken = validation.problems(_in_types(rows, schema), schema)
+    rows = rows[[name for name in schema.names if name in rows]]
+    own = tuple(column for column in schema.columns if column.name in rows)
+    broken = validation.problems(_in_types(rows, own), schema, own)
     reasons = validation.reasons(broken)
     notes += [
         f"row {int(str(row)) + 1} fails the schema: {why}" for row, why in reasons.head().items()
@@ -115,8 +125,8 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
     return rows, notes
 
 
-def _in_types(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    return rows.astype({column.name: validation.frame_dtype(column) for column in schema.columns})
+def _in_types(rows: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    return rows.astype({column.name: validation.frame_dtype(column) for column in columns})
 
 
 def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:

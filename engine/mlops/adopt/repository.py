@@ -66,6 +66,9 @@ def rehearse(texts: dict[Path, str], data: Path) -> str:
         root = Path(folder)
         for name in ("engine/mlops", "src"):
             shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        if SOURCE.parent.is_dir():  # tables that the project joins
+            tables = shutil.ignore_patterns(SOURCE.name)
+            shutil.copytree(SOURCE.parent, root / SOURCE.parent, ignore=tables)
         shutil.copytree(data, root / SOURCE)
         for path, text in texts.items():
             write_text(root / path, text)

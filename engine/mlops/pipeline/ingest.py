@@ -74,15 +74,28 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return rows.drop(index=repeated.index[copies])
 
 
-def said_of_lacking(lacks: dict[str, list[str]], schema: Schema) -> list[str]:
-    """Say which columns partitions lack, and what stands in their place."""
-    brought = {name: join.table for join in schema.joins for name in join.carried}
-    notes = []
-    for name, files in lacks.items():
-        if name not in brought:
-            shown = ", ".join(files[:LISTED]) + (" …" if len(files) > LISTED else "")
-            notes.append(f"{name}: {len(files)} partition(s) lack it, it is missing there: {shown}")
-    return notes
+def said_of_lacking(
+    lacks: dict[str, list[str]], n_partitions: int, source: str, schema: Schema
+) -> list[str]:
+    """Say which columns partitions lack, and what stands in their place.
+
+    Raises:
+        UserError: no partition has a column, as one that is misspelled; all are named.
+    """
+    brought = {name for join in schema.joins for name in join.carried}
+    own = {name: files for name, files in lacks.items() if name not in brought}
+    if nowhere := [name for name, files in own.items() if len(files) == n_partitions]:
+        raise UserError(
+            f"ingest.source {source}: no partition has column(s) {', '.join(nowhere)}",
+            advice="A nullable column may lack in some partitions, not in all of them. Is it "
+            "spelled in src/project/schema.py as in the files?",
+        )
+    return [
+        f"{name}: {len(files)} partition(s) lack it, it is missing there: "
+        + ", ".join(files[:LISTED])
+        + (" …" if len(files) > LISTED else "")
+        for name, files in own.items()
+    ]
 
 
 def main() -> None:
@@ -97,7 +110,7 @@ def main() -> None:
     rows = as_frame(table)
     del table  # as large as all that comes after it
     rows = without_duplicates(rows, schema)
-    notes = said_of_lacking(lacks, schema)
+    notes = said_of_lacking(lacks, n_partitions, params.source, schema)
     for join in schema.joins:
         rows, said = bring(rows, lacks, join, tables[join.table])
         notes += said

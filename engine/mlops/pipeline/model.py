@@ -4,7 +4,7 @@ Stages run as `__main__`, where a class or function can't be unpickled from; so 
 model refers to stands here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,17 @@ _ROWS_WORTH_THREADS = 50_000
 """With fewer rows, threads wait for each other longer than they work, above all when it is busy."""
 
 
-def as_features(rows: pd.DataFrame, features: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+def as_features(
+    rows: pd.DataFrame, features: Mapping[str, tuple[str, ...]], unseen: Collection[str] = ()
+) -> pd.DataFrame:
     """Pick the features in their order: float64, or a column with choices as a category.
 
     A choice that the schema doesn't know becomes a missing value.
 
     Args:
         features: name -> choices, none for a number.
+        unseen: numbers of which training had no value: the same for all rows, for no estimator
+            learns anything from them, and some refuse a column without a value.
     """
     columns: dict[str, pd.Series] = {}
     for name, choices in features.items():
@@ -40,6 +44,8 @@ def as_features(rows: pd.DataFrame, features: Mapping[str, tuple[str, ...]]) -> 
         if choices:
             known = list(choices)
             columns[name] = values.where(values.isin(known)).astype(pd.CategoricalDtype(known))
+        elif name in unseen:
+            columns[name] = pd.Series(0.0, rows.index)
         else:
             columns[name] = values.astype("float64")
     return pd.DataFrame(columns, index=rows.index)
@@ -64,6 +70,11 @@ def fit_model(model: Pipeline, rows: pd.DataFrame, target: Column) -> Pipeline:
     alike on any number; the number itself is taken out of what is saved.
     """
     values = rows[target.name].to_numpy(dtype=object if target.choices else "float64")
+    picked = model.steps[0][1]
+    if unseen := [
+        n for n, c in picked.kw_args["features"].items() if not c and rows[n].isna().all()
+    ]:
+        picked.kw_args = picked.kw_args | {"unseen": unseen}
     with _threads_for(rows):
         model.fit(rows, values)
     for estimator in _inner(model):

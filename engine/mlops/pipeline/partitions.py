@@ -73,8 +73,7 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
 
     Raises:
         UserError: the source can't be reached, has no partition, a partition is faulty (every
-            fault of every partition is named), or partitions kept changing while they were read;
-            or none has a column that no join brings.
+            fault of every partition is named), or partitions kept changing while they were read.
     """
     with _access(source):
         filesystem, folder = fsspec.core.url_to_fs(source)
@@ -110,7 +109,6 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
             problems,
             "Nothing was taken in. Mend these files or take them out of the folder.",
         )
-    _check_nowhere(source, lacks, len(before), schema)
     read = pa.concat_tables(
         table.append_column(FILE, pa.repeat(partition.name, len(table)).dictionary_encode())
         for partition, table in zip(before, tables, strict=True)
@@ -131,24 +129,6 @@ def _with_all(table: pa.Table, schema: Schema) -> pa.Table:
             empty = pa.nulls(len(table), arrow_type(column))
             table = table.append_column(column.name, empty)
     return table.select([*schema.names, LINE])
-
-
-def _check_nowhere(
-    source: str, lacks: dict[str, list[str]], n_partitions: int, schema: Schema
-) -> None:
-    """Refuse columns that stand in no partition, as a name that is spelled wrong does.
-
-    Raises:
-        UserError: there are some; all are named.
-    """
-    brought = {name for join in schema.joins for name in join.carried}
-    nowhere = [n for n, files in lacks.items() if len(files) == n_partitions and n not in brought]
-    if nowhere:
-        raise UserError(
-            f"ingest.source {source}: no partition has column(s) {', '.join(nowhere)}",
-            advice="A nullable column may lack in some partitions, not in all of them. Is it "
-            "spelled in src/project/schema.py as in the files?",
-        )
 
 
 class _access:  # noqa: N801 - reads as a verb where it is used

@@ -45,7 +45,7 @@ def differences(before: pd.DataFrame, after: pd.DataFrame, schema: Table) -> Dif
     there = before[key].isin(after[key])
     old = before[there].set_index(key)
     new = after.set_index(key).reindex(old.index)
-    names = [name for name in schema.names if name != key]
+    names = [name for name in schema.names if name != key and name in old]
     differs = pd.DataFrame(
         {name: (old[name] != new[name]) & ~(old[name].isna() & new[name].isna()) for name in names}
     )
