@@ -109,7 +109,7 @@ image: .venv/run ## Build the serving image with docker, podman or buildah (mlop
 	dvc repro --quiet --no-run-cache
 	python -m mlops.release.image $(IMAGE_OPTIONS)
 
-smoke: image ## Build the image, run it without any rights, hold its answers against the evaluation
+smoke: image ## Build the image, run it without any rights, compare its answers with the evaluation
 	python -m mlops.release.smoke mlops
 
 bench: .venv/dev ## Run the benchmarks

@@ -16,6 +16,9 @@ Role = Literal["feature", "input", "key", "time", "target", "ignore"]
 ColumnType = type[float] | type[int] | type[bool] | type[str] | type[datetime.date]
 """A datetime is a date, too."""
 
+LONGEST = 200
+"""Characters of an open feature's text."""
+
 _WORDS: dict[type, str] = {
     float: "a number",
     int: "a whole number",
@@ -26,13 +29,22 @@ _WORDS: dict[type, str] = {
 }
 
 
+_DTYPES: dict[type, str] = {
+    **dict.fromkeys((float, int, bool), "float64"),
+    str: "str",
+    **dict.fromkeys((datetime.date, datetime.datetime), "datetime64[us]"),
+}
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of the data, and of a request if its role is "feature" or "input".
 
     An input is a field of a request that only feeds derived features; a column to ignore is read
-    and checked, and nothing else. Bounds are inclusive. A text feature names all its `choices`; a
-    missing value is allowed only where `nullable` is true.
+    and checked, and nothing else. Bounds are inclusive. A text feature names all its `choices`, or
+    is `open`: its categories are then those of the training rows, rare and unseen ones are one of
+    their own, and no text of up to LONGEST characters is refused. A missing value is allowed only
+    where `nullable` is true.
     """
 
     name: str
@@ -44,12 +56,15 @@ class Column:
     choices: tuple[str, ...] = ()
     nullable: bool = False
     role: Role = "feature"
+    open: bool = False
 
     @property
     def wanted(self) -> str:
         """Say in words which values the column takes."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
+        if self.open:
+            return f"a text of up to {LONGEST} characters"
         kind = _WORDS[self.type]
         if self.low is not None and self.high is not None:
             return f"{kind} from {self.low:,.12g} to {self.high:,.12g}"
@@ -60,9 +75,18 @@ class Column:
         return kind
 
     @property
+    def dtype(self) -> str:
+        """Name the dtype that the column has in every frame and Arrow table of the pipeline.
+
+        Numbers are float64 even where they must be whole, and booleans are 1 and 0: a missing
+        value has no integer. Keys are int64 or text, times in the schema's time zone.
+        """
+        return "int64" if self.role == "key" and self.type is int else _DTYPES[self.type]
+
+    @property
     def is_categorical(self) -> bool:
         """Tell whether a model takes the column as categories."""
-        return bool(self.choices)
+        return bool(self.choices) or self.open
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,7 @@ class Derived:
     missing.
 
     Attributes:
-        type: float, int, bool, or str with `choices`.
+        type: float, int, bool, or str with `choices` or `open`, as columns are.
         needs: columns of role feature, input or time, or derived features that stand before.
         takes_missing: also call `make` for rows in which a needed value is missing: NaN, NaT, or
             an empty text, and booleans then come as float64. By default their value is missing.
@@ -90,11 +114,17 @@ class Derived:
     make: Callable[..., Any]
     choices: tuple[str, ...] = ()
     takes_missing: bool = False
+    open: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """Name the dtype that the feature has in every frame, as of a column."""
+        return _DTYPES[self.type]
 
     @property
     def is_categorical(self) -> bool:
         """Tell whether a model takes the feature as categories."""
-        return bool(self.choices)
+        return bool(self.choices) or self.open
 
 
 Feature = Column | Derived
@@ -188,6 +218,12 @@ class Schema(Table):
     def optional(self) -> frozenset[str]:
         """As of any table; and a join brings its columns to the rows that lack them."""
         return super().optional.union(*(join.carried for join in self.joins))
+
+    @property
+    def own(self) -> tuple[Column, ...]:
+        """The columns without those that joins bring."""
+        brought = frozenset[str]().union(*(join.carried for join in self.joins))
+        return tuple(column for column in self.columns if column.name not in brought)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:

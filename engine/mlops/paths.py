@@ -34,4 +34,4 @@ MONITOR = _ROOT / "monitor"
 RETRAIN = _ROOT / "retrain"
 
 FEEDBACK = "feedback.csv"
-"""Partition of `ingest.source` that holds feedback as rows; a retraining writes it anew."""
+"""Partition of `ingest.source` that holds feedback as rows; a retraining rewrites it."""

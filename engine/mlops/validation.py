@@ -1,11 +1,8 @@
 """The table of columns as a pandera frame schema, and what it says of given rows.
 
-Numbers are float64 in frames even where they must be whole, and booleans are 1 and 0: a missing
-value has no integer, and pandera's own coercion would turn 1.7 into 1 without a word. Keys are
-int64 or text. Dates and times are in the schema's time zone.
+Whole numbers are checked as floats: pandera's own coercion would turn 1.7 into 1 without a word.
 """
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,21 +11,10 @@ import pandas as pd
 import pandera.pandas as pa
 from joblib import Parallel, cpu_count, delayed
 
-from mlops.columns import Column, Rule, Table
+from mlops.columns import LONGEST, Column, Rule, Table
 from mlops.frames import group_starts, read_group, read_rows
 
-_DTYPES: dict[type, str] = {
-    **dict.fromkeys((float, int, bool), "float64"),
-    str: "str",
-    **dict.fromkeys((datetime.date, datetime.datetime), "datetime64[us]"),
-}
-
 PROBLEM_COLUMNS = ["row", "column", "found", "wanted"]
-
-
-def frame_dtype(column: Column) -> str:
-    """Name the pandas dtype that a column has in every frame of the pipeline."""
-    return "int64" if column.role == "key" and column.type is int else _DTYPES[column.type]
 
 
 def frame_schema(schema: Table, columns: Sequence[Column] | None = None) -> pa.DataFrameSchema:
@@ -51,9 +37,11 @@ def _frame_column(column: Column) -> pa.Column:
     elif column.type is bool:
         checks.append(pa.Check.isin([0.0, 1.0], error=column.wanted))
     elif column.type is str:
-        checks.append(pa.Check(lambda values: values.str.len() > 0, error="a text, not empty"))
+        longest = LONGEST if column.open else np.inf
+        wanted = column.wanted if column.open else "a text, not empty"
+        checks.append(pa.Check(lambda values: values.str.len().between(1, longest), error=wanted))
     return pa.Column(
-        frame_dtype(column),
+        column.dtype,
         checks,
         nullable=column.nullable,
     )

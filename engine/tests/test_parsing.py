@@ -113,7 +113,7 @@ def test_a_file_in_utf_16_is_named() -> None:
         ("id,day,size,sort,price", ["missing column(s) kind", "unknown column(s) 'sort'"]),
         ("id,day,size,kind,price,", ["unknown column(s) ''"]),
         ("id,day, size,kind,price", ["missing column(s) size", "unknown column(s) ' size'"]),
-        ("id,day,size,kind,price,size", ["column 'size' stands twice"]),
+        ("id,day,size,kind,price,size", ["column 'size' is duplicated"]),
         ("id;day;size;kind;price", ["missing column(s) id, day, size, kind, price", None]),
     ],
 )
@@ -325,7 +325,7 @@ def test_a_parquet_partition_with_other_columns_is_named() -> None:
         "missing column(s) kind",
         "unknown column(s) 'sort' (add them to src/project/schema.py?)",
     ]
-    assert parse_parquet(twice, SALES)[1] == ["column 'id' stands twice"]
+    assert parse_parquet(twice, SALES)[1] == ["column 'id' is duplicated"]
 
 
 def test_a_parquet_partition_without_rows_is_named() -> None:

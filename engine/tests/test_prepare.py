@@ -15,7 +15,6 @@ from mlops.pipeline import prepare
 from mlops.pipeline.prepare import prepared
 from mlops.pipeline.prepared import differences, prepared_rows
 from mlops.review.prepared_share import Part, PreparedShare, check_prepared, prepared_section
-from mlops.validation import frame_dtype
 from production import PARAMS
 from source_rows import SALES
 from test_feedback_share import compared
@@ -35,7 +34,7 @@ def rows() -> pd.DataFrame:
             "price": [5.0, 6.0, 7.0, 8.0],
         }
     )
-    return found.astype({column.name: frame_dtype(column) for column in SALES.columns})
+    return found.astype({column.name: column.dtype for column in SALES.columns})
 
 
 def refused(rows: pd.DataFrame, function: Any) -> str:

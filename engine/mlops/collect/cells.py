@@ -12,7 +12,6 @@ from mlops.columns import Column, Schema
 from mlops.errors import UserError
 from mlops.pipeline.parsing import name_problems, shortened
 from mlops.timestamps import parse_time, zone
-from mlops.validation import frame_dtype
 
 
 def as_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], schema: Schema) -> pd.DataFrame:
@@ -32,7 +31,7 @@ def as_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], schema: Schema)
         problems += shortened(_problems(cells, found, column))
         if not problems:
             values = [None if isinstance(value, _Wrong) else value for value in found]
-            dtype: Any = frame_dtype(column)
+            dtype: Any = column.dtype
             columns[column.name] = pd.Series(values, dtype="object").astype(dtype)
     if problems:
         raise UserError(f"The query gives {len(problems)} value(s) of another kind", problems)

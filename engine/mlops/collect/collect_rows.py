@@ -17,7 +17,8 @@ from mlops.files import atomic_write
 from mlops.frames import as_frame
 from mlops.partition_text import csv_text
 from mlops.paths import FEEDBACK
-from mlops.pipeline.partitions import FILE, PARSERS, read_partitions
+from mlops.pipeline.parsing import FILE
+from mlops.pipeline.partitions import PARSERS, read_partitions
 
 LATE_DAYS = 30
 """So many days before the newest one are asked for rows that came late."""

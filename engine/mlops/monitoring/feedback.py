@@ -14,7 +14,7 @@ from mlops.github.gh_api import GitHubRefused, api
 from mlops.monitoring.log_reader import ACTUAL, ID, TOLD
 from mlops.partition_text import csv_text
 from mlops.paths import FEEDBACK
-from mlops.validation import frame_dtype, problems
+from mlops.validation import problems
 
 _BYTES = 6  # what a whole number of any reader holds
 
@@ -66,7 +66,7 @@ def labelled_rows(
     if schema.time is not None and schema.timed is None:
         rows[schema.time.name] = days[new].reset_index(drop=True)
     rows = rows.reindex(columns=schema.names)  # no request has a column to ignore
-    rows = rows.astype({c.name: frame_dtype(c) for c in schema.columns})
+    rows = rows.astype({c.name: c.dtype for c in schema.columns})
     failing = problems(rows, schema)["row"].dropna()
     kept = rows[~rows.index.isin(failing)].drop_duplicates(schema.key.name)
     return kept.reset_index(drop=True), len(rows) - len(kept)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
@@ -22,7 +23,7 @@ ENGINE = Path("engine")
 PROJECT = Path("src")
 
 STAGES = {
-    "ingest": ("columns", "timezone", "joins"),
+    "ingest": ("columns", "timezone", "source_form", "joins"),
     "validate": ("columns", "schema"),
     "prepare": ("columns", "schema", "prepare"),
     "split": ("columns",),
@@ -48,10 +49,12 @@ def project_parts(schema: Schema) -> dict[str, Any]:
                 "role": column.role,
                 "nullable": column.nullable,
                 "choices": column.choices,
+                "open": column.open,
             }
             for column in schema.columns
         ],
         "timezone": schema.timezone,
+        "source_form": FORM_FILE.read_text(encoding="utf-8") if FORM_FILE.exists() else None,
         "schema": hash_meaning("project.schema", [PROJECT], words),
         "features": schema.derived_code,
         "joins": [

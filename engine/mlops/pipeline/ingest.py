@@ -11,7 +11,8 @@ from mlops.errors import UserError, run_command
 from mlops.frames import as_frame, write_rows
 from mlops.paths import INGESTED_ROWS
 from mlops.pipeline.joining import bring, read_table
-from mlops.pipeline.partitions import FILE, LINE, lacking, places, read_partitions
+from mlops.pipeline.parsing import FILE, LINE
+from mlops.pipeline.partitions import lacking, places, read_partitions
 from mlops.project import load_project_params, load_schema
 
 LISTED = 5
@@ -47,7 +48,7 @@ def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Sche
 
 
 def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Drop rows that stand twice, to the letter.
+    """Drop exact duplicates.
 
     Raises:
         UserError: rows of the same key differ; all such keys are named with their places.
@@ -69,7 +70,7 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         raise UserError(
             f"{len(problems)} key(s) stand on rows that differ",
             problems,
-            "Nothing was taken in. Which row is right? Take the other one out of its partition.",
+            "Ingestion stopped. Remove the incorrect row from its partition.",
         )
     return rows.drop(index=repeated.index[copies])
 

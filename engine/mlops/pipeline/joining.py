@@ -12,9 +12,8 @@ from mlops.files import unpack
 from mlops.frames import as_frame
 from mlops.joins import Join
 from mlops.lookups import Content, looked_up
-from mlops.pipeline.parsing import shortened
-from mlops.pipeline.partitions import FILE, MOST_BYTES, PARSERS
-from mlops.validation import frame_dtype
+from mlops.pipeline.parsing import FILE, shortened
+from mlops.pipeline.partitions import MOST_BYTES, PARSERS
 
 MOST_ROWS = 100_000
 """Of a table that a bundle holds: a server keeps it in memory."""
@@ -42,7 +41,7 @@ def read_table(join: Join, timezone: str) -> pd.DataFrame:
     parsed, problems = PARSERS[ending](content, table)
     if parsed is not None:
         rows = as_frame(parsed).reindex(columns=table.names)
-        rows = rows.astype({column.name: frame_dtype(column) for column in join.columns})
+        rows = rows.astype({column.name: column.dtype for column in join.columns})
         problems = list(_row_problems(rows, table))
         if join.serve == "table" and len(rows) > MOST_ROWS:
             problems.append(

@@ -16,11 +16,9 @@ from mlops.columns import Schema, Table
 from mlops.errors import UserError
 from mlops.files import unpack
 from mlops.pipeline.csv_parsing import parse_csv
+from mlops.pipeline.export_parsing import parse_export
 from mlops.pipeline.parquet_parsing import parse_parquet
-from mlops.pipeline.parsing import arrow_type
-
-FILE, LINE = "__file__", "__line__"
-"""Columns that tell where a row stands, for messages; no column of a schema is named so."""
+from mlops.pipeline.parsing import FILE, LINE, arrow_type
 
 _LACKING = b"lacking"
 
@@ -66,10 +64,14 @@ class Partition:
         return self.path.rsplit("/", 1)[-1]
 
 
-def read_partitions(source: str, schema: Schema) -> pa.Table:
+def read_partitions(source: str, schema: Schema, without: str = "") -> pa.Table:
     """Read all partitions of `source` into one table, with FILE and LINE beside the columns.
 
     A column that may lack is missing in the rows of a partition that has none: `lacking` names it.
+    A file in the form of the adopted one is taken as it comes.
+
+    Args:
+        without: the name of one that is not wanted.
 
     Raises:
         UserError: the source can't be reached, has no partition, a partition is faulty (every
@@ -77,7 +79,7 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
     """
     with _access(source):
         filesystem, folder = fsspec.core.url_to_fs(source)
-        before = _wait_until_still(filesystem, folder, source)
+        before = _wait_until_still(filesystem, folder, source, without)
         if not before:
             raise UserError(
                 f"ingest.source {source}: no partition found, wanted *.csv or *.parquet"
@@ -94,20 +96,20 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
                 if name not in table.column_names:
                     lacks.setdefault(name, []).append(partition.name)
             tables.append(_with_all(table, schema))
-        after = _list(filesystem, folder)
+        after = _list(filesystem, folder, without)
         _tell_unread(filesystem, folder, before)
     if after != before:
         changed = sorted({partition.name for partition in set(before) ^ set(after)})
         raise UserError(
             f"ingest.source {source}: {', '.join(changed)} changed while being read",
-            advice="Nothing was taken in. Run again when the writer has finished; writers should "
+            advice="Ingestion stopped. Run again when the writer has finished; writers should "
             "write under another ending and rename.",
         )
     if problems:
         raise UserError(
             f"ingest.source {source}: {len(problems)} problem(s) in its partitions",
             problems,
-            "Nothing was taken in. Mend these files or take them out of the folder.",
+            "Ingestion stopped. Fix these files or remove them from the folder.",
         )
     read = pa.concat_tables(
         table.append_column(FILE, pa.repeat(partition.name, len(table)).dictionary_encode())
@@ -150,16 +152,18 @@ class _access:  # noqa: N801 - reads as a verb where it is used
         if isinstance(error, Exception) and not isinstance(error, UserError):
             raise UserError(
                 f"ingest.source {self.source}: can't be read: {type(error).__name__}: {error}",
-                advice="Nothing was taken in. Check the address, the network and the credentials.",
+                advice="Ingestion stopped. Check the address, the network and the credentials.",
             ) from error
 
 
-def _list(filesystem: Any, folder: str) -> list[Partition]:
+def _list(filesystem: Any, folder: str, without: str = "") -> list[Partition]:
     """List the partitions by name; hidden files and those with another ending are no partitions."""
     filesystem.invalidate_cache()
     found = []
     for entry in filesystem.ls(folder, detail=True):
         path = entry["name"]
+        if _name(path) == without:
+            continue
         if path.lower().endswith(tuple(PARSERS)) and not _name(path).startswith((".", "_")):
             info = filesystem.info(path)
             state = tuple(str(info.get(mark)) for mark in _MARKS)
@@ -192,7 +196,7 @@ def _modified(info: dict[str, Any]) -> float | None:
     return value + 1 if value is not None and value % 1 == 0 else value
 
 
-def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partition]:
+def _wait_until_still(filesystem: Any, folder: str, source: str, without: str) -> list[Partition]:
     """List the partitions once none was written to within the last second.
 
     A file that is still being written may end at a line's end and then looks whole. Object
@@ -204,7 +208,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
     deadline = time.monotonic() + WAIT_SECONDS
     earlier = None
     while True:
-        partitions, now = _list(filesystem, folder), time.time()
+        partitions, now = _list(filesystem, folder, without), time.time()
         fresh = [p.name for p in partitions if p.modified and now - p.modified < STILL_SECONDS]
         # By another clock, a file may be fresh for hours: then it must stay as it is for a second.
         if not fresh or partitions == earlier:
@@ -212,7 +216,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
         if time.monotonic() > deadline:
             raise UserError(
                 f"ingest.source {source}: {', '.join(fresh)} still being written to",
-                advice=f"Nothing was taken in after {WAIT_SECONDS:g} seconds. Run again when the "
+                advice=f"Ingestion stopped after {WAIT_SECONDS:g} seconds. Run again when the "
                 "writer has finished.",
             )
         earlier = partitions
@@ -232,6 +236,8 @@ def _read(
         return None, [f"can't be read: {type(error).__name__}: {error}"]
     ending = next(ending for ending in PARSERS if partition.path.lower().endswith(ending))
     table, problems = PARSERS[ending](content, schema)
+    if table is None and (export := parse_export(content, partition.path, schema)):
+        return export
     if table is not None:
         first = 2 if ".csv" in ending else 1  # below the header
         table = table.append_column(LINE, pa.array(range(first, len(table) + first), pa.int64()))

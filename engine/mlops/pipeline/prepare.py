@@ -72,7 +72,7 @@ def _typed(given: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     columns, problems = {}, []
     for column in schema.columns:
         try:
-            dtype: Any = validation.frame_dtype(column)
+            dtype: Any = column.dtype
             columns[column.name] = given[column.name].astype(dtype)
         except (ValueError, TypeError) as error:
             problems.append(f"column {column.name}: wanted {column.wanted}: {error}")

@@ -1,4 +1,4 @@
-"""Command smoke: start a built image as it is run in production, and hold its answers against the
+"""Command smoke: start a built image as it is run in production, and compare its answers with the
 evaluation that was reviewed. Exit code 1 and every fault, if it is not fit to be released.
 """
 
