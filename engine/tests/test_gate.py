@@ -229,7 +229,8 @@ def test_without_an_interval_a_regression_within_the_limit_passes(limits: Params
         (
             0.2,
             SURE,
-            "rmse is 20.0% worse than the base's, allowed are 10% worse; statistically significant",
+            "rmse is 20.0% worse than the base's, allowed are 10% worse; "
+            "statistically significant at 99%",
         ),
         (
             0.2,

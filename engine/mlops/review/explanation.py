@@ -17,7 +17,7 @@ from mlops.frames import count_rows, read_rows, with_derived, write_rows
 from mlops.metrics import Floats, Predictions
 from mlops.monitoring.replay_sample import get
 from mlops.params import Params
-from mlops.pipeline.split import key_shares
+from mlops.pipeline.splitting import key_shares
 from mlops.review.causes import causes_section, find_causes
 from mlops.review.checkouts import Side
 from mlops.review.cost import Cost, check_cost, cost_section, measure_cost

@@ -12,9 +12,11 @@ from mlops.review.github_markdown import cell, fenced, folded
 from mlops.review.metric_section import detectable, headline, metric_table
 from mlops.review.model_comparison import Comparison
 from mlops.review.moved_section import moved_line, moved_section
+from mlops.review.prepared_share import PreparedShare, prepared_section
 from mlops.review.sections import (
     WORDS,
     chart_section,
+    notes_section,
     params_line,
     params_section,
     slices_section,
@@ -58,6 +60,7 @@ class Review:
         key, target: the names of these columns.
         detectable: metric -> smallest regression that the gate would have blocked.
         explanation: why and where the models differ, their cost, and a replay of requests.
+        notes: what ingestion said of the rows.
         unpinned: as `unpinned.unpinned` gives it.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
         lock_behind: the commit's dvc.lock names other hashes than this review made.
@@ -86,6 +89,8 @@ class Review:
     unpinned: dict[str, str] = field(default_factory=dict)
     explanation: Explanation | None = None
     feedback: FeedbackShare | None = None
+    prepared: PreparedShare | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def markdown(review: Review) -> str:
@@ -97,7 +102,8 @@ def markdown(review: Review) -> str:
     parts.append(_checks(review, ("warn", "block")))
     parts += [moved_line(review.moved, review.key), data_line(review.data)]
     parts.append(params_line(review.params) if review.stages else "")
-    parts.append(feedback_section(review.feedback))
+    parts += [feedback_section(review.feedback), prepared_section(review.prepared)]
+    parts.append(notes_section(review.notes))
     parts.append(causes_of(review.explanation))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")

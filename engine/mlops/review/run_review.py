@@ -10,10 +10,12 @@ from mlops import paths
 from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
+from mlops.files import read_json
 from mlops.frames import count_rows, with_derived
 from mlops.integrity import ENGINE, edited
 from mlops.metrics import Predictions
 from mlops.params import Params
+from mlops.pipeline.prepared import prepared_rows
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.review.data_changes import data_changes
@@ -41,6 +43,7 @@ from mlops.review.model_comparison import (
     reasons,
 )
 from mlops.review.moved_rows import leading_features, moved_rows
+from mlops.review.prepared_share import check_prepared, prepared_share
 from mlops.review.report import Review
 from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
@@ -108,6 +111,7 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
     changed = params_diff(base.params, candidate.params)
     slices = compare_slices(of_base, of_candidate, test, params, schema)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
+    prepared = prepared_share(base, candidate, params, schema)
     checks = [
         *check_floors(metrics, params, reasons(comparisons)),
         *check_regressions(comparisons, params),
@@ -115,6 +119,7 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         *check_slices_against_base(slices, params),
         *why.checks(params),
         *check_feedback(feedback, params),
+        *check_prepared(prepared, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(_changed_files(base, ".dvc")),
         *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
@@ -136,6 +141,8 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         moved=_moved_rows(test, of_base, of_candidate, params, schema),
         feedback=feedback,
         explanation=why,
+        prepared=prepared,
+        notes=_notes(),
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
             for c in comparisons
@@ -163,6 +170,7 @@ def _alone(base_commit: str, candidate: Side, params: Params, schema: Schema, wh
         verdict(checks),
         checks,
         not_comparable=why + _sample(candidate),
+        notes=_notes(),
     )
 
 
@@ -184,13 +192,19 @@ def _sample(candidate: Side) -> str:
     """Say so if the candidate learnt from a sample of its training rows."""
     learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
     held_out = count_rows(paths.HELD_OUT_ROWS)
-    there = count_rows(paths.VALID_ROWS) - tested - held_out
+    there = count_rows(prepared_rows()) - tested - held_out
     if learnt == there:
         return ""
     return (
         f"; the candidate learnt from {learnt:,} of {there:,} rows, a sample by "
         "split.max_train_rows"
     )
+
+
+def _notes() -> list[str]:
+    """Give what ingestion said of the rows: columns that partitions lack, rows without a match."""
+    found: list[str] = read_json(paths.VALIDATION_JSON).get("notes", [])
+    return found
 
 
 def _moved_rows(

@@ -71,6 +71,13 @@ def chart_section(slices: list[SliceComparison], metric: str) -> str:
     return chart(title, list(defined), list(zip(*defined.values(), strict=True)))
 
 
+def notes_section(notes: list[str]) -> str:
+    """Show what ingestion said of the rows."""
+    if not notes:
+        return ""
+    return "\n".join(["**Data that lack something:**", "", *(f"- {cell(note)}" for note in notes)])
+
+
 def slices_section(slices: list[SliceComparison], metric: str) -> str:
     """Show a metric of both models on the largest slices."""
     if not slices:
