@@ -15,6 +15,7 @@ import pandas as pd
 
 from mlops.bundle import load_model
 from mlops.columns import Schema
+from mlops.errors import run_command
 from mlops.frames import read_rows, with_derived
 from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import actual_values, predict
@@ -45,4 +46,4 @@ def main(bundle: Path, rows: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    run_command(lambda: main(*map(Path, sys.argv[1:])))
