@@ -24,7 +24,7 @@ from mlops.monitoring.log_reader import read_window
 from mlops.monitoring.monitor_plots import draw
 from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.params import Params
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_project_params, load_schema_of
 from mlops.review.html_report import html_page
 
 FAILURE = "failure.txt"
@@ -84,7 +84,8 @@ def main() -> None:
         return
     try:
         params = load_project_params()
-        decision = monitor(url, options.bundle, params, load_schema(), options.now)
+        schema = load_schema_of(options.bundle)
+        decision = monitor(url, options.bundle, params, schema, options.now)
     except UserError as error:
         write_text(options.out / FAILURE, str(error))
         raise

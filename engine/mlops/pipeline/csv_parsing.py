@@ -11,13 +11,16 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from mlops.adopt.parse_numbers import EXACT
-from mlops.columns import Column, Schema
+from mlops.columns import Column, Table
 from mlops.pipeline.parsing import arrow_type, local_times, name_problems, shortened
 from mlops.timestamps import parse_time
 
 
-def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str]]:
-    """Parse a CSV partition: UTF-8, a header, commas, a line a row; an empty field is missing."""
+def parse_csv(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]]:
+    """Parse a CSV partition: UTF-8, a header, commas, a line a row; an empty field is missing.
+
+    The table has the schema's columns that the file has, in the schema's order.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -41,14 +44,14 @@ def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str
             io.BytesIO(content),
             parse_options=pyarrow.csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={c.name: _read_as(c) for c in schema.columns},
+                column_types={name: _read_as(schema[name]) for name in header},
                 null_values=[""],
                 true_values=_TRUE,
                 false_values=_FALSE,
                 strings_can_be_null=True,
             ),
         )
-        table = _converted(read, schema)
+        table = _converted(read, [schema[name] for name in header], schema.timezone)
     except pa.ArrowInvalid as error:
         problem = str(error)
     # Arrow takes an empty line for a row of missing values, and line breaks within quotes.
@@ -56,7 +59,7 @@ def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str
         return None, shortened(_line_problems(text, header, schema)) or [problem]
     if problems := shortened(_inexact(text, header, table, schema)):
         return None, problems
-    return table.select(schema.names), []
+    return table.select([name for name in schema.names if name in header]), []
 
 
 def _read_as(column: Column) -> pa.DataType:
@@ -64,13 +67,13 @@ def _read_as(column: Column) -> pa.DataType:
     return {bool: pa.bool_(), datetime.datetime: pa.string()}.get(column.type, arrow_type(column))
 
 
-def _converted(table: pa.Table, schema: Schema) -> pa.Table:
-    for column in schema.columns:
+def _converted(table: pa.Table, columns: list[Column], timezone: str) -> pa.Table:
+    for column in columns:
         place, values = table.schema.get_field_index(column.name), table[column.name]
         if column.type is bool:
             table = table.set_column(place, column.name, values.cast(pa.int8()).cast(pa.float64()))
         elif column.type is datetime.datetime:
-            table = table.set_column(place, column.name, local_times(values, schema.timezone))
+            table = table.set_column(place, column.name, local_times(values, timezone))
     return table
 
 
@@ -91,7 +94,7 @@ def _fields(line: str) -> list[str]:
         raise ValueError(str(error)) from error
 
 
-def _line_problems(text: str, header: list[str], schema: Schema) -> Iterator[str]:
+def _line_problems(text: str, header: list[str], schema: Table) -> Iterator[str]:
     """Say line by line what Arrow, which stops at the first fault, could not read."""
     checks = [(schema[name], _READERS[schema[name].type]) for name in header]
     for number, line in enumerate(text.removesuffix("\n").split("\n")[1:], 2):
@@ -112,9 +115,13 @@ def _line_problems(text: str, header: list[str], schema: Schema) -> Iterator[str
                 yield f"line {number}: {column.name}: found nothing, wanted {column.wanted}"
 
 
-def _inexact(text: str, header: list[str], table: pa.Table, schema: Schema) -> Iterator[str]:
+def _inexact(text: str, header: list[str], table: pa.Table, schema: Table) -> Iterator[str]:
     """Name the whole numbers that the column's type can't hold: each would become another one."""
-    numbers = [c.name for c in schema.columns if c.role != "key" and c.type in (float, int)]
+    numbers = [
+        c.name
+        for c in schema.columns
+        if c.name in header and c.role != "key" and c.type in (float, int)
+    ]
     large = [n for n in numbers if (pc.max(pc.abs(table[n])).as_py() or 0) >= EXACT]
     if not large:
         return

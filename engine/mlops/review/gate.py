@@ -151,7 +151,7 @@ def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
 def check_engine_is_kept(changed: Collection[str]) -> list[Check]:
     """Warn of a change of the engine or a workflow that is of no template; `changed` are files."""
     named = ", ".join(sorted(changed)[:_NAMED]) + (", …" if len(changed) > _NAMED else "")
-    why = f"this change edits {len(changed)} file(s) of the engine or the workflows: {named}"
+    why = f"this change edits the engine or the workflows: {named}"
     return [Check("engine and workflows", len(changed), 0, "warn", why)] if changed else []
 
 

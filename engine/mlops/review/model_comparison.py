@@ -23,7 +23,6 @@ from mlops.metrics import (
     rounded,
 )
 from mlops.params import Params
-from mlops.records import SliceComparison
 from mlops.review.checkouts import Side
 from mlops.undefined import describe_undefined
 

@@ -11,10 +11,12 @@ from mlops.review.github_markdown import cell, fenced, folded
 from mlops.review.metric_section import detectable, headline, metric_table
 from mlops.review.model_comparison import Comparison
 from mlops.review.moved_section import moved_line, moved_section
+from mlops.review.prepared_share import PreparedShare, prepared_section
 from mlops.review.sections import (
     WORDS,
     Served,
     chart_section,
+    notes_section,
     params_line,
     params_section,
     served_section,
@@ -59,6 +61,7 @@ class Review:
         key, target: the names of these columns.
         detectable: metric -> smallest regression that the gate would have blocked.
         served: what serves the base's model, and the candidate's.
+        notes: what ingestion said of the rows.
         unpinned: as `unpinned.unpinned` gives it.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
         lock_behind: the commit's dvc.lock names other hashes than this review made.
@@ -87,6 +90,8 @@ class Review:
     unpinned: dict[str, str] = field(default_factory=dict)
     served: list[Served] = field(default_factory=list)
     feedback: FeedbackShare | None = None
+    prepared: PreparedShare | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def markdown(review: Review) -> str:
@@ -98,7 +103,8 @@ def markdown(review: Review) -> str:
     parts.append(_checks(review, ("warn", "block")))
     parts += [moved_line(review.moved, review.key), data_line(review.data)]
     parts.append(params_line(review.params) if review.stages else "")
-    parts.append(feedback_section(review.feedback))
+    parts += [feedback_section(review.feedback), prepared_section(review.prepared)]
+    parts.append(notes_section(review.notes))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(unpinned_section(review.unpinned))

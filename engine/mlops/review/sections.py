@@ -103,6 +103,13 @@ def _engine(served: Served) -> str:
     return f"{name}, {served.size / 1e6:.2f} MB, about {served.row_ms:.1g} ms a row"
 
 
+def notes_section(notes: list[str]) -> str:
+    """Show what ingestion said of the rows."""
+    if not notes:
+        return ""
+    return "\n".join(["**Data that lack something:**", "", *(f"- {cell(note)}" for note in notes)])
+
+
 def slices_section(slices: list[SliceComparison], metric: str) -> str:
     """Show a metric of both models on the largest slices."""
     if not slices:

@@ -33,6 +33,7 @@ def as_verdict(found: Review) -> dict[str, Any]:
         "failure": found.failure or None,
         "not_comparable": found.not_comparable or None,
         "feedback": found.feedback.as_json() if found.feedback else None,
+        "prepare": found.prepared.as_json() if found.prepared else None,
         "lock": None if found.failure else "behind" if found.lock_behind else "current",
         "params": [
             {"path": path, "base": _plain(old), "candidate": _plain(new)}

@@ -207,7 +207,11 @@ class ParamChange(_Part):
 
 
 class SliceMetrics(_Part):
-    """The metrics of both models on a part of the test rows; `reasons` of those undefined."""
+    """The metrics of both models on a part of the test rows; `reasons` of those undefined.
+
+    `regression` has how much worse a metric of the gate is, as a share of the base's; `chance`, how
+    probably chance alone makes any slice look so much worse.
+    """
 
     column: str
     slice: str
@@ -215,6 +219,8 @@ class SliceMetrics(_Part):
     base: dict[str, Number]
     candidate: dict[str, Number]
     reasons: dict[str, str]
+    regression: dict[str, Number]
+    chance: dict[str, Share]
 
 
 class ServedBy(_Part):

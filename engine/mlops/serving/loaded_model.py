@@ -11,6 +11,7 @@ import numpy as np
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.lookups import with_tables_of
 from mlops.records import Manifest
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
@@ -61,6 +62,7 @@ class Served:
                 advice="Rebuild it: dvc repro export",
             )
         try:
+            schema = with_tables_of(schema, folder)
             engine = (
                 _Pickled(folder, schema)
                 if _is_pickled(manifest)
