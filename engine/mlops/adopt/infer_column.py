@@ -17,6 +17,7 @@ MOST_CHOICES = 200
 _HEAD_ROOM = 0.25  # of the range that was found, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _OFTEN = 0.9
+_SHOWN = 60  # characters of a text
 _FEW = 5  # texts: so many are categories, also if each stands once
 
 
@@ -65,7 +66,8 @@ def _text(
         odd = present[numbers.isna()].iloc[0]
         raise Unusable(f"numbers, and {odd!r}; if that means that none is known: --missing {odd!r}")
     if len(choices) > max(_OFTEN * len(present), _FEW):
-        raise Unusable(f"a text of its own in nearly every row, such as {choices[0]!r}")
+        shown = f"{choices[0][:_SHOWN]!r}{'…' * (len(choices[0]) > _SHOWN)}"
+        raise Unusable(f"a text of its own in nearly every row, such as {shown}")
     if len(choices) > MOST_CHOICES:
         if present.str.len().max() > LONGEST:
             raise Unusable(f"texts of more than {LONGEST} characters")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mlops.bundle import load_model
+from mlops.errors import run_command
 from mlops.frames import read_rows, with_derived
 from mlops.pipeline.model import actual_values, predict
 from mlops.project import load_schema_of
@@ -26,4 +27,4 @@ def main(bundle: Path, rows: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    run_command(lambda: main(*map(Path, sys.argv[1:])))

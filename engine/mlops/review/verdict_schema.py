@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from mlops.errors import run_command
+
 SCHEMA_VERSION = 1
 """Rises when a key changes its meaning or goes; a new key does not raise it."""
 
@@ -327,4 +329,4 @@ def json_schema() -> str:
 
 
 if __name__ == "__main__":
-    print(json_schema(), end="")
+    run_command(lambda: print(json_schema(), end=""))
