@@ -21,8 +21,8 @@ PREDICTIONS = sa.Table(
     sa.Column("features", sa.Text, nullable=False),  # JSON object, null for a gap
     sa.Column("predicted", sa.Text, nullable=False),  # JSON: a number, or {choice: probability}
 )
-TOKEN = 24
-"""First digits of a prediction's id, the same in one request: only they tell requests apart.
+PLACE = 4
+"""Last digits of a prediction's id: its place in its request. Those before tell requests apart.
 
 `request_id` is the client's: a whole batch job may have one, or each retry another.
 """
