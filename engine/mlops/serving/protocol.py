@@ -75,6 +75,7 @@ class Bounded(HttpToolsProtocol):
     most: int
     line: "Line"
     flow: _Flow
+    transport: Any  # a _Joined
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
@@ -108,6 +109,7 @@ class Bounded(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection for what is still to be answered."""
         self._ended = True
+        self.transport.flush()  # what is answered goes out before an end
         return self._waits_for_answer()
 
     def _parse(self) -> None:
