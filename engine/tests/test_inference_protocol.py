@@ -108,7 +108,7 @@ def test_a_project_names_its_model_by_a_setting(bundle: Path) -> None:
     ("inputs", "told"),
     [
         ([SIZE], "rooms: Field required"),
-        ([SIZE, ROOMS, SIZE], "size: stands twice"),
+        ([SIZE, ROOMS, SIZE], "size: is duplicated"),
         ([SIZE, ROOMS, {**SIZE, "name": "x"}], "x: no such input"),
         ([{**SIZE, "datatype": "BYTES"}, ROOMS], "size: wanted datatype FP64"),
         ([{**SIZE, "datatype": "BOOL"}, ROOMS], "size: wanted datatype FP64"),
@@ -161,7 +161,7 @@ def test_all_bad_values_are_named_at_once_and_at_most_twenty(api: TestClient) ->
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b'{"columns": {"size": [1500], "size": [1600], "rooms": [6]}}', "a key stands twice"),
+        (b'{"columns": {"size": [1500], "size": [1600], "rooms": [6]}}', "a key is duplicated"),
         (b'{"columns": {"size": [1500], "rooms": [6]}, "rows": []}', "not permitted"),
         (b'{"columns": [1]}', "wanted a list for each input"),
         (b'{"columns": {"size": 1500, "rooms": [6]}}', "wanted a list"),

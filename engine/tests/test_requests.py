@@ -38,7 +38,7 @@ def test_what_is_malformed_is_left_to_the_careful_way(name: str) -> None:
 )
 def test_a_key_that_stands_twice_is_never_taken(row: str) -> None:
     assert PARSER.quick.body(body(row)) is None
-    with pytest.raises(Unprocessable, match="a key stands twice"):
+    with pytest.raises(Unprocessable, match="a key is duplicated"):
         PARSER.batch(body(row))
 
 

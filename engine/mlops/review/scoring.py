@@ -18,7 +18,7 @@ from mlops.columns import Schema
 from mlops.frames import read_rows, with_derived
 from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import actual_values, predict
-from mlops.project import load_schema
+from mlops.project import load_schema_of
 from mlops.serving.loaded_model import Served
 
 _TIMED = 200
@@ -35,7 +35,7 @@ def row_ms(bundle: Path, rows: pd.DataFrame, schema: Schema) -> float:
 
 
 def main(bundle: Path, rows: Path, out: Path) -> None:
-    table, schema = read_rows(rows), load_schema()
+    table, schema = read_rows(rows), load_schema_of(bundle)
     np.savez(
         out,
         actual=actual_values(table, schema.target),

@@ -148,7 +148,7 @@ def _add_handlers(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(LogAway)
     async def log_away(request: Request, error: LogAway) -> Response:
-        told = "the prediction log is away"
+        told = "the prediction log is unavailable"
         return refusal(request.scope, 503, told, "log_away", {"retry-after": "2"})
 
     @app.exception_handler(HTTPException)

@@ -47,13 +47,14 @@ class Category:
     """A categorical feature: the columns `at` take the line of `table` that the choice has.
 
     Attributes:
-        table: a line for each of `choices`, and a last one for a gap and for any other value;
-            None stands for NaN.
+        choices: None among them is a gap, where that has a line of its own.
+        table: a line for each of `choices`, and a last one for any other value, and for a gap that
+            has none of its own; None stands for NaN.
     """
 
     name: str
     at: list[int]
-    choices: list[str]
+    choices: list[str | None]
     table: list[list[float | None]]
 
 
@@ -118,9 +119,9 @@ class Encoding:
             found = columns[name]
             choices: Any = found.choices if isinstance(found, Coded) else found
             line = [places.get(choice, len(places)) for choice in choices]
-            lines.append(
-                np.array([*line, len(places)])[found.codes] if isinstance(found, Coded) else line
-            )
+            if isinstance(found, Coded):
+                line = np.array([*line, places.get(None, len(places))])[found.codes]
+            lines.append(line)
         return self._encoded(values, lines)
 
     def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:
@@ -159,5 +160,5 @@ def _row(values: Any) -> Floats:
     return np.array(list(values), dtype=np.float64)
 
 
-def _places(category: Category) -> dict[str, int]:
+def _places(category: Category) -> dict[str | None, int]:
     return {choice: place for place, choice in enumerate(category.choices)}

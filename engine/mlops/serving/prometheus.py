@@ -121,7 +121,9 @@ class Metrics:
     def model(self, served: Served) -> None:
         """Tell of the model that is served from now on."""
         self.count()
-        self._seen = served.manifest["data"]["seen"]
+        open_names = {feature.name for feature in served.schema.features if feature.open}
+        seen = served.manifest["data"]["seen"]  # of an open feature only some texts
+        self._seen = {name: kept for name, kept in seen.items() if name not in open_names}
         self._info.clear()
         self._info.labels(served.version, served.manifest["engine"]).set(1)
         if day := served.manifest["data"]["test"].get("to"):

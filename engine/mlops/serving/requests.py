@@ -148,13 +148,13 @@ class Parser:
         """Read the query of GET /predict, where a value left empty is a value left out.
 
         Raises:
-            Unprocessable: with every problem; a key that stands twice is one.
+            Unprocessable: with every problem; a duplicate key is one.
         """
         found: dict[str, Any] = {}
         twice: list[Problem] = []
         for name, text in query:
             if name in found:
-                twice.append(problem(["query", name], "stands twice", "duplicate_key"))
+                twice.append(problem(["query", name], "is duplicated", "duplicate_key"))
             elif text or name not in self.fields:
                 number = _NUMBER.fullmatch(text) if name in self._numeric else None
                 found[name] = text if number is None else _value(text, number)
@@ -227,7 +227,7 @@ class _Refused(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise _Refused("a key stands twice in an object")
+        raise _Refused("a key is duplicated in an object")
     return content
 
 

@@ -145,7 +145,7 @@ def errors(*statuses: int) -> dict[int | str, Document]:
         422: "Every field that is wrong, named",
         429: "Too much feedback in a minute: try again",
         431: "The headers are too large",
-        503: "Too many requests at a time, or the prediction log is away: try again",
+        503: "Too many requests at a time, or the prediction log is unavailable: try again",
     }
     described: dict[int | str, Document] = {
         status: {"model": Refusal, "description": meanings[status]} for status in statuses

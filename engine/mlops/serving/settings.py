@@ -112,7 +112,9 @@ class Settings(BaseSettings):
         default=15, ge=1, description="Then: seconds for requests under way before they are cut off"
     )
     reload_seconds: float = Field(
-        default=2.0, ge=0, description="Look for a new bundle so often; 0: never, restart for one"
+        default=2.0,
+        ge=0,
+        description="Seconds between looks for a new bundle; 0 disables: restart for one",
     )
     access_log: bool = Field(default=True, description="Write a line of JSON for every request")
 

@@ -107,7 +107,7 @@ def columns_of(asked: Asked, binary: bytes, inputs: Mapping[str, Column]) -> Val
         start += length
         try:
             if tensor.name in values:
-                raise _Misfit("stands twice")
+                raise _Misfit("is duplicated")
             if tensor.name not in inputs:
                 raise _Misfit("no such input")
             values[tensor.name] = _values(tensor, inputs[tensor.name], part)
