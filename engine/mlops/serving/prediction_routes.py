@@ -53,7 +53,7 @@ class Predictions:
         body = scope["state"]["body"]
         served, values, ids = await self.predict(scope, lambda: self.parser.batch(body))
         answer = {
-            "predictions": [most_likely(value) for value in values],
+            "predictions": [most_likely(v) for v in values] if served.choices else values,
             "prediction_ids": ids,
             "model_version": served.version,
         }

@@ -17,6 +17,7 @@ from mlops.serving.prediction_log import LogAway, PredictionLog
 from mlops.serving.prometheus import Metrics
 from mlops.serving.quick_requests import Values
 from mlops.serving.settings import Settings
+from mlops.serving.tables import PLACE
 from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
@@ -35,6 +36,7 @@ class Service:
     def __init__(self, settings: Settings, schema: Schema, metrics: Metrics) -> None:
         self.settings, self.schema, self.metrics = settings, schema, metrics
         self.draining = False
+        self._places = [f"{place:0{PLACE}x}" for place in range(settings.max_rows)]
         self._inputs = {column.name for column in schema.inputs}
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
@@ -68,7 +70,7 @@ class Service:
         predicted = served.values(found)
         # The time first: so new ids stand side by side in the log's index. The rest nobody guesses.
         token = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
-        ids = [f"{token}{place:04x}" for place in range(n_rows)]
+        ids = [token + place for place in self._places[:n_rows]]
         if self.log is not None:
             await self._record(self.log, served, values, predicted, ids, request_id)
         self.metrics.rows(values, predicted)
