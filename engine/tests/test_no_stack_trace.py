@@ -1,4 +1,4 @@
-"""No command answers any of the small files with a stack trace: it does its work, or says why not."""
+"""No input, however wild, ends a command of ours with a stack trace: it is refused in words."""
 
 import sys
 from pathlib import Path
