@@ -4,7 +4,7 @@
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -296,6 +296,33 @@ class Replay(_Part):
     outside_by: dict[str, Count]
 
 
+class PreparedPart(_Part):
+    """What `prepare` did to the rows of a part."""
+
+    rows: Count
+    removed: Count
+    changed: Count
+
+
+class Prepared(_Part):
+    """What the candidate's `prepare` did; `new_…` counts test rows that the base's left alone."""
+
+    train: PreparedPart
+    test: PreparedPart
+    new_removed: Count
+    new_changed: Count
+
+
+class FeedbackCounts(_Part):
+    """How many rows are feedback of clients of the API."""
+
+    train: Count
+    train_rows: Count
+    test: Count
+    test_rows: Count
+    source_rows: Count
+
+
 class Verdict(_Part):
     """The result of a review. Where base and candidate can't be compared, `metrics` is empty."""
 
@@ -307,7 +334,8 @@ class Verdict(_Part):
     head: str
     failure: str | None
     not_comparable: str | None
-    feedback: dict[str, Any] | None
+    feedback: FeedbackCounts | None
+    prepare: Prepared | None
     lock: Literal["behind", "current"] | None
     params: list[ParamChange]
     stages: dict[str, bool]
