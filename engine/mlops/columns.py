@@ -7,7 +7,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from mlops.metrics import Task
-from mlops.schema_checks import column_problems, derived_problems, role_problems
+from mlops.schema_checks import (
+    column_problems,
+    derived_problems,
+    role_problems,
+    rule_problems,
+)
 
 Role = Literal["feature", "input", "key", "time", "target", "ignore"]
 ColumnType = type[float] | type[int] | type[bool] | type[str] | type[datetime.date]
@@ -131,8 +136,10 @@ Feature = Column | Derived
 class Rule:
     """A condition between columns, as a function of their values in the order of `columns`.
 
-    `holds` is called with whole columns of a frame (and answers one truth value a row) or, if it
-    needs no time, with the values of one request; it is never called with a missing value.
+    `holds` is called with whole columns of a frame (and answers one truth value a row), or with the
+    values of one request, where dates and times are `Moment` of mlops.timestamps: `day.dt.year`
+    works for both. It is never called with a missing value. In a request, a time that is left out
+    is the present moment.
     """
 
     name: str
@@ -168,6 +175,7 @@ class Schema:
                 for name in rule.columns
                 if name not in self.names
             ]
+        problems = problems or rule_problems(self)
         if problems:
             raise ValueError("src/project/schema.py: " + "; ".join(problems))
         if problems := derived_problems(self):

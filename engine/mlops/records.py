@@ -33,7 +33,11 @@ class Evaluation(TypedDict):
 
 
 class SliceComparison(TypedDict):
-    """The metrics of both models on the test rows of one slice."""
+    """The metrics of both models on the test rows of one slice.
+
+    `regression` has how much worse each gated metric is, as a share of the base's; `chance`, how
+    probably chance alone makes any slice look so much worse. Both lack what can't be told.
+    """
 
     column: str
     slice: str
@@ -41,6 +45,8 @@ class SliceComparison(TypedDict):
     base: dict[str, float | None]
     candidate: dict[str, float | None]
     reasons: dict[str, str]
+    regression: dict[str, float | None]
+    chance: dict[str, float]
 
 
 class FileRecord(TypedDict):

@@ -27,6 +27,7 @@ from mlops.paths import (
     TRAINING,
 )
 from mlops.pipeline import evaluate, export, train
+from mlops.pipeline.baseline import trivial_prediction
 from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
@@ -100,11 +101,11 @@ def test_the_trivial_baseline_stands_beside_the_metrics_and_is_worse(regression:
 def test_the_trivial_baseline_is_the_training_rows_median_or_shares() -> None:
     rows = valid_rows(SCHEMA, 9)
     rows["price"] = [1.0, 2, 3, 4, 5, 6, 7, 8, 1000]
-    assert evaluate.trivial_prediction(rows, 2, SCHEMA.target).tolist() == [5.0, 5.0]
+    assert trivial_prediction(rows, 2, SCHEMA.target).tolist() == [5.0, 5.0]
 
     target = classification.SCHEMA.target
     few = valid_rows(classification.SCHEMA, 4).assign(outcome=["left", "grew", "grew", "grew"])
-    assert evaluate.trivial_prediction(few, 1, target).tolist() == [[0.25, 0, 0.75]]
+    assert trivial_prediction(few, 1, target).tolist() == [[0.25, 0, 0.75]]
 
 
 def test_every_metric_has_an_interval_around_it(regression: None) -> None:

@@ -21,7 +21,8 @@ from moto.server import ThreadedMotoServer
 
 from mlops.errors import UserError
 from mlops.pipeline import partitions
-from mlops.pipeline.partitions import FILE, LINE, read_partitions
+from mlops.pipeline.parsing import FILE, LINE
+from mlops.pipeline.partitions import read_partitions
 from source_rows import HEADER, SALES, csv_bytes, parquet_bytes, plain, put, sales, slow_writer
 
 A = sales("1,2009-01-05,100,house,5000", "2,2009-01-06,,,6000")

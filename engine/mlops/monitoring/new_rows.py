@@ -15,7 +15,8 @@ from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.log_reader import read_feedback
 from mlops.params import PARAMS_FILE, Params
 from mlops.params_text import edit_params, on_one_line, quoted
-from mlops.pipeline.partitions import FILE, read_partitions
+from mlops.pipeline.parsing import FILE
+from mlops.pipeline.partitions import read_partitions
 
 
 class NewRows(TypedDict):

@@ -11,7 +11,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from mlops.columns import Column, Schema
+from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json
 from mlops.frames import read_rows, with_derived, write_rows
@@ -26,6 +26,7 @@ from mlops.metrics import (
 )
 from mlops.params import Evaluate
 from mlops.paths import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
+from mlops.pipeline.baseline import trivial_prediction
 from mlops.pipeline.evaluation_plots import draw_plots
 from mlops.pipeline.model import actual_values, predict
 from mlops.project import load_project_params, load_schema
@@ -54,15 +55,6 @@ def refuse_infinite(predictions: Predictions) -> None:
             f"the model predicts no finite number for {odd} of {n} test rows",
             advice="Look at train.log_target, at the section of models: and at the features.",
         )
-
-
-def trivial_prediction(train: pd.DataFrame, n_rows: int, target: Column) -> Floats:
-    """Predict without looking: the training rows' median, or the share of each choice."""
-    values = actual_values(train, target)
-    if not target.choices:
-        return np.full(n_rows, np.median(values))
-    shares = np.bincount(values.astype(int), minlength=len(target.choices)) / len(values)
-    return np.tile(shares, (n_rows, 1))
 
 
 def with_intervals(predictions: Predictions, confidence: float) -> dict[str, MetricRecord]:

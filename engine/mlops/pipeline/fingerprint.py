@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import whole_folder, write_json
@@ -20,7 +21,7 @@ ENGINE = Path("engine")
 PROJECT = Path("src")
 
 STAGES = {
-    "ingest": ("columns", "timezone"),
+    "ingest": ("columns", "timezone", "source_form"),
     "validate": ("columns", "schema"),
     "split": ("columns",),
     "train": ("columns", "features", "models"),
@@ -47,6 +48,7 @@ def project_parts(schema: Schema) -> dict[str, Any]:
             for column in schema.columns
         ],
         "timezone": schema.timezone,
+        "source_form": FORM_FILE.read_text(encoding="utf-8") if FORM_FILE.exists() else None,
         "schema": hash_meaning("project.schema", [PROJECT], words),
         "features": schema.derived_code,
         "models": hash_meaning("project.models", [PROJECT], words),

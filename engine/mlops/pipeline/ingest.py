@@ -10,7 +10,8 @@ from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.frames import as_frame, write_rows
 from mlops.paths import INGESTED_ROWS
-from mlops.pipeline.partitions import FILE, LINE, places, read_partitions
+from mlops.pipeline.parsing import FILE, LINE
+from mlops.pipeline.partitions import places, read_partitions
 from mlops.project import load_project_params, load_schema
 
 

@@ -10,6 +10,9 @@ import pyarrow.compute as pc
 from mlops.columns import Column, Schema
 from mlops.timestamps import parse_time
 
+FILE, LINE = "__file__", "__line__"
+"""Columns that tell where a row stands, for messages; no column of a schema is named so."""
+
 LISTED = 20
 """Faults named of one partition; they are counted to the end."""
 

@@ -15,10 +15,9 @@ from mlops.columns import Schema
 from mlops.errors import UserError
 from mlops.files import unpack
 from mlops.pipeline.csv_parsing import parse_csv
+from mlops.pipeline.export_parsing import parse_export
 from mlops.pipeline.parquet_parsing import parse_parquet
-
-FILE, LINE = "__file__", "__line__"
-"""Columns that tell where a row stands, for messages; no column of a schema is named so."""
+from mlops.pipeline.parsing import FILE, LINE
 
 STILL_SECONDS = 1.0
 WAIT_SECONDS = 30.0
@@ -62,8 +61,13 @@ class Partition:
         return self.path.rsplit("/", 1)[-1]
 
 
-def read_partitions(source: str, schema: Schema) -> pa.Table:
+def read_partitions(source: str, schema: Schema, without: str = "") -> pa.Table:
     """Read all partitions of `source` into one table, with FILE and LINE beside the columns.
+
+    A file in the form of the adopted one is taken as it comes.
+
+    Args:
+        without: the name of one that is not wanted.
 
     Raises:
         UserError: the source can't be reached, has no partition, a partition is faulty (every
@@ -71,7 +75,7 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
     """
     with _access(source):
         filesystem, folder = fsspec.core.url_to_fs(source)
-        before = _wait_until_still(filesystem, folder, source)
+        before = _wait_until_still(filesystem, folder, source, without)
         if not before:
             raise UserError(
                 f"ingest.source {source}: no partition found, wanted *.csv or *.parquet"
@@ -83,7 +87,7 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
             problems += [f"{partition.name}: {problem}" for problem in found]
             if table is not None:
                 tables.append(table)
-        after = _list(filesystem, folder)
+        after = _list(filesystem, folder, without)
         _tell_unread(filesystem, folder, before)
     if after != before:
         changed = sorted({partition.name for partition in set(before) ^ set(after)})
@@ -127,12 +131,14 @@ class _access:  # noqa: N801 - reads as a verb where it is used
             ) from error
 
 
-def _list(filesystem: Any, folder: str) -> list[Partition]:
+def _list(filesystem: Any, folder: str, without: str = "") -> list[Partition]:
     """List the partitions by name; hidden files and those with another ending are no partitions."""
     filesystem.invalidate_cache()
     found = []
     for entry in filesystem.ls(folder, detail=True):
         path = entry["name"]
+        if _name(path) == without:
+            continue
         if path.lower().endswith(tuple(_PARSERS)) and not _name(path).startswith((".", "_")):
             info = filesystem.info(path)
             state = tuple(str(info.get(mark)) for mark in _MARKS)
@@ -165,7 +171,7 @@ def _modified(info: dict[str, Any]) -> float | None:
     return value + 1 if value is not None and value % 1 == 0 else value
 
 
-def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partition]:
+def _wait_until_still(filesystem: Any, folder: str, source: str, without: str) -> list[Partition]:
     """List the partitions once none was written to within the last second.
 
     A file that is still being written may end at a line's end and then looks whole. Object
@@ -177,7 +183,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
     deadline = time.monotonic() + WAIT_SECONDS
     earlier = None
     while True:
-        partitions, now = _list(filesystem, folder), time.time()
+        partitions, now = _list(filesystem, folder, without), time.time()
         fresh = [p.name for p in partitions if p.modified and now - p.modified < STILL_SECONDS]
         # By another clock, a file may be fresh for hours: then it must stay as it is for a second.
         if not fresh or partitions == earlier:
@@ -205,6 +211,8 @@ def _read(
         return None, [f"can't be read: {type(error).__name__}: {error}"]
     ending = next(ending for ending in _PARSERS if partition.path.lower().endswith(ending))
     table, problems = _PARSERS[ending](content, schema)
+    if table is None and (export := parse_export(content, partition.path, schema)):
+        return export
     if table is not None:
         first = 2 if ".csv" in ending else 1  # below the header
         table = table.append_column(LINE, pa.array(range(first, len(table) + first), pa.int64()))

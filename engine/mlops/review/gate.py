@@ -36,6 +36,7 @@ class Check:
         """Write the check as verdict.json has it."""
         return {
             "name": self.name,
+            "outcome": self.outcome,
             "value": self.value,
             "limit": self.limit,
             "passed": self.outcome != "block",
@@ -105,7 +106,7 @@ def _check_slices(
         why += f": {reason_of(found)}" if value is None else ""
         yield Check(
             f"floor of {metric} in {name}", value, limit, "block" if sure else "warn",
-            why if sure else f"{why}; that may be chance",
+            why if sure else f"{why}; not statistically significant",
         )  # fmt: skip
     if slices and not n_short:
         why = f"{metric} is {side} {limit:g} in each of {len(slices)} parts of the rows"
@@ -113,12 +114,22 @@ def _check_slices(
 
 
 def check_regressions(comparisons: list[Comparison], params: Params) -> list[Check]:
-    """Block a regression that is too large and not chance; warn of one that may be chance."""
+    """Block a regression above its limit that is significant; warn of any other of the two."""
     found = {comparison.metric: comparison for comparison in comparisons}
-    return [
-        _check_regression(found[metric], limit, params)
-        for metric, limit in params.gate.max_regression.items()
-    ]
+    limits = params.gate.max_regression
+    checks = [_check_regression(found[metric], limit, params) for metric, limit in limits.items()]
+    leading = comparisons[0]  # the report's headline is about it
+    if leading.metric not in limits and is_significantly_worse(leading, params.evaluate.confidence):
+        why = f"{leading.metric} is {_change(leading.regression or 0)}, statistically significant"
+        name = f"regression of {leading.metric}"
+        checks.append(Check(name, leading.regression, None, "warn", why))
+    return checks
+
+
+def is_significantly_worse(comparison: Comparison, confidence: float) -> bool:
+    """Tell whether the metric got worse by more than its interval's margin."""
+    worse, spread = comparison.regression, comparison.spread
+    return bool(worse and spread and worse > spread.margin(confidence))
 
 
 def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
@@ -140,7 +151,7 @@ def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
 def check_engine_is_kept(changed: Collection[str]) -> list[Check]:
     """Warn of a change of the engine or a workflow that is of no template; `changed` are files."""
     named = ", ".join(sorted(changed)[:_NAMED]) + (", …" if len(changed) > _NAMED else "")
-    why = f"this change edits {len(changed)} file(s) of the engine or the workflows: {named}"
+    why = f"this change edits the engine or the workflows: {named}"
     return [Check("engine and workflows", len(changed), 0, "warn", why)] if changed else []
 
 
@@ -156,7 +167,10 @@ def _check_regression(comparison: Comparison, limit: float, params: Params) -> C
     if spread and worse > limit:
         if worse > spread.surprise(params.gate.confidence):
             return Check(name, worse, limit, "block", f"{text}; statistically significant")
-        why = f"{text}; that may be chance: these test rows can't tell"
+        why = f"{text}; not statistically significant on these test rows"
+        return Check(name, worse, limit, "warn", why)
+    if is_significantly_worse(comparison, params.evaluate.confidence):
+        why = f"{text}; within the limit, but statistically significant"
         return Check(name, worse, limit, "warn", why)
     possible = worse + spread.margin(params.evaluate.confidence) if spread else worse
     if possible > limit:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from mlops import paths
-from mlops.columns import Schema
 from mlops.frames import read_rows
 from mlops.intervals import Spread, spread
 from mlops.metrics import (
@@ -22,12 +21,9 @@ from mlops.metrics import (
     Predictions,
     estimates,
     rounded,
-    score,
 )
 from mlops.params import Params
-from mlops.records import SliceComparison
 from mlops.review.checkouts import Side
-from mlops.slices import slices
 from mlops.undefined import describe_undefined
 
 _SCORING = "mlops.review.scoring"  # of the side's own checkout: each has its own engine
@@ -157,30 +153,3 @@ def _compared(
         regression=rounded(worse * share) if delta else 0.0,
         spread=Spread(error, known.degrees) if math.isfinite(error) else None,
     )
-
-
-def compare_slices(
-    base: Predictions,
-    candidate: Predictions,
-    test: pd.DataFrame,
-    columns: list[str],
-    schema: Schema,
-) -> list[SliceComparison]:
-    """Compare the task's metrics slice by slice, without intervals: most slices have few rows."""
-    return [
-        {
-            "column": column,
-            "slice": label,
-            "rows": int(members.sum()),
-            "base": (of_base := _scored(base.take(members)))[0],
-            "candidate": (of_candidate := _scored(candidate.take(members)))[0],
-            "reasons": of_base[1] | of_candidate[1],
-        }
-        for column, label, members in slices(test, columns, schema)
-    ]
-
-
-def _scored(predictions: Predictions) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Give the metrics, and why those are undefined that are."""
-    found = {name: rounded(value) for name, value in score(predictions).items()}
-    return found, describe_undefined(found, predictions)

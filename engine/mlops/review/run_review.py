@@ -2,17 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from mlops import paths
 from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
-from mlops.frames import count_rows, read_rows
+from mlops.frames import count_rows, with_derived
 from mlops.integrity import ENGINE, edited
+from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
-from mlops.review.differences import params_diff, rows_diff, stages_diff
+from mlops.review.data_changes import data_changes
+from mlops.review.differences import params_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
@@ -26,16 +31,18 @@ from mlops.review.gate import (
     verdict,
 )
 from mlops.review.hostile_files import refuse_hostile
+from mlops.review.leak_warning import check_leaks
 from mlops.review.lock_check import is_behind
 from mlops.review.model_comparison import (
     NotComparable,
     compare,
-    compare_slices,
     models_on_same_rows,
     reasons,
 )
+from mlops.review.moved_rows import leading_features, moved_rows
 from mlops.review.report import Review
 from mlops.review.sections import Served
+from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
 
@@ -62,13 +69,12 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
         return Review(base_commit, head, "block", [failed], failure=str(error))
     candidate = Side.read(Path())
     with base_tree(base_commit) as root:
-        try:
-            if not (root / "dvc.yaml").exists():
-                raise NotComparable("the base has no pipeline yet; the floors alone decide")
+        if (root / "dvc.yaml").exists():
             reproduce(root)
             found = _against_base(Side.read(root), candidate, params, schema)
-        except NotComparable as error:
-            found = _alone(base_commit, candidate, params, str(error))
+        else:
+            why = "the base has no pipeline yet; the floors alone decide"
+            found = _alone(base_commit, candidate, params, schema, why)
     vouched = stages_at(base_commit) if exact else None
     return replace(
         found,
@@ -79,20 +85,36 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
 
 
 def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
+    try:
+        found = _compared(base, candidate, params, schema)
+    except NotComparable as error:
+        found = _alone(base.commit, candidate, params, schema, str(error))
+    return replace(
+        found,
+        params=params_diff(base.params, candidate.params),
+        stages=stages_diff(base.stages, candidate.stages),
+        data=data_changes(base, candidate, schema, params.review),
+    )
+
+
+def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
     test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
+    slices = compare_slices(of_base, of_candidate, test, params, schema)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
     checks = [
         *check_floors(metrics, params, reasons(comparisons)),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
+        *check_slices_against_base(slices, params),
         *check_feedback(feedback, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(_changed_files(base, ".dvc")),
         *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
+        *check_leaks(schema, base),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
@@ -103,11 +125,11 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
-        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
+        slices=slices,
         slice_metric=next(iter(limits), comparisons[0].metric),
-        params=changed,
-        stages=stages_diff(base.stages, candidate.stages),
-        data=_data_diff(base, schema),
+        key=schema.key.name,
+        target=schema.target.name,
+        moved=_moved_rows(test, of_base, of_candidate, params, schema),
         feedback=feedback,
         served=[_served(base, times[0]), _served(candidate, times[1])],
         detectable={
@@ -122,13 +144,14 @@ def _changed_files(base: Side, *folders: str) -> list[str]:
     return git("diff", "--name-only", base.commit, "--", *folders).splitlines()
 
 
-def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
+def _alone(base_commit: str, candidate: Side, params: Params, schema: Schema, why: str) -> Review:
     evaluated = candidate.manifest["evaluation"]
     metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
     why_not = {k: m["reason"] for k, m in evaluated["metrics"].items() if m["value"] is None}
     checks = [
         *check_floors(metrics, params, why_not),
         *check_slices(evaluated["slices"], params),
+        *check_leaks(schema),
     ]
     return Review(
         base_commit,
@@ -172,10 +195,13 @@ def _sample(candidate: Side) -> str:
     )
 
 
-def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
-    try:
-        return rows_diff(
-            read_rows(base.root / paths.VALID_ROWS), read_rows(paths.VALID_ROWS), schema
-        )
-    except (KeyError, FileNotFoundError):  # the base has other columns or stages
-        return None
+def _moved_rows(
+    test: pd.DataFrame,
+    base: Predictions,
+    candidate: Predictions,
+    params: Params,
+    schema: Schema,
+) -> dict[str, Any] | None:
+    features = leading_features(paths.PLOTS)
+    moved = moved_rows(with_derived(test, schema), base, candidate, schema, features)
+    return moved if moved is None or params.review.examples else moved | {"most": []}

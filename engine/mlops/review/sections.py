@@ -8,6 +8,8 @@ from mlops.review.github_markdown import cell, chart, folded, number, table
 
 LISTED_SLICES = 40
 CHARTED_SLICES = 12
+NAMED_PARAMS = 3
+LONGEST = 40
 
 WORDS = folded(
     "What these words mean",
@@ -20,8 +22,9 @@ WORDS = folded(
 - **log_loss**, **brier**, **calibration_error**: how far predicted probabilities are from what
   happened. **roc_auc**, **f1_macro**, **balanced_accuracy**: how well classes are told apart; 1 is
   best.
-- **interval**: where the change may lie, because other test rows would give a different value. An
-  interval that holds 0 may be chance.
+- **interval**: where the change may lie, because other test rows would give a different value. A
+  change is **statistically significant** if its interval excludes 0.
+- **moved**: a prediction that the two models give differently for the same row.
 - **stage**: a step of the pipeline from data to model. A stage whose inputs are the base's is not
   run.""",
 )
@@ -43,12 +46,29 @@ class Served:
     row_ms: float
 
 
-def params_section(changed: list[tuple[str, Any, Any]]) -> str:
-    """List changed parameters."""
+def params_line(changed: list[tuple[str, Any, Any]]) -> str:
+    """Name the first changed parameters with both values."""
     if not changed:
-        return "No parameter differs."
+        return "**Parameters:** none differs."
+    named = [f"{cell(p)} {cell(_cut(a))} → {cell(_cut(b))}" for p, a, b in changed[:NAMED_PARAMS]]
+    left = len(changed) - len(named)
+    return f"**Parameters:** {', '.join(named)}{f' and {left} more' if left else ''}."
+
+
+def _cut(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def params_section(changed: list[tuple[str, Any, Any]]) -> str:
+    """List changed parameters, of which the report's first lines name only a few."""
+    if len(changed) <= NAMED_PARAMS and all(
+        len(str(v)) <= LONGEST for _, *vs in changed for v in vs
+    ):
+        return ""
     rows = [(cell(path), cell(old), cell(new)) for path, old, new in changed]
-    return table(("parameter", "base", "candidate"), "lll", rows)
+    text = table(("parameter", "base", "candidate"), "lll", rows)
+    return folded(f"Parameters: {len(changed)} changed", text)
 
 
 def chart_section(slices: list[SliceComparison], metric: str) -> str:
@@ -74,36 +94,13 @@ def served_section(served: list[Served]) -> str:
         return ""
     base, candidate = map(_engine, served)
     why = served[-1].reason
-    text = f"To serve: {candidate}; the base {base}."
+    text = f"Serving engine: candidate {candidate}; base {base}."
     return text + (f" The model could not be exported: {cell(why)}." if why else "")
 
 
 def _engine(served: Served) -> str:
     name = "scikit-learn itself" if served.engine == "joblib" else f"exported as {served.engine}"
     return f"{name}, {served.size / 1e6:.2f} MB, about {served.row_ms:.1g} ms a row"
-
-
-def data_section(data: dict[str, Any] | None) -> str:
-    """Show how many rows differ, and each column on both sides."""
-    if data is None:
-        return ""
-    if not any(data[what] for what in ("added", "removed", "changed")):
-        return f"No row of the data differs ({data['rows'][1]:,} rows)."
-    counts = (f"{data[what]:,} {what}" for what in ("added", "removed", "changed"))
-    title = f"Data: rows {', '.join(counts)}"
-    lines = [f"{data['rows'][0]:,} rows before, {data['rows'][1]:,} now.", ""]
-    if data["changed_columns"]:
-        changed = ", ".join(f"{cell(k)} {n:,}" for k, n in data["changed_columns"].items())
-        lines += [f"Changed values by column: {changed}.", ""]
-    rows = []
-    for column in data["columns"]:
-        fields = [cell(column["column"])]
-        for side in (column["base"], column["candidate"]):
-            missing = side["missing"]
-            fields += [cell(side["text"]), "" if missing is None else f"{missing:.1%}"]
-        rows.append(fields)
-    lines.append(table(("column", "base", "missing", "candidate", "missing"), "llrlr", rows))
-    return folded(title, "\n".join(lines))
 
 
 def slices_section(slices: list[SliceComparison], metric: str) -> str:
