@@ -107,13 +107,12 @@ def next_threshold(form: Any, files: Any) -> None:
         values[:] = np.nextafter(values, np.inf).tolist()
 
 
-def gaps_go_right(form: Any, files: Any) -> None:
-    column, values = next(t for t in form["masks"]["thresholds"] if len(t[1]) > 3)
-    starts = np.cumsum([0, *(len(v) + 2 for _, v in form["masks"]["thresholds"])])
-    place = [c for c, _ in form["masks"]["thresholds"]].index(column)
+def gaps_are_least(form: Any, files: Any) -> None:
+    sizes = [len(values) + 2 for _, values in form["masks"]["thresholds"]]
+    ends = np.cumsum(sizes)
 
     def change(masks: Any) -> None:
-        masks[starts[place] + len(values) + 1] = masks[starts[place]]
+        masks[ends - 1] = masks[ends - sizes]
 
     array(files, MASKS_FILE, change)
 
@@ -131,14 +130,14 @@ FORMS: dict[str, tuple[str, str, Callable[[Any, Any], None]]] = {
     "scale": ("regression", "ridge", lambda f, _: number(f, scale=1).update(scale=1.0)),
     "indicator": ("regression", "ridge", turn_indicator),
     "order of columns": ("regression", BOOSTED, swap_columns),
-    "order of choices": ("regression", BOOSTED, reverse_choices),
+    "order of choices": ("regression", "ridge", reverse_choices),
     "gap as the first choice": ("regression", "ridge", gap_is_first),
     "table moved by a line": ("regression", "ridge", shift_table),
     "inverse": ("regression", BOOSTED, lambda f, _: f.update(inverse=None)),
     "order of classes": ("three classes", "ridge", lambda f, _: f["classes"].reverse()),
     "link": ("three classes", "ridge", lambda f, _: f.update(link="identity")),
     "thresholds": ("regression", BOOSTED, next_threshold),
-    "way of a gap": ("orders", BOOSTED, gaps_go_right),
+    "way of a gap": ("orders", BOOSTED, gaps_are_least),
     "a leaf": ("regression", BOOSTED, one_leaf),
     "baseline": ("regression", BOOSTED, lambda f, _: f["masks"].update(baseline=[0.0])),
     "precision": ("regression", "random_forest", lambda f, _: f.update(single_precision=False)),
