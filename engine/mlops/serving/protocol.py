@@ -17,7 +17,8 @@ from mlops.serving.settings import Settings
 if sys.platform != "win32":
     import resource
 
-_PIECE = 1024  # bytes parsed at once: so many requests at most are known before they are answered
+# Bytes parsed at once, and of a body: as many requests as stand there are known before their turn.
+_PIECE, _OF_BODY = 256, 1024
 _OWN_FILES = 100  # that a process has open beside its connections
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
@@ -80,9 +81,10 @@ class Bounded(HttpToolsProtocol):
         """Parse until a request is whole; the next one's turn comes with its answer."""
         rest = self._rest
         while rest and not self._waits_for_answer() and not self.transport.is_closing():
-            self._unused += min(len(rest), _PIECE)
-            super().data_received(rest[:_PIECE])  # type: ignore[arg-type]
-            rest = rest[_PIECE:]
+            size = _OF_BODY if self.cycle is not None and self.cycle.more_body else _PIECE
+            self._unused += min(len(rest), size)
+            super().data_received(rest[:size])  # type: ignore[arg-type]
+            rest = rest[size:]
             if self._unused > self.settings.max_header_bytes:
                 self.transport.close()  # so much, and still no end of the head
         self._hold(rest)
