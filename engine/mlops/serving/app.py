@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
@@ -19,6 +18,7 @@ from mlops.serving.api_docs import add_docs
 from mlops.serving.fast_path import Shortcut
 from mlops.serving.prediction_log import LogAway
 from mlops.serving.prediction_routes import PATH, add_feedback, add_predictions
+from mlops.serving.preflights import Preflights
 from mlops.serving.request_limits import Gate
 from mlops.serving.requests import Unprocessable
 from mlops.serving.response_models import errors, refusal, reply
@@ -45,13 +45,7 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     gate = Gate(shortcut, settings, service.metrics, _names(app))
     if not settings.cors_origins:
         return gate
-    return CORSMiddleware(
-        gate,
-        allow_origins=settings.cors_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["x-request-id", "retry-after"],
-    )
+    return Preflights(gate, settings.cors_origins)
 
 
 def _names(app: FastAPI) -> list[str]:

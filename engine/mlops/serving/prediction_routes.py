@@ -45,8 +45,9 @@ def add_predictions(app: FastAPI, service: Service) -> None:
         except Unprocessable as error:
             service.refused(error.problems)
             raise
-        name = request.scope["state"]["request_id"]
-        served, values, ids = await service.predict([row], name)
+        state = request.scope["state"]
+        told = state.get("told", True)
+        served, values, ids = await service.predict([row], state["request_id"], told=told)
         answer = {
             served.key: most_likely(values[0]),
             "prediction_id": ids[0],

@@ -157,8 +157,7 @@ class Bounded(HttpToolsProtocol):
         self._later = False
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self._parse()
+        self._parse()  # also the rest of a body whose head came with the request before
         if not self._rest and not self._waits_for_answer():
             self.flow.resume_reading()
             if self._ended:

@@ -49,11 +49,12 @@ class Service:
         self.metrics.model(served)
 
     async def predict(
-        self, rows: Sequence[dict[str, Any]], request_id: str
+        self, rows: Sequence[dict[str, Any]], request_id: str, *, told: bool = True
     ) -> tuple[Served, list[Any], list[str]]:
         """Predict rows and log them; give the model that did it, its values and their ids.
 
-        A row without a time, where a feature needs one, gets the present moment.
+        A row without a time, where a feature needs one, gets the present moment. What nobody is
+        `told`, since HEAD has no body, is neither logged nor counted.
 
         Raises:
             LogAway: it couldn't be logged, and the settings say to refuse it then.
@@ -69,6 +70,8 @@ class Service:
             predicted = served.engine.predict(rows)
         values, token = served.values(predicted), secrets.token_hex(TOKEN // 2)
         ids = [f"{token}{place:04x}" for place in range(len(rows))]
+        if not told:
+            return served, values, ids
         if self.log is not None:
             await self._record(self.log, served, rows, values, ids, request_id)
         self.metrics.rows(rows, values)
