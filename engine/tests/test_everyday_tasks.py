@@ -1,4 +1,4 @@
-"""docs/everyday-tasks.md: each task on features and models, played to its end in an adopted clone."""
+"""docs/everyday-tasks.md: each task on features and models, played in an adopted clone."""
 
 import json
 import re
@@ -164,7 +164,8 @@ def test_a_hyper_parameter_that_a_kind_did_not_have(repository: Path) -> None:
 
 def test_a_test_of_ones_own_data(repository: Path) -> None:
     (repository / "tests/test_rows.py").write_text(
-        '"""Our own data."""\n\nfrom mlops.frames import read_rows\nfrom mlops.paths import TRAIN_ROWS\n'
+        '"""Our own data."""\n\nfrom mlops.frames import read_rows\n'
+        "from mlops.paths import TRAIN_ROWS\n"
         "\n\ndef test_no_order_weighs_nothing() -> None:\n"
         '    assert (read_rows(TRAIN_ROWS)["weight_kg"] > 0).all()\n',
         encoding="utf-8",

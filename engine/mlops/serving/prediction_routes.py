@@ -70,7 +70,9 @@ class Predictions:
         except Unprocessable as error:
             self._service.refused(error.problems)
             raise
-        return await self._service.predict(given, scope["state"]["request_id"])
+        state = scope["state"]
+        told = state.get("told", True)
+        return await self._service.predict(given, state["request_id"], told=told)
 
 
 def add_predictions(app: FastAPI, service: Service, predictions: Predictions) -> None:

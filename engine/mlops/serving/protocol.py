@@ -17,7 +17,8 @@ from mlops.serving.settings import Settings
 if sys.platform != "win32":
     import resource
 
-_PIECE = 1024  # bytes parsed at once: so many requests at most are known before they are answered
+# Bytes parsed at once, and of a body: as many requests as stand there are known before their turn.
+_PIECE = 256
 _OWN_FILES = 100  # that a process has open beside its connections
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
@@ -195,8 +196,7 @@ class Bounded(HttpToolsProtocol):
         self._later = False
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self._parse()
+        self._parse()  # also the rest of a body whose head came with the request before
         if not self._rest and not self._waits_for_answer():
             self.flow.resume_reading()
             if self._ended:

@@ -76,11 +76,15 @@ class Gate:
         except Refusal as refusal:
             await _refuse(path, refusal, answer)
         finally:
-            seconds = time.perf_counter() - started
             route = path if path in self._names else state.get("route", "unmatched")
-            self._metrics.request(scope["method"], route, status, seconds)
-            if self._settings.access_log:
-                self._access_log.add(scope, status, seconds)
+            self.tell(scope, route, status, started)
+
+    def tell(self, scope: Scope, route: str, status: int, started: float) -> None:
+        """Count a request that was answered, and log it."""
+        seconds = time.perf_counter() - started
+        self._metrics.request(scope["method"], route, status, seconds)
+        if self._settings.access_log:
+            self._access_log.add(scope, status, seconds)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a start, an end or a socket through; a socket needs the key."""

@@ -49,10 +49,13 @@ class Service:
         self.served, self.page = served, Page(served, self.schema)
         self.metrics.model(served)
 
-    async def predict(self, values: Values, request_id: str) -> tuple[Served, list[Any], list[str]]:
+    async def predict(
+        self, values: Values, request_id: str, *, told: bool = True
+    ) -> tuple[Served, list[Any], list[str]]:
         """Predict rows and log them; give the model that did it, its values and their ids.
 
-        A row without a time, where a feature needs one, gets the present moment.
+        A row without a time, where a feature needs one, gets the present moment. What nobody is
+        `told`, since HEAD has no body, is neither logged nor counted.
 
         Raises:
             LogAway: it couldn't be logged, and the settings say to refuse it then.
@@ -71,6 +74,8 @@ class Service:
         # The time first: so new ids stand side by side in the log's index. The rest nobody guesses.
         token = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
         ids = [token + place for place in self._places[:n_rows]]
+        if not told:
+            return served, predicted, ids
         if self.log is not None:
             await self._record(self.log, served, values, predicted, ids, request_id)
         self.metrics.rows(values, predicted)
