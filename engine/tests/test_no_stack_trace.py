@@ -1,4 +1,4 @@
-"""No command answers any of the small files with a stack trace: it does its work, or says why not."""
+"""No command answers a small file with a stack trace: it does its work, or says why not."""
 
 import sys
 from pathlib import Path
