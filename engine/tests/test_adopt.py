@@ -27,7 +27,7 @@ from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
-from mlops.pipeline.split import key_shares
+from mlops.pipeline.splitting import key_shares
 from paths import DEMO, ROOT, SOURCES
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -611,3 +611,24 @@ def test_few_rows_give_nothing_away_by_chance_and_few_texts_are_categories() -> 
     found = propose(table().head(4), "y")
 
     assert [c.name for c in found.columns] == ["row_id", "width", "colour", "y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "logarithm"),
+    [
+        (np.exp(np.linspace(0, 5, ROWS)), True),
+        (np.exp(np.linspace(0, 1, ROWS)), False),  # hardly skewed: errors count as they are
+        (-np.exp(np.linspace(0, 5, ROWS)), False),
+        (np.r_[0.0, np.exp(np.linspace(0, 5, ROWS - 1))], False),
+        (np.linspace(1, 9, ROWS), False),
+    ],
+)
+def test_a_highly_skewed_target_above_0_is_learnt_as_its_logarithm(
+    values: Any, logarithm: bool
+) -> None:
+    rows = table()
+    rows["y"] = np.random.default_rng(0).permutation(values)
+
+    found = yaml.safe_load(settings_of(propose(rows, "y")))
+
+    assert found["train"]["log_target"] is logarithm

@@ -1,4 +1,4 @@
-"""No input, however wild, ends a command of ours with a stack trace: it is refused in words."""
+"""No command answers a small file with a stack trace: it does its work, or says why not."""
 
 import sys
 from pathlib import Path
