@@ -317,7 +317,7 @@ def test_a_table_holds_in_training_the_api_scoring_and_the_review(
 
     told = run(repository, "PYTHONPATH=engine:src python -m mlops.review --base HEAD; true")
 
-    assert "rows have no match for neighborhood: " in told
+    assert "rows have no match for neighborhood: " in told.replace("\\", "")
     assert edited(repository) == {"src/project/sources.py": 14}
     found, wanted = served(repository), recorded(repository)
     assert np.allclose(found["alone"], wanted, rtol=1e-9)

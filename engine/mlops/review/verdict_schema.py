@@ -237,6 +237,22 @@ class Served(_Part):
     candidate: ServedBy
 
 
+class PreparedRows(_Part):
+    """What `prepare` did to the training, test or held-out rows; values changed by column."""
+
+    rows: Count
+    removed: Count
+    changed: dict[str, Count]
+
+
+class Prepare(_Part):
+    """What `prepare` did, and to how many test rows the base's does not do it."""
+
+    parts: dict[str, PreparedRows]
+    new_removed: Count
+    new_changed: Count
+
+
 class Verdict(_Part):
     """The result of a review. Where base and candidate can't be compared, `metrics` is empty."""
 
@@ -249,6 +265,7 @@ class Verdict(_Part):
     failure: str | None
     not_comparable: str | None
     feedback: dict[str, Any] | None
+    prepare: Prepare | None
     lock: Literal["behind", "current"] | None
     params: list[ParamChange]
     stages: dict[str, bool]
