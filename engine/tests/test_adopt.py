@@ -27,7 +27,7 @@ from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
-from mlops.pipeline.split import key_shares
+from mlops.pipeline.splitting import key_shares
 from paths import DEMO, ROOT, SOURCES
 from project.models import KINDS
 from project.schema import SCHEMA
