@@ -296,23 +296,6 @@ class Replay(_Part):
     outside_by: dict[str, Count]
 
 
-class PreparedPart(_Part):
-    """What `prepare` did to the rows of a part."""
-
-    rows: Count
-    removed: Count
-    changed: Count
-
-
-class Prepared(_Part):
-    """What the candidate's `prepare` did; `new_…` counts test rows that the base's left alone."""
-
-    train: PreparedPart
-    test: PreparedPart
-    new_removed: Count
-    new_changed: Count
-
-
 class FeedbackCounts(_Part):
     """How many rows are feedback of clients of the API."""
 
@@ -321,6 +304,22 @@ class FeedbackCounts(_Part):
     test: Count
     test_rows: Count
     source_rows: Count
+
+
+class PreparedRows(_Part):
+    """What `prepare` did to the training, test or held-out rows; values changed by column."""
+
+    rows: Count
+    removed: Count
+    changed: dict[str, Count]
+
+
+class Prepare(_Part):
+    """What `prepare` did, and to how many test rows the base's does not do it."""
+
+    parts: dict[str, PreparedRows]
+    new_removed: Count
+    new_changed: Count
 
 
 class Verdict(_Part):
@@ -335,7 +334,7 @@ class Verdict(_Part):
     failure: str | None
     not_comparable: str | None
     feedback: FeedbackCounts | None
-    prepare: Prepared | None
+    prepare: Prepare | None
     lock: Literal["behind", "current"] | None
     params: list[ParamChange]
     stages: dict[str, bool]
