@@ -21,7 +21,7 @@ from mlops import paths
 from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
-from mlops.files import whole_folder, write_json, write_text
+from mlops.files import read_json, whole_folder, write_json, write_text
 from mlops.metrics import HIGHER_IS_BETTER
 from mlops.monitoring.feedback import labelled_rows, why_not_published, write_partition
 from mlops.monitoring.label_shift import label_shift
@@ -151,7 +151,7 @@ def conclude(facts: dict[str, Any], force: bool, params: Params, schema: Schema)
     write_review(found, params)
     if found.failure:
         raise UserError(f"the pipeline fails on the newer data: {found.failure}")
-    verdict = json.loads(VERDICT.read_text(encoding="utf-8"))
+    verdict = read_json(VERDICT)
     better = is_better(verdict, params)
     why = "better" if better else "not better"
     why = f"the retrained model is {why} than the served one beyond chance, on the same rows"
