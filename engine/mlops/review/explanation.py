@@ -17,7 +17,6 @@ from mlops.frames import count_rows, read_rows, with_derived, write_rows
 from mlops.metrics import Floats, Predictions
 from mlops.monitoring.replay_sample import get
 from mlops.params import Params
-from mlops.pipeline.split import key_shares
 from mlops.review.causes import causes_section, find_causes
 from mlops.review.checkouts import Side
 from mlops.review.cost import Cost, check_cost, cost_section, measure_cost
@@ -108,7 +107,8 @@ def _facts(side: Side, schema: Schema) -> tuple[Settings, pd.DataFrame]:
         count_rows(quarantine) if quarantine.exists() else 0,
     )
     if len(rows) > _MOST_ROWS and schema.key.name in rows:
-        rows = rows[key_shares(rows[schema.key.name]) < _MOST_ROWS / len(rows)]
+        keys = pd.util.hash_array(rows[schema.key.name].to_numpy(), categorize=False)
+        rows = rows[keys / 2.0**64 < _MOST_ROWS / len(rows)]
     own = side.manifest.get("derived", {}).get("code", "") == schema.derived_code
     try:
         return settings, with_derived(rows, schema) if own else rows
