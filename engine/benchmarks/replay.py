@@ -20,7 +20,8 @@ from mlops.params import Params
 from mlops.pipeline.model import build_model, fit_model, predict
 from mlops.project import load_project_params
 from mlops.request import describe_columns
-from mlops.review.replay import check_replay, compare_replay, shares_moved
+from mlops.review.gate import Check
+from mlops.review.replay import Replay, check_replay, compare_replay, shares_moved
 from project.schema import SCHEMA
 
 MANY = 50_000
@@ -48,6 +49,17 @@ def fitted(rows: pd.DataFrame, params: Params, seed: int = 0) -> Any:
     return fit_model(build_model(own, train, SCHEMA), rows, SCHEMA.target)
 
 
+def judged(
+    models: tuple[Any, Any], trained: tuple[pd.DataFrame, pd.DataFrame], frames: list[pd.DataFrame]
+) -> tuple[Replay, list[Check]]:
+    """Replay the first of the frames; the second are the test rows."""
+    answers, on_test = ([predict(m, frame, SCHEMA.target) for m in models] for frame in frames)
+    columns = [describe_columns(SCHEMA)] * 2
+    manifests = [seen(rows) for rows in trained]
+    found = compare_replay("regression", frames[0], manifests, columns, answers, on_test)
+    return found, check_replay(found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "engine/docs/measured")
@@ -66,27 +78,18 @@ def main() -> None:
         asked = asked.sample(5_000, replace=True, random_state=0).reset_index(drop=True)
         base = fitted(train, params)
 
-        def judged(candidate: Any, trained: pd.DataFrame, own: list[dict[str, Any]]) -> Any:
-            answers, on_test = (
-                [predict(model, frame, SCHEMA.target) for model in (base, candidate)]
-                for frame in (asked, test)
-            )
-            found = compare_replay(
-                "regression", asked, [seen(train), seen(trained)], [columns, own], answers, on_test
-            )
-            return found, check_replay(found)
-
         spoilt = train[~region(train)]
         wrong = train.assign(price=train["price"].where(~region(train), train["price"] * 1.3))
         for what, trained in (("region left out", spoilt), ("its labels 30% too high", wrong)):
-            found, checks = judged(fitted(trained, params), trained, columns)
+            found, checks = judged((base, fitted(trained, params)), (train, trained), [asked, test])
             hits += bool(checks)
             moved = found.on_test[0.2], found.moved[0.2]
             said = checks[0].why if checks else "nothing"
             lines.append(f"| {name}: {what} | {moved[0]:.1%} | {moved[1]:.1%} | {said} |")
         for seed in (1, 2, 3, 4):
             again = train.sample(frac=1, random_state=seed)
-            false += bool(judged(fitted(again, params, seed), again, columns)[1])
+            pair = base, fitted(again, params, seed)
+            false += bool(judged(pair, (train, again), [asked, test])[1])
         start = time.perf_counter()
         many = asked.sample(MANY, replace=True, random_state=1).reset_index(drop=True)
         answers = [predict(base, many, SCHEMA.target)] * 2

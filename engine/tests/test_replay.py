@@ -227,4 +227,4 @@ def test_parameters_of_before_have_no_replay_no_limit_of_cost_and_judge_slices_b
 
     assert params.monitor.replay is None
     assert params.gate.slice_limits == params.gate.max_regression
-    assert params.gate.slices.error_rate == 0.015
+    assert params.gate.slices.error_rate == 0.01

@@ -18,7 +18,7 @@ SCHEMA = Schema(
         Column("price", "", float, role="target"),
     )
 )
-N, RATE = 4000, 0.015
+N, RATE = 4000, 0.01
 
 
 def drawn(seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
