@@ -54,7 +54,8 @@ def edited(root: Path = Path(), under: tuple[str, ...] = ENGINE) -> list[str]:
 
     What is missing is not listed: adoption removes what only the template needs.
     """
-    known = recorded((root / LIST).read_text(encoding="utf-8"))
+    listed = root / LIST
+    known = recorded(listed.read_text(encoding="utf-8")) if listed.exists() else {}
     present = [name for name in managed(root) if name.startswith(under)]
     return [name for name in present if known.get(name) != sha256(root / name)]
 

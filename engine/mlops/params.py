@@ -116,6 +116,13 @@ class Gate(Section):
         return self.max_regression if own is None else own
 
 
+class Reviewing(Section):
+    """What a review compares and shows."""
+
+    tolerance: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(default_factory=dict)
+    examples: bool = True
+
+
 class Retrain(Section):
     cooldown_days: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     max_per_month: PositiveInt
@@ -153,6 +160,7 @@ class Params(Section):
     models: dict[str, dict[str, Any]]
     evaluate: Evaluate
     gate: Gate
+    review: Reviewing = Field(default_factory=Reviewing)
     monitor: Monitor
 
     @model_validator(mode="after")
@@ -183,10 +191,15 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
     if params.monitor.replay:
         problems += _replay_problems(params.monitor.replay, schema)
     features = [column.name for column in schema.features]
-    return problems + [
+    problems += [
         f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
         for name in params.evaluate.slices
         if name not in features
+    ]
+    return problems + [
+        f"review.tolerance: {name!r}: wanted columns: {', '.join(schema.names)}"
+        for name in params.review.tolerance
+        if name not in schema.names
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from mlops.columns import Column, Rule, Schema
+from mlops.columns import LONGEST, Column, Rule, Schema
 from mlops.timestamps import parse_time
 
 
@@ -63,7 +63,7 @@ def column_field(column: Column, timezone: str = "UTC") -> tuple[Any, Any]:
         parse = partial(parse_time, kind=column.type, timezone=timezone)
         kind = Annotated[kind, BeforeValidator(parse)]
     elif column.type is str and not column.choices:
-        kind = Annotated[str, Field(min_length=1)]
+        kind = Annotated[str, Field(min_length=1, max_length=LONGEST if column.open else None)]
     else:
         kind = Annotated[kind, Field(**constraints)]
     return (
@@ -89,6 +89,7 @@ def describe_schema(schema: Schema) -> dict[str, Any]:
             "unit": feature.unit,
             "type": feature.type.__name__,
             "choices": list(feature.choices),
+            "open": feature.open,
             "needs": list(feature.needs),
         }
         for feature in schema.derived

@@ -12,22 +12,24 @@ if TYPE_CHECKING:  # whose checks these are
 
 
 def column_problems(columns: "tuple[Column, ...]") -> list[str]:
-    """Check each column by itself, and that no name stands twice."""
+    """Check each column by itself, and that no name is duplicated."""
     problems = []
     for place, column in enumerate(columns):
         where = f"column {column.name!r}"
         if not column.name.isidentifier() or keyword.iskeyword(column.name):
             problems.append(f"{where}: wanted a Python name, since it becomes a request field")
         if any(column.name == other.name for other in columns[:place]):
-            problems.append(f"{where} stands twice")
+            problems.append(f"{where} is duplicated")
         if column.low is not None and column.high is not None and column.low > column.high:
             problems.append(f"{where}: low {column.low:g} is above high {column.high:g}")
         if column.choices and column.type is not str:
             problems.append(f"{where}: choices are for type str, found {column.type.__name__}")
         if len(set(column.choices)) < len(column.choices):
-            problems.append(f"{where}: a choice stands twice")
-        if column.role == "feature" and column.type is str and not column.choices:
-            problems.append(f"{where}: a text feature must list its choices")
+            problems.append(f"{where}: a choice is duplicated")
+        if column.role == "feature" and column.type is str and not column.is_categorical:
+            problems.append(f"{where}: a text feature must list its choices, or be open=True")
+        if column.open and (column.type is not str or column.choices or column.role != "feature"):
+            problems.append(f"{where}: open is for text features without choices")
         if column.role == "feature" and issubclass(column.type, datetime.date):
             problems.append(
                 f"{where}: a date can't be a feature; give it role 'input', and derive numbers "
@@ -71,7 +73,7 @@ def derived_problems(schema: "Schema") -> list[str]:
         if not feature.name.isidentifier() or keyword.iskeyword(feature.name):
             problems.append(f"{where}: wanted a Python name")
         if feature.name in roles or feature.name in known:
-            problems.append(f"{where} stands twice, or is a column of src/project/schema.py")
+            problems.append(f"{where} is duplicated, or is a column of src/project/schema.py")
         if not feature.needs:
             problems.append(f"{where}: needs no column, wanted at least one")
         for name in feature.needs:
@@ -80,8 +82,8 @@ def derived_problems(schema: "Schema") -> list[str]:
             elif name not in known:
                 wanted = ", ".join(known)
                 problems.append(f"{where}: needs {name!r}, wanted what stands before: {wanted}")
-        if (feature.type is str) != bool(feature.choices):
-            problems.append(f"{where}: type str, and no other, lists its choices")
+        if (feature.type is str) != feature.is_categorical or (feature.open and feature.choices):
+            problems.append(f"{where}: type str, and no other, lists its choices or is open=True")
         elif feature.type not in (float, int, bool, str):
             problems.append(f"{where}: wanted type float, int, bool or str")
         known.append(feature.name)

@@ -109,11 +109,11 @@ def test_a_file_in_utf_16_is_named() -> None:
 @pytest.mark.parametrize(
     ("header", "problems"),
     [
-        ("id,day,size,price", ["missing column(s) kind"]),
+        ("id,day,size,kind", ["missing column(s) price"]),
         ("id,day,size,sort,price", ["missing column(s) kind", "unknown column(s) 'sort'"]),
         ("id,day,size,kind,price,", ["unknown column(s) ''"]),
         ("id,day, size,kind,price", ["missing column(s) size", "unknown column(s) ' size'"]),
-        ("id,day,size,kind,price,size", ["column 'size' stands twice"]),
+        ("id,day,size,kind,price,size", ["column 'size' is duplicated"]),
         ("id;day;size;kind;price", ["missing column(s) id, day, size, kind, price", None]),
     ],
 )
@@ -325,7 +325,7 @@ def test_a_parquet_partition_with_other_columns_is_named() -> None:
         "missing column(s) kind",
         "unknown column(s) 'sort' (add them to src/project/schema.py?)",
     ]
-    assert parse_parquet(twice, SALES)[1] == ["column 'id' stands twice"]
+    assert parse_parquet(twice, SALES)[1] == ["column 'id' is duplicated"]
 
 
 def test_a_parquet_partition_without_rows_is_named() -> None:
@@ -375,3 +375,20 @@ def test_a_key_of_text_stays_as_it_is_written() -> None:
     assert problems == []
     assert table is not None
     assert table["id"].to_pylist() == ["007", "1e3"]
+
+
+def test_a_nullable_column_may_lack_in_a_partition_and_no_other() -> None:
+    head, row = "id,day,size,price", "1,2009-01-01,100,5"
+    table, problems = parse_csv(f"{head}\n{row}\n".encode(), SALES)
+    assert problems == []
+    assert table is not None
+    assert table.column_names == head.split(",")
+    _, [problem] = parse_csv(f"day,size,price\n{row[2:]}\n".encode(), SALES)
+    assert problem == "line 1: missing column(s) id"
+
+    table, problems = parse_parquet(parquet_bytes(sales_table().drop_columns("kind")), SALES)
+    assert problems == []
+    assert table is not None
+    assert table.column_names == head.split(",")
+    _, [problem] = parse_parquet(parquet_bytes(sales_table().drop_columns("price")), SALES)
+    assert problem == "missing column(s) price"

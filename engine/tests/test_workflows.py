@@ -280,7 +280,7 @@ def test_the_old_comment_is_outdated_before_anything_can_fail_and_no_parser_sees
     assert marks["run"] == "python3 -m mlops.github.review_comment outdated"
     assert posts["if"] == "always()"
     assert "env" not in job
-    assert any("mlops.github.sanitize" in step.get("run", "") for step in between)
+    assert any("mlops.review.sanitize" in step.get("run", "") for step in between)
     assert all("github.token" not in str(step) for step in between if "run" in step)
 
 

@@ -8,14 +8,16 @@ import pandas as pd
 from scipy.stats import skew
 
 from mlops.adopt.names import unit
-from mlops.columns import Column
+from mlops.adopt.texts import is_whole, texts
+from mlops.columns import LONGEST, Column
 
 MOST_CHOICES = 200
-"""Texts of more kinds are left out: a model of trees takes at most 255, a form far fewer."""
+"""A column of more texts is open: its categories are learned from the training rows."""
 
 _HEAD_ROOM = 0.25  # of the range that was found, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _OFTEN = 0.9
+_FEW = 5  # texts: so many are categories, also if each stands once
 
 
 class Unusable(Exception):
@@ -62,26 +64,13 @@ def _text(
     if _OFTEN < numbers.notna().mean() < 1:
         odd = present[numbers.isna()].iloc[0]
         raise Unusable(f"numbers, and {odd!r}; if that means that none is known: --missing {odd!r}")
-    if len(choices) > _OFTEN * len(present):
+    if len(choices) > max(_OFTEN * len(present), _FEW):
         raise Unusable(f"a text of its own in nearly every row, such as {choices[0]!r}")
     if len(choices) > MOST_CHOICES:
-        raise Unusable(f"{len(choices)} different texts, wanted at most {MOST_CHOICES}; group them")
+        if present.str.len().max() > LONGEST:
+            raise Unusable(f"texts of more than {LONGEST} characters")
+        return Column(name, description, str, nullable=nullable, open=True), values
     return Column(name, description, str, choices=tuple(choices), nullable=nullable), values
-
-
-def texts(values: pd.Series) -> pd.Series:
-    """Write values as text; whole numbers without a point."""
-    if is_whole(values):
-        values = values.astype("Int64")
-    return values.map(str, na_action="ignore").astype("object")
-
-
-def is_whole(values: pd.Series) -> bool:
-    """Tell whether all that is known are whole numbers, and no truth values."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return False
-    present = values.dropna().to_numpy(dtype=np.float64)
-    return bool(np.isfinite(present).all() and (present % 1 == 0).all())
 
 
 def is_row_number(values: pd.Series) -> bool:

@@ -1,4 +1,4 @@
-"""Post a review as the one comment of its pull request. Standard library, `gh` and `cml` only.
+"""Post a review as the one comment of its pull request.
 
 Runs with the right to comment, on the default branch's code. The report comes from a pull request's
 run and is hostile text, which `sanitize` has rewritten before; which pull request it belongs to is
@@ -86,7 +86,7 @@ def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
 
 
 def remove_duplicates(number: int, repository: str) -> None:
-    """Keep the newest of our comments: CML looks through 30 only, and posts anew beyond them."""
+    """Keep the newest of our comments: CML looks through 30 only, and then posts a new one."""
     for comment in _own(number, repository)[:-1]:
         api(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
 

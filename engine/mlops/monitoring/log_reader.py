@@ -212,13 +212,11 @@ def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
     rows = pd.DataFrame.from_records(features, columns=names) if features else pd.DataFrame()
     rows = rows.reindex(columns=names)
     for column in schema.inputs:
-        if column.type is str:
-            rows[column.name] = rows[column.name].astype("str")
-        elif issubclass(column.type, datetime.date):
-            times = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
-            rows[column.name] = times.astype("datetime64[us]")
-        else:
-            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce").astype("float64")
+        if issubclass(column.type, datetime.date):
+            rows[column.name] = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
+        elif column.type is not str:
+            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce")
+    rows = rows.astype({column.name: column.dtype for column in schema.inputs})
     rows = with_derived(rows, schema).copy()
     rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
     rows[AT] = pd.Series([row.at for row in found], dtype="float64")

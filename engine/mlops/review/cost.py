@@ -73,7 +73,7 @@ class Cost:
 
     def as_json(self) -> dict[str, Any]:
         """Write it as verdict.json has it."""
-        return asdict(self) | {"bytes": self.size}
+        return {("bytes" if name == "size" else name): v for name, v in asdict(self).items()}
 
 
 def measure_cost(base: Side, candidate: Side, rows: Path = paths.TEST_ROWS) -> Cost:

@@ -17,6 +17,7 @@ from mlops.frames import count_rows, read_rows, with_derived, write_rows
 from mlops.metrics import Floats, Predictions
 from mlops.monitoring.replay_sample import get
 from mlops.params import Params
+from mlops.pipeline.splitting import key_shares
 from mlops.review.causes import causes_section, find_causes
 from mlops.review.checkouts import Side
 from mlops.review.cost import Cost, check_cost, cost_section, measure_cost
@@ -57,18 +58,21 @@ class Explanation:
         }
 
 
-def explanation_section(found: Explanation | None) -> str:
-    """Write causes, segments, features, replay and cost as Markdown."""
+def causes_of(found: Explanation | None) -> str:
+    """Write the likely causes as Markdown."""
+    return "" if found is None else causes_section(found.causes)
+
+
+def details_of(found: Explanation | None) -> list[str]:
+    """Write segments, features, replay and cost as Markdown."""
     if found is None:
-        return ""
-    parts = [
-        causes_section(found.causes),
+        return []
+    return [
         segments_section(found.segments),
         use_section(found.uses),
         replay_section(found.replay),
         cost_section(found.cost),
     ]
-    return "\n\n".join(part for part in parts if part)
 
 
 def explain(
@@ -107,8 +111,7 @@ def _facts(side: Side, schema: Schema) -> tuple[Settings, pd.DataFrame]:
         count_rows(quarantine) if quarantine.exists() else 0,
     )
     if len(rows) > _MOST_ROWS and schema.key.name in rows:
-        keys = pd.util.hash_array(rows[schema.key.name].to_numpy(), categorize=False)
-        rows = rows[keys / 2.0**64 < _MOST_ROWS / len(rows)]
+        rows = rows[key_shares(rows[schema.key.name]) < _MOST_ROWS / len(rows)]
     own = side.manifest.get("derived", {}).get("code", "") == schema.derived_code
     try:
         return settings, with_derived(rows, schema) if own else rows
@@ -145,7 +148,7 @@ def _asked(
     return uses, compare_replay(
         params.task,
         requests,
-        [base.manifest, candidate.manifest],
+        [dict(base.manifest), dict(candidate.manifest)],
         [base.columns, candidate.columns],
         [one["predicted"][len(asked) :] for one in scored],
         [one.predicted for one in predicted],

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,7 +108,7 @@ def models_on_same_rows(
 
 
 def compare(
-    base: Predictions, candidate: Predictions, recorded: dict[str, Any], params: Params
+    base: Predictions, candidate: Predictions, recorded: dict[str, float | None], params: Params
 ) -> list[Comparison]:
     """Compare every metric of the task; `recorded` are the base's metrics on its own test rows."""
     of_base, of_candidate = estimates(base), estimates(candidate)

@@ -13,11 +13,11 @@ import numpy as np
 from mlops.bundle import load_model
 from mlops.frames import read_rows, with_derived
 from mlops.pipeline.model import actual_values, predict
-from mlops.project import load_schema
+from mlops.project import load_schema_of
 
 
 def main(bundle: Path, rows: Path, out: Path) -> None:
-    table, schema = read_rows(rows), load_schema()
+    table, schema = read_rows(rows), load_schema_of(bundle)
     np.savez(
         out,
         actual=actual_values(table, schema.target),

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from scipy.sparse import csc_array
 from mlops.columns import Schema
 from mlops.metrics import HIGHER_IS_BETTER, Estimate, Floats, Predictions, estimates, rounded
 from mlops.params import Params
+from mlops.records import SliceComparison
 from mlops.review.gate import Check
 from mlops.slices import slices
 from mlops.undefined import describe_undefined
@@ -23,7 +23,7 @@ _SEED = 0
 
 def compare_slices(
     base: Predictions, candidate: Predictions, test: pd.DataFrame, params: Params, schema: Schema
-) -> list[dict[str, Any]]:
+) -> list[SliceComparison]:
     """Compare the task's metrics slice by slice.
 
     Returns:
@@ -32,12 +32,24 @@ def compare_slices(
         slice with fewer rows than `gate.slices.min_rows`, and where a metric is undefined, both
         are absent.
     """
-    found, placed = list[dict[str, Any]](), []
+    found, placed = list[SliceComparison](), []
     for column, label, members in slices(test, params.evaluate.slices, schema):
         sides = base.take(members), candidate.take(members)
         was, now = map(estimates, sides)
-        part: dict[str, Any] = {"column": column, "slice": label, "rows": int(members.sum())}
-        found.append(part | _described(was, now, sides))
+        values = [{name: rounded(one.value) for name, one in side.items()} for side in (was, now)]
+        why_base, why = map(describe_undefined, values, sides)
+        found.append(
+            {
+                "column": column,
+                "slice": label,
+                "rows": int(members.sum()),
+                "base": values[0],
+                "candidate": values[1],
+                "reasons": why_base | why,
+                "regression": {},
+                "chance": {},
+            }
+        )
         if found[-1]["rows"] < params.gate.slices.min_rows:
             continue
         for metric in params.gate.slice_limits:
@@ -49,21 +61,6 @@ def compare_slices(
     for (part, metric, _, _), chance in zip(placed, chances, strict=True):
         part["chance"][metric] = float(chance)
     return found
-
-
-def _described(
-    was: dict[str, Estimate], now: dict[str, Estimate], sides: tuple[Predictions, Predictions]
-) -> dict[str, Any]:
-    """Give the metrics of both sides, and why those are undefined that are."""
-    values = [{name: rounded(one.value) for name, one in side.items()} for side in (was, now)]
-    why_base, why = map(describe_undefined, values, sides)
-    return {
-        "base": values[0],
-        "candidate": values[1],
-        "reasons": why_base | why,
-        "regression": {},
-        "chance": {},
-    }
 
 
 def _worsening(
@@ -114,7 +111,7 @@ def chance_of_any(
     return chances
 
 
-def check_slices_against_base(slices: list[dict[str, Any]], params: Params) -> list[Check]:
+def check_slices_against_base(slices: list[SliceComparison], params: Params) -> list[Check]:
     """Block where a slice is worse than the base by more than is allowed and than chance explains.
 
     Args:
@@ -136,7 +133,7 @@ def check_slices_against_base(slices: list[dict[str, Any]], params: Params) -> l
     return blocked
 
 
-def _worse(slices: list[dict[str, Any]], params: Params) -> Iterator[tuple[float, Check]]:
+def _worse(slices: list[SliceComparison], params: Params) -> Iterator[tuple[float, Check]]:
     """Give chance and check of each slice and metric that is worse than allowed."""
     limits = params.gate.slice_limits
     for part in slices:
@@ -148,6 +145,6 @@ def _worse(slices: list[dict[str, Any]], params: Params) -> Iterator[tuple[float
             much = "and was 0 for the base" if share is None else f"{share:.1%} worse"
             why = (
                 f"{metric} is {much} on the {part['rows']:,} rows of {name}, "
-                f"allowed are {limit:.0%}; chance alone hardly explains it"
+                f"allowed are {limit:.0%}; statistically significant"
             )
             yield chance, Check(f"regression of {metric} in {name}", share, limit, "block", why)

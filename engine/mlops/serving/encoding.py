@@ -18,8 +18,10 @@ class Coded(NamedTuple):
     codes: NDArray[np.integer[Any]]
 
 
-Columns = Mapping[str, NDArray[Any] | Coded]
-"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap."""
+Columns = Mapping[str, NDArray[Any] | Coded | Sequence[Any]]
+"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap, or a list of
+values as a request has them, with None for any gap.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,14 @@ class Category:
     """A categorical feature: the columns `at` take the line of `table` that the choice has.
 
     Attributes:
-        table: a line for each of `choices`, and a last one for a gap and for any other value;
-            None stands for NaN.
+        choices: None among them is a gap, where that has a line of its own.
+        table: a line for each of `choices`, and a last one for any other value, and for a gap that
+            has none of its own; None stands for NaN.
     """
 
     name: str
     at: list[int]
-    choices: list[str]
+    choices: list[str | None]
     table: list[list[float | None]]
 
 
@@ -96,12 +99,15 @@ class Encoding:
         n_rows = len(first.codes if isinstance(first, Coded) else first)
         values = np.empty((n_rows, len(self._names)))
         for i, name in enumerate(self._names):
-            values[:, i] = columns[name]
+            values[:, i] = np.asarray(columns[name], dtype=np.float64)
         lines = []
         for name, _, places, _ in self._tables:
-            choices, codes = columns[name]
-            known = [places.get(choice, len(places)) for choice in choices]
-            lines.append(np.array([*known, len(places)])[codes])
+            found = columns[name]
+            choices: Any = found.choices if isinstance(found, Coded) else found
+            line = [places.get(choice, len(places)) for choice in choices]
+            if isinstance(found, Coded):
+                line = np.array([*line, places.get(None, len(places))])[found.codes]
+            lines.append(line)
         return self._encoded(values, lines)
 
     def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:
@@ -140,5 +146,5 @@ def _row(values: Any) -> Floats:
     return np.array(list(values), dtype=np.float64)
 
 
-def _places(category: Category) -> dict[str, int]:
+def _places(category: Category) -> dict[str | None, int]:
     return {choice: place for place, choice in enumerate(category.choices)}

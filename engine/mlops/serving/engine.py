@@ -35,7 +35,7 @@ class Exported:
     Args:
         form: what stands in FORM_FILE: encoding, link, inverse, n_choices, classes (the places of
             the model's classes among the target's choices); and either coef and intercept, or
-            masks, or n_outputs and single_precision of treelite's trees.
+            masks, or n_outputs, single_precision and perhaps start of treelite's trees.
         files: the bytes of the other files, by name.
     """
 
@@ -43,11 +43,11 @@ class Exported:
         self._encoding = Encoding.from_json(form["encoding"])
         self._link, self._inverse = form["link"], form["inverse"]
         self._n_choices, self._classes = form["n_choices"], form["classes"]
-        # scikit-learn's forests compare in single precision
+        # scikit-learn's forests and XGBoost compare in single precision
         self._single = form.get("single_precision", False)
         self._raw: Callable[[Floats], Floats]
         if TREES_FILE in files:
-            self._raw = Trees(files[TREES_FILE], form["n_outputs"]).raw
+            self._raw = Trees(files[TREES_FILE], form["n_outputs"], form.get("start")).raw
         elif "masks" in form:
             given, (masks, leaves) = form["masks"], (_array(files[name]) for name in _MASKS)
             self._raw = Masks(given["thresholds"], masks, leaves, given["baseline"]).raw
@@ -71,7 +71,8 @@ class Exported:
             matrix = matrix.astype(np.float32).astype(np.float64)
         raw = self._raw(matrix)
         if not self._n_choices:
-            return np.exp(raw[:, 0]) if self._inverse == "exp" else raw[:, 0]
+            values = np.exp(raw[:, 0]) if self._inverse == "exp" else raw[:, 0]
+            return values.astype(np.float64)
         proba = np.zeros((len(matrix), self._n_choices))
         proba[:, self._classes] = _LINKS[self._link](raw)
         return proba

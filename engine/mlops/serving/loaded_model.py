@@ -11,6 +11,8 @@ import numpy as np
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.lookups import with_tables_of
+from mlops.records import Manifest
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.encoding import Coded, Columns, Floats, Row
@@ -21,7 +23,7 @@ from mlops.serving.engine import Engine, Exported
 class Served:
     """One verified bundle."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     engine: Engine
     schema: Schema
 
@@ -52,14 +54,15 @@ class Served:
         if manifest.get("columns") != _plain(describe_columns(schema)):
             raise UserError(
                 f"{folder}: made for another src/project/schema.py than this one",
-                advice="Make it anew: dvc repro export",
+                advice="Rebuild it: dvc repro export",
             )
         if manifest.get("derived") != _plain(describe_derived(schema)):
             raise UserError(
                 f"{folder}: made by other functions than those of this src/project/features.py",
-                advice="Make it anew: dvc repro export",
+                advice="Rebuild it: dvc repro export",
             )
         try:
+            schema = with_tables_of(schema, folder)
             engine = (
                 _Pickled(folder, schema)
                 if _is_pickled(manifest)
@@ -109,7 +112,7 @@ class _Pickled:
         return np.asarray(predict(self._model, frame, self._target), dtype=np.float64)
 
 
-def _is_pickled(manifest: dict[str, Any]) -> bool:
+def _is_pickled(manifest: Manifest) -> bool:
     return bool(manifest["engine"] == "joblib")
 
 

@@ -17,12 +17,13 @@ from prometheus_client import (
 )
 
 from mlops.columns import Schema
-from mlops.serving.encoding import Row
 from mlops.serving.loaded_model import Served
+from mlops.serving.quick_requests import Values
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _ROWS = (1, 2, 5, 10, 50, 100, 500, 1000)
 _STEPS = 20
+_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS"})
 _DAY = 86_400.0
 _DELAY, _TOGETHER = 1.0, 256  # seconds and requests after which rows are counted
 
@@ -60,43 +61,57 @@ class Metrics:
         self._seen: dict[str, Any] = {}
         self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.inputs}
-        self._waiting: list[tuple[Sequence[Row], Sequence[Any]]] = []
+        self._rows: list[tuple[Values, Sequence[Any]]] = []
+        self._answers: list[tuple[str, str, int, float]] = []
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that was answered by a route; never a client's own spelling."""
-        known = method if method in ("GET", "POST", "HEAD", "OPTIONS") else "other"
-        found = self._of_request.get((route, known, status))
-        if found is None:
-            found = self._requests.labels(route, known, status), self._latency.labels(route)
-            self._of_request[route, known, status] = found
-        counter, latency = found
-        counter.inc()
-        latency.observe(seconds)
+        """Count within a second a request that a route answered; never a client's own spelling."""
+        self._later()
+        known = method if method in _METHODS else "other"
+        self._answers.append((known, route, status, seconds))
 
-    def rows(self, rows: Sequence[Row], values: Sequence[Any]) -> None:
+    def _count_requests(self, key: tuple[str, str, int], times: list[float]) -> None:
+        method, route, status = key
+        if key not in self._of_request:
+            counter = self._requests.labels(route, method, status)
+            self._of_request[key] = counter, self._latency.labels(route)
+        counter, latency = self._of_request[key]
+        counter.inc(len(times))
+        for seconds in times:
+            latency.observe(seconds)
+
+    def rows(self, values: Values, predicted: Sequence[Any]) -> None:
         """Count predicted rows, and what was missing in them, within a second.
 
         Many rows at a time cost a tenth of what they cost one by one.
         """
-        if not self._waiting:
-            asyncio.get_running_loop().call_later(_DELAY, self._count)
-        self._waiting.append((rows, values))
-        self.batches.observe(len(rows))
-        if len(rows) + len(self._waiting) > _TOGETHER:
-            self._count()
+        self._later()
+        self._rows.append((values, predicted))
+        if len(predicted) + len(self._rows) > _TOGETHER:
+            self.count()
 
-    def _count(self) -> None:
-        rows = [row for several, _ in self._waiting for row in several]
-        values = [value for _, several in self._waiting for value in several]
-        self._waiting.clear()
-        self.predictions.inc(len(rows))
+    def _later(self) -> None:
+        if not self._rows and not self._answers:
+            asyncio.get_running_loop().call_later(_DELAY, self.count)
+
+    def count(self) -> None:
+        """Count what waits for it."""
+        answers, self._answers = self._answers, []
+        for key, times in _grouped(answers).items():
+            self._count_requests(key, times)
+        waiting, self._rows = self._rows, []
+        predicted = [value for _, several in waiting for value in several]
+        self.predictions.inc(len(predicted))
+        for _, several in waiting:
+            self.batches.observe(len(several))
         for name, gaps in self._of_feature.items():
-            present = [row[name] for row in rows if row[name] is not None]
-            if len(present) < len(rows):
-                gaps.inc(len(rows) - len(present))
+            found = [value for values, _ in waiting for value in values[name]]
+            present = [value for value in found if value is not None]
+            if len(present) < len(found):
+                gaps.inc(len(found) - len(present))
             if unseen := _unseen(present, self._seen.get(name)):
                 self.unseen.labels(name).inc(unseen)
-        for value in values:
+        for value in predicted:
             if isinstance(value, dict):
                 self.chosen.labels(max(value, key=value.__getitem__)).inc()
             else:
@@ -104,8 +119,10 @@ class Metrics:
 
     def model(self, served: Served) -> None:
         """Tell of the model that is served from now on."""
-        self._count()
-        self._seen = served.manifest["data"]["seen"]
+        self.count()
+        open_names = {feature.name for feature in served.schema.features if feature.open}
+        seen = served.manifest["data"]["seen"]  # of an open feature only some texts
+        self._seen = {name: kept for name, kept in seen.items() if name not in open_names}
         self._info.clear()
         self._info.labels(served.version, served.manifest["engine"]).set(1)
         if day := served.manifest["data"]["test"].get("to"):
@@ -114,7 +131,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Write all of it as Prometheus reads it."""
-        self._count()
+        self.count()
         if self._newest is not None:
             self._age.set((time.time() - self._newest) / _DAY)
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -122,6 +139,15 @@ class Metrics:
         shared = CollectorRegistry()
         multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         return generate_latest(shared)
+
+
+def _grouped(
+    answers: list[tuple[str, str, int, float]],
+) -> dict[tuple[str, str, int], list[float]]:
+    found: dict[tuple[str, str, int], list[float]] = {}
+    for method, route, status, seconds in answers:
+        found.setdefault((method, route, status), []).append(seconds)
+    return found
 
 
 def _unseen(present: list[Any], seen: list[Any] | None) -> int:

@@ -4,7 +4,6 @@ Pure ASGI: a middleware in the usual style would cost as much as the prediction.
 """
 
 import asyncio
-import json
 import logging
 import re
 import secrets
@@ -16,12 +15,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops.serving.access import Door, Refusal, check_encoding, without_host
 from mlops.serving.prometheus import Metrics
+from mlops.serving.response_models import problem_body
 from mlops.serving.settings import Settings
 
 ACCESS = logging.getLogger("mlops.serving.access")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_UNLIMITED = frozenset({"/health/live", "/health/ready", "/metrics"})
+_UNLIMITED = frozenset(
+    {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"}
+)
 _CLOSE = (b"connection", b"close")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -71,7 +73,7 @@ class Gate:
             state["body"] = await self._admit(scope, path, headers, receive)
             await self._answer(scope, path, receive, answer)
         except Refusal as refusal:
-            await _refuse(refusal, answer)
+            await _refuse(path, refusal, answer)
         finally:
             seconds = time.perf_counter() - started
             route = path if path in self._names else state.get("route", "unmatched")
@@ -152,12 +154,12 @@ def _too_many() -> Refusal:
     return Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
 
 
-async def _refuse(refusal: Refusal, send: Send) -> None:
-    body = json.dumps({"detail": [{"loc": [], "msg": refusal.message, "type": "refused"}]})
+async def _refuse(path: str, refusal: Refusal, send: Send) -> None:
+    body = problem_body(path, [{"loc": [], "msg": refusal.message, "type": "refused"}])
     headers = [(b"content-type", b"application/json"), *refusal.headers]
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body.encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _facts(scope: Scope, status: int, seconds: float) -> dict[str, Any]:

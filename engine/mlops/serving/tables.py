@@ -3,11 +3,11 @@
 import secrets
 import time
 from collections.abc import Collection
-from typing import Any
 
 import sqlalchemy as sa
 
-Record = dict[str, Any]
+Record = tuple[str, float, str, str, str, str]
+"""A line of PREDICTIONS."""
 
 _METADATA = sa.MetaData()
 
@@ -107,7 +107,8 @@ def probe(connection: sa.Connection) -> None:
 
 def insert(connection: sa.Connection, records: list[Record]) -> None:
     """Add predictions."""
-    connection.execute(sa.insert(PREDICTIONS), records)
+    names = [column.name for column in PREDICTIONS.columns]
+    connection.execute(sa.insert(PREDICTIONS), [dict(zip(names, r, strict=True)) for r in records])
 
 
 def known(connection: sa.Connection, prediction_id: str) -> bool:
