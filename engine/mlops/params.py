@@ -92,7 +92,7 @@ class SliceFloors(Section):
     min_rows: PositiveInt
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
-    error_rate: Share = 0.015
+    error_rate: Share = 0.01
 
 
 class Feedback(Section):

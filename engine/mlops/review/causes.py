@@ -12,6 +12,7 @@ from mlops.review.setting_causes import Settings, setting_causes
 from mlops.review.value_causes import Cause
 
 LISTED = 5
+_LONGEST = 300
 _LEAK_ROWS = 5_000
 
 
@@ -52,7 +53,7 @@ def causes_section(causes: list[Cause]) -> str:
     """List the strongest causes."""
     if not causes:
         return ""
-    lines = [f"{n}. **{cell(c.what)}**: {cell(c.evidence)}." for n, c in enumerate(causes, 1)]
+    lines = [f"- **{cell(c.what[:_LONGEST])}**: {cell(c.evidence[:_LONGEST])}." for c in causes]
     more = len(lines) - LISTED
     lines[LISTED:] = [f"\n… and {more} weaker ones." if more > 0 else ""]
     return "\n".join(["**Why**, the likely causes, strongest first:", "", *lines]).strip()

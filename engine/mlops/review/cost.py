@@ -33,6 +33,7 @@ WORTH = 0.05
 """Two processes of the same model differ by some per cent, by where their memory lies."""
 _TURN_NS = 2_000_000
 _MOST_CALLS = 200
+_ON_A_CORE = 4  # turns
 _SECONDS = 120.0
 
 
@@ -154,7 +155,10 @@ def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
     calls = max(1, min(_MOST_CALLS, int(_TURN_NS / max(slowest, 1.0))))
     times, end = list[tuple[float, float]](), time.monotonic() + _MOST_SECONDS
     while len(times) < LEAST_ROUNDS or (len(times) < ROUNDS and time.monotonic() < end):
-        _share_a_core(workers, len(times))
+        if len(times) % _ON_A_CORE == 0:
+            _share_a_core(workers, len(times) // _ON_A_CORE)
+            for worker in workers:  # what it needs is in the other core's memory yet
+                _asked(worker, max(1, calls // 4), size)
         first = _asked(workers[len(times) % 2], calls, size)
         second = _asked(workers[1 - len(times) % 2], calls, size)
         times.append((second, first) if len(times) % 2 else (first, second))
@@ -163,11 +167,11 @@ def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
 
 
 def _share_a_core(workers: Sequence["subprocess.Popen[str]"], turn: int) -> None:
-    """Bring both workers to one core, another each turn: cores differ by what else they do."""
+    """Bring both workers to one core, then to another: cores differ by what else they do."""
     if sys.platform == "linux":
         cores = sorted(os.sched_getaffinity(0))
         for worker in workers:
-            os.sched_setaffinity(worker.pid, {cores[turn // 2 % len(cores)]})
+            os.sched_setaffinity(worker.pid, {cores[turn % len(cores)]})
 
 
 def ratio_of(base: Any, candidate: Any) -> Ratio:
