@@ -295,20 +295,11 @@ class Replay(_Part):
 
 
 class PreparedPart(_Part):
-    """What `prepare` did to the rows of a part."""
+    """What `prepare` did to the rows of a part; `changed` counts values by column."""
 
     rows: Count
     removed: Count
-    changed: Count
-
-
-class Prepared(_Part):
-    """What the candidate's `prepare` did; `new_…` counts test rows that the base's left alone."""
-
-    train: PreparedPart
-    test: PreparedPart
-    new_removed: Count
-    new_changed: Count
+    changed: dict[str, Count]
 
 
 class FeedbackCounts(_Part):
@@ -333,7 +324,7 @@ class Verdict(_Part):
     failure: str | None
     not_comparable: str | None
     feedback: FeedbackCounts | None
-    prepare: Prepared | None
+    prepare: dict[str, PreparedPart | Count] | None
     lock: Literal["behind", "current"] | None
     params: list[ParamChange]
     stages: dict[str, bool]
