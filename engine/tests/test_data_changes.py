@@ -45,8 +45,8 @@ def reviewed(repository: Path) -> tuple[str, dict]:  # type: ignore[type-arg]
 
 def test_rows_that_were_removed_and_cells_in_another_unit_are_shown(repository: Path) -> None:
     def change(rows: Table) -> Table:
-        sizes = (rows["lot_size"].astype(float) / 10.7639).clip(lower=500).round(1)
-        return rows.assign(lot_size=sizes.where(sizes > 500, 500.0)).iloc[3:]
+        metres = (pd.to_numeric(rows["basement_size"]) / 10.7639).round(2)
+        return rows.assign(basement_size=metres).iloc[3:]
 
     edit_partition(repository, "2008-q3", change)
 
@@ -54,12 +54,12 @@ def test_rows_that_were_removed_and_cells_in_another_unit_are_shown(repository: 
 
     data = verdict["data"]
     assert (data["added"], data["removed"]) == (0, 3)
-    assert set(data["changed_columns"]) == {"lot_size"}
+    assert set(data["changed_columns"]) == {"basement_size"}
     assert "**Data:** 0 rows added, 3 removed," in shown
-    assert "lot_size: values were multiplied by 0.0929" in shown
+    assert "basement_size: values were multiplied by 0.0929" in shown
     assert "(square feet to square metres?)" in shown
     assert len(data["examples"]["removed"]) == 3
-    example = data["examples"]["changed"]["lot_size"][0]
+    example = data["examples"]["changed"]["basement_size"][0]
     assert example["after"] < example["before"]
     assert verdict["rows"]["kind"] == "numbers"
     assert "**Predictions:** of 648 test rows," in shown
