@@ -1,4 +1,4 @@
-"""docs/everyday-tasks.md: each task on features and models, played to its end in an adopted clone."""
+"""docs/everyday-tasks.md: tasks on features and models, played to the end in an adopted clone."""
 
 import json
 import re
@@ -164,7 +164,8 @@ def test_a_hyper_parameter_that_a_kind_did_not_have(repository: Path) -> None:
 
 def test_a_test_of_ones_own_data(repository: Path) -> None:
     (repository / "tests/test_rows.py").write_text(
-        '"""Our own data."""\n\nfrom mlops.frames import read_rows\nfrom mlops.paths import TRAIN_ROWS\n'
+        '"""Our own data."""\n\nfrom mlops.frames import read_rows\n'
+        "from mlops.paths import TRAIN_ROWS\n"
         "\n\ndef test_no_order_weighs_nothing() -> None:\n"
         '    assert (read_rows(TRAIN_ROWS)["weight_kg"] > 0).all()\n',
         encoding="utf-8",
@@ -198,7 +199,7 @@ def test_the_second_months_file_and_the_way_back(repository: Path, tmp_path: Pat
     run(
         repository, f"python -m mlops.adopt {tmp_path}/february.csv --add --yes", PYTHONPATH=sources
     )
-    insert(repository, "params.yaml", ('until: "2024-01', 'until: "2024-02'))
+    insert(repository, "params.yaml", ("until: '2024-01", "until: '2024-02"))
     check_size_of_text(repository)
     reproduce(repository)
     second = manifest(repository)["model_version"]
