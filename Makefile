@@ -33,7 +33,7 @@ unexport GIT_REPLACE_REF_BASE GIT_NAMESPACE GIT_CONFIG GIT_IMPLICIT_WORK_TREE
 unexport GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor retrain loop remote upgrade github bench lock clean
+.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor collect retrain loop remote upgrade github bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's
 	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	python -m mlops.monitoring
+
+collect: .venv/run ## Write new rows of SOURCE_DATABASE_URL into the next partition (COLLECT="--late --dry-run")
+	python -m mlops.collect $(COLLECT)
 
 retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=--force: in any case)
 	python -m mlops.repair_dvc

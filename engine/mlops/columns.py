@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlops.metrics import Task
 from mlops.schema_checks import (
@@ -13,6 +13,9 @@ from mlops.schema_checks import (
     role_problems,
     rule_problems,
 )
+
+if TYPE_CHECKING:
+    from mlops.joins import Join
 
 Role = Literal["feature", "input", "key", "time", "target", "ignore"]
 ColumnType = type[float] | type[int] | type[bool] | type[str] | type[datetime.date]
@@ -149,23 +152,57 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Schema:
-    """The columns, rules and derived features of one data set.
+class Table:
+    """Columns of which one is the key, and the rules among them.
 
     Attributes:
         timezone: in which dates and times are meant; one with an offset is converted to it.
+        place: the file that names the columns, for messages.
+    """
+
+    place: ClassVar[str] = "src/project/sources.py"
+
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
+    timezone: str = "UTC"
+
+    def __getitem__(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def names(self) -> list[str]:
+        """All column names, in the table's order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def key(self) -> Column:
+        """What tells one row from another."""
+        return next(column for column in self.columns if column.role == "key")
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """Columns that a file of rows may lack: there, their values are missing."""
+        return frozenset(column.name for column in self.columns if column.nullable)
+
+
+@dataclass(frozen=True)
+class Schema(Table):
+    """The columns, rules and derived features of one data set.
+
+    Attributes:
         derived: the composition root adds those of src/project/features.py.
         derived_code: hash of what their functions mean.
+        joins: the composition root adds those of src/project/sources.py, with their columns.
 
     Raises:
         ValueError: the table contradicts itself; the message names every problem.
     """
 
-    columns: tuple[Column, ...]
-    rules: tuple[Rule, ...] = ()
-    timezone: str = "UTC"
+    place: ClassVar[str] = "src/project/schema.py"
+
     derived: tuple[Derived, ...] = ()
     derived_code: str = ""
+    joins: "tuple[Join, ...]" = ()
 
     def __post_init__(self) -> None:
         problems = [*column_problems(self.columns), *role_problems(self)]
@@ -181,17 +218,20 @@ class Schema:
         if problems := derived_problems(self):
             raise ValueError("src/project/features.py: " + "; ".join(problems))
 
-    def __getitem__(self, name: str) -> Column:
-        return next(column for column in self.columns if column.name == name)
-
     def feature(self, name: str) -> Feature:
         """Give what a model sees under a name."""
         return next(feature for feature in self.features if feature.name == name)
 
     @property
-    def names(self) -> list[str]:
-        """All column names, in the table's order."""
-        return [column.name for column in self.columns]
+    def optional(self) -> frozenset[str]:
+        """As of any table; and a join brings its columns to the rows that lack them."""
+        return super().optional.union(*(join.carried for join in self.joins))
+
+    @property
+    def own(self) -> tuple[Column, ...]:
+        """The columns without those that joins bring."""
+        brought = frozenset[str]().union(*(join.carried for join in self.joins))
+        return tuple(column for column in self.columns if column.name not in brought)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -228,11 +268,6 @@ class Schema:
     def task(self) -> Task:
         """What predicting the target is."""
         return "classification" if self.target.choices else "regression"
-
-    @property
-    def key(self) -> Column:
-        """What tells one row from another."""
-        return next(column for column in self.columns if column.role == "key")
 
     @property
     def time(self) -> Column | None:

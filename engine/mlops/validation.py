@@ -11,13 +11,13 @@ import pandas as pd
 import pandera.pandas as pa
 from joblib import Parallel, cpu_count, delayed
 
-from mlops.columns import LONGEST, Column, Rule, Schema
+from mlops.columns import LONGEST, Column, Rule, Table
 from mlops.frames import group_starts, read_group, read_rows
 
 PROBLEM_COLUMNS = ["row", "column", "found", "wanted"]
 
 
-def frame_schema(schema: Schema, columns: Sequence[Column] | None = None) -> pa.DataFrameSchema:
+def frame_schema(schema: Table, columns: Sequence[Column] | None = None) -> pa.DataFrameSchema:
     """Build the pandera schema of a frame of `columns` (default: all) and the rules among them."""
     columns = schema.columns if columns is None else columns
     names = {column.name for column in columns}
@@ -66,7 +66,7 @@ def _frame_rule(rule: Rule) -> pa.Check:
 
 
 def problems(
-    rows: pd.DataFrame, schema: Schema, columns: Sequence[Column] | None = None
+    rows: pd.DataFrame, schema: Table, columns: Sequence[Column] | None = None
 ) -> pd.DataFrame:
     """List everything in `rows` that the contract forbids, at most one line a row and condition.
 
@@ -81,7 +81,7 @@ def problems(
     return _gathered([_row_problems(rows, schema, columns), _key_problems(rows, schema)])
 
 
-def file_problems(path: Path, schema: Schema) -> pd.DataFrame:
+def file_problems(path: Path, schema: Table) -> pd.DataFrame:
     """List the same of a Parquet file, a row group for each core at a time; keys count in all."""
 
     def of_group(group: int) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def _gathered(found: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row_problems(
-    rows: pd.DataFrame, schema: Schema, columns: Sequence[Column] | None
+    rows: pd.DataFrame, schema: Table, columns: Sequence[Column] | None
 ) -> pd.DataFrame:
     """List what single rows break and which columns are wrong; rows by their label."""
     try:
@@ -141,7 +141,7 @@ def _row_problems(
     return found
 
 
-def _key_problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _key_problems(rows: pd.DataFrame, schema: Table) -> pd.DataFrame:
     """List the rows whose key stands on several."""
     name = schema.key.name
     if name not in rows:

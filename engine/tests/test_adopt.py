@@ -27,7 +27,7 @@ from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
-from mlops.pipeline.split import key_shares
+from mlops.pipeline.splitting import key_shares
 from paths import DEMO, ROOT, SOURCES
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -456,6 +456,41 @@ def test_the_next_export_is_taken_as_it_comes_and_a_second_adoption_asks(
     assert "row 1: Wohn Fläche (m2): found" in told
 
 
+def test_the_next_export_may_bring_a_new_column_and_a_second_table_stays_out_of_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    first, second, third = (tmp_path / f"{name}.csv" for name in ("first", "second", "third"))
+    first.write_text("id;kind;area;price\n" + "".join(
+        f"{n};{'abc'[n % 3]};{n % 90},5;{n * 7 % 50 + 1}\n" for n in range(1, 301)
+    ))  # fmt: skip
+    second.write_text("id;kind;area;price;floor\n301;a;5,5;9;3\n302;b;6,5;9;\n")
+    third.write_text("id;kind;area;price\n303;c;5,5;9\n")
+    adopt(repository, f"{first} --target price --key id --yes")
+    schema = repository / "src/project/schema.py"
+    line = '        Column("floor", "Floor", int, low=0, nullable=True),\n'
+    schema.write_text(
+        schema.read_text().replace('        Column("area"', f'{line}        Column("area"')
+    )
+    (repository / "data/kinds.csv").write_text("kind,tax\na,1\nb,2\n")
+    (repository / "src/project/sources.py").write_text(
+        "from mlops.columns import Column\nfrom mlops.joins import Join\n\n"
+        'KIND = Column("kind", "Kind", str, choices=("a", "b", "c"), role="key")\n'
+        'TAX = Column("tax", "Tax", float, nullable=True)\n'
+        'JOINS = (Join(table="kinds", path="data/kinds.csv", columns=(KIND, TAX), on="kind",\n'
+        '              serve="request"),)\n'
+    )
+
+    adopt(repository, f"{second} --add --yes")
+    adopt(repository, f"{third} --add --yes")
+
+    told = run(repository, f"{sys.executable} -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
+    assert "floor: 2 partition(s) lack it, it is missing there: first.csv, third.csv" in told
+    assert "table 'kinds': 101 of 303 rows have no match for kind: c" in told
+    rows = pd.read_parquet(repository / "artifacts/ingest/rows.parquet").set_index("id")
+    assert rows["floor"].dropna().to_dict() == {301: 3.0}
+    assert rows.loc[[301, 302], "tax"].tolist() == [1.0, 2.0]
+
+
 def test_rows_without_a_key_go_on_counting_and_repeated_ones_are_said(
     repository: Path, tmp_path: Path
 ) -> None:
@@ -576,3 +611,24 @@ def test_few_rows_give_nothing_away_by_chance_and_few_texts_are_categories() -> 
     found = propose(table().head(4), "y")
 
     assert [c.name for c in found.columns] == ["row_id", "width", "colour", "y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "logarithm"),
+    [
+        (np.exp(np.linspace(0, 5, ROWS)), True),
+        (np.exp(np.linspace(0, 1, ROWS)), False),  # hardly skewed: errors count as they are
+        (-np.exp(np.linspace(0, 5, ROWS)), False),
+        (np.r_[0.0, np.exp(np.linspace(0, 5, ROWS - 1))], False),
+        (np.linspace(1, 9, ROWS), False),
+    ],
+)
+def test_a_highly_skewed_target_above_0_is_learnt_as_its_logarithm(
+    values: Any, logarithm: bool
+) -> None:
+    rows = table()
+    rows["y"] = np.random.default_rng(0).permutation(values)
+
+    found = yaml.safe_load(settings_of(propose(rows, "y")))
+
+    assert found["train"]["log_target"] is logarithm

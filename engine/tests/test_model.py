@@ -15,10 +15,12 @@ from sklearn.pipeline import Pipeline
 
 import classification
 from clones import copy, edit_params, run
-from fitted import chosen
+from fitted import SMALL, chosen
 from mlops.columns import Schema
 from mlops.metrics import Predictions, score
 from mlops.params import Params
+from mlops.pipeline.equivalence import edge_rows, largest_error
+from mlops.pipeline.exporter import export_form
 from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import (
     actual_values,
@@ -28,6 +30,7 @@ from mlops.pipeline.model import (
     rescale_to_recent_level,
 )
 from mlops.sampling import valid_rows
+from mlops.serving.engine import Exported
 from paths import DEMO, PYTHONPATH, ROOT, SOURCES
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -163,11 +166,12 @@ def test_a_saved_model_predicts_the_same(
 _FIT = """
 import sys
 import joblib
-from fitted import chosen
+from fitted import SMALL, chosen
 from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import build_model, fit_model
 from mlops.project import load_project_params
 from mlops.sampling import valid_rows
+from mlops.serving.engine import Exported
 from project.schema import SCHEMA
 kind, out = sys.argv[1:]
 own, train = chosen(load_project_params(), kind, max_iter=20, n_estimators=20)
@@ -206,3 +210,24 @@ def test_older_targets_are_brought_to_the_level_of_the_newest_days(params: Param
 
     assert (levelled["price"][500:] == fallen["price"][500:]).all()
     assert levelled["price"][0] / fallen["price"][0] == pytest.approx(0.7, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "random_forest", "hist_gradient_boosting"])
+@pytest.mark.parametrize("name", ["lot_size", "neighborhood"])
+def test_a_column_without_a_value_in_any_training_row_is_fitted_and_exported(
+    kind: str, name: str, params: Params
+) -> None:
+    rows = valid_rows(SCHEMA, 300)
+    own, train = chosen(params, kind, **SMALL)
+    empty = rows.assign(**{name: pd.Series(None, rows.index, dtype=SCHEMA[name].dtype)})
+    model = fit_model(build_model(own, train, SCHEMA), empty, SCHEMA.target)
+
+    found = predict(model, rows, SCHEMA.target)
+
+    assert np.isfinite(found).all()
+    form = export_form(model, SCHEMA)
+    served = Exported(form.content, form.files)
+    assert largest_error(served, model, edge_rows(form.thresholds, SCHEMA, 500), SCHEMA) < 1e-9
+    if name == "lot_size":
+        other = predict(model, rows.assign(lot_size=500.0), SCHEMA.target)
+        assert np.array_equal(found, other)

@@ -30,6 +30,9 @@ def fields_of(content: bytes, form: SourceForm) -> dict[str, pd.Series]:
 def read_export(content: bytes, form: SourceForm, columns: tuple[Column, ...]) -> pd.DataFrame:
     """Read a file as the adopted one was read, under the schema's names.
 
+    A column that came into the schema since then has its own name in the file, too; a nullable one
+    may lack.
+
     Args:
         columns: those that are wanted of it.
 
@@ -37,11 +40,16 @@ def read_export(content: bytes, form: SourceForm, columns: tuple[Column, ...]) -
         UserError: it is written in another way; each place is named.
     """
     given = fields_of(content, form)
-    wanted = {header: c for header, name in form.names.items() for c in columns if c.name == name}
-    if missing := [header for header in wanted if header not in given]:
+    since = {c.name for c in columns} - {*form.names.values(), form.numbered}
+    names = form.names | {name: name for name in since}
+    wanted = {header: c for header, name in names.items() for c in columns if c.name == name}
+    lacking = [header for header in wanted if header not in given]
+    if missing := [header for header in lacking if not wanted[header].nullable]:
         raise UserError(f"missing column(s) {', '.join(missing)}", [f"found: {', '.join(given)}"])
     rows, problems = {}, list[str]()
     for header, column in wanted.items():
+        if header in lacking:
+            continue
         rows[column.name], found = _convert(header, given[header], form, column)
         problems += found
     if problems:

@@ -36,13 +36,13 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
 def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list[str]]:
     """Make the rows of the next partition; say what a person should know before it is written."""
     form, notes = load_form(), list[str]()
-    rows = read_next(path, form, schema.columns)
+    rows = read_next(path, form, schema.own)
     known = rows[schema.target.name].notna()
     if not known.all():
         notes.append(f"{(~known).sum()} rows have no {schema.target.name}: left out")
     rows = rows[known].reset_index(drop=True)
     present = as_frame(read_partitions(source, schema, without=path.name))
-    values = [name for name in schema.names if name != schema.key.name]
+    values = [name for name in schema.names if name in rows and name != schema.key.name]
     if form.numbered:
         first = 1 + max(int(str(n)) for n in present[form.numbered])
         rows[form.numbered] = range(first, first + len(rows))
@@ -50,8 +50,9 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
         again = rows[values].astype(str).merge(present[values].astype(str).drop_duplicates())
         if len(again):
             notes.append(f"{len(again)} of {len(rows)} rows stand in {source} already, key apart")
-    rows = rows[schema.names]
-    broken = validation.problems(_in_types(rows, schema), schema)
+    rows = rows[[name for name in schema.names if name in rows]]
+    own = tuple(column for column in schema.columns if column.name in rows)
+    broken = validation.problems(_in_types(rows, own), schema, own)
     reasons = validation.reasons(broken)
     notes += [
         f"row {int(str(row)) + 1} fails the schema: {why}" for row, why in reasons.head().items()
@@ -68,8 +69,8 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
     return rows, notes
 
 
-def _in_types(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    return rows.astype({column.name: column.dtype for column in schema.columns})
+def _in_types(rows: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    return rows.astype({column.name: column.dtype for column in columns})
 
 
 def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:

@@ -43,6 +43,9 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
         root = Path(folder)
         for name in ("engine/mlops", "src"):
             shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        if SOURCE.parent.is_dir():  # tables that the project joins
+            tables = shutil.ignore_patterns(SOURCE.name)
+            shutil.copytree(SOURCE.parent, root / SOURCE.parent, ignore=tables)
         shutil.copytree(data, root / SOURCE)
         for path, text in texts.items():
             write_text(root / path, text)
@@ -52,6 +55,8 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
                     f"{module} would stop at these rows; nothing was changed:", said.splitlines()
                 )
         if said := _run("mlops.pipeline.validate", root):
+            return Rehearsal(invalid=said)
+        if said := _run("mlops.pipeline.prepare", root):
             return Rehearsal(invalid=said)
         if said := _run("mlops.pipeline.split", root):
             return Rehearsal(unsplit=said)

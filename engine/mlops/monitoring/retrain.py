@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlops import paths
+from mlops.collect.collect_rows import collect
 from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
@@ -22,7 +23,7 @@ from mlops.monitoring.feedback import why_not_published
 from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.new_rows import NewRows, add_new_rows, is_corrected
 from mlops.params import PARAMS_FILE, Params
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_project_params, load_tabled_schema
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.github_markdown import cell
 from mlops.review.model_comparison import Comparison
@@ -116,12 +117,13 @@ def main() -> None:
     )
     parser.add_argument("--today", type=datetime.date.fromisoformat, default=datetime.date.today())
     options = parser.parse_args()
-    params, schema = load_project_params(), load_schema()
+    params, schema = load_project_params(), load_tabled_schema()
     shutil.rmtree(paths.RETRAIN, ignore_errors=True)
     if schema.time is None:
         raise UserError("The schema has no column of role 'time': nothing tells new rows from old")
     url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
     withheld = why_not_published() if url else None
+    collected = [path for path in [collect(params.ingest.source, schema, options.today)] if path]
     new = add_new_rows(params, schema, options.today, "" if withheld else url, options.level)
     params = load_project_params()  # days have moved on
     decision = decide(new, withheld, options.force, params, schema)
@@ -132,7 +134,7 @@ def main() -> None:
         if decision["propose"]:
             write_text(folder / BODY, body(decision, params, schema))
             partition = Path(params.ingest.source) / paths.FEEDBACK
-            changed = [PARAMS_FILE, Path("dvc.lock"), partition]
+            changed = [PARAMS_FILE, Path("dvc.lock"), partition, *collected]
             for path in changed:
                 if path.exists():
                     (folder / "files" / path).parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ from mlops.paths import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROW
 from mlops.pipeline.baseline import trivial_prediction
 from mlops.pipeline.evaluation_plots import draw_plots
 from mlops.pipeline.model import actual_values, predict
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_project_params, load_tabled_schema
 from mlops.records import Evaluation, MetricRecord, SliceRecord
 from mlops.slices import slices
 from mlops.undefined import in_words, why_undefined
@@ -158,7 +158,7 @@ def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema
 
 
 def main() -> None:
-    params, schema = load_project_params(), load_schema()
+    params, schema = load_project_params(), load_tabled_schema()
     task, target = schema.task, schema.target
     train = read_rows(TRAIN_ROWS, [target.name])
     test = with_derived(read_rows(TEST_ROWS), schema)

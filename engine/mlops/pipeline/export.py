@@ -1,6 +1,5 @@
 """Stage export: model, evaluation and schema -> the serving bundle."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from sklearn.pipeline import Pipeline
 from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.errors import run_command
-from mlops.files import sha256, whole_folder, write_json
+from mlops.files import read_json, sha256, whole_folder, write_json
 from mlops.frames import read_groups, read_rows, with_derived
 from mlops.intervals import spread
+from mlops.lookups import LOOKUPS_FILE, looked_up
 from mlops.metrics import Predictions, estimates, rounded
 from mlops.paths import (
     BUNDLE,
@@ -29,9 +29,10 @@ from mlops.paths import (
 from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
 from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import export_form
+from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
 from mlops.profile import prediction_profile, reference_profile
-from mlops.project import load_schema
+from mlops.project import load_tabled_schema
 from mlops.records import DataRecord, EngineRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
@@ -151,12 +152,15 @@ def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
 
 
 def main() -> None:
-    schema = load_schema()
-    evaluation = json.loads(EVALUATION.read_text(encoding="utf-8"))
-    training = json.loads(TRAINING.read_text(encoding="utf-8"))
+    schema = load_tabled_schema()
+    evaluation = read_json(EVALUATION)
+    training = read_json(TRAINING)
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         engine = publish_engine(folder, joblib.load(MODEL), schema)
+        if looked_up(schema):
+            write_json(folder / LOOKUPS_FILE, contents(schema))
+            engine["engine_files"].append(LOOKUPS_FILE)
         known = [_made_with(path, schema) for path in (TRAIN_ROWS, TEST_ROWS)]
         rows = pd.concat(known, ignore_index=True)
         tested = _tested(schema)

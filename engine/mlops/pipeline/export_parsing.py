@@ -26,7 +26,7 @@ def parse_export(content: bytes, path: str, schema: Schema) -> Parsed | None:
             f"be numbered first: python -m mlops.adopt {path} --add"
         ]
     try:
-        rows = read_export(content, form, schema.columns)
+        rows = read_export(content, form, schema.own)
     except UserError as error:
         if set(form.names) <= set(schema.names):  # then it may as well be a partition of ours
             return None
@@ -36,7 +36,9 @@ def parse_export(content: bytes, path: str, schema: Schema) -> Parsed | None:
         name, target = path.rsplit("/", 1)[-1], schema.target.name
         print(f"ingest: {name}: {(~known).sum()} rows have no {target}: left out")
     columns, problems = {}, list[str]()
-    for column in schema.columns:
+    if missing := [name for name in schema.names if name not in {*rows, *schema.optional}]:
+        problems.append(f"missing column(s) {', '.join(missing)}")
+    for column in (column for column in schema.columns if column.name in rows):
         values = pa.chunked_array([pa.Array.from_pandas(rows[column.name])])
         try:
             columns[column.name] = cast(values, column, schema.timezone)

@@ -32,6 +32,9 @@ class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # th
     text is replaced by the target's mean, shrunk towards that of all rows the fewer rows have it;
     a training row gets that of other rows (Micci-Barreca, SIGKDD Explorations 3, 2001).
 
+    A number of which no training row has a value is 0 in all rows: nothing can be learned from it,
+    and some estimators refuse a column without a value.
+
     Args:
         choices: name -> choices, none for a number and for an open feature.
         open_names: the open features.
@@ -56,6 +59,9 @@ class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # th
 
     def fit_transform(self, rows: pd.DataFrame, targets: Any) -> pd.DataFrame:
         """Learn the categories, and give the training rows' features."""
+        numbers = {name for name, listed in self.choices.items() if not listed}
+        valueless = {name for name in numbers if rows[name].isna().all()}
+        self.valueless_ = sorted(valueless.difference(self.open_names))
         self.known_ = {name: _frequent(rows[name]) for name in self.open_names}
         folds = KFold(5, shuffle=True, random_state=self.seed)
         self.encoders_ = {
@@ -88,6 +94,8 @@ class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # th
                 listed = list(choices)
                 known_only = values.where(values.isin(listed))
                 columns[name] = known_only.astype(pd.CategoricalDtype(listed))
+            elif name in self.valueless_:
+                columns[name] = np.zeros(len(rows))
             else:
                 columns[name] = values.astype("float64")
         return pd.DataFrame(columns, index=rows.index)

@@ -10,14 +10,17 @@ from mlops import paths
 from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
+from mlops.files import read_json
 from mlops.frames import count_rows, with_derived
 from mlops.integrity import ENGINE, edited
 from mlops.metrics import Predictions
 from mlops.params import Params
+from mlops.pipeline.prepared import prepared_rows
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.review.data_changes import data_changes
 from mlops.review.differences import params_diff, stages_diff
+from mlops.review.explanation import Explanation, explain
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
@@ -40,8 +43,8 @@ from mlops.review.model_comparison import (
     reasons,
 )
 from mlops.review.moved_rows import leading_features, moved_rows
+from mlops.review.prepared_share import check_prepared, prepared_share
 from mlops.review.report import Review
-from mlops.review.sections import Served
 from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
@@ -98,19 +101,25 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
 
 
 def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
-    test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
+    test, (of_base, of_candidate) = models_on_same_rows(base, candidate, params)
+    why = Explanation()
+    if any(stages_diff(base.stages, candidate.stages).values()):
+        why = explain(base, candidate, test, (of_base, of_candidate), params, schema)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
     slices = compare_slices(of_base, of_candidate, test, params, schema)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
+    prepared = prepared_share(base, candidate, params, schema)
     checks = [
         *check_floors(metrics, params, reasons(comparisons)),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_slices_against_base(slices, params),
+        *why.checks(params),
         *check_feedback(feedback, params),
+        *check_prepared(prepared, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(_changed_files(base, ".dvc")),
         *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
@@ -131,7 +140,9 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         target=schema.target.name,
         moved=_moved_rows(test, of_base, of_candidate, params, schema),
         feedback=feedback,
-        served=[_served(base, times[0]), _served(candidate, times[1])],
+        explanation=why,
+        prepared=prepared,
+        notes=_notes(),
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
             for c in comparisons
@@ -159,13 +170,8 @@ def _alone(base_commit: str, candidate: Side, params: Params, schema: Schema, wh
         verdict(checks),
         checks,
         not_comparable=why + _sample(candidate),
+        notes=_notes(),
     )
-
-
-def _served(side: Side, row_ms: float) -> Served:
-    manifest = side.manifest
-    size = sum(manifest["files"][name]["bytes"] for name in manifest["engine_files"])
-    return Served(manifest["engine"], manifest["engine_reason"], size, row_ms)
 
 
 def _lock_is_behind(candidate: Side, vouched: Stages | None) -> bool:
@@ -186,13 +192,19 @@ def _sample(candidate: Side) -> str:
     """Say so if the candidate learnt from a sample of its training rows."""
     learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
     held_out = count_rows(paths.HELD_OUT_ROWS)
-    there = count_rows(paths.VALID_ROWS) - tested - held_out
+    there = count_rows(prepared_rows()) - tested - held_out
     if learnt == there:
         return ""
     return (
         f"; the candidate learnt from {learnt:,} of {there:,} rows, a sample by "
         "split.max_train_rows"
     )
+
+
+def _notes() -> list[str]:
+    """Give what ingestion said of the rows: columns that partitions lack, rows without a match."""
+    found: list[str] = read_json(paths.VALIDATION_JSON).get("notes", [])
+    return found
 
 
 def _moved_rows(

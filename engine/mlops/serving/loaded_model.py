@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.lookups import with_tables_of
 from mlops.records import Manifest
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
@@ -26,17 +28,17 @@ class Served:
     engine: Engine
     schema: Schema
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name under which answers give a prediction."""
         return f"predicted_{self.schema.target.name}"
 
-    @property
+    @cached_property
     def choices(self) -> tuple[str, ...]:
         """The classes, in the order of the probabilities; none of a regression."""
         return self.schema.target.choices
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The model's version."""
         return str(self.manifest["model_version"])
@@ -61,6 +63,7 @@ class Served:
                 advice="Rebuild it: dvc repro export",
             )
         try:
+            schema = with_tables_of(schema, folder)
             engine = (
                 _Pickled(folder, schema)
                 if _is_pickled(manifest)
