@@ -1,4 +1,4 @@
-"""docs/everyday-tasks.md: each task on features and models, played in an adopted clone."""
+"""docs/everyday-tasks.md: tasks on features and models, played to the end in an adopted clone."""
 
 import json
 import re
@@ -199,7 +199,7 @@ def test_the_second_months_file_and_the_way_back(repository: Path, tmp_path: Pat
     run(
         repository, f"python -m mlops.adopt {tmp_path}/february.csv --add --yes", PYTHONPATH=sources
     )
-    insert(repository, "params.yaml", ('until: "2024-01', 'until: "2024-02'))
+    insert(repository, "params.yaml", ("until: '2024-01", "until: '2024-02"))
     check_size_of_text(repository)
     reproduce(repository)
     second = manifest(repository)["model_version"]
