@@ -107,11 +107,16 @@ def test_what_can_not_be_a_feature_is_left_out_and_said(values: Any, reason: str
     assert "odd" not in found.rows
 
 
-def test_too_many_texts_are_left_out() -> None:
+def test_a_column_of_many_texts_is_open_unless_they_are_long() -> None:
     many = pd.concat([table()] * 3, ignore_index=True)
     many["town"] = [f"town {n % 201}" for n in range(len(many))]
+    many["essay"] = [f"{n % 201} " + "x" * 200 for n in range(len(many))]
 
-    assert "201 different texts, wanted at most 200" in left_out(propose(many, "y"), "town")
+    found = propose(many, "y")
+
+    assert column(found, "town").open
+    assert 'Column("town", "town", str, open=True),' in schema_text(found.columns)
+    assert "texts of more than 200 characters" in left_out(found, "essay")
 
 
 def test_what_seems_to_give_the_target_away_may_be_kept() -> None:
@@ -606,3 +611,24 @@ def test_few_rows_give_nothing_away_by_chance_and_few_texts_are_categories() -> 
     found = propose(table().head(4), "y")
 
     assert [c.name for c in found.columns] == ["row_id", "width", "colour", "y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "logarithm"),
+    [
+        (np.exp(np.linspace(0, 5, ROWS)), True),
+        (np.exp(np.linspace(0, 1, ROWS)), False),  # hardly skewed: errors count as they are
+        (-np.exp(np.linspace(0, 5, ROWS)), False),
+        (np.r_[0.0, np.exp(np.linspace(0, 5, ROWS - 1))], False),
+        (np.linspace(1, 9, ROWS), False),
+    ],
+)
+def test_a_highly_skewed_target_above_0_is_learnt_as_its_logarithm(
+    values: Any, logarithm: bool
+) -> None:
+    rows = table()
+    rows["y"] = np.random.default_rng(0).permutation(values)
+
+    found = yaml.safe_load(settings_of(propose(rows, "y")))
+
+    assert found["train"]["log_target"] is logarithm

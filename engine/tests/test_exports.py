@@ -13,7 +13,7 @@ from mlops.adopt.parse_column import Asked
 from mlops.adopt.proposal import propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.source_form import FORM_FILE
-from mlops.columns import Schema
+from mlops.columns import Column, Schema
 from mlops.errors import UserError
 from mlops.frames import as_frame
 from mlops.pipeline.partitions import read_partitions
@@ -172,3 +172,18 @@ def test_without_an_adoption_a_file_of_another_form_is_refused_as_before(
 
     with pytest.raises(UserError, match="missing column"):
         rows_of(source, schema)
+
+
+def test_a_column_that_came_later_may_lack_if_it_is_nullable(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "first.csv").write_text(german(1, N), encoding="utf-8")
+    schema = adopt(source, tmp_path / "first.csv", "Kauf Preis")
+    (source / "second.csv").write_text(german(N + 1, 2), encoding="utf-8")
+    later = Column("later", "", float, nullable=True)
+
+    found = rows_of(source, replace(schema, columns=(*schema.columns, later)))
+    assert found["later"].isna().all()
+    assert len(found) == N + 2
+    (source / "first.csv").unlink()
+    wanted = replace(schema, columns=(*schema.columns, replace(later, nullable=False)))
+    with pytest.raises(UserError, match=r"second\.csv: missing column\(s\) later"):
+        rows_of(source, wanted)

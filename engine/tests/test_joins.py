@@ -96,7 +96,7 @@ def test_two_tables_bring_no_column_twice() -> None:
     with pytest.raises(ValueError, match="tax is brought by table 'kinds', too") as error:
         with_joins(SALES, (REQUESTED, changed(table="again")))
     assert "shared is brought by" in str(error.value)
-    with pytest.raises(ValueError, match="table 'kinds' stands twice"):
+    with pytest.raises(ValueError, match="table 'kinds' is duplicated"):
         with_joins(SALES, (REQUESTED, REQUESTED))
 
 

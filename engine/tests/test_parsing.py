@@ -377,6 +377,42 @@ def test_a_key_of_text_stays_as_it_is_written() -> None:
     assert table["id"].to_pylist() == ["007", "1e3"]
 
 
+LARGE = Schema(
+    (
+        Column("id", "", int, role="key"),
+        Column("x", "", float, nullable=True),
+        Column("y", "", float, role="target"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "exact"),
+    [
+        ("9007199254740992", True),
+        ("9007199254740993", False),
+        ("-9007199254740993", False),
+        ("9007199254740994", True),
+        ("12345678901234567890123", False),
+        ("1e300", True),
+        ("9007199254740993.0", True),  # a measure, which was rounded anyway
+        ("0.1234567890123456789", True),
+        ("", True),
+    ],
+)
+def test_whole_numbers_are_exact_or_refused_by_line(value: str, exact: bool) -> None:
+    content = f"id,x,y\n{2**53 + 1},1.5,2\n{2**53 + 3},{value},2\n".encode()
+
+    table, problems = parse_csv(content, LARGE)
+
+    if exact:
+        assert table is not None
+        assert table["id"].to_pylist() == [2**53 + 1, 2**53 + 3], "a key is no float"
+    else:
+        (problem,) = problems
+        assert problem.startswith(f"line 3: x: found {value}, which no number of a model holds")
+
+
 def test_a_nullable_column_may_lack_in_a_partition_and_no_other() -> None:
     head, row = "id,day,size,price", "1,2009-01-01,100,5"
     table, problems = parse_csv(f"{head}\n{row}\n".encode(), SALES)

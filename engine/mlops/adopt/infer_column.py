@@ -17,6 +17,8 @@ MOST_CHOICES = 200
 _HEAD_ROOM = 0.25  # of the range that was found, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _OFTEN = 0.9
+_HIGH_SKEW = 1.0
+_SHOWN = 60  # characters of a text
 _FEW = 5  # texts: so many are categories, also if each stands once
 
 
@@ -65,7 +67,8 @@ def _text(
         odd = present[numbers.isna()].iloc[0]
         raise Unusable(f"numbers, and {odd!r}; if that means that none is known: --missing {odd!r}")
     if len(choices) > max(_OFTEN * len(present), _FEW):
-        raise Unusable(f"a text of its own in nearly every row, such as {choices[0]!r}")
+        shown = f"{choices[0][:_SHOWN]!r}{'…' * (len(choices[0]) > _SHOWN)}"
+        raise Unusable(f"a text of its own in nearly every row, such as {shown}")
     if len(choices) > MOST_CHOICES:
         if present.str.len().max() > LONGEST:
             raise Unusable(f"texts of more than {LONGEST} characters")
@@ -103,5 +106,9 @@ def _bounds(present: pd.Series, kind: type) -> tuple[float, float]:
 
 
 def follows_ratios(values: pd.Series) -> bool:
-    """Tell whether a target is above 0, and its logarithm less skewed than itself."""
-    return bool(values.min() > 0 and abs(skew(np.log(values))) < abs(skew(values)))
+    """Tell whether a target is above 0 and highly skewed, and its logarithm less so.
+
+    Source: Bulmer, Principles of Statistics, 1979, chapter 4: a skewness above 1 is high.
+    """
+    own = skew(values)
+    return bool(values.min() > 0 and own > _HIGH_SKEW and abs(skew(np.log(values))) < own)

@@ -24,6 +24,10 @@ from mlops.errors import UserError
 from mlops.metrics import Task
 
 ROW_KEY = "row_id"
+_NOTHING_LEFT = (
+    "Add a column that a model can take. Of a text, that may be its length, its number of words, "
+    "or whether it holds a certain word; of a date, name it by --time and see docs/features.md"
+)
 _FEW_CLASSES = 10  # whole numbers of so few kinds are taken for classes
 
 
@@ -100,7 +104,7 @@ def propose(
         for finding, _ in questions(features_found, actual, task)
     ]
     if len(columns) == 1:
-        raise UserError("No column is left to predict from:", notes)
+        raise UserError("No column is left to predict from:", notes, _NOTHING_LEFT)
     if when is not None and time is not None:
         hours = bool((when != when.dt.normalize()).any())
         days = datetime.datetime if hours else datetime.date

@@ -13,6 +13,7 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mlops.errors import run_command
 from mlops.files import read_json
 from mlops.github.gh_api import BOT, GitHubRefused, api, start_checks
 from mlops.github.monitor_issue import BRANCH
@@ -142,4 +143,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

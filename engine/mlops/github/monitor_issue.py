@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.errors import run_command
 from mlops.files import read_json
 from mlops.github.gh_api import BOT as AUTHOR
 from mlops.github.gh_api import GitHubRefused, api
@@ -131,4 +132,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

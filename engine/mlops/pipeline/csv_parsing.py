@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
+from mlops.adopt.parse_numbers import EXACT
 from mlops.columns import Column, Table
 from mlops.pipeline.parsing import arrow_type, local_times, name_problems, shortened
 from mlops.timestamps import parse_time
@@ -55,6 +57,8 @@ def parse_csv(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]
     # Arrow takes an empty line for a row of missing values, and line breaks within quotes.
     if table is None or table[schema.key.name].null_count or len(table) + 1 != text.count("\n"):
         return None, shortened(_line_problems(text, header, schema)) or [problem]
+    if problems := shortened(_inexact(text, header, table, schema)):
+        return None, problems
     return table.select([name for name in schema.names if name in header]), []
 
 
@@ -109,6 +113,25 @@ def _line_problems(text: str, header: list[str], schema: Table) -> Iterator[str]
                 yield f"line {number}: {column.name}: found {shown!r}, wanted {column.wanted}"
             elif not value and column.role == "key":
                 yield f"line {number}: {column.name}: found nothing, wanted {column.wanted}"
+
+
+def _inexact(text: str, header: list[str], table: pa.Table, schema: Table) -> Iterator[str]:
+    """Name the whole numbers that the column's type can't hold: each would become another one."""
+    numbers = [
+        c.name
+        for c in schema.columns
+        if c.name in header and c.role != "key" and c.type in (float, int)
+    ]
+    large = [n for n in numbers if (pc.max(pc.abs(table[n])).as_py() or 0) >= EXACT]
+    if not large:
+        return
+    for number, fields in enumerate(csv.reader(io.StringIO(text)), 1):
+        for name, value in zip(header, fields, strict=True) if number > 1 else ():
+            if name in large and _WHOLE.fullmatch(value) and int(float(value)) != int(value):
+                yield (
+                    f"line {number}: {name}: found {value.strip()}, which no number of a model "
+                    "holds exactly; make the column a text in src/project/schema.py"
+                )
 
 
 _TRUE, _FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]

@@ -36,6 +36,8 @@ def parse_export(content: bytes, path: str, schema: Schema) -> Parsed | None:
         name, target = path.rsplit("/", 1)[-1], schema.target.name
         print(f"ingest: {name}: {(~known).sum()} rows have no {target}: left out")
     columns, problems = {}, list[str]()
+    if missing := [name for name in schema.names if name not in {*rows, *schema.optional}]:
+        problems.append(f"missing column(s) {', '.join(missing)}")
     for column in (column for column in schema.columns if column.name in rows):
         values = pa.chunked_array([pa.Array.from_pandas(rows[column.name])])
         try:

@@ -48,10 +48,10 @@ def leaks(base: pd.DataFrame, candidate: pd.DataFrame, schema: Schema) -> Iterab
         yield Cause("leak", f"{name} gives the target away", text, 2.0)
 
 
-def causes_section(causes: list[Cause], differs: bool) -> str:
-    """List the strongest causes; say so if there is none for a model that differs."""
+def causes_section(causes: list[Cause]) -> str:
+    """List the strongest causes."""
     if not causes:
-        return "**Why:** no cause was found in rows, parameters, columns or libraries." * differs
+        return ""
     lines = [f"{n}. **{cell(c.what)}**: {cell(c.evidence)}." for n, c in enumerate(causes, 1)]
     more = len(lines) - LISTED
     lines[LISTED:] = [f"\n… and {more} weaker ones." if more > 0 else ""]

@@ -14,6 +14,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from mlops.errors import run_command
 from mlops.files import write_text
 from mlops.review.github_markdown import (
     CHART,
@@ -146,4 +147,4 @@ def sanitize_file(report: Path, comment: Path) -> None:
 
 
 if __name__ == "__main__":
-    sanitize_file(*map(Path, sys.argv[1:]))
+    run_command(lambda: sanitize_file(*map(Path, sys.argv[1:])))
