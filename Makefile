@@ -131,7 +131,8 @@ bench: .venv/dev ## Run the benchmarks
 UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 COMPILE = uv pip compile -q --universal --fork-strategy fewest --generate-hashes --no-annotate \
   --custom-compile-command 'make lock: one set of versions for Python 3.11 to 3.14'
-lock: .venv/run ## Lock what pyproject.toml wants; versions stay (UPGRADE=1: all newer; UPGRADE=name)
+lock: .venv/run ## Lock what pyproject.toml wants; versions stay (ADD=name; UPGRADE=1: all newer; UPGRADE=name)
+	$(if $(ADD),uv add -q --frozen $(ADD))
 	$(COMPILE) $(UPGRADED) \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt
 	$(COMPILE) \

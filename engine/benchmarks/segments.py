@@ -18,7 +18,7 @@ from mlops.metrics import Predictions
 from mlops.review.segments import find_segments
 from project.schema import SCHEMA
 
-RATE = 0.02
+RATE = 0.01
 SIZES = (650, 3_000, 10_000)
 WORSE = (0.2, 0.4, 0.8)
 OTHER = 0.04  # of each prediction, by which the models differ anyway

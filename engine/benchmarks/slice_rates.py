@@ -115,7 +115,7 @@ def markdown(found: pd.DataFrame, draws: int, params: Params) -> str:
         f"Made by `python engine/benchmarks/slice_rates.py`: {ROWS:,} test rows, "
         f"{COLUMNS * PARTS} slices of a tenth each, {draws} test sets a change (seeds 0 and up); "
         f"a share is known to within {error:.1%}. All slices and both metrics (rmse, mape) share "
-        f"one error rate, `gate.slices.error_rate`: {rate:.0%}. A slice blocks if a metric is "
+        f"one error rate, `gate.slices.error_rate`: {rate:.1%}. A slice blocks if a metric is "
         f"worse by more than {params.gate.slice_limits['rmse']:.0%} and beyond that rate.",
         "",
         "| kind | change | blocked | by the slice that is worse |",

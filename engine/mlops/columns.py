@@ -7,7 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlops.metrics import Task
-from mlops.schema_checks import column_problems, derived_problems, role_problems
+from mlops.schema_checks import (
+    column_problems,
+    derived_problems,
+    role_problems,
+    rule_problems,
+)
 
 if TYPE_CHECKING:
     from mlops.joins import Join
@@ -134,8 +139,10 @@ Feature = Column | Derived
 class Rule:
     """A condition between columns, as a function of their values in the order of `columns`.
 
-    `holds` is called with whole columns of a frame (and answers one truth value a row) or, if it
-    needs no time, with the values of one request; it is never called with a missing value.
+    `holds` is called with whole columns of a frame (and answers one truth value a row), or with the
+    values of one request, where dates and times are `Moment` of mlops.timestamps: `day.dt.year`
+    works for both. It is never called with a missing value. In a request, a time that is left out
+    is the present moment.
     """
 
     name: str
@@ -205,6 +212,7 @@ class Schema(Table):
                 for name in rule.columns
                 if name not in self.names
             ]
+        problems = problems or rule_problems(self)
         if problems:
             raise ValueError("src/project/schema.py: " + "; ".join(problems))
         if problems := derived_problems(self):

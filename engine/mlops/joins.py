@@ -88,7 +88,7 @@ def _problems(schema: Schema, joins: tuple[Join, ...]) -> Iterator[str]:
     for place, join in enumerate(joins):
         where = f"table {join.table!r}"
         if any(join.table == other.table for other in joins[:place]):
-            yield f"{where} stands twice"
+            yield f"{where} is duplicated"
         yield from (f"{where}: {problem}" for problem in [*_own(join), *_fits(join, schema)])
         for column in join.brought:
             if column.name in taken:

@@ -40,7 +40,7 @@ def library(module: str, package: str) -> Any:
     except ModuleNotFoundError as error:
         raise UserError(
             f"train.kind: this kind of model needs {package}, which is not installed",
-            advice=f"Add it to the locked libraries, and install it: make lock ADD={package} run",
+            advice=f"Add it to the locked libraries: make lock ADD={package}; then: make run",
         ) from error
 
 

@@ -63,7 +63,7 @@ def with_tables_of(schema: Schema, bundle: Path) -> Schema:
     except (FileNotFoundError, KeyError, TypeError) as error:
         raise UserError(
             f"{bundle}: lacks the tables that src/project/sources.py serves from the bundle",
-            advice="Make it anew: dvc repro export",
+            advice="Rebuild it: dvc repro export",
         ) from error
 
 

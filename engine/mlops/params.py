@@ -92,7 +92,7 @@ class SliceFloors(Section):
     min_rows: PositiveInt
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
-    error_rate: Share = 0.02
+    error_rate: Share = 0.01
 
 
 class Feedback(Section):
@@ -130,6 +130,11 @@ class Retrain(Section):
     level_days: PositiveInt | None
 
 
+class Replay(Section):
+    columns: Annotated[list[str], Field(min_length=1)]
+    rows: PositiveInt = 10_000
+
+
 class Monitor(Section):
     window_days: PositiveFloat
     window_rows: PositiveInt
@@ -143,6 +148,7 @@ class Monitor(Section):
     max_share: Share
     max_worse: dict[str, PositiveFloat]
     retrain: Retrain
+    replay: Replay | None = None
 
 
 class Params(Section):
@@ -182,6 +188,8 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
         )
     if params.split.test_from and not schema.time:
         problems.append("split.test_from: the schema has no column of role 'time'; set null")
+    if params.monitor.replay:
+        problems += _replay_problems(params.monitor.replay, schema)
     features = [column.name for column in schema.features]
     problems += [
         f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
@@ -192,6 +200,22 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
         f"review.tolerance: {name!r}: wanted columns: {', '.join(schema.names)}"
         for name in params.review.tolerance
         if name not in schema.names
+    ]
+
+
+def _replay_problems(replay: Replay, schema: Schema) -> list[str]:
+    """List columns that no request has, and required ones without which none can be answered."""
+    inputs = {column.name: column for column in schema.inputs}
+    wanted, named = ", ".join(inputs), ", ".join(replay.columns)
+    problems = [
+        f"monitor.replay.columns: {name!r}: wanted inputs: {wanted}"
+        for name in replay.columns
+        if name not in inputs
+    ]
+    return problems + [
+        f"monitor.replay.columns: found {named}, wanted {name} too: no model answers without it"
+        for name, column in inputs.items()
+        if name not in replay.columns and not column.nullable and column.role != "time"
     ]
 
 

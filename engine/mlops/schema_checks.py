@@ -3,9 +3,9 @@
 import datetime
 import keyword
 import zoneinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlops.timestamps import zone
+from mlops.timestamps import Moment, zone
 
 if TYPE_CHECKING:  # whose checks these are
     from mlops.columns import Column, Schema
@@ -59,6 +59,33 @@ def role_problems(schema: "Schema") -> list[str]:
     if not schema.features:
         problems.append("role 'feature': wanted at least 1 column, found none")
     return problems
+
+
+def rule_problems(schema: "Schema") -> list[str]:
+    """Check that rules on dates and times of a request also work for the values of one."""
+    inputs = {column.name: column for column in schema.inputs}
+    dated = {name for name, one in inputs.items() if issubclass(one.type, datetime.date)}
+    problems = []
+    for rule in schema.rules:
+        if dated.isdisjoint(rule.columns) or not inputs.keys() >= set(rule.columns):
+            continue
+        try:
+            bool(rule.holds(*(_example(inputs[name]) for name in rule.columns)))
+        except Exception as error:
+            problems.append(
+                f"rule {rule.name}: a request has {', '.join(sorted(dated & set(rule.columns)))}, "
+                f"and the rule fails for one value ({type(error).__name__}: {error}); write it "
+                "with what works for a column and for one value, such as day.dt.year and <="
+            )
+    return problems
+
+
+def _example(column: "Column") -> Any:
+    if issubclass(column.type, datetime.date):
+        return Moment(2024, 5, 1, 10, 30)
+    if column.type is str:
+        return column.choices[0] if column.choices else "text"
+    return column.type(1 if column.low is None else column.low)
 
 
 def derived_problems(schema: "Schema") -> list[str]:

@@ -12,11 +12,13 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
+from databases import logged
 from malformed import BODIES, QUERIES
 from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import predict
@@ -278,6 +280,24 @@ def test_metrics_count_requests_rows_gaps_and_unseen_values(bundle: Path) -> Non
         assert line in text
     assert "model_data_age_days" in text
     assert 'model_info{engine="arrays"' in text
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_head_answers_as_get_and_records_no_prediction_for_nobody_is_told_one(
+    bundle: Path, tmp_path: Path, quick: bool
+) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+
+    def by_fastapi(app: FastAPI) -> None:
+        app.router.dependencies.append(Depends(lambda: None))
+
+    with start(bundle, url, extend=None if quick else by_fastapi) as client:
+        head, got = client.head("/predict", params=ROW), client.get("/predict", params=ROW)
+        text = client.get("/metrics").text
+    assert head.status_code == got.status_code == 200
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert len(logged(url)) == 1
+    assert "predictions_total 1.0" in text
 
 
 def test_openapi_describes_every_route_and_error(api: TestClient) -> None:

@@ -224,18 +224,19 @@ def test_without_an_interval_a_regression_within_the_limit_passes(limits: Params
             0.034,
             SURE,
             "rmse is 3.4% worse than the base's, allowed are 10% worse; "
-            "within the limit, but statistically significant",
+            "within the limit, but statistically significant at 95%",
         ),
         (
             0.2,
             SURE,
-            "rmse is 20.0% worse than the base's, allowed are 10% worse; statistically significant",
+            "rmse is 20.0% worse than the base's, allowed are 10% worse; "
+            "statistically significant at 99%",
         ),
         (
             0.2,
             Spread(0.1, 1e9),
             "rmse is 20.0% worse than the base's, allowed are 10% worse; "
-            "not statistically significant on these test rows",
+            "not statistically significant at 99%",
         ),
         (
             -0.034,

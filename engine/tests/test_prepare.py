@@ -224,13 +224,14 @@ def test_hard_rows_can_not_be_taken_out_of_the_test(repository: Path) -> None:  
 
     code, report, verdict = review(repository)
 
-    parts = verdict["prepare"]
+    counted = verdict["prepare"]
+    parts = counted["parts"]
     valid, kept = (read_rows(repository / path) for path in (VALID_ROWS, PREPARED_ROWS))
     assert parts["test"]["rows"] == 648
     assert parts["training"]["rows"] == 1941
     removed = parts["test"]["removed"] + parts["training"]["removed"]
     assert removed == len(valid) - len(kept) == int((valid["price"] >= 300_000).sum())
-    assert 0 < parts["new_removed"] == parts["test"]["removed"]
+    assert 0 < counted["new_removed"] == parts["test"]["removed"]
     assert "sample by" not in report
     assert "Requests are not prepared" in report
     checks = {check["name"]: check for check in verdict["checks"]}
@@ -245,7 +246,7 @@ def test_hard_rows_can_not_be_taken_out_of_the_test(repository: Path) -> None:  
     edit(repository, evaluate={"confidence": 0.9})
     code, report, verdict = review(repository, "HEAD")
     assert verdict["prepare"]["new_removed"] == 0
-    assert verdict["prepare"]["test"] == parts["test"]
+    assert verdict["prepare"]["parts"] == parts
     assert "prepare removes test rows" in report
 
 

@@ -118,7 +118,7 @@ def test_a_regression_inside_the_noise_warns(
 
     assert run.jobs == LOCKED, run.log
     assert verdict(run)["verdict"] == "warn"
-    assert "not statistically significant on these test rows" in run.summaries["review"]
+    assert "not statistically significant at 99.99%" in run.summaries["review"]
 
 
 @pytest.mark.slow

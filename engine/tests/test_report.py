@@ -14,7 +14,7 @@ from mlops.review.github_markdown import cell
 from mlops.review.model_comparison import Comparison
 from mlops.review.report import Review, markdown
 from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
-from mlops.review.sections import LISTED_SLICES, Served
+from mlops.review.sections import LISTED_SLICES
 
 BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))
 CHECK = Check("regression of rmse", -0.03, 0.05, "pass", "rmse is 3.0% better than the base's")
@@ -308,7 +308,7 @@ def test_what_passes_is_folded_and_what_does_not_is_shown() -> None:
 
     shown, _, folds = markdown(review(outcome="block", checks=[CHECK, bad])).partition("<details>")
 
-    assert "**R2 is 0.8, wanted at least 0.85.** rmse is 3.0% better" in shown
+    assert "**r2 is 0.8, wanted at least 0.85.** rmse is 3.0% better" in shown
     assert "- ❌ r2 is 0.8, wanted at least 0.85" in shown
     assert "- ✅" not in shown
     assert "1 of 2 checks pass</summary>\n\n- ✅ rmse is 3.0%" in folds
@@ -320,19 +320,6 @@ def test_three_hundred_columns_and_five_hundred_slices_need_no_cut() -> None:
     assert len(text.encode()) < MOST_BYTES
     assert not sanitize(text).endswith(LONGER)
     assert "460 smaller slices" in text
-
-
-def test_what_serves_both_models_is_told_in_one_line() -> None:
-    exported = Served("arrays", None, 123_456, 0.0123)
-    itself = Served("joblib", "no form for Lasso", 2_000_000, 1.7)
-
-    text = markdown(review(**many(1, 4), served=[exported, itself]))
-
-    assert (
-        "Serving engine: candidate scikit-learn itself, 2.00 MB, about 2 ms a row; "
-        "base exported as arrays, 0.12 MB, about 0.01 ms a row. "
-        "The model could not be exported: no form for Lasso."
-    ) in text
 
 
 def test_a_reader_is_told_what_to_do_and_what_the_words_mean() -> None:

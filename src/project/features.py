@@ -12,25 +12,29 @@ import numpy as np
 
 from mlops.columns import Derived
 
+USUAL_QUALITY = 6
+"""Grade of most houses: what counts where it is not known."""
+
 
 def age(sold_on: Any, year_built: Any) -> Any:
     year_sold = sold_on.astype("datetime64[Y]").astype(int) + 1970
     return np.maximum(year_sold - year_built, 0)  # a house may be sold from the plan
 
 
-def quality_area(size: Any, basement_size: Any, quality: Any) -> Any:
-    return (size + basement_size) * quality
+def quality_size(size: Any, quality: Any) -> Any:
+    return size * np.where(np.isnan(quality), USUAL_QUALITY, quality)
 
 
 FEATURES: tuple[Derived, ...] = (
     Derived("age", "Age of the house when sold", int, "years", ("sold_on", "year_built"), age),
     Derived(
-        "quality_area",
-        "Living area and basement, times the grade of quality",
+        "quality_size",
+        "Living area times the grade of quality",
         float,
         "square feet",
-        ("size", "basement_size", "quality"),
-        quality_area,
+        ("size", "quality"),
+        quality_size,
+        takes_missing=True,  # a request of size and rooms alone keeps what its size tells
     ),
     Derived(
         "bathrooms_per_bedroom",

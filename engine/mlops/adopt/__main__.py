@@ -1,9 +1,10 @@
 """Command adopt: put data of one's own in the demo's place.
 
 Proposes src/project/schema.py and params.yaml for a CSV or Parquet file, tries ingestion and
-validation with them, shows the difference, asks, and writes: those two, the data, the first words
-of README.md and data/README.md, the tests in tests/, and the examples in docs/. The demo goes, and
-with it the engine's own tests, benchmarks and measurements, unless --keep-engine-tests is given.
+validation with them, shows the difference, asks, and writes: those two, an empty
+src/project/features.py, the data, the first words of README.md and data/README.md, the tests in
+tests/, and the examples in docs/. The demo goes, and with it the engine's own tests, benchmarks and
+measurements, unless --keep-engine-tests is given.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from mlops.adopt.adopted_params import adapted
 from mlops.adopt.arguments import asked, named, parse_arguments
 from mlops.adopt.docs_examples import DOCS, rewritten
+from mlops.adopt.features_text import FEATURES_TEXT
 from mlops.adopt.guess import Guess
 from mlops.adopt.next_export import partition_name, prepare, write_next
 from mlops.adopt.project_tests import tests_of
@@ -25,6 +27,7 @@ from mlops.adopt.reading import read_table
 from mlops.adopt.readme_templates import about_data, readme
 from mlops.adopt.rehearsal import rehearse
 from mlops.adopt.repository import (
+    FEATURES_FILE,
     SCHEMA_FILE,
     SOURCE,
     WORDS,
@@ -53,7 +56,7 @@ def write_partition(folder: Path, source: Path, proposal: Proposal, text: bool) 
 
 def show(proposal: Proposal, texts: dict[Path, str]) -> None:
     for path, text in texts.items():
-        old = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        old = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
         new = text.splitlines(keepends=True)
         sys.stdout.writelines(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))
     print("\n".join(["", *(f"- {note}" for note in proposal.notes)]))
@@ -138,7 +141,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         name = write_partition(data, options.file, proposal, form.dialect is not None)
-        schema = {SCHEMA_FILE: schema_text(proposal.columns, options.timezone)}
+        schema = {
+            SCHEMA_FILE: schema_text(proposal.columns, options.timezone),
+            FEATURES_FILE: FEATURES_TEXT,
+        }
         settings, invalid, notes = fitted_params(proposal, schema, data, today)
         texts = schema | {PARAMS_FILE: settings}
         show(replace(proposal, notes=(*proposal.notes, *notes)), texts)

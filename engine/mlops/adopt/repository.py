@@ -10,10 +10,10 @@ from mlops.errors import UserError
 from mlops.files import write_text
 from mlops.params import PARAMS_FILE
 
-SCHEMA_FILE = Path("src/project/schema.py")
+SCHEMA_FILE, FEATURES_FILE = Path("src/project/schema.py"), Path("src/project/features.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
-_WRITTEN = (SCHEMA_FILE, PARAMS_FILE, FORM_FILE, LOCK)
+_WRITTEN = (SCHEMA_FILE, FEATURES_FILE, PARAMS_FILE, FORM_FILE, LOCK)
 TESTS = Path("tests")
 TEMPLATES = tuple(
     Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")

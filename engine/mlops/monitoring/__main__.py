@@ -5,7 +5,6 @@ not judge.
 """
 
 import argparse
-import json
 import os
 import shutil
 import time
@@ -17,7 +16,7 @@ from mlops.bundle import REFERENCE_FILE, read_manifest
 from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
-from mlops.files import whole_folder, write_json, write_text
+from mlops.files import read_json, whole_folder, write_json, write_text
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.exposition import exposition
 from mlops.monitoring.log_reader import read_window
@@ -41,7 +40,7 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
     advice = "Rebuild it: dvc repro export"
     if REFERENCE_FILE not in manifest["files"]:
         raise UserError(f"{bundle}: has no {REFERENCE_FILE} to compare with", advice=advice)
-    reference: dict[str, Any] = json.loads((bundle / REFERENCE_FILE).read_text(encoding="utf-8"))
+    reference: dict[str, Any] = read_json(bundle / REFERENCE_FILE)
     wanted = {c.name: "choices" if c.is_categorical else "edges" for c in schema.features}
     problems = [
         f"{name}: {'of another kind' if name in reference['features'] else 'missing'}"

@@ -16,7 +16,7 @@ from mlops.database_address import VARIABLE
 from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.params import Monitor
-from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS, TOKEN
+from mlops.serving.tables import ANY, FEEDBACK, PLACE, PREDICTIONS, REFUSALS
 
 _DAY = 86_400.0
 _SKEW_SECONDS = 300.0
@@ -221,7 +221,7 @@ def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
     rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
     rows[AT] = pd.Series([row.at for row in found], dtype="float64")
     rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")
-    rows[REQUEST] = pd.Series([row.prediction_id[:TOKEN] for row in found], dtype="object")
+    rows[REQUEST] = pd.Series([row.prediction_id[:-PLACE] for row in found], dtype="object")
     if found and hasattr(found[0], "actual"):
         rows[ID] = pd.Series([row.prediction_id for row in found], dtype="object")
         rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")

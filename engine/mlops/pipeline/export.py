@@ -1,6 +1,5 @@
 """Stage export: model, evaluation and schema -> the serving bundle."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.errors import run_command
-from mlops.files import sha256, whole_folder, write_json
+from mlops.files import read_json, sha256, whole_folder, write_json
 from mlops.frames import read_groups, read_rows, with_derived
 from mlops.intervals import spread
 from mlops.lookups import LOOKUPS_FILE, looked_up
@@ -154,8 +153,8 @@ def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
 
 def main() -> None:
     schema = load_tabled_schema()
-    evaluation = json.loads(EVALUATION.read_text(encoding="utf-8"))
-    training = json.loads(TRAINING.read_text(encoding="utf-8"))
+    evaluation = read_json(EVALUATION)
+    training = read_json(TRAINING)
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         engine = publish_engine(folder, joblib.load(MODEL), schema)

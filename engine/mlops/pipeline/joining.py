@@ -25,7 +25,7 @@ def read_table(join: Join, timezone: str) -> pd.DataFrame:
     """Read a table and hold it against its own columns; the index is its key.
 
     Raises:
-        UserError: it is missing, faulty, too large for a bundle, or a key stands twice: everything
+        UserError: it is missing, faulty, too large for a bundle, or a key is duplicated: everything
             that is wrong is named.
     """
     where, path = f"{join.path} (table {join.table!r} of src/project/sources.py)", Path(join.path)
@@ -118,7 +118,7 @@ def _unmatched(keys: pd.Series, n_rows: int, join: Join) -> list[str]:
     if join.unmatched == "refuse":
         raise UserError(
             text,
-            advice=f"Nothing was taken in. Add them to {join.path}, or let their columns be "
+            advice=f"Ingestion stopped. Add them to {join.path}, or let their columns be "
             "missing: unmatched='missing' in src/project/sources.py.",
         )
     return [f"{text}; its columns are missing there"]

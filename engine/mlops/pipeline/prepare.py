@@ -59,7 +59,7 @@ def _column_problems(given: pd.DataFrame, schema: Schema) -> list[str]:
         if name not in schema.names
     ]
     return problems + [
-        f"column {name}: stands twice" for name in schema.names if names.count(name) > 1
+        f"column {name}: is duplicated" for name in schema.names if names.count(name) > 1
     ]
 
 

@@ -12,6 +12,7 @@ from mlops.review.setting_causes import Settings, setting_causes
 from mlops.review.value_causes import Cause
 
 LISTED = 5
+_LONGEST = 300
 _LEAK_ROWS = 5_000
 
 
@@ -48,11 +49,11 @@ def leaks(base: pd.DataFrame, candidate: pd.DataFrame, schema: Schema) -> Iterab
         yield Cause("leak", f"{name} gives the target away", text, 2.0)
 
 
-def causes_section(causes: list[Cause], differs: bool) -> str:
-    """List the strongest causes; say so if there is none for a model that differs."""
+def causes_section(causes: list[Cause]) -> str:
+    """List the strongest causes."""
     if not causes:
-        return "**Why:** no cause was found in rows, parameters, columns or libraries." * differs
-    lines = [f"{n}. **{cell(c.what)}**: {cell(c.evidence)}." for n, c in enumerate(causes, 1)]
+        return ""
+    lines = [f"- **{cell(c.what[:_LONGEST])}**: {cell(c.evidence[:_LONGEST])}." for c in causes]
     more = len(lines) - LISTED
     lines[LISTED:] = [f"\n… and {more} weaker ones." if more > 0 else ""]
     return "\n".join(["**Why**, the likely causes, strongest first:", "", *lines]).strip()

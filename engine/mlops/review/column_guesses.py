@@ -14,7 +14,7 @@ from mlops.review.value_guesses import ENOUGH
 
 _MOST = 0.95
 _ENOUGH_ADDED = 20
-_ALIKE = 0.1
+_NEAR, _ALIKE = 0.25, 0.4
 _SAMPLED = 100_000
 
 
@@ -87,7 +87,7 @@ def added_guesses(column: Column, new: Values, pairs: KeyPairs) -> str:
     if not (rest > 0).all() or not (added > 0).all():
         return ""
     ratio = float(np.median(added / rest))
-    factor = nearest_factor(ratio, 2 * _ALIKE)
-    if factor is None or (np.abs(added / rest / ratio - 1) > 2 * _ALIKE).any():
+    factor = nearest_factor(ratio, _NEAR)
+    if factor is None or (np.abs(added / rest / ratio - 1) > _ALIKE).any():
         return ""
     return f"added rows have about {factor:,.4g} times the usual values{unit_of(factor)}"

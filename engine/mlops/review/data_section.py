@@ -23,7 +23,7 @@ def data_line(data: dict[str, Any] | None) -> str:
     elif data["same"]:
         text = f"no row differs ({now})."
     else:
-        days = f" ({' to '.join(data['added_days'])})" if data["added_days"] else ""
+        days = f" ({cell(' to '.join(data['added_days']))})" if data["added_days"] else ""
         added = f"{data['added']:,} rows added{days}"
         text = f"{added}, {data['removed']:,} removed, {data['changed']:,} changed ({now} now)."
     guesses = [_guess(guess) for guess in data["guesses"][:_LISTED_GUESSES]]

@@ -80,9 +80,10 @@ def compare_use(
         ]
         for side in answers
     ]
-    scale = (-1 if higher else 1) / abs(blocks[0][0].value)
-    if not np.isfinite(scale):
+    usual = abs(blocks[0][0].value)
+    if not usual > 0 or not np.isfinite(usual):  # nothing is a share of it
         return []
+    scale = (-1 if higher else 1) / usual
     found = []
     for k, name in enumerate(columns, 1):
         values = [scale * (side[k].value - side[0].value) for side in blocks]
@@ -109,7 +110,7 @@ def use_section(uses: list[Use]) -> str:
     ]
     head = ("column", "base", "candidate", "interval of the change")
     intro = "How much worse the leading metric gets without a column, as a share of the base's."
-    names = ", ".join(use.column for use in changed[:3])
+    names = ", ".join(use.column[:60] for use in changed[:3])
     title = f"The models use {len(changed)} columns differently: {names}"
     return folded(title, f"{intro}\n\n{table(head, 'lrrr', rows)}")
 

@@ -164,13 +164,14 @@ def _check_regression(comparison: Comparison, limit: float, params: Params) -> C
     if spread is None and worse > limit:
         why = f"{text}; these test rows don't tell whether that is chance"
         return Check(name, None, limit, "block", why)
+    sure = f"statistically significant at {100 * params.gate.confidence:g}%"
     if spread and worse > limit:
         if worse > spread.surprise(params.gate.confidence):
-            return Check(name, worse, limit, "block", f"{text}; statistically significant")
-        why = f"{text}; not statistically significant on these test rows"
-        return Check(name, worse, limit, "warn", why)
+            return Check(name, worse, limit, "block", f"{text}; {sure}")
+        return Check(name, worse, limit, "warn", f"{text}; not {sure}")
     if is_significantly_worse(comparison, params.evaluate.confidence):
         why = f"{text}; within the limit, but statistically significant"
+        why += f" at {100 * params.evaluate.confidence:g}%"
         return Check(name, worse, limit, "warn", why)
     possible = worse + spread.margin(params.evaluate.confidence) if spread else worse
     if possible > limit:

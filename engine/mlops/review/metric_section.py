@@ -13,20 +13,14 @@ def headline(comparisons: Sequence[Comparison], checks: Sequence[Check]) -> str:
     in_short = _in_short(comparisons[0])
     outcomes = [check.outcome for check in checks]
     worst = "block" if "block" in outcomes else "warn" if "warn" in outcomes else ""
-    whys = [check.why for check in checks if check.outcome == worst]
-    if not whys:
+    found = [check for check in checks if check.outcome == worst]
+    if not found:
         return f"**{in_short}**"
-    leading = whys[0].startswith(f"{comparisons[0].metric} is")
-    more = (
-        f" ({len(whys)} checks {'fail' if worst == 'block' else 'warn'})" if len(whys) > 1 else ""
-    )
-    return (
-        f"**{in_short}**{more}" if leading else f"**{cell(_sentence(whys[0]))}** {in_short}{more}"
-    )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    verb = {"block": "fail", "warn": "warn"}[worst]
+    more = f" ({len(found)} checks {verb})" if len(found) > 1 else ""
+    if found[0].name == f"regression of {comparisons[0].metric}":
+        return f"**{in_short}**{more}"
+    return f"**{cell(found[0].why)}.** {in_short}{more}"
 
 
 def metric_table(comparisons: Sequence[Comparison], confidence: float, test: str) -> str:

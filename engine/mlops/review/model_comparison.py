@@ -59,9 +59,9 @@ class Comparison:
 
 
 def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
-    """Give what the side's model predicts, what happened, and the milliseconds of a row alone.
+    """Give what the side's model predicts and what happened: `predicted` and `actual`.
 
-    Scores in a process of its own: `predicted` and `actual` of the `rows`, and `row_ms`.
+    Scores in a process of its own, with the side's own code.
 
     Raises:
         NotComparable: the side's model can't take these rows.
@@ -87,8 +87,8 @@ def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
 
 def models_on_same_rows(
     base: Side, candidate: Side, params: Params
-) -> tuple[pd.DataFrame, list[Predictions], list[float]]:
-    """Give the candidate's test rows, what base and candidate predict, and the time of a row each.
+) -> tuple[pd.DataFrame, list[Predictions]]:
+    """Give the candidate's test rows, and what base and candidate predict for them.
 
     Raises:
         NotComparable: task or target differ, or the base's model can't take the rows.
@@ -104,8 +104,7 @@ def models_on_same_rows(
         raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
     scored = [scored_by(side, paths.TEST_ROWS, len(test)) for side in (base, candidate)]
     actual = scored[-1]["actual"]  # as the candidate's code reads it
-    predictions = [Predictions(params.task, actual, one["predicted"]) for one in scored]
-    return test, predictions, [float(one["row_ms"]) for one in scored]
+    return test, [Predictions(params.task, actual, one["predicted"]) for one in scored]
 
 
 def compare(

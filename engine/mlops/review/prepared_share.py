@@ -56,11 +56,15 @@ class PreparedShare:
 
     def as_json(self) -> dict[str, Any]:
         """Write the counts as verdict.json has them."""
-        counts = {
+        parts = {
             part.name: {"rows": part.rows, "removed": part.removed, "changed": part.changed}
             for part in self.parts
         }
-        return counts | {"new_removed": self.new_removed, "new_changed": self.new_changed}
+        return {
+            "parts": parts,
+            "new_removed": self.new_removed,
+            "new_changed": self.new_changed,
+        }
 
 
 def prepared_share(

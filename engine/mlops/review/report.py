@@ -5,6 +5,7 @@ from typing import Any
 
 from mlops.records import SliceComparison
 from mlops.review.data_section import data_line, data_section
+from mlops.review.explanation import Explanation, causes_of, details_of
 from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
 from mlops.review.github_markdown import cell, fenced, folded
@@ -14,12 +15,10 @@ from mlops.review.moved_section import moved_line, moved_section
 from mlops.review.prepared_share import PreparedShare, prepared_section
 from mlops.review.sections import (
     WORDS,
-    Served,
     chart_section,
     notes_section,
     params_line,
     params_section,
-    served_section,
     slices_section,
     stages_section,
 )
@@ -60,7 +59,7 @@ class Review:
         data: as `data_changes.data_changes` gives it.
         key, target: the names of these columns.
         detectable: metric -> smallest regression that the gate would have blocked.
-        served: what serves the base's model, and the candidate's.
+        explanation: why and where the models differ, their cost, and a replay of requests.
         notes: what ingestion said of the rows.
         unpinned: as `unpinned.unpinned` gives it.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
@@ -88,7 +87,7 @@ class Review:
     lock_behind: bool = False
     lacking: list[str] = field(default_factory=list)
     unpinned: dict[str, str] = field(default_factory=dict)
-    served: list[Served] = field(default_factory=list)
+    explanation: Explanation | None = None
     feedback: FeedbackShare | None = None
     prepared: PreparedShare | None = None
     notes: list[str] = field(default_factory=list)
@@ -105,6 +104,7 @@ def markdown(review: Review) -> str:
     parts.append(params_line(review.params) if review.stages else "")
     parts += [feedback_section(review.feedback), prepared_section(review.prepared)]
     parts.append(notes_section(review.notes))
+    parts.append(causes_of(review.explanation))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(unpinned_section(review.unpinned))
@@ -147,7 +147,7 @@ def _details(review: Review) -> list[str]:
         slices_section(slices, review.slice_metric),
         chart_section(slices, review.slice_metric),
         detectable(review.detectable) if any(review.stages.values()) else "",
-        served_section(review.served) if slices else "",
+        *details_of(review.explanation),
         stages_section(review.stages),
         WORDS if slices else "",
     ]

@@ -7,6 +7,7 @@ from mlops.files import write_json, write_text
 from mlops.params import Params
 from mlops.review.comparison_plot import draw_changes
 from mlops.review.html_report import html_page
+from mlops.review.page_sections import page_sections
 from mlops.review.report import Review, markdown
 from mlops.review.verdict import as_verdict
 
@@ -24,6 +25,6 @@ def write(found: Review, params: Params, *, as_json: bool = False) -> None:
     if found.comparisons:
         draw_changes(CHANGES, found.comparisons, params)
         plots = [CHANGES, *sorted(paths.PLOTS.glob("*.png"))]
-    write_text(PAGE, html_page(text, plots))
+    write_text(PAGE, html_page(text, plots, more=page_sections(found)))
     write_json(VERDICT, verdict)
     print(json.dumps(verdict, indent=2, ensure_ascii=False) if as_json else text)

@@ -20,6 +20,7 @@ from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.review.data_changes import data_changes
 from mlops.review.differences import params_diff, stages_diff
+from mlops.review.explanation import Explanation, explain
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
@@ -44,7 +45,6 @@ from mlops.review.model_comparison import (
 from mlops.review.moved_rows import leading_features, moved_rows
 from mlops.review.prepared_share import check_prepared, prepared_share
 from mlops.review.report import Review
-from mlops.review.sections import Served
 from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
@@ -101,7 +101,10 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
 
 
 def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
-    test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
+    test, (of_base, of_candidate) = models_on_same_rows(base, candidate, params)
+    why = Explanation()
+    if any(stages_diff(base.stages, candidate.stages).values()):
+        why = explain(base, candidate, test, (of_base, of_candidate), params, schema)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params)
     metrics = {c.metric: c.candidate for c in comparisons}
@@ -114,6 +117,7 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params),
         *check_slices_against_base(slices, params),
+        *why.checks(params),
         *check_feedback(feedback, params),
         *check_prepared(prepared, params),
         *check_gate_is_kept(path for path, _, _ in changed),
@@ -136,9 +140,9 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         target=schema.target.name,
         moved=_moved_rows(test, of_base, of_candidate, params, schema),
         feedback=feedback,
+        explanation=why,
         prepared=prepared,
         notes=_notes(),
-        served=[_served(base, times[0]), _served(candidate, times[1])],
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
             for c in comparisons
@@ -168,12 +172,6 @@ def _alone(base_commit: str, candidate: Side, params: Params, schema: Schema, wh
         not_comparable=why + _sample(candidate),
         notes=_notes(),
     )
-
-
-def _served(side: Side, row_ms: float) -> Served:
-    manifest = side.manifest
-    size = sum(manifest["files"][name]["bytes"] for name in manifest["engine_files"])
-    return Served(manifest["engine"], manifest["engine_reason"], size, row_ms)
 
 
 def _lock_is_behind(candidate: Side, vouched: Stages | None) -> bool:

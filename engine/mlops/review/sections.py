@@ -1,6 +1,5 @@
 """The parts of a report below its table: each is one paragraph, table, chart or fold, or empty."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from mlops.records import SliceComparison
@@ -28,22 +27,6 @@ WORDS = folded(
 - **stage**: a step of the pipeline from data to model. A stage whose inputs are the base's is not
   run.""",
 )
-
-
-@dataclass(frozen=True)
-class Served:
-    """What serves a model.
-
-    Attributes:
-        reason: why the model has no exported form, if it has none.
-        size: in bytes.
-        row_ms: time for one row alone, in milliseconds.
-    """
-
-    engine: str
-    reason: str | None
-    size: int
-    row_ms: float
 
 
 def params_line(changed: list[tuple[str, Any, Any]]) -> str:
@@ -86,21 +69,6 @@ def chart_section(slices: list[SliceComparison], metric: str) -> str:
     if undefined := len(pairs) - len(defined):
         title += f", undefined in {undefined} more"
     return chart(title, list(defined), list(zip(*defined.values(), strict=True)))
-
-
-def served_section(served: list[Served]) -> str:
-    """Compare what serves both models."""
-    if not served:
-        return ""
-    base, candidate = map(_engine, served)
-    why = served[-1].reason
-    text = f"Serving engine: candidate {candidate}; base {base}."
-    return text + (f" The model could not be exported: {cell(why)}." if why else "")
-
-
-def _engine(served: Served) -> str:
-    name = "scikit-learn itself" if served.engine == "joblib" else f"exported as {served.engine}"
-    return f"{name}, {served.size / 1e6:.2f} MB, about {served.row_ms:.1g} ms a row"
 
 
 def notes_section(notes: list[str]) -> str:

@@ -26,6 +26,7 @@ _TESTED = 8
 _SAME = 0.6  # share of common rows from which two groups are one
 _SHOWN = 0.03  # smaller changes of the error are not worth a sentence
 _TINY = 1e-15
+_LONGEST = 400
 
 _Mask = NDArray[np.bool_]
 
@@ -195,5 +196,5 @@ def segments_section(segments: list[Segment]) -> str:
     """Say where the error changed most."""
     if not segments:
         return ""
-    lines = [f"- {cell(segment.sentence())}" for segment in segments]
+    lines = [f"- {cell(segment.sentence()[:_LONGEST])}" for segment in segments]
     return "\n".join(["**Where** the error changed most, against the other rows:", "", *lines])

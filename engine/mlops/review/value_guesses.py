@@ -14,7 +14,10 @@ ENOUGH = 3
 """Fewer changed values are no pattern."""
 
 _MOST = 0.95
-_CLOSE = 0.01
+_CLOSE, _EXACT = 0.005, 1e-6
+_SMALL = 0.1
+"""What a rule leaves unexplained, at most, of how far a value moved."""
+
 _DAY = np.timedelta64(1, "D")
 _QUARTER = np.timedelta64(15, "m")
 
@@ -59,23 +62,28 @@ def _of_numbers(before: Values, after: Values) -> Iterator[str]:
     values, counts = np.unique(new, return_counts=True)
     if counts.max() >= _MOST * len(new) and len(np.unique(old)) > 1:
         yield f"values became {values[counts.argmax()]:,.6g}"
+    made = list(_made(old, new))
+    for close in (_EXACT, _CLOSE):  # what fits to the digit goes before what fits by and large
+        for text, values in made:
+            if _fits(old, new, values, close):
+                yield text
+
+
+def _made(old: Floats, new: Floats) -> Iterator[tuple[str, Floats]]:
+    """Yield what may have been done to the old values, and what they would be then."""
     used = old != 0
     if used.sum() >= ENOUGH:
         factor = float(np.median(new[used] / old[used]))
-        if factor and _fits(new, old * factor):
-            yield f"values were multiplied by {factor:,.5g}{unit_of(factor)}"
+        yield f"values were multiplied by {factor:,.5g}{unit_of(factor)}", old * factor
     offset = float(np.median(new - old))
-    if _fits(new, old + offset):
-        yield f"values were {'raised' if offset > 0 else 'lowered'} by {abs(offset):,.6g}"
+    yield f"values were {'raised' if offset > 0 else 'lowered'} by {abs(offset):,.6g}", old + offset
     for name, function in _FUNCTIONS.items():
         with np.errstate(all="ignore"):
-            made = function(old)
-        if np.isfinite(made).all() and _fits(new, made):
-            yield f"values became {name}"
-    if np.ptp(old) > 0:
+            yield f"values became {name}", function(old)
+    if np.ptp(old) > 0 and np.isfinite(old).all() and np.isfinite(new).all():
         slope, start = np.polyfit(old, new, 1)
-        if abs(slope) > _CLOSE and _fits(new, start + slope * old, np.ptp(new)):
-            yield f"values became {slope:,.5g} times the old ones {start:+,.5g}" + _degrees(slope)
+        line = f"values became {slope:,.5g} times the old ones {start:+,.5g}{_degrees(slope)}"
+        yield line, start + slope * old
 
 
 _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
@@ -92,17 +100,21 @@ _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-def _fits(new: Floats, made: Floats, size: float | None = None) -> bool:
-    """Tell whether nearly all values are as made, but for rounding."""
-    scale = np.maximum(np.abs(made), np.abs(new)) if size is None else size / 10
-    close = np.abs(new - made) <= _CLOSE / 2 * scale
-    rounded = (new == np.round(new)) & (np.abs(new - made) <= 0.51) & (np.abs(new) >= 10)
-    return bool((close | rounded).mean() >= _MOST)
+def _fits(old: Floats, new: Floats, made: Floats, close: float) -> bool:
+    """Tell whether nearly all values are as made, but for rounding, and far from the old ones."""
+    if not np.isfinite(made).all():
+        return False
+    error = np.abs(new - made)
+    fits = error <= close * np.maximum(np.abs(made), np.abs(new))
+    if close > _EXACT:
+        fits |= (new == np.round(new)) & (error <= 0.51) & (np.abs(new) >= 10)
+        fits &= error <= _SMALL * np.abs(new - old)
+    return bool(fits.mean() >= _MOST)
 
 
 def _degrees(slope: float) -> str:
     for known, words in ((1.8, "Celsius to Fahrenheit"), (1 / 1.8, "Fahrenheit to Celsius")):
-        if abs(slope / known - 1) < _CLOSE:
+        if abs(slope / known - 1) < 2 * _CLOSE:
             return f" (degrees {words}?)"
     return ""
 

@@ -4,8 +4,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from mlops.review.explanation import Explanation
 from mlops.review.report import Review
-from mlops.review.sections import Served
 from mlops.review.verdict_schema import SCHEMA_VERSION, Verdict
 
 
@@ -43,19 +43,9 @@ def as_verdict(found: Review) -> dict[str, Any]:
         "slices": found.slices,
         "rows": found.moved,
         "data": found.data,
-        "served": _served(found.served),
+        **(found.explanation or Explanation()).as_json(),
     }
     return Verdict.model_validate(written).model_dump(mode="json", by_alias=True)
-
-
-def _served(served: list[Served]) -> dict[str, Any] | None:
-    if not served:
-        return None
-    sides = [
-        {"engine": one.engine, "reason": one.reason, "bytes": one.size, "row_ms": one.row_ms}
-        for one in served
-    ]
-    return dict(zip(("base", "candidate"), sides, strict=True))
 
 
 def _plain(value: Any) -> Any:

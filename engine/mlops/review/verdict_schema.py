@@ -4,7 +4,7 @@
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -223,20 +223,103 @@ class SliceMetrics(_Part):
     chance: dict[str, Share]
 
 
-class ServedBy(_Part):
-    """What serves a model: its engine, its size, and the time of one row alone."""
+class Cause(_Part):
+    """A likely cause of the change; the strongest comes first."""
 
-    engine: str
-    reason: str | None
-    bytes: Count
-    row_ms: float
+    kind: str
+    what: str
+    evidence: str
+    strength: float
+
+
+class FeatureUse(_Part):
+    """How much worse the leading metric gets without a column, as a share of the base's.
+
+    `low` and `high` are the interval of the change.
+    """
+
+    column: str
+    base: float
+    candidate: float
+    low: float
+    high: float
+
+
+class Segment(_Part):
+    """Rows in which the error changed otherwise than in the rest."""
+
+    where: str
+    rows: Count
+    metric: str
+    change: float
+    chance: float
+    sentence: str
+
+
+class TimeRatio(_Part):
+    """Milliseconds of both models, and the candidate's as a multiple of the base's."""
+
+    base: float
+    candidate: float
+    value: float
+    low: float
+    high: float
 
 
 class Served(_Part):
-    """What serves base and candidate."""
+    """What serving takes; pairs are of base and candidate.
 
-    base: ServedBy
-    candidate: ServedBy
+    `reason` says why the candidate has no exported form; memory is in bytes.
+    """
+
+    engine: tuple[str, str]
+    reason: str | None
+    bytes: tuple[Count, Count]
+    memory: tuple[Count, Count] | None
+    row: TimeRatio | None
+    thousand: TimeRatio | None
+
+
+class Replay(_Part):
+    """How a sample of production's requests would be answered; pairs are of base and candidate.
+
+    `moved` has the share of answers that moved by more than its key, `on_test` that of test rows.
+    """
+
+    requests: Count
+    moved: dict[str, Share]
+    on_test: dict[str, Share]
+    test_rows: Count
+    refused: tuple[Count, Count]
+    refused_by: dict[str, Count]
+    outside: tuple[Count, Count]
+    outside_by: dict[str, Count]
+
+
+class FeedbackCounts(_Part):
+    """How many rows are feedback of clients of the API."""
+
+    train: Count
+    train_rows: Count
+    test: Count
+    test_rows: Count
+    source_rows: Count
+
+
+class PreparedRows(_Part):
+    """What `prepare` did to the training, test or held-out rows; values changed by column."""
+
+    rows: Count
+    removed: Count
+    changed: dict[str, Count]
+
+
+class Prepare(_Part):
+    """What `prepare` did, and to how many test rows the base's does not do it."""
+
+    parts: dict[str, PreparedRows]
+    new_removed: Count
+    new_changed: Count
 
 
 class Verdict(_Part):
@@ -250,14 +333,19 @@ class Verdict(_Part):
     head: str
     failure: str | None
     not_comparable: str | None
-    feedback: dict[str, Any] | None
+    feedback: FeedbackCounts | None
+    prepare: Prepare | None
     lock: Literal["behind", "current"] | None
     params: list[ParamChange]
     stages: dict[str, bool]
     slices: list[SliceMetrics]
     rows: MovedNumbers | MovedClasses | None
     data: DataChange | None
+    causes: list[Cause]
+    features: list[FeatureUse]
+    segments: list[Segment]
     served: Served | None
+    replay: Replay | None
 
 
 def json_schema() -> str:

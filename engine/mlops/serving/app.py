@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
@@ -20,6 +19,7 @@ from mlops.serving.fast_path import Shortcut
 from mlops.serving.inference_protocol import Protocol
 from mlops.serving.prediction_log import LogAway
 from mlops.serving.prediction_routes import PATH, Predictions, add_feedback, add_predictions
+from mlops.serving.preflights import Preflights
 from mlops.serving.protocol_routes import MODELS, add_health, add_protocol
 from mlops.serving.request_limits import Gate
 from mlops.serving.requests import Unprocessable
@@ -64,13 +64,7 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     gate = Gate(shortcut, settings, service.metrics, _names(app))
     if not settings.cors_origins:
         return gate
-    return CORSMiddleware(
-        gate,
-        allow_origins=settings.cors_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["x-request-id", "retry-after"],
-    )
+    return Preflights(gate, settings.cors_origins)
 
 
 def _names(app: FastAPI) -> list[str]:

@@ -1,5 +1,6 @@
 """From the features of a request to the matrix that a model takes, by plain tables."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -70,7 +71,7 @@ class Encoding:
         self._at = np.array([number.at for number in numbers], dtype=np.intp)
         self._fill = _row(n.fill for n in numbers)
         self._mean, self._scale = _row(n.mean for n in numbers), _row(n.scale for n in numbers)
-        self._plain = all(n.fill is None and n.mean == 0 and n.scale == 1 for n in numbers)
+        self.plain = all(n.fill is None and n.mean == 0 and n.scale == 1 for n in numbers)
         marked = [(i, *n.indicator) for i, n in enumerate(numbers) if n.indicator]
         self._marked = np.array([i for i, *_ in marked], dtype=np.intp)
         self._marked_at = np.array([at for _, at, *_ in marked], dtype=np.intp)
@@ -79,6 +80,19 @@ class Encoding:
             (c.name, np.array(c.at, dtype=np.intp), _places(c), np.array(c.table, dtype=np.float64))
             for c in categories
         ]
+        self._lists = {name: table.tolist() for name, _, _, table in self._tables}
+
+    def line(self, row: Row) -> list[float]:
+        """Encode one row, if numbers are `plain`: what `matrix` gives, without numpy."""
+        found = [0.0] * self.width
+        for number in self.numbers:
+            value = row[number.name]
+            found[number.at] = math.nan if value is None else value
+        for category, (_, _, places, _) in zip(self.categories, self._tables, strict=True):
+            values = self._lists[category.name][places.get(row[category.name], len(places))]
+            for at, value in zip(category.at, values, strict=True):
+                found[at] = value
+        return found
 
     def matrix(self, rows: Sequence[Row]) -> Floats:
         """Encode rows of features, None for a gap: shape (n_rows, width)."""
@@ -113,7 +127,7 @@ class Encoding:
     def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:
         """Fill the matrix: numbers as they came, categories by their lines in the tables."""
         matrix = np.empty((len(values), self.width))
-        if self._plain:
+        if self.plain:
             matrix[:, self._at] = values
         else:
             gaps = np.isnan(values)

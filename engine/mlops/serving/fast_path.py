@@ -70,14 +70,20 @@ class Shortcut:
         """Let GET answer where no route is made for HEAD; the server sends no body then."""
         if any(route.matches({**scope})[0] is Match.FULL for route in self._app.routes):
             return scope
+        scope["state"]["told"] = False
         return {**scope, "method": "GET"}
 
     async def _by_fastapi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = scope["state"]
+        state, root = scope["state"], scope.get("root_path", "")
         try:
             await self._app(scope, replayed(state["body"], receive), send)
         finally:
-            if (path := getattr(scope.get("route"), "path", None)) is not None:
+            if scope.get("root_path", "") != root:
+                state["route"] = "mounted"  # where another application has names of its own
+            # With the prefix of a router that was included; the route itself knows it not.
+            elif (whole := scope.get("fastapi", {}).get("effective_route_context")) is not None:
+                state["route"] = whole.path
+            elif (path := getattr(scope.get("route"), "path", None)) is not None:
                 state["route"] = path
 
 

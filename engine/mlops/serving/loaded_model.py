@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,17 @@ class Served:
     engine: Engine
     schema: Schema
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name under which answers give a prediction."""
         return f"predicted_{self.schema.target.name}"
 
-    @property
+    @cached_property
     def choices(self) -> tuple[str, ...]:
         """The classes, in the order of the probabilities; none of a regression."""
         return self.schema.target.choices
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The model's version."""
         return str(self.manifest["model_version"])

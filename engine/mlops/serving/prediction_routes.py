@@ -53,7 +53,7 @@ class Predictions:
         body = scope["state"]["body"]
         served, values, ids = await self.predict(scope, lambda: self.parser.batch(body))
         answer = {
-            "predictions": [most_likely(value) for value in values],
+            "predictions": [most_likely(v) for v in values] if served.choices else values,
             "prediction_ids": ids,
             "model_version": served.version,
         }
@@ -70,7 +70,9 @@ class Predictions:
         except Unprocessable as error:
             self._service.refused(error.problems)
             raise
-        return await self._service.predict(given, scope["state"]["request_id"])
+        state = scope["state"]
+        told = state.get("told", True)
+        return await self._service.predict(given, state["request_id"], told=told)
 
 
 def add_predictions(app: FastAPI, service: Service, predictions: Predictions) -> None:

@@ -4,9 +4,12 @@ import asyncio
 import datetime
 import os
 import time
+from collections import Counter as Tally
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -77,8 +80,7 @@ class Metrics:
             self._of_request[key] = counter, self._latency.labels(route)
         counter, latency = self._of_request[key]
         counter.inc(len(times))
-        for seconds in times:
-            latency.observe(seconds)
+        _observe(latency, times)
 
     def rows(self, values: Values, predicted: Sequence[Any]) -> None:
         """Count predicted rows, and what was missing in them, within a second.
@@ -102,20 +104,19 @@ class Metrics:
         waiting, self._rows = self._rows, []
         predicted = [value for _, several in waiting for value in several]
         self.predictions.inc(len(predicted))
-        for _, several in waiting:
-            self.batches.observe(len(several))
+        _observe(self.batches, [len(several) for _, several in waiting])
         for name, gaps in self._of_feature.items():
-            found = [value for values, _ in waiting for value in values[name]]
-            present = [value for value in found if value is not None]
-            if len(present) < len(found):
-                gaps.inc(len(found) - len(present))
-            if unseen := _unseen(present, self._seen.get(name)):
+            found = list(chain.from_iterable(values[name] for values, _ in waiting))
+            missing, unseen = _oddities(found, self._seen.get(name))
+            if missing:
+                gaps.inc(missing)
+            if unseen:
                 self.unseen.labels(name).inc(unseen)
-        for value in predicted:
-            if isinstance(value, dict):
-                self.chosen.labels(max(value, key=value.__getitem__)).inc()
-            else:
-                self.values.observe(value)
+        if predicted and isinstance(predicted[0], dict):
+            for choice, rows in Tally(max(p, key=p.__getitem__) for p in predicted).items():
+                self.chosen.labels(choice).inc(rows)
+        else:
+            _observe(self.values, predicted)
 
     def model(self, served: Served) -> None:
         """Tell of the model that is served from now on."""
@@ -150,16 +151,27 @@ def _grouped(
     return found
 
 
-def _unseen(present: list[Any], seen: list[Any] | None) -> int:
-    """Count choices that no training row had, or numbers below or above all of theirs."""
-    if not present or not seen:
-        return 0
-    if isinstance(present[0], str):
-        return sum(choice not in seen for choice in present)
-    low, high = seen
-    if low <= min(present) and max(present) <= high:
-        return 0
-    return sum(not low <= value <= high for value in present)
+def _observe(histogram: Histogram, values: Sequence[float]) -> None:
+    """Observe many values, which the library itself takes one by one."""
+    if not values:
+        return
+    places = np.bincount(np.searchsorted(histogram._upper_bounds, values))
+    for bucket, count in zip(histogram._buckets, places.tolist(), strict=False):
+        if count:
+            bucket.inc(count)
+    histogram._sum.inc(float(np.sum(values)))
+
+
+def _oddities(found: list[Any], seen: list[Any] | None) -> tuple[int, int]:
+    """Count gaps, and choices that no training row had or numbers beyond all of theirs."""
+    if seen and not isinstance(seen[0], str):
+        values = np.array(found, dtype=np.float64)
+        beyond = (values < seen[0]) | (values > seen[1])
+        return int(np.count_nonzero(np.isnan(values))), int(np.count_nonzero(beyond))
+    times = Tally(found)
+    missing = times.pop(None, 0)
+    known = set(seen or times)
+    return missing, sum(count for choice, count in times.items() if choice not in known)
 
 
 def _edges(schema: Schema) -> list[float]:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import astuple
 
-from mlops.columns import Column, Schema
+from mlops.columns import LONGEST, Column, Schema
 from mlops.timestamps import parse_time
 
 Values = dict[str, list[Any]]
@@ -144,7 +144,9 @@ def _kind(column: Column) -> Any:
     if column.choices:
         return Literal[column.choices]
     if column.type not in (float, int):
-        return bool if column.type is bool else Annotated[str, Meta(min_length=1)]
+        longest = LONGEST if column.open else None
+        text = Annotated[str, Meta(min_length=1, max_length=longest)]
+        return bool if column.type is bool else text
     bounds = {"ge": column.low, "le": column.high}
     given: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
     if column.type is int:

@@ -17,6 +17,7 @@ from mlops.serving.prediction_log import LogAway, PredictionLog
 from mlops.serving.prometheus import Metrics
 from mlops.serving.quick_requests import Values
 from mlops.serving.settings import Settings
+from mlops.serving.tables import PLACE
 from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
@@ -35,6 +36,7 @@ class Service:
     def __init__(self, settings: Settings, schema: Schema, metrics: Metrics) -> None:
         self.settings, self.schema, self.metrics = settings, schema, metrics
         self.draining = False
+        self._places = [f"{place:0{PLACE}x}" for place in range(settings.max_rows)]
         self._inputs = {column.name for column in schema.inputs}
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
@@ -47,10 +49,13 @@ class Service:
         self.served, self.page = served, Page(served, self.schema)
         self.metrics.model(served)
 
-    async def predict(self, values: Values, request_id: str) -> tuple[Served, list[Any], list[str]]:
+    async def predict(
+        self, values: Values, request_id: str, *, told: bool = True
+    ) -> tuple[Served, list[Any], list[str]]:
         """Predict rows and log them; give the model that did it, its values and their ids.
 
-        A row without a time, where a feature needs one, gets the present moment.
+        A row without a time, where a feature needs one, gets the present moment. What nobody is
+        `told`, since HEAD has no body, is neither logged nor counted.
 
         Raises:
             LogAway: it couldn't be logged, and the settings say to refuse it then.
@@ -68,7 +73,9 @@ class Service:
         predicted = served.values(found)
         # The time first: so new ids stand side by side in the log's index. The rest nobody guesses.
         token = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
-        ids = [f"{token}{place:04x}" for place in range(n_rows)]
+        ids = [token + place for place in self._places[:n_rows]]
+        if not told:
+            return served, predicted, ids
         if self.log is not None:
             await self._record(self.log, served, values, predicted, ids, request_id)
         self.metrics.rows(values, predicted)

@@ -79,7 +79,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Larger bodies get 413")
     max_header_bytes: int = Field(default=16_384, ge=256, description="Larger headers get 431")
-    max_rows: int = Field(default=1000, ge=1, description="Rows of a request; more get 422")
+    max_rows: int = Field(
+        default=1000, ge=1, le=65_536, description="Rows of a request; more get 422"
+    )
     max_concurrency: int = Field(default=64, ge=1, description="Requests at a time; more get 503")
     feedback_per_minute: int = Field(
         default=6000, ge=1, description="Feedback a minute, of each process; more gets 429"
