@@ -21,7 +21,7 @@ def outputs(stages: Stages) -> dict[str, str]:
 
 
 def moved_with_model(reviewed: Stages, made: Stages) -> list[str]:
-    """List the outputs of a model fitted anew whose bytes differ; of the same model there are none.
+    """List the outputs of a model refitted whose bytes differ; of the same model there are none.
 
     They are those of the model's stage and of all stages behind it, save for what is rounded.
     """

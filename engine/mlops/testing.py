@@ -38,7 +38,7 @@ def row_problems(row: Mapping[str, Any], schema: Schema) -> list[str]:
     Args:
         row: a value for each column, None for a missing one; dates as text.
     """
-    types = {column.name: validation.frame_dtype(column) for column in schema.columns}
+    types = {column.name: column.dtype for column in schema.columns}
     found = validation.problems(pd.DataFrame([row]).astype(types), schema)
     return [f"{p.column}: found {p.found}, wanted {p.wanted}" for p in found.itertuples()]
 

@@ -305,6 +305,9 @@ def test_openapi_describes_every_route_and_error(api: TestClient) -> None:
 
     assert set(document["paths"]) == {
         "/", "/predict", "/feedback", "/model", "/metrics", "/health/live", "/health/ready",
+        "/v2", "/v2/health/live", "/v2/health/ready",
+        *(f"/v2/models/price{version}{what}" for version in ("", "/versions/{version}")
+          for what in ("", "/ready", "/infer")),
     }  # fmt: skip
     get = document["paths"]["/predict"]["get"]
     assert [p["name"] for p in get["parameters"]] == FEATURES
@@ -312,8 +315,8 @@ def test_openapi_describes_every_route_and_error(api: TestClient) -> None:
     assert api.get("/predict", params=example).status_code == 200
     post = document["paths"]["/predict"]["post"]
     assert {"200", "401", "413", "422", "503"} <= set(post["responses"])
-    given = post["requestBody"]["content"]["application/json"]["example"]
-    assert api.post("/predict", json=given).status_code == 200
+    for shown in post["requestBody"]["content"]["application/json"]["examples"].values():
+        assert api.post("/predict", json=shown["value"]).status_code == 200
     assert "predicted_price" in document["components"]["schemas"]["Prediction"]["properties"]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from comment_page import chromium, page
-from mlops.github.sanitize import sanitize
 from mlops.review.github_markdown import chart
+from mlops.review.sanitize import sanitize
 from npm_files import MERMAID, MERMAID_FILES, npm_files_or_skip
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")

@@ -21,7 +21,7 @@ from github_fake.origin import git, write_file
 from github_fake.run import planted_run
 from github_fake.settings import TOOLS
 from mlops.github import review_comment
-from mlops.github.sanitize import sanitize_file
+from mlops.review.sanitize import sanitize_file
 from paths import SOURCES
 from test_review import commit
 from test_review import git as git_in

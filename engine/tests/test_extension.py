@@ -206,10 +206,10 @@ def test_the_quick_way_is_taken_where_nothing_was_added_and_only_there(bundle: P
 
     for extend in (None, route):
         with start(bundle, extend=extend) as client:
-            assert set(shortcut(client)._endpoints) == {"GET", "POST"}
+            assert {method for method, _ in shortcut(client)._quick} == {"GET", "POST"}
     for extend in (with_bearer, with_limit, with_handlers):
         with start(bundle, extend=extend) as client:
-            assert not shortcut(client)._endpoints
+            assert not shortcut(client)._quick
 
 
 def test_a_server_takes_the_projects_extension_by_itself(bundle: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from mlops.github.sanitize import sanitize
 from mlops.review.github_markdown import CHART, cell, chart, number
+from mlops.review.sanitize import sanitize
 
 LINES = [[1.0, 2.5], [0.00001, 3.0]]
 

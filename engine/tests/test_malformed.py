@@ -18,7 +18,7 @@ GROWTH = 20 * 2**20
 
 
 class Client:
-    """Sends one request after another on a connection that is made anew when it was closed."""
+    """Sends one request after another on a connection that is rebuilt when it was closed."""
 
     def __init__(self, port: int) -> None:
         self._address = "127.0.0.1", port

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from github_markdown import powers
-from mlops.github import sanitize as command
 from mlops.github.review_comment import comment_text
-from mlops.github.sanitize import LONGER, MOST_BYTES, sanitize
+from mlops.review import sanitize as command
+from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 
 RUN: dict[str, Any] = {"html_url": "https://github.example/acme/demo/actions/runs/7"}
 LINK = f"[the run]({RUN['html_url']})"

@@ -6,20 +6,20 @@ import pytest
 
 from github_markdown import html_of, powers
 from hostile_markdown import LONG, PLACES, SPELLINGS, payloads, put
-from mlops.github.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.github_markdown import cell, chart, fenced, fold_start, folded, table
+from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.sections import WORDS
 
 CHART = chart("rmse by size, blue base", ["≤ 1", "> 1"], [[1.0, 2.5], [0.00001, 3.0]])
 REPORT = f"""\
-## ✅ Pass: within every limit of the gate
+## ✅ Pass: may be merged
 
 | metric | base | candidate |
 |---|---:|---:|
 | median\\_ape | 0.05 | 1,234.5 |
 |  | `a\\|b` | -3 (3.0% better) |
 
-**rmse is 3.0% better, hardly by chance.** Both models `x` *y*.
+**rmse is 3.0% better (statistically significant).** Both models `x` *y*.
 
 - ✅ rmse is unchanged
 - **{cell("a_b *c* [d] <e>")}** of two

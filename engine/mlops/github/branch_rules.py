@@ -1,6 +1,6 @@
 """Rules on GitHub for the default branch: what must pass before a merge, what may use environments.
 
-What somebody else has set is kept. Standard library only.
+What somebody else has set is kept.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Find the pull request that a finished review is about. Standard library and `gh` only.
+"""Find the pull request that a finished review is about.
 
 GitHub is asked, for what the run left is hostile: the run's own word decides only between pull
 requests of the same head.

@@ -1,4 +1,4 @@
-"""Calls of GitHub's API through `gh api`, for what workflows do. Standard library only."""
+"""Calls of GitHub's API through `gh api`, for what workflows do."""
 
 import json
 import os

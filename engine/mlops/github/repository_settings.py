@@ -1,6 +1,7 @@
 """Set up the repository on GitHub: `make github` asks, sets what the workflows need, says the rest.
 
-Runs on the standard library and `gh`, which holds the login; a second run changes nothing.
+`gh` holds the login; a second run changes nothing.
+
 Usage: python -m mlops.github.repository_settings [--yes] [NAME=VALUE …], a repository variable each
 """
 

@@ -1,7 +1,4 @@
-"""Which settings of a repository on GitHub the workflows need, and the calls that make them so.
-
-Standard library only.
-"""
+"""Which settings of a repository on GitHub the workflows need, and the calls that make them so."""
 
 import re
 from collections.abc import Callable, Iterator

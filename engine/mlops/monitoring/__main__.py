@@ -1,4 +1,4 @@
-"""Command monitor: hold the prediction log against the bundle's reference; say ok, watch or act.
+"""Command monitor: compare the prediction log with the bundle's reference; say ok, watch or act.
 
 Exit code: 0 when it judged, whatever it found, and when nothing is deployed yet; 1 when it could
 not judge.
@@ -23,7 +23,7 @@ from mlops.monitoring.log_reader import read_window
 from mlops.monitoring.monitor_plots import draw
 from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.params import Params
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_project_params, load_schema_of
 from mlops.review.html_report import html_page
 
 FAILURE = "failure.txt"
@@ -37,7 +37,7 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
         UserError: there is none, it was altered, or it is of other features.
     """
     manifest = read_manifest(bundle)
-    advice = "Make it anew: dvc repro export"
+    advice = "Rebuild it: dvc repro export"
     if REFERENCE_FILE not in manifest["files"]:
         raise UserError(f"{bundle}: has no {REFERENCE_FILE} to compare with", advice=advice)
     reference: dict[str, Any] = read_json(bundle / REFERENCE_FILE)
@@ -83,7 +83,8 @@ def main() -> None:
         return
     try:
         params = load_project_params()
-        decision = monitor(url, options.bundle, params, load_schema(), options.now)
+        schema = load_schema_of(options.bundle)
+        decision = monitor(url, options.bundle, params, schema, options.now)
     except UserError as error:
         write_text(options.out / FAILURE, str(error))
         raise

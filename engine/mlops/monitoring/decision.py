@@ -10,6 +10,7 @@ from mlops.columns import Schema
 from mlops.metrics import Predictions
 from mlops.monitoring.drift import Change, changes
 from mlops.monitoring.log_reader import ACTUAL, AT, PREDICTED, Window
+from mlops.monitoring.new_texts import note_new_texts
 from mlops.monitoring.performance import Performance, performance
 from mlops.monitoring.reasons import Cause, Reason, Verdict, find_reasons
 from mlops.params import Params
@@ -64,6 +65,7 @@ def decide(
     kept: list[Performance] = []
     if len(window.rows) >= monitor.min_rows:
         found = changes(window.rows, _said(window.rows), reference, schema, monitor)
+        notes += note_new_texts(window.rows, reference, schema)
     else:
         notes.append(
             f"Drift was not judged: {len(window.rows)} prediction(s) in the last "

@@ -9,9 +9,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Schema
 from mlops.errors import run_command
-from mlops.files import whole_folder, write_json
+from mlops.files import sha256, whole_folder, write_json
+from mlops.joins import Join
+from mlops.lookups import looked_up
 from mlops.paths import FINGERPRINT
 from mlops.pipeline.code_meaning import hash_meaning
 from mlops.project import load_schema
@@ -20,12 +23,13 @@ ENGINE = Path("engine")
 PROJECT = Path("src")
 
 STAGES = {
-    "ingest": ("columns", "timezone"),
+    "ingest": ("columns", "timezone", "source_form", "joins"),
     "validate": ("columns", "schema"),
+    "prepare": ("columns", "schema", "prepare"),
     "split": ("columns",),
-    "train": ("columns", "features", "models"),
-    "evaluate": ("columns", "features", "models"),
-    "export": ("columns", "schema", "features", "models"),
+    "train": ("columns", "features", "models", "tables"),
+    "evaluate": ("columns", "features", "models", "tables"),
+    "export": ("columns", "schema", "features", "models", "tables"),
 }
 """What of the project each stage uses; of the engine, it is what its module imports."""
 
@@ -34,6 +38,9 @@ def project_parts(schema: Schema) -> dict[str, Any]:
     """Give what the project's files mean, without descriptions and units."""
     words = {text for column in schema.columns for text in (column.description, column.unit)}
     words |= {rule.description for rule in schema.rules}
+    words |= {
+        text for join in schema.joins for c in join.columns for text in (c.description, c.unit)
+    }
     return {
         "columns": [
             {
@@ -42,14 +49,28 @@ def project_parts(schema: Schema) -> dict[str, Any]:
                 "role": column.role,
                 "nullable": column.nullable,
                 "choices": column.choices,
+                "open": column.open,
             }
             for column in schema.columns
         ],
         "timezone": schema.timezone,
+        "source_form": FORM_FILE.read_text(encoding="utf-8") if FORM_FILE.exists() else None,
         "schema": hash_meaning("project.schema", [PROJECT], words),
         "features": schema.derived_code,
+        "joins": [
+            {"code": hash_meaning("project.sources", [PROJECT], words), **_table(join)}
+            for join in schema.joins
+        ],
+        "tables": [_table(join) for join in looked_up(schema)],
+        "prepare": hash_meaning("project.prepare", [PROJECT], words),
         "models": hash_meaning("project.models", [PROJECT], words),
     }
+
+
+def _table(join: Join) -> dict[str, str]:
+    """Name a table's file with its hash: DVC knows no path that is named in Python."""
+    path = Path(join.path)
+    return {"path": join.path, "sha256": sha256(path) if path.is_file() else "missing"}
 
 
 def libraries(requirements: str) -> list[str]:

@@ -31,7 +31,7 @@ def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
     if report["accuracy_fell"]:
         return "withdraw", f"its accuracy fell, by {labelled} rows with feedback"
     if report["verdict"] == "act":  # on what both models are asked: the new one is no worse for it
-        return "wait", "what is asked must be mended first: " + report["reasons"][0]["text"]
+        return "wait", "fix the input data first: " + report["reasons"][0]["text"]
     if labelled < wanted:
         return "wait", f"{labelled} of its predictions have feedback, wanted {wanted}"
     return "promote", f"its accuracy held, by {labelled} rows with feedback"

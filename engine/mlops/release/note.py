@@ -1,16 +1,9 @@
-"""The release note of a model: what is in its image, and what changed since the one before.
-
-Command note: publish it on the model's git tag, by `gh`; standard library only.
-"""
+"""The release note of a model: what is in its image, and what changed since the release before."""
 
 import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from mlops.errors import UserError, run_command
-from mlops.github.gh_api import GitHubRefused, api
 from mlops.release.labels import Contents
 from mlops.release.signature import signer
 from mlops.review.github_markdown import table
@@ -62,52 +55,3 @@ def _table(before: Mapping[str, Any], after: Mapping[str, Any], compared: bool) 
         old, new = before.get(name, ""), after.get(name, "")
         rows.append((name, f"{old}", f"{new}" if new == old else f"**{new}**"))
     return table(("", "before", "now"), "lll", rows)
-
-
-def publish_note(note: Path, tag: str, commit: str) -> str:
-    """Make the release of a git tag, and say so; one that exists stays as it is.
-
-    GitHub lets no workflow tag a commit whose workflow files are others than those of the default
-    branch's newest commit; then the line to type is said instead.
-
-    Raises:
-        UserError: GitHub refuses for another reason.
-    """
-    releases = f"repos/{os.environ['GITHUB_REPOSITORY']}/releases"
-    model, text = tag.removeprefix("model-"), note.read_text(encoding="utf-8")
-    fields = {"tag_name": tag, "target_commitish": commit, "name": f"Model {model}", "body": text}
-    try:
-        if _is_released(f"{releases}/tags/{tag}"):
-            return f"{tag} was released before"
-        api(releases, body=fields)
-    except GitHubRefused as error:
-        if "HTTP 403" not in str(error):
-            raise UserError(f"The note can't be published: {error}") from error
-        return (
-            f"{tag} is not tagged: no workflow may do so once others have changed on main. Type: "
-            f"gh run download {os.environ['GITHUB_RUN_ID']} --name note && gh release create {tag} "
-            f"--target {commit} --title 'Model {model}' --notes-file {note.name}"
-        )
-    return f"{tag} released"
-
-
-def _is_released(path: str) -> bool:
-    try:
-        api(path)
-    except GitHubRefused as error:
-        if "HTTP 404" in str(error):
-            return False
-        raise
-    return True
-
-
-def main() -> None:
-    tag, commit, note = sys.argv[1:]
-    said = publish_note(Path(note), tag, commit)
-    print(f"note: {said}")
-    with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
-        summary.write(f"{said}\n")
-
-
-if __name__ == "__main__":
-    run_command(main)

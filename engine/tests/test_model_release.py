@@ -9,7 +9,8 @@ import pytest
 from github_fake.api import GitHub
 from github_fake.origin import git, write_file
 from mlops.errors import UserError
-from mlops.release import note
+from mlops.github import model_release
+from mlops.release.note import commands
 from workflow_steps import github  # noqa: F401  a fixture
 
 TAG = "model-0123abcd"
@@ -21,13 +22,15 @@ def publish(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Publish the note of main's commit as it was; give the run's summary."""
     commit = git(github.origin, "rev-parse", "main")
     (tmp_path / "release-note.md").write_text("# Model 0123abcd\n")
-    monkeypatch.setattr(sys, "argv", ["note", TAG, commit, str(tmp_path / "release-note.md")])
+    monkeypatch.setattr(
+        sys, "argv", ["model_release", TAG, commit, str(tmp_path / "release-note.md")]
+    )
     monkeypatch.setenv("GH_ENTERPRISE_TOKEN", github.grant({"contents": "write"}))
     summary = tmp_path / "summary.md"
 
     def run() -> str:
         summary.unlink(missing_ok=True)
-        note.main()
+        model_release.main()
         return summary.read_text()
 
     return run
@@ -70,11 +73,11 @@ def test_a_private_repositorys_note_names_no_attestation(
 ) -> None:
     monkeypatch.setenv("ATTESTED", attested)
 
-    assert ("gh attestation verify" in note.commands("image@sha256:0")) is shown
+    assert ("gh attestation verify" in commands("image@sha256:0")) is shown
 
 
 def test_the_branch_that_signs_is_the_default_branch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COSIGN_PUBLIC_KEY", raising=False)
     monkeypatch.setenv("DEFAULT_BRANCH", "trunk")
 
-    assert "/release.yml@refs/heads/trunk " in note.commands("image@sha256:0")
+    assert "/release.yml@refs/heads/trunk " in commands("image@sha256:0")
