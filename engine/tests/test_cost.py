@@ -20,7 +20,7 @@ SAME = Ratio(1.0, 1.0, 1.0, 0.98, 1.02)
 
 
 def cost(row: Ratio | None = SAME, **changes: object) -> Cost:
-    known = {"engine": ("arrays", "arrays"), "reason": None, "size": (100, 250)}
+    known = {"engine": ("arrays", "arrays"), "reason": None, "n_bytes": (100, 250)}
     return Cost(**(known | {"row": row, "thousand": SAME} | changes))  # type: ignore[arg-type]
 
 
