@@ -234,7 +234,7 @@ def cost_section(cost: Cost | None) -> str:
             )
     base, candidate = (_engine(engine) for engine in cost.engine)
     by = candidate if base == candidate else f"{candidate}, the base by {base}"
-    text = f"**To serve**, by {by}: {', '.join(words)}."
+    text = f"**Serving**, by {by}: {', '.join(words)}."
     return text + (f" The model could not be exported: {cell(cost.reason)}." * bool(cost.reason))
 
 
