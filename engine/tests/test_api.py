@@ -351,10 +351,25 @@ def test_more_requests_at_a_time_than_allowed_get_503(bundle: Path) -> None:
     assert accepted.status_code == 200
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_prediction_that_is_no_finite_number_is_no_answer(
+    value: float, api: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = api.service.served.engine
+    monkeypatch.setattr(engine, "predict", lambda rows: np.full(len(rows), value))
+    monkeypatch.setattr(engine, "predict_columns", lambda columns: np.array([1.0, value]))
+
+    assert api.get("/predict", params=ROW).status_code == 500
+    for body in ({"rows": [ROW]}, {"rows": [ROW, ROW]}):
+        answer = api.post("/predict", json=body)
+        assert answer.status_code == 500
+        assert "null" not in answer.text
+
+
 def test_a_failure_shows_no_stack_and_names_the_request(
     api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(rows: Any, request_id: str) -> None:
+    def fail(*given: Any, **named: Any) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(api.service, "predict", fail)

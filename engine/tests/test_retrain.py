@@ -214,7 +214,7 @@ def test_feedback_that_breaks_the_contract_is_left_out_and_counted(log: Log) -> 
 
 
 def test_feedback_that_the_source_has_caught_up_with_leaves_no_partition(tmp_path: Path) -> None:
-    (tmp_path / FEEDBACK).write_text("old\n")
+    (tmp_path / FEEDBACK).write_text(f"sale_id,price\n{2**41},1\n")
 
     write_partition(str(tmp_path), pd.DataFrame(), SCHEMA)
 
@@ -316,8 +316,26 @@ def test_the_pull_request_says_how_much_came_by_feedback(
     text = retrain.body(facts, PARAMS, SCHEMA)
 
     assert text.endswith("the review\n")
-    assert ("**1,234 rows are feedback**" in text and "7 more broke" in text) is bool(rows)
+    assert ("**1,234 rows are feedback**" in text and "7 more failed" in text) is bool(rows)
     assert ("the shift" in text) is bool(rows)
+
+
+@pytest.mark.parametrize("rows", [0, 5])
+@pytest.mark.parametrize("text", [None, "not,ours\n1,2\n", "sale_id\n12\n", "\xff"])
+def test_a_persons_file_of_the_reserved_name_is_neither_overwritten_nor_deleted(
+    rows: int, text: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / FEEDBACK
+    if text is None:
+        SALES.to_csv(path, index=False)
+    else:
+        path.write_text(text, encoding="latin-1")
+    before = path.read_bytes()
+    told = SALES[:rows].assign(sale_id=range(2**40, 2**40 + rows))
+    with pytest.raises(UserError, match="no retraining wrote it"):
+        write_partition(str(tmp_path), told, SCHEMA)
+
+    assert path.read_bytes() == before
 
 
 def test_a_slice_whose_feedback_is_of_other_prices_stands_out(tree: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops.columns import Schema
+from mlops.columns import Column, Schema
 from mlops.errors import UserError
 from mlops.files import write_text
 from mlops.github.gh_api import GitHubRefused, api
@@ -82,7 +82,7 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
     """Put the rows into the source's folder, or take an older such partition out of it.
 
     Raises:
-        UserError: the source is no folder of this repository.
+        UserError: the source is no folder of this repository, or a person's file has the name.
     """
     if "://" in source or not Path(source).is_dir():
         raise UserError(
@@ -90,7 +90,25 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
             advice="Let your own job copy feedback into the source, and start with --no-feedback.",
         )
     path = Path(source) / FEEDBACK
+    if path.exists() and not _is_of_feedback(path, schema.key):
+        raise UserError(
+            f"{path}: its keys are not those of predictions, so no retraining wrote it",
+            advice="Rename it: a retraining overwrites and deletes the file of this name.",
+        )
     if not len(rows):
         path.unlink(missing_ok=True)
         return
     write_text(path, csv_text(rows, schema))
+
+
+def _is_of_feedback(path: Path, key: Column) -> bool:
+    """Tell by the keys whether a retraining wrote a partition: they are ids, or hashes of them."""
+    try:
+        keys = pd.read_csv(path, usecols=[key.name], dtype=str)[key.name].fillna("")
+    except (OSError, ValueError):
+        return False
+    if key.type is str:
+        made = keys.str.fullmatch("[0-9a-f]{24,}")
+    else:  # of 2**48 numbers, hardly one is as small as the keys that people count by
+        made = pd.to_numeric(keys, errors="coerce") > 2**32
+    return bool(made.mean() > 0.5) if len(keys) else True

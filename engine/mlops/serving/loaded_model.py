@@ -78,7 +78,13 @@ class Served:
         return served
 
     def values(self, predicted: Floats) -> list[Any]:
-        """Write predictions as an answer has them: numbers, or a probability for each choice."""
+        """Write predictions as an answer has them: numbers, or a probability for each choice.
+
+        Raises:
+            ValueError: one is not finite, for which JSON has no number.
+        """
+        if not np.isfinite(predicted).all():
+            raise ValueError("the model predicts no finite number")
         if not self.choices:
             return predicted.tolist()
         return [dict(zip(self.choices, line, strict=True)) for line in predicted.tolist()]
