@@ -29,6 +29,7 @@ from mlops.serving.tables import FEEDBACK as FEEDBACK_TABLE
 from paths import DEMO
 from production import DAY, PARAMS, Log, sales
 from project.schema import SCHEMA
+from standard import PRICES
 
 SALES = sales()
 JUNE = datetime.datetime(2010, 6, 1, 12, tzinfo=datetime.UTC).timestamp()
@@ -282,7 +283,7 @@ def verdict(**intervals: tuple[float | None, float | None]) -> dict[str, Any]:
 def test_better_is_better_beyond_chance_in_one_metric_and_worse_in_none(
     rmse: Any, mape: Any, better: bool
 ) -> None:
-    assert is_better(verdict(rmse=rmse, mape=mape), PARAMS) is better
+    assert is_better(verdict(rmse=rmse, mape=mape), PARAMS, PRICES) is better
 
 
 @pytest.mark.parametrize("rows", [0, 1234])
@@ -332,7 +333,9 @@ def test_only_force_proposes_what_is_not_better_or_not_newer(
     monkeypatch.setattr(retrain, "review", lambda *given: SimpleNamespace(failure=None))
     monkeypatch.setattr(retrain, "write_review", lambda *given: None)
 
-    decision = retrain.conclude({"until": until, "was": "2009-12-31"}, force, PARAMS, SCHEMA)
+    decision = retrain.conclude(
+        {"until": until, "was": "2009-12-31"}, force, PARAMS, SCHEMA, PRICES
+    )
 
     assert decision["propose"] is (force or (better and until > "2009-12-31"))
     if force:
@@ -353,9 +356,9 @@ def test_without_newer_or_corrected_data_nothing_is_trained(
 
     if corrected:
         with pytest.raises(UserError, match="reviewed"):
-            retrain.conclude(facts, False, PARAMS, SCHEMA)
+            retrain.conclude(facts, False, PARAMS, SCHEMA, PRICES)
     else:
-        assert retrain.conclude(facts, False, PARAMS, SCHEMA)["propose"] is False
+        assert retrain.conclude(facts, False, PARAMS, SCHEMA, PRICES)["propose"] is False
 
 
 def test_only_another_source_counts_as_corrected_and_not_a_runner_without_outputs(

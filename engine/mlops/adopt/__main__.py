@@ -17,12 +17,14 @@ from pathlib import Path
 from mlops.adopt.adopted_params import adapted
 from mlops.adopt.arguments import asked, named, parse_arguments
 from mlops.adopt.docs_examples import DOCS, rewritten
+from mlops.adopt.metrics_text import metrics_text
 from mlops.adopt.next_export import partition_name, prepare, write_next
 from mlops.adopt.project_tests import tests_of
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.readme_templates import about_data, readme
 from mlops.adopt.repository import (
+    METRICS_FILE,
     SCHEMA_FILE,
     SOURCE,
     WORDS,
@@ -108,6 +110,7 @@ def main() -> None:
         old = PARAMS_FILE.read_text(encoding="utf-8")
         texts = {
             SCHEMA_FILE: schema_text(proposal.columns, options.timezone),
+            METRICS_FILE: metrics_text(proposal.task),
             PARAMS_FILE: adapted(old, proposal, today),
         }
         stops = rehearse(texts, data)

@@ -22,13 +22,13 @@ from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json, write_text
-from mlops.metrics import HIGHER_IS_BETTER
+from mlops.metric_registry import Metrics
 from mlops.monitoring.feedback import labelled_rows, why_not_published, write_partition
 from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.log_reader import read_feedback
 from mlops.params import PARAMS_FILE, Params
 from mlops.pipeline.partitions import FILE, read_partitions
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_metrics, load_project_params, load_schema
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.github_markdown import cell
 from mlops.review.review_files import REPORT, VERDICT
@@ -116,14 +116,14 @@ def is_corrected(source: str) -> bool:
     return any(source in change.get("changed deps", {}) for change in changes)
 
 
-def is_better(verdict: dict[str, Any], params: Params) -> bool:
+def is_better(verdict: dict[str, Any], params: Params, metrics: Metrics) -> bool:
     """Tell whether a metric of the gate got better, and none worse, beyond chance."""
     signs = []
     for metric in params.gate.max_regression:
         found = verdict["metrics"].get(metric)
         if not found or found["ci_low"] is None or found["ci_high"] is None:
             return False
-        higher = HIGHER_IS_BETTER[params.task][metric]
+        higher = metrics.higher_is_better[metric]
         low, high = found["ci_low"], found["ci_high"]
         signs.append((low > 0) - (high < 0) if higher else (high < 0) - (low > 0))
     return bool(signs) and max(signs) > 0 and min(signs) >= 0
@@ -139,20 +139,22 @@ def not_compared(verdict: dict[str, Any], params: Params) -> list[str]:
     ]
 
 
-def conclude(facts: dict[str, Any], force: bool, params: Params, schema: Schema) -> dict[str, Any]:
+def conclude(
+    facts: dict[str, Any], force: bool, params: Params, schema: Schema, metrics: Metrics
+) -> dict[str, Any]:
     """Decide whether to open a pull request, and say why in words."""
     if facts["until"] == facts["was"] and not force and not is_corrected(params.ingest.source):
         why = f"no row is newer than ingest.until = {facts['was']}, and none was corrected"
         return {**facts, "propose": False, "why": why}
     try:
-        found = review("HEAD", params, schema)
+        found = review("HEAD", params, schema, metrics)
     except PipelineFailed as error:
         raise UserError(f"the champion could not be reproduced: {error}") from error
     write_review(found, params)
     if found.failure:
         raise UserError(f"the pipeline fails on the newer data: {found.failure}")
     verdict = json.loads(VERDICT.read_text(encoding="utf-8"))
-    better = is_better(verdict, params)
+    better = is_better(verdict, params, metrics)
     why = "better" if better else "not better"
     why = f"the retrained model is {why} than the served one beyond chance, on the same rows"
     why += "".join(f"; {line}" for line in not_compared(verdict, params))
@@ -194,7 +196,9 @@ def main() -> None:
     withheld = why_not_published() if url else None
     facts = take_in(params, schema, options.today, "" if withheld else url, options.level)
     params = load_project_params()  # days have moved on
-    decision = conclude(facts | {"withheld": withheld}, options.force, params, schema)
+    decision = conclude(
+        facts | {"withheld": withheld}, options.force, params, schema, load_metrics(schema)
+    )
     if withheld:
         print(f"retrain: feedback is left out: {withheld}", file=sys.stderr)
     with whole_folder(paths.RETRAIN) as folder:

@@ -12,9 +12,11 @@ from typing import Any
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import whole_folder, write_json
+from mlops.metric_registry import Metrics
+from mlops.params import Train
 from mlops.paths import FINGERPRINT
 from mlops.pipeline.code_meaning import hash_meaning
-from mlops.project import load_schema
+from mlops.project import load_metrics, load_project_params, load_schema
 
 ENGINE = Path("engine")
 PROJECT = Path("src")
@@ -23,15 +25,20 @@ STAGES = {
     "ingest": ("columns", "timezone"),
     "validate": ("columns", "schema"),
     "split": ("columns",),
-    "train": ("columns", "features", "models"),
-    "evaluate": ("columns", "features", "models"),
-    "export": ("columns", "schema", "features", "models"),
+    "train": ("columns", "features", "models", "chosen_by"),
+    "evaluate": ("columns", "features", "models", "metrics"),
+    "export": ("columns", "schema", "features", "models", "metrics"),
 }
 """What of the project each stage uses; of the engine, it is what its module imports."""
 
 
-def project_parts(schema: Schema) -> dict[str, Any]:
-    """Give what the project's files mean, without descriptions and units."""
+def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, Any]:
+    """Give what the project's files mean, without descriptions and units.
+
+    Of its own metrics, training depends only on one that a search or a threshold goes by.
+    """
+    named = {train.search.metric, getattr(train.threshold, "metric", None)}
+    chooses = any(metric.name in named for metric in metrics.own)
     words = {text for column in schema.columns for text in (column.description, column.unit)}
     words |= {rule.description for rule in schema.rules}
     return {
@@ -49,6 +56,8 @@ def project_parts(schema: Schema) -> dict[str, Any]:
         "schema": hash_meaning("project.schema", [PROJECT], words),
         "features": schema.derived_code,
         "models": hash_meaning("project.models", [PROJECT], words),
+        "metrics": metrics.code,
+        "chosen_by": metrics.code if chooses else "",
     }
 
 
@@ -58,7 +67,8 @@ def libraries(requirements: str) -> list[str]:
 
 
 def main() -> None:
-    parts = project_parts(load_schema())
+    schema = load_schema()
+    parts = project_parts(schema, load_metrics(schema), load_project_params().train)
     common = {
         "engine": (ENGINE / "VERSION").read_text(encoding="utf-8").strip(),
         "libraries": libraries(Path("requirements.txt").read_text(encoding="utf-8")),

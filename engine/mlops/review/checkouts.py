@@ -54,6 +54,12 @@ class Side:
         return found
 
     @property
+    def threshold(self) -> float | None:
+        """What its own model decides by; a bundle of an older engine has none."""
+        found: float | None = self.manifest.get("threshold")
+        return found
+
+    @property
     def pythonpath(self) -> str:
         """PYTHONPATH of this side's own code."""
         return os.pathsep.join(str(self.root / folder) for folder in ("engine", "src"))

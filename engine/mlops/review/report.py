@@ -54,6 +54,7 @@ class Review:
         data: as `differences.rows_diff` gives it.
         detectable: metric -> smallest regression that the gate would have blocked.
         served: what serves the base's model, and the candidate's.
+        own_metrics: what the project's own metrics are, in words.
         unpinned: as `unpinned.unpinned` gives it.
         lacking: outputs that dvc.lock names and the storage of data and models has not.
         lock_behind: the commit's dvc.lock names other hashes than this review made.
@@ -79,6 +80,7 @@ class Review:
     unpinned: dict[str, str] = field(default_factory=dict)
     served: list[Served] = field(default_factory=list)
     feedback: FeedbackShare | None = None
+    own_metrics: dict[str, str] = field(default_factory=dict)
 
 
 def markdown(review: Review) -> str:
@@ -125,6 +127,7 @@ def _metric_table(review: Review) -> str:
     metrics = table(("metric", "base", "candidate", "change", interval), "lrrrr", rows)
     in_short = _in_short(review.comparisons[0])
     same = f"**{in_short}** Both models are scored on the same {review.test}."
+    same += "".join(f" {cell(k)}: {cell(text)}." for k, text in review.own_metrics.items())
     return "\n\n".join([metrics, *_undefined(review.comparisons), same])
 
 

@@ -8,13 +8,16 @@ from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
 from mlops.frames import count_rows, read_rows
+from mlops.metric_registry import Metrics
 from mlops.params import Params
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
+from mlops.review.chosen_parameters import chosen_diff
 from mlops.review.differences import params_diff, rows_diff, stages_diff
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
+    check_definitions,
     check_floors,
     check_gate_is_kept,
     check_regressions,
@@ -31,6 +34,7 @@ from mlops.review.model_comparison import (
     compare_slices,
     models_on_same_rows,
     reasons,
+    redefined,
 )
 from mlops.review.report import Review
 from mlops.review.sections import Served
@@ -38,7 +42,9 @@ from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
 
 
-def review(revision: str, params: Params, schema: Schema, *, exact: bool = False) -> Review:
+def review(
+    revision: str, params: Params, schema: Schema, registry: Metrics, *, exact: bool = False
+) -> Review:
     """Review the work tree against the commit where it left `revision`.
 
     Args:
@@ -64,9 +70,9 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
             if not (root / "dvc.yaml").exists():
                 raise NotComparable("the base has no pipeline yet; the floors alone decide")
             reproduce(root)
-            found = _against_base(Side.read(root), candidate, params, schema)
+            found = _against_base(Side.read(root), candidate, params, schema, registry)
         except NotComparable as error:
-            found = _alone(base_commit, candidate, params, str(error))
+            found = _alone(base_commit, candidate, params, registry, str(error))
     vouched = stages_at(base_commit) if exact else None
     return replace(
         found,
@@ -76,18 +82,21 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
     )
 
 
-def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
+def _against_base(
+    base: Side, candidate: Side, params: Params, schema: Schema, registry: Metrics
+) -> Review:
     test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
-    comparisons = compare(of_base, of_candidate, recorded, params)
+    comparisons = compare(of_base, of_candidate, recorded, params, registry)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
-    feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
+    feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema, registry)
     checks = [
-        *check_floors(metrics, params, reasons(comparisons)),
+        *check_floors(metrics, params, registry, reasons(comparisons)),
         *check_regressions(comparisons, params),
-        *check_slices(candidate.manifest["evaluation"]["slices"], params),
-        *check_feedback(feedback, params),
+        *check_slices(candidate.manifest["evaluation"]["slices"], params, registry),
+        *check_feedback(feedback, params, registry),
+        *check_definitions(redefined(base, candidate, comparisons)),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
     ]
@@ -100,9 +109,12 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
-        slices=compare_slices(of_base, of_candidate, test, params.evaluate.slices, schema),
+        slices=compare_slices(
+            of_base, of_candidate, test, params.evaluate.slices, schema, registry
+        ),
         slice_metric=next(iter(limits), comparisons[0].metric),
-        params=changed,
+        params=[*changed, *chosen_diff(base, candidate)],
+        own_metrics=registry.described,
         stages=stages_diff(base.stages, candidate.stages),
         data=_data_diff(base, schema),
         feedback=feedback,
@@ -115,13 +127,15 @@ def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -
     )
 
 
-def _alone(base_commit: str, candidate: Side, params: Params, why: str) -> Review:
+def _alone(
+    base_commit: str, candidate: Side, params: Params, registry: Metrics, why: str
+) -> Review:
     evaluated = candidate.manifest["evaluation"]
     metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
     why_not = {k: m["reason"] for k, m in evaluated["metrics"].items() if m["value"] is None}
     checks = [
-        *check_floors(metrics, params, why_not),
-        *check_slices(evaluated["slices"], params),
+        *check_floors(metrics, params, registry, why_not),
+        *check_slices(evaluated["slices"], params, registry),
     ]
     return Review(
         base_commit,

@@ -14,7 +14,7 @@ from mlops.request import column_field
 from mlops.serving import response_models
 from mlops.serving.prediction_log import UnknownPrediction
 from mlops.serving.requests import Parser, Unprocessable, parse_json, validated
-from mlops.serving.response_models import LIMITS, errors, most_likely, refusal, reply
+from mlops.serving.response_models import LIMITS, errors, refusal, reply
 from mlops.serving.service import Service
 
 PATH = "/predict"
@@ -48,7 +48,7 @@ def add_predictions(app: FastAPI, service: Service) -> None:
         name = request.scope["state"]["request_id"]
         served, values, ids = await service.predict([row], name)
         answer = {
-            served.key: most_likely(values[0]),
+            served.key: served.answers(values)[0],
             "prediction_id": ids[0],
             "model_version": served.version,
         }
@@ -72,7 +72,7 @@ def add_predictions(app: FastAPI, service: Service) -> None:
         name = request.scope["state"]["request_id"]
         served, values, ids = await service.predict(rows, name)
         answer = {
-            "predictions": [most_likely(value) for value in values],
+            "predictions": served.answers(values),
             "prediction_ids": ids,
             "model_version": served.version,
         }

@@ -71,7 +71,7 @@ class Service:
         ids = [f"{token}{place:04x}" for place in range(len(rows))]
         if self.log is not None:
             await self._record(self.log, served, rows, values, ids, request_id)
-        self.metrics.rows(rows, values)
+        self.metrics.rows(rows, served.answers(values))
         return served, values, ids
 
     async def _record(
