@@ -54,7 +54,8 @@ def write_partition(folder: Path, source: Path, proposal: Proposal, text: bool) 
 
 def show(proposal: Proposal, texts: dict[Path, str]) -> None:
     for path, text in texts.items():
-        old = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        was = path.read_text(encoding="utf-8") if path.exists() else ""
+        old = was.splitlines(keepends=True)
         new = text.splitlines(keepends=True)
         sys.stdout.writelines(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))
     print("\n".join(["", *(f"- {note}" for note in proposal.notes)]))
