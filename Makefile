@@ -33,7 +33,7 @@ unexport GIT_REPLACE_REF_BASE GIT_NAMESPACE GIT_CONFIG GIT_IMPLICIT_WORK_TREE
 unexport GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor retrain loop remote upgrade github bench lock clean
+.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor collect retrain loop remote upgrade github bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's
 	dvc repro --quiet --no-run-cache
 	python -m mlops.monitoring
 
+collect: .venv/run ## Write new rows of SOURCE_DATABASE_URL into the next partition (COLLECT="--late --dry-run")
+	python -m mlops.collect $(COLLECT)
+
 retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=--force: in any case)
 	python -m mlops.repair_dvc
 	python -m mlops.monitoring.retrain $(RETRAIN)
@@ -106,7 +109,7 @@ image: .venv/run ## Build the serving image with docker, podman or buildah (mlop
 	dvc repro --quiet --no-run-cache
 	python -m mlops.release.image $(IMAGE_OPTIONS)
 
-smoke: image ## Build the image, run it without any rights, hold its answers against the evaluation
+smoke: image ## Build the image, run it without any rights, compare its answers with the evaluation
 	python -m mlops.release.smoke mlops
 
 bench: .venv/dev ## Run the benchmarks
@@ -128,7 +131,8 @@ bench: .venv/dev ## Run the benchmarks
 UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 COMPILE = uv pip compile -q --universal --fork-strategy fewest --generate-hashes --no-annotate \
   --custom-compile-command 'make lock: one set of versions for Python 3.11 to 3.14'
-lock: .venv/run ## Lock what pyproject.toml wants; versions stay (UPGRADE=1: all newer; UPGRADE=name)
+lock: .venv/run ## Lock what pyproject.toml wants; versions stay (ADD=name; UPGRADE=1: all newer; UPGRADE=name)
+	$(if $(ADD),uv add -q --frozen $(ADD))
 	$(COMPILE) $(UPGRADED) \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt
 	$(COMPILE) \

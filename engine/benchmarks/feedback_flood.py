@@ -22,7 +22,7 @@ from mlops.monitoring.retrain import is_better
 from mlops.params import Params
 from mlops.pipeline.model import build_model, fit_model, predict, rescale_to_recent_level
 from mlops.pipeline.partitions import read_partitions
-from mlops.pipeline.split import is_held_out, is_test
+from mlops.pipeline.splitting import is_held_out, is_test
 from mlops.project import load_kinds, load_metrics, load_project_params, load_schema
 from mlops.review.feedback_share import FeedbackShare, check_feedback
 from mlops.review.gate import check_floors, check_regressions, verdict

@@ -50,8 +50,8 @@ OTHERS = {
 SCORE = ("-m", "mlops.score", "artifacts/validate/rows.parquet", "scored.parquet")
 FILL = """
 import sys
-from monitoring_log import artifacts, fill, read_manifest
-fill(sys.argv[1], int(sys.argv[2]), read_manifest(artifacts.BUNDLE)["model_version"])
+from monitoring_log import fill, paths, read_manifest
+fill(sys.argv[1], int(sys.argv[2]), read_manifest(paths.BUNDLE)["model_version"])
 """
 Figures = dict[str, dict[str, float]]
 """By part: seconds, processor (seconds), peak_mb."""

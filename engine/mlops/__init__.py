@@ -44,7 +44,7 @@ def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid")
     """
     from mlops import paths
     from mlops.frames import read_rows, with_derived
-    from mlops.project import load_schema
+    from mlops.project import load_tabled_schema
 
     path = {
         "valid": paths.VALID_ROWS,
@@ -53,7 +53,7 @@ def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid")
         "test": paths.TEST_ROWS,
     }[which]
     rows = read_rows(_made(path))
-    return rows if which == "quarantined" else with_derived(rows, load_schema())
+    return rows if which == "quarantined" else with_derived(rows, load_tabled_schema())
 
 
 def load_model() -> "Pipeline":

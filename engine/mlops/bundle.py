@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlops.errors import UserError
 from mlops.files import read_json, sha256
+from mlops.records import FileRecord, Manifest, ManifestContent
 
 MANIFEST = "manifest.json"
 MODEL_FILE = "model.joblib"
@@ -25,7 +26,7 @@ def libraries(names: Collection[str] = _LIBRARIES) -> dict[str, str]:
     return {name: _installed(name) for name in names}
 
 
-def seal(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+def seal(folder: Path, content: ManifestContent) -> Manifest:
     """Complete a manifest: format, hashes of the folder's files, and the model's version.
 
     The version is a hash of all the rest, so it changes with any byte of model, schema, metrics
@@ -37,10 +38,10 @@ def seal(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         if file.is_file() and file.name != MANIFEST
     }
     sealed = {"format": FORMAT, "files": files, **content}
-    return {"model_version": _version_of(sealed), **sealed}
+    return cast(Manifest, {"model_version": _version_of(sealed), **sealed})
 
 
-def read_manifest(folder: Path, *, to_serve: bool = False) -> dict[str, Any]:
+def read_manifest(folder: Path, *, to_serve: bool = False) -> Manifest:
     """Read a bundle's manifest and check every file against it.
 
     Args:
@@ -52,9 +53,9 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> dict[str, Any]:
             the message names every file and release that doesn't fit.
     """
     path = folder / MANIFEST
-    advice = "Make it anew: dvc repro export"
+    advice = "Rebuild it: dvc repro export"
     try:
-        manifest: dict[str, Any] = read_json(path)
+        manifest: Manifest = read_json(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no bundle", advice=advice) from error
     except (OSError, UserError) as error:
@@ -81,7 +82,7 @@ def load_model(folder: Path) -> Any:
     return joblib.load(folder / MODEL_FILE)
 
 
-def _version_of(content: dict[str, Any]) -> str:
+def _version_of(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -97,7 +98,7 @@ def _installed(name: str) -> str:
         return "none"
 
 
-def _file_problems(folder: Path, files: dict[str, Any]) -> list[str]:
+def _file_problems(folder: Path, files: dict[str, FileRecord]) -> list[str]:
     problems = []
     for name, recorded in files.items():
         file = folder / name

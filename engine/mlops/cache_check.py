@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from mlops.errors import UserError
+from mlops.errors import UserError, run_command
 from mlops.files import read_json
 
 CACHE = Path(".dvc/cache/files/md5")
@@ -71,4 +71,4 @@ def main(cache: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else CACHE)
+    run_command(lambda: main(Path(sys.argv[1]) if len(sys.argv) > 1 else CACHE))

@@ -4,14 +4,25 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlops.metrics import Task
-from mlops.schema_checks import column_problems, derived_problems, role_problems
+from mlops.schema_checks import (
+    column_problems,
+    derived_problems,
+    role_problems,
+    rule_problems,
+)
+
+if TYPE_CHECKING:
+    from mlops.joins import Join
 
 Role = Literal["feature", "input", "key", "time", "target", "ignore"]
 ColumnType = type[float] | type[int] | type[bool] | type[str] | type[datetime.date]
 """A datetime is a date, too."""
+
+LONGEST = 200
+"""Characters of an open feature's text."""
 
 _WORDS: dict[type, str] = {
     float: "a number",
@@ -23,13 +34,22 @@ _WORDS: dict[type, str] = {
 }
 
 
+_DTYPES: dict[type, str] = {
+    **dict.fromkeys((float, int, bool), "float64"),
+    str: "str",
+    **dict.fromkeys((datetime.date, datetime.datetime), "datetime64[us]"),
+}
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of the data, and of a request if its role is "feature" or "input".
 
     An input is a field of a request that only feeds derived features; a column to ignore is read
-    and checked, and nothing else. Bounds are inclusive. A text feature names all its `choices`; a
-    missing value is allowed only where `nullable` is true.
+    and checked, and nothing else. Bounds are inclusive. A text feature names all its `choices`, or
+    is `open`: its categories are then those of the training rows, rare and unseen ones are one of
+    their own, and no text of up to LONGEST characters is refused. A missing value is allowed only
+    where `nullable` is true.
     """
 
     name: str
@@ -41,12 +61,15 @@ class Column:
     choices: tuple[str, ...] = ()
     nullable: bool = False
     role: Role = "feature"
+    open: bool = False
 
     @property
     def wanted(self) -> str:
         """Say in words which values the column takes."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
+        if self.open:
+            return f"a text of up to {LONGEST} characters"
         kind = _WORDS[self.type]
         if self.low is not None and self.high is not None:
             return f"{kind} from {self.low:,.12g} to {self.high:,.12g}"
@@ -57,9 +80,18 @@ class Column:
         return kind
 
     @property
+    def dtype(self) -> str:
+        """Name the dtype that the column has in every frame and Arrow table of the pipeline.
+
+        Numbers are float64 even where they must be whole, and booleans are 1 and 0: a missing
+        value has no integer. Keys are int64 or text, times in the schema's time zone.
+        """
+        return "int64" if self.role == "key" and self.type is int else _DTYPES[self.type]
+
+    @property
     def is_categorical(self) -> bool:
         """Tell whether a model takes the column as categories."""
-        return bool(self.choices)
+        return bool(self.choices) or self.open
 
 
 @dataclass(frozen=True)
@@ -73,7 +105,7 @@ class Derived:
     missing.
 
     Attributes:
-        type: float, int, bool, or str with `choices`.
+        type: float, int, bool, or str with `choices` or `open`, as columns are.
         needs: columns of role feature, input or time, or derived features that stand before.
         takes_missing: also call `make` for rows in which a needed value is missing: NaN, NaT, or
             an empty text, and booleans then come as float64. By default their value is missing.
@@ -87,11 +119,17 @@ class Derived:
     make: Callable[..., Any]
     choices: tuple[str, ...] = ()
     takes_missing: bool = False
+    open: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """Name the dtype that the feature has in every frame, as of a column."""
+        return _DTYPES[self.type]
 
     @property
     def is_categorical(self) -> bool:
         """Tell whether a model takes the feature as categories."""
-        return bool(self.choices)
+        return bool(self.choices) or self.open
 
 
 Feature = Column | Derived
@@ -101,8 +139,10 @@ Feature = Column | Derived
 class Rule:
     """A condition between columns, as a function of their values in the order of `columns`.
 
-    `holds` is called with whole columns of a frame (and answers one truth value a row) or, if it
-    needs no time, with the values of one request; it is never called with a missing value.
+    `holds` is called with whole columns of a frame (and answers one truth value a row), or with the
+    values of one request, where dates and times are `Moment` of mlops.timestamps: `day.dt.year`
+    works for both. It is never called with a missing value. In a request, a time that is left out
+    is the present moment.
     """
 
     name: str
@@ -112,23 +152,57 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Schema:
-    """The columns, rules and derived features of one data set.
+class Table:
+    """Columns of which one is the key, and the rules among them.
 
     Attributes:
         timezone: in which dates and times are meant; one with an offset is converted to it.
+        place: the file that names the columns, for messages.
+    """
+
+    place: ClassVar[str] = "src/project/sources.py"
+
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
+    timezone: str = "UTC"
+
+    def __getitem__(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def names(self) -> list[str]:
+        """All column names, in the table's order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def key(self) -> Column:
+        """What tells one row from another."""
+        return next(column for column in self.columns if column.role == "key")
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """Columns that a file of rows may lack: there, their values are missing."""
+        return frozenset(column.name for column in self.columns if column.nullable)
+
+
+@dataclass(frozen=True)
+class Schema(Table):
+    """The columns, rules and derived features of one data set.
+
+    Attributes:
         derived: the composition root adds those of src/project/features.py.
         derived_code: hash of what their functions mean.
+        joins: the composition root adds those of src/project/sources.py, with their columns.
 
     Raises:
         ValueError: the table contradicts itself; the message names every problem.
     """
 
-    columns: tuple[Column, ...]
-    rules: tuple[Rule, ...] = ()
-    timezone: str = "UTC"
+    place: ClassVar[str] = "src/project/schema.py"
+
     derived: tuple[Derived, ...] = ()
     derived_code: str = ""
+    joins: "tuple[Join, ...]" = ()
 
     def __post_init__(self) -> None:
         problems = [*column_problems(self.columns), *role_problems(self)]
@@ -138,22 +212,26 @@ class Schema:
                 for name in rule.columns
                 if name not in self.names
             ]
+        problems = problems or rule_problems(self)
         if problems:
             raise ValueError("src/project/schema.py: " + "; ".join(problems))
         if problems := derived_problems(self):
             raise ValueError("src/project/features.py: " + "; ".join(problems))
-
-    def __getitem__(self, name: str) -> Column:
-        return next(column for column in self.columns if column.name == name)
 
     def feature(self, name: str) -> Feature:
         """Give what a model sees under a name."""
         return next(feature for feature in self.features if feature.name == name)
 
     @property
-    def names(self) -> list[str]:
-        """All column names, in the table's order."""
-        return [column.name for column in self.columns]
+    def optional(self) -> frozenset[str]:
+        """As of any table; and a join brings its columns to the rows that lack them."""
+        return super().optional.union(*(join.carried for join in self.joins))
+
+    @property
+    def own(self) -> tuple[Column, ...]:
+        """The columns without those that joins bring."""
+        brought = frozenset[str]().union(*(join.carried for join in self.joins))
+        return tuple(column for column in self.columns if column.name not in brought)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -190,11 +268,6 @@ class Schema:
     def task(self) -> Task:
         """What predicting the target is."""
         return "classification" if self.target.choices else "regression"
-
-    @property
-    def key(self) -> Column:
-        """What tells one row from another."""
-        return next(column for column in self.columns if column.role == "key")
 
     @property
     def time(self) -> Column | None:

@@ -10,16 +10,21 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from mlops.database_address import parse_address
+from mlops.database_address import VARIABLE, parse_address
 
 
-def open_database(address: str, timeout: float, read_only: bool = False) -> sa.Engine:
+def open_database(
+    address: str, timeout: float, read_only: bool = False, variable: str = VARIABLE
+) -> sa.Engine:
     """Prepare connections to a database; none is made yet. `timeout` in seconds.
+
+    Args:
+        variable: of the environment, where the address stands.
 
     Raises:
         UserError: this is no address.
     """
-    url = parse_address(address)
+    url = parse_address(address, variable)
     if url.get_backend_name() != "sqlite":
         return _postgres_engine(url, timeout, read_only)
     if read_only:  # a missing file is an error then, and no new log

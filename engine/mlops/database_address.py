@@ -1,4 +1,4 @@
-"""The address of the prediction log, read in one way for serving, monitoring and feedback.
+"""The address of a database, of predictions or of a source, read in one way wherever it is used.
 
 An address that isn't written as it must be may hold a piece of a password anywhere. So no problem
 is told with a word of the address.
@@ -29,23 +29,34 @@ _UNUSABLE = re.compile(r"[\x00\ufffd]")  # what codes may stand for: no text, or
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|(?!-)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?")
 
 
-def parse_address(text: str) -> sa.URL:
-    """Read the address of a prediction log.
+def parse_address(text: str, variable: str = VARIABLE) -> sa.URL:
+    """Read the address that a variable of the environment holds.
 
     Raises:
         UserError: it is none; every problem is named, and nothing of the address.
     """
-    text = text.strip()
+    try:
+        return _parsed(text.strip())
+    except _NoAddress as error:
+        what = "a prediction log" if variable == VARIABLE else "a database"
+        headline = f"{variable}: this is no address of {what}:"
+        raise UserError(headline, error.problems, WANTED) from None
+
+
+class _NoAddress(Exception):
+    """What stands there is no address."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+
+
+def _parsed(text: str) -> sa.URL:
     scheme, found, rest = text.partition("://")
     if not text:
-        raise _no_address(["it is empty"])
+        raise _NoAddress(["it is empty"])
     if not found or scheme.lower() not in _SCHEMES:
-        raise _no_address(["it begins neither with postgresql:// nor with sqlite:///"])
+        raise _NoAddress(["it begins neither with postgresql:// nor with sqlite:///"])
     return _file(rest) if scheme.lower() == "sqlite" else _server(rest)
-
-
-def _no_address(problems: list[str]) -> UserError:
-    return UserError(f"{VARIABLE}: this is no address of a prediction log:", problems, WANTED)
 
 
 def _file(rest: str) -> sa.URL:
@@ -59,7 +70,7 @@ def _file(rest: str) -> sa.URL:
         "a control character stands in it": not file.isprintable(),
     }
     if problems := [problem for problem, there in checks.items() if there]:
-        raise _no_address(problems)
+        raise _NoAddress(problems)
     return sa.URL.create("sqlite", database=file)
 
 
@@ -95,7 +106,7 @@ def _server(rest: str) -> sa.URL:
         ),
     }
     if problems := [problem for problem, there in checks.items() if there]:
-        raise _no_address(problems)
+        raise _NoAddress(problems)
     return sa.URL.create(
         "postgresql+psycopg",
         unquote(user) or None,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.dtypes import StringDType
 from numpy.typing import NDArray
 
-from mlops.columns import Derived, Feature, Schema
+from mlops.columns import LONGEST, Derived, Feature, Schema
 from mlops.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
@@ -26,11 +26,9 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
     Numbers and booleans become float64 with NaN for a gap, times datetime64[us] with NaT, texts
     StringDType with an empty one.
     """
-    if column.type is str:
+    if column.dtype == "str":
         return np.array(["" if value is None else value for value in values], dtype=_TEXT)
-    if column.type in (float, int, bool):
-        return np.array(values, dtype=np.float64)
-    return np.array(values, dtype="datetime64[us]")
+    return np.array(values, dtype=column.dtype)
 
 
 class _Given(NamedTuple):
@@ -93,7 +91,7 @@ def _checked(feature: Derived, given: list[_Given]) -> NDArray[Any]:
     if not some or feature.takes_missing:
         return _called(feature, [one.argument(None, some) for one in given])
     gaps = np.logical_or.reduce([one.gaps for one in given])
-    empty = np.full(len(gaps), None) if feature.choices else np.full(len(gaps), np.nan)
+    empty = np.full(len(gaps), None) if feature.type is str else np.full(len(gaps), np.nan)
     if not gaps.all():
         empty[~gaps] = _called(feature, [one.argument(~gaps, False) for one in given])
     return empty
@@ -111,15 +109,15 @@ def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
     try:
         return _typed(made, feature)
     except (TypeError, ValueError) as error:
-        wanted = "texts" if feature.choices else "numbers"
+        wanted = "texts" if feature.type is str else "numbers"
         raise UserError(f"{where}: found {made.dtype}, wanted {wanted}: {error}") from error
 
 
 def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
-    if feature.choices:
+    if feature.type is str:
         known = {choice: choice for choice in feature.choices}
         texts = np.empty(len(made), dtype=object)
-        texts[:] = [known.get(value) for value in made.tolist()]
+        texts[:] = [_text(v) if feature.open else known.get(v) for v in made.tolist()]
         return texts
     if made.dtype.kind not in "fiub":
         raise TypeError("no number")
@@ -127,3 +125,12 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
     if _any(infinite := ~np.isfinite(numbers)):
         numbers[infinite] = np.nan
     return numbers
+
+
+def _text(value: Any) -> str | None:
+    """Give an open feature's text, None for an empty one."""
+    if value is None or value != value:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"no text: {value!r}")
+    return value[:LONGEST] or None

@@ -18,7 +18,7 @@ LISTED = 20
 
 
 class UserError(Exception):
-    """Input that a person has to mend.
+    """Input that a person has to fix.
 
     Each problem says where it stands, what was found and what was wanted; `advice` what to do.
     """

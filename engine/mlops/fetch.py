@@ -51,7 +51,7 @@ def fetch(root: Path) -> list[str]:
         print(f"remote: the storage lacks {path} with hash {outputs[path]}", file=sys.stderr)
     if missing:
         raise UserError(
-            "Neither this machine nor the storage has data that no stage makes:",
+            "Source data is missing both locally and in the remote:",
             missing,
             "Who has it brings it to the storage: dvc push",
         )

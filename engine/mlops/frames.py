@@ -1,6 +1,7 @@
 """Frames of rows on the disk: Parquet, the same bytes for the same rows."""
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 from mlops.columns import Schema
 from mlops.derived import as_array, derive
 from mlops.files import atomic_write
+
+_NOTES = b"notes"
 
 GROUP_ROWS = 250_000
 """Rows of a row group, which is what a stage looks at where it needs no whole frame."""
@@ -47,6 +50,13 @@ def count_rows(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
+def read_notes(path: Path) -> list[str]:
+    """Give what a stage said of the rows that it wrote."""
+    found = (pq.read_schema(path).metadata or {}).get(_NOTES, b"[]")
+    notes: list[str] = json.loads(found)
+    return notes
+
+
 def as_frame(table: pa.Table) -> pd.DataFrame:
     """Make a table, of which nothing is left afterwards, a frame: at no time both are whole."""
     return table.to_pandas(split_blocks=True, self_destruct=True)
@@ -68,13 +78,14 @@ def with_derived(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return rows.assign(**derive(arrays, schema))
 
 
-def write_rows(path: Path, rows: pd.DataFrame) -> None:
-    """Write rows as Parquet, whole, without anything in it that is not the rows."""
+def write_rows(path: Path, rows: pd.DataFrame, notes: Sequence[str] = ()) -> None:
+    """Write rows as Parquet, whole, without anything in it that is not the rows or said of them."""
     table = pa.Table.from_pandas(rows, preserve_index=False)
+    said = {_NOTES: json.dumps(list(notes))} if notes else None
     with atomic_write(path) as temporary:
         # pandas' own metadata holds its version, which would change the bytes of equal rows.
         pq.write_table(
-            table.replace_schema_metadata(None),
+            table.replace_schema_metadata(said),
             temporary,
             compression="zstd",
             row_group_size=GROUP_ROWS,

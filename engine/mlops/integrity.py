@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlops.errors import UserError, run_command
+
 LIST = Path("engine/FILES.sha256")
 ENGINE = ("engine/", ".github/")
 """What the engine's tests are about."""
@@ -24,10 +26,14 @@ _MANAGED = (
 
 
 def managed(root: Path = Path()) -> Iterator[str]:
-    """Yield the files that a later template replaces, by name, as git knows them."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
-    )
+    """Yield the files that a later template replaces, by name, as git knows them.
+
+    Raises:
+        UserError: git refuses, in its own words.
+    """
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True)
+    if listed.returncode:
+        raise UserError(f"git ls-files: {listed.stderr.strip()}")
     for name in sorted(listed.stdout.split("\0")):
         if is_managed(name) and (root / name).is_file():
             yield name
@@ -54,7 +60,8 @@ def edited(root: Path = Path(), under: tuple[str, ...] = ENGINE) -> list[str]:
 
     What is missing is not listed: adoption removes what only the template needs.
     """
-    known = recorded((root / LIST).read_text(encoding="utf-8"))
+    listed = root / LIST
+    known = recorded(listed.read_text(encoding="utf-8")) if listed.exists() else {}
     present = [name for name in managed(root) if name.startswith(under)]
     return [name for name in present if known.get(name) != sha256(root / name)]
 
@@ -76,4 +83,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

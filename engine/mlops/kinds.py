@@ -1,10 +1,12 @@
 """What a kind of model is; `src/project/models.py` holds those of a project."""
 
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from mlops.errors import UserError
 from mlops.metrics import Task
 from mlops.typed_yaml import Section, describe_error
 
@@ -22,9 +24,24 @@ class Kind(Section):
         """Build the unfitted estimator.
 
         It is fitted with a frame of the features, shape (n_rows, n_features): numbers as float64,
-        a missing one NaN; a column with choices as pandas' category.
+        a missing one NaN; a categorical one as pandas' category.
         """
         raise NotImplementedError
+
+
+def library(module: str, package: str) -> Any:
+    """Import a library that only some kinds of model need, and that is not installed by default.
+
+    Raises:
+        UserError: it is missing.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"train.kind: this kind of model needs {package}, which is not installed",
+            advice=f"Add it to the locked libraries: make lock ADD={package}; then: make run",
+        ) from error
 
 
 def model_problems(kinds: Mapping[str, type[Kind]], content: Any) -> list[str]:

@@ -117,6 +117,8 @@ class Evaluate(Section):
 class SliceFloors(Section):
     min_rows: PositiveInt
     floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
+    error_rate: Share = 0.01
 
 
 class Feedback(Section):
@@ -130,6 +132,21 @@ class Gate(Section):
     max_regression: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     feedback: Feedback = Feedback(max_share=0.5, outcome="warn")
+    max_slower: PositiveFloat | None = None
+    max_bytes: PositiveInt | None = None
+
+    @property
+    def slice_limits(self) -> dict[str, float]:
+        """How much worse a metric may get in a slice; without own limits, as in all rows."""
+        own = self.slices.max_regression
+        return self.max_regression if own is None else own
+
+
+class Reviewing(Section):
+    """What a review compares and shows."""
+
+    tolerance: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(default_factory=dict)
+    examples: bool = True
 
 
 class Retrain(Section):
@@ -137,6 +154,11 @@ class Retrain(Section):
     max_per_month: PositiveInt
     test_days: PositiveInt
     level_days: PositiveInt | None
+
+
+class Replay(Section):
+    columns: Annotated[list[str], Field(min_length=1)]
+    rows: PositiveInt = 10_000
 
 
 class Monitor(Section):
@@ -152,6 +174,7 @@ class Monitor(Section):
     max_share: Share
     max_worse: dict[str, PositiveFloat]
     retrain: Retrain
+    replay: Replay | None = None
 
 
 class Params(Section):
@@ -163,6 +186,7 @@ class Params(Section):
     models: dict[str, dict[str, Any]]
     evaluate: Evaluate
     gate: Gate
+    review: Reviewing = Field(default_factory=Reviewing)
     monitor: Monitor
 
     @model_validator(mode="after")
@@ -195,11 +219,34 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
         problems.append(f"train.threshold: wanted a target of two choices; {found}: set null")
     if params.split.test_from and not schema.time:
         problems.append("split.test_from: the schema has no column of role 'time'; set null")
+    if params.monitor.replay:
+        problems += _replay_problems(params.monitor.replay, schema)
     features = [column.name for column in schema.features]
-    return problems + [
+    problems += [
         f"evaluate.slices: {name!r}: wanted features: {', '.join(features)}"
         for name in params.evaluate.slices
         if name not in features
+    ]
+    return problems + [
+        f"review.tolerance: {name!r}: wanted columns: {', '.join(schema.names)}"
+        for name in params.review.tolerance
+        if name not in schema.names
+    ]
+
+
+def _replay_problems(replay: Replay, schema: Schema) -> list[str]:
+    """List columns that no request has, and required ones without which none can be answered."""
+    inputs = {column.name: column for column in schema.inputs}
+    wanted, named = ", ".join(inputs), ", ".join(replay.columns)
+    problems = [
+        f"monitor.replay.columns: {name!r}: wanted inputs: {wanted}"
+        for name in replay.columns
+        if name not in inputs
+    ]
+    return problems + [
+        f"monitor.replay.columns: found {named}, wanted {name} too: no model answers without it"
+        for name, column in inputs.items()
+        if name not in replay.columns and not column.nullable and column.role != "time"
     ]
 
 
@@ -211,6 +258,7 @@ def _metric_problems(params: Params, metrics: Metrics) -> list[str]:
         for part, metrics in (
             ("gate.floors", gate.floors),
             ("gate.slices.floors", gate.slices.floors),
+            ("gate.slices.max_regression", gate.slices.max_regression or {}),
             ("gate.max_regression", gate.max_regression),
             ("monitor.max_worse", params.monitor.max_worse),
             ("train.search.metric", filter(None, [params.train.search.metric])),

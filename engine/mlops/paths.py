@@ -13,6 +13,8 @@ QUARANTINED_ROWS = _ROOT / "validate" / "quarantine.parquet"
 VALIDATION_JSON = _ROOT / "validate" / "report.json"
 VALIDATION_MD = _ROOT / "validate" / "report.md"
 
+PREPARED_ROWS = _ROOT / "prepare" / "rows.parquet"
+
 TRAIN_ROWS = _ROOT / "split" / "train.parquet"
 TEST_ROWS = _ROOT / "split" / "test.parquet"
 HELD_OUT_ROWS = _ROOT / "split" / "held_out.parquet"
@@ -33,4 +35,4 @@ MONITOR = _ROOT / "monitor"
 RETRAIN = _ROOT / "retrain"
 
 FEEDBACK = "feedback.csv"
-"""Partition of `ingest.source` that holds feedback as rows; a retraining writes it anew."""
+"""Partition of `ingest.source` that holds feedback as rows; a retraining rewrites it."""

@@ -1,5 +1,6 @@
 """What rows look like, as counts: small enough for the bundle, and enough to test drift against."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from mlops.metrics import Predictions
 BINS = 20
 """Bins of a numeric column, of about equally many reference rows each."""
 
+LISTED_TEXTS = 1000
+"""Texts of an open feature that are counted, the frequent ones; there may be any number."""
+
 Profile = dict[str, Any]
 
 
@@ -19,7 +23,8 @@ def reference_profile(rows: pd.DataFrame, schema: Schema) -> dict[str, Profile]:
     """Count every feature of the rows that a model was made with.
 
     Returns:
-        Column -> {rows, missing, choices: {choice: rows}} for categories, or {rows, missing,
+        Column -> {rows, missing, choices: {choice: rows}} for categories, of an open feature the
+        frequent ones, and `whole` if these are all; or {rows, missing,
         edges: [ascending, inner], low, high, counts: [one more than edges]} for numbers. `low` and
         `high` are the least and greatest value.
     """
@@ -69,4 +74,11 @@ def binned(present: Any, edges: Sequence[float]) -> list[int]:
 
 
 def _counted(values: pd.Series, column: Feature) -> Profile:
-    return choice_profile(values) if column.is_categorical else number_profile(values)
+    if not column.is_categorical:
+        return number_profile(values)
+    counted = choice_profile(values)
+    if column.open:
+        choices = counted["choices"]
+        counted["whole"] = len(choices) <= LISTED_TEXTS
+        counted["choices"] = dict(itertools.islice(choices.items(), LISTED_TEXTS))
+    return counted

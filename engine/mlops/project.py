@@ -6,18 +6,21 @@ model by name.
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from mlops.columns import Schema
+from mlops.columns import Derived, Schema
 from mlops.errors import UserError
+from mlops.joins import Join, with_joins
+from mlops.lookups import with_tables, with_tables_of
 from mlops.metric_registry import Metrics
 from mlops.own_metrics import FILE
 from mlops.pipeline.code_meaning import hash_meaning
 
-if TYPE_CHECKING:  # these read YAML, which the serving image has no library for
+if TYPE_CHECKING:  # these need libraries that the serving image lacks
+    import pandas as pd
     from fastapi import FastAPI
 
     from mlops.kinds import Kind
@@ -25,7 +28,7 @@ if TYPE_CHECKING:  # these read YAML, which the serving image has no library for
 
 
 def load_schema() -> Schema:
-    """Give the project's columns, rules and derived features.
+    """Give the project's columns, rules, joins and derived features, of joins without their tables.
 
     Raises:
         UserError: they contradict themselves.
@@ -33,14 +36,13 @@ def load_schema() -> Schema:
     try:
         from project.schema import SCHEMA
 
-        if importlib.util.find_spec("project.features") is None:  # a project without any
-            return SCHEMA
-        from project.features import FEATURES
-
-        words = {text for one in FEATURES for text in (one.description, one.unit)}
-        root = project_folder().parent
-        code = hash_meaning("project.features", [root], words) if FEATURES else ""
-        return replace(SCHEMA, derived=tuple(FEATURES), derived_code=code)
+        joins: tuple[Join, ...] = tuple(_optional("sources", "JOINS") or ())
+        features: tuple[Derived, ...] = tuple(_optional("features", "FEATURES") or ())
+        schema = with_joins(SCHEMA, joins) if joins else SCHEMA
+        code = [_meaning("sources", schema.derived)] if schema.derived else []
+        code += [_meaning("features", features)] if features else []
+        derived = (*schema.derived, *features)
+        return replace(schema, derived=derived, derived_code=" ".join(code))
     except ValueError as error:  # the tables' own checks
         raise UserError(str(error)) from error
 
@@ -64,6 +66,57 @@ def load_metrics(schema: Schema) -> Metrics:
     except (ValueError, TypeError, ImportError) as error:
         where = "" if isinstance(error, ValueError) else f"{FILE}: "
         raise UserError(f"{where}{error}") from error
+
+
+def load_schema_of(bundle: Path) -> Schema:
+    """Give the same with the tables of joins that a bundle holds."""
+    return with_tables_of(load_schema(), bundle)
+
+
+def load_tabled_schema() -> Schema:
+    """Give the same with the tables of joins that the repository holds.
+
+    Raises:
+        UserError: a table is faulty.
+    """
+    schema = load_schema()
+    if not schema.joins:
+        return schema
+    from mlops.pipeline.joining import contents
+
+    return with_tables(schema, contents(schema))
+
+
+def load_prepare() -> "Callable[[pd.DataFrame], pd.DataFrame] | None":
+    """Give the function of src/project/prepare.py; None without such a file.
+
+    Raises:
+        UserError: the file has no function `prepare`.
+    """
+    prepare = _optional("prepare", "prepare")
+    if prepare is not None and not callable(prepare):
+        raise UserError("src/project/prepare.py: wanted a function prepare(rows) -> rows")
+    return cast("Callable[[pd.DataFrame], pd.DataFrame] | None", prepare)
+
+
+def _optional(module: str, name: str) -> Any:
+    """Give what a module of the project has under a name; None without that module.
+
+    Raises:
+        UserError: the module has nothing of that name.
+    """
+    if importlib.util.find_spec(f"project.{module}") is None:
+        return None
+    found = getattr(importlib.import_module(f"project.{module}"), name, None)
+    if found is None:
+        raise UserError(f"src/project/{module}.py: wanted it to define {name}")
+    return found
+
+
+def _meaning(module: str, features: "Sequence[Derived]") -> str:
+    """Hash what a module of the project means, without what it says of features."""
+    words = {text for one in features for text in (one.description, one.unit)}
+    return hash_meaning(f"project.{module}", [project_folder().parent], words)
 
 
 def load_extension() -> "Callable[[FastAPI], None] | None":

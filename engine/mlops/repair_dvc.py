@@ -89,7 +89,7 @@ def _is_cut_lock(text: str) -> bool:
 
 def main() -> None:
     for path in recover(Path()):
-        print(f"recover: {path} was cut by a killed run: put right")
+        print(f"repair_dvc: {path} was cut by a killed run: put right")
 
 
 if __name__ == "__main__":

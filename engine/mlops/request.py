@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from mlops.columns import Column, Rule, Schema
-from mlops.timestamps import parse_time
+from mlops.columns import LONGEST, Column, Rule, Schema
+from mlops.timestamps import Moment, parse_time, present
 
 
 def _whole(value: Any) -> Any:
@@ -20,18 +20,26 @@ def request_model(schema: Schema, name: str = "Row") -> type[BaseModel]:
     """Build the model of one row of inputs.
 
     Strict: unknown fields, numbers as text, booleans as numbers, NaN and infinity are errors. A
-    nullable input may be null or left out, and so may the time. Rules among inputs other than the
-    time hold here as they do in frames.
+    nullable input may be null or left out, and so may the time. Rules among inputs hold here as
+    they do in frames.
     """
-    known = {column.name for column in schema.inputs if column.role != "time"}
+    known = {column.name for column in schema.inputs}
     rules = [rule for rule in schema.rules if known.issuperset(rule.columns)]
     fields: dict[str, Any] = {
         column.name: column_field(column, schema.timezone) for column in schema.inputs
     }
-    return create_model(name, __base__=_base(rules), **fields)
+    return create_model(name, __base__=_base(rules, schema), **fields)
 
 
-def _base(rules: list[Rule]) -> type[BaseModel]:
+def _base(rules: list[Rule], schema: Schema) -> type[BaseModel]:
+    timed = schema.timed
+
+    def value(row: BaseModel, name: str) -> Any:
+        found = getattr(row, name)
+        if found is None and timed is not None and name == timed.name:
+            found = present(timed.type, schema.timezone)
+        return Moment.of(found) if isinstance(found, datetime.date) else found
+
     class Base(BaseModel):
         model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -39,7 +47,7 @@ def _base(rules: list[Rule]) -> type[BaseModel]:
         def _rules_hold(self) -> "Base":
             broken = []
             for rule in rules:
-                values = [getattr(self, column) for column in rule.columns]
+                values = [value(self, column) for column in rule.columns]
                 if None not in values and not rule.holds(*values):
                     broken.append(rule.description)
             if broken:
@@ -63,7 +71,7 @@ def column_field(column: Column, timezone: str = "UTC") -> tuple[Any, Any]:
         parse = partial(parse_time, kind=column.type, timezone=timezone)
         kind = Annotated[kind, BeforeValidator(parse)]
     elif column.type is str and not column.choices:
-        kind = Annotated[str, Field(min_length=1)]
+        kind = Annotated[str, Field(min_length=1, max_length=LONGEST if column.open else None)]
     else:
         kind = Annotated[kind, Field(**constraints)]
     return (
@@ -89,6 +97,7 @@ def describe_schema(schema: Schema) -> dict[str, Any]:
             "unit": feature.unit,
             "type": feature.type.__name__,
             "choices": list(feature.choices),
+            "open": feature.open,
             "needs": list(feature.needs),
         }
         for feature in schema.derived

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mlops.columns import Column, Schema
-from mlops.validation import frame_dtype, frame_schema
+from mlops.columns import LONGEST, Column, Schema
+from mlops.validation import frame_schema
 
 FIRST_DAY, DAYS = datetime.date(2006, 1, 1), 4 * 365
 """Event times of made-up rows: so many days from the first."""
@@ -61,7 +61,7 @@ def _values(column: Column, n_rows: int, rng: np.random.Generator, missing: floa
     else:
         low, high = _bounds(column)
         drawn = np.round(rng.uniform(low, high, n_rows), 0 if column.type is int else 2)
-    values = pd.Series(drawn, dtype=frame_dtype(column))
+    values = pd.Series(drawn, dtype=column.dtype)
     return values.mask(rng.random(n_rows) < missing) if column.nullable else values
 
 
@@ -106,6 +106,8 @@ def invalid_rows(schema: Schema, seed: int = 0) -> list[InvalidRow]:
             wrong["missing"] = None
         if column.choices:
             wrong["unknown choice"] = "no such choice"
+        elif column.open:
+            wrong["too long"] = "x" * (LONGEST + 1)
         elif column.type in (int, float) and column.role != "key":
             wrong["infinite"] = float("inf")
             if column.low is not None:

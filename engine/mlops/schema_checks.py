@@ -3,31 +3,33 @@
 import datetime
 import keyword
 import zoneinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlops.timestamps import zone
+from mlops.timestamps import Moment, zone
 
 if TYPE_CHECKING:  # whose checks these are
     from mlops.columns import Column, Schema
 
 
 def column_problems(columns: "tuple[Column, ...]") -> list[str]:
-    """Check each column by itself, and that no name stands twice."""
+    """Check each column by itself, and that no name is duplicated."""
     problems = []
     for place, column in enumerate(columns):
         where = f"column {column.name!r}"
         if not column.name.isidentifier() or keyword.iskeyword(column.name):
             problems.append(f"{where}: wanted a Python name, since it becomes a request field")
         if any(column.name == other.name for other in columns[:place]):
-            problems.append(f"{where} stands twice")
+            problems.append(f"{where} is duplicated")
         if column.low is not None and column.high is not None and column.low > column.high:
             problems.append(f"{where}: low {column.low:g} is above high {column.high:g}")
         if column.choices and column.type is not str:
             problems.append(f"{where}: choices are for type str, found {column.type.__name__}")
         if len(set(column.choices)) < len(column.choices):
-            problems.append(f"{where}: a choice stands twice")
-        if column.role == "feature" and column.type is str and not column.choices:
-            problems.append(f"{where}: a text feature must list its choices")
+            problems.append(f"{where}: a choice is duplicated")
+        if column.role == "feature" and column.type is str and not column.is_categorical:
+            problems.append(f"{where}: a text feature must list its choices, or be open=True")
+        if column.open and (column.type is not str or column.choices or column.role != "feature"):
+            problems.append(f"{where}: open is for text features without choices")
         if column.role == "feature" and issubclass(column.type, datetime.date):
             problems.append(
                 f"{where}: a date can't be a feature; give it role 'input', and derive numbers "
@@ -59,6 +61,33 @@ def role_problems(schema: "Schema") -> list[str]:
     return problems
 
 
+def rule_problems(schema: "Schema") -> list[str]:
+    """Check that rules on dates and times of a request also work for the values of one."""
+    inputs = {column.name: column for column in schema.inputs}
+    dated = {name for name, one in inputs.items() if issubclass(one.type, datetime.date)}
+    problems = []
+    for rule in schema.rules:
+        if dated.isdisjoint(rule.columns) or not inputs.keys() >= set(rule.columns):
+            continue
+        try:
+            bool(rule.holds(*(_example(inputs[name]) for name in rule.columns)))
+        except Exception as error:
+            problems.append(
+                f"rule {rule.name}: a request has {', '.join(sorted(dated & set(rule.columns)))}, "
+                f"and the rule fails for one value ({type(error).__name__}: {error}); write it "
+                "with what works for a column and for one value, such as day.dt.year and <="
+            )
+    return problems
+
+
+def _example(column: "Column") -> Any:
+    if issubclass(column.type, datetime.date):
+        return Moment(2024, 5, 1, 10, 30)
+    if column.type is str:
+        return column.choices[0] if column.choices else "text"
+    return column.type(1 if column.low is None else column.low)
+
+
 def derived_problems(schema: "Schema") -> list[str]:
     """Check each derived feature, and that its value is known when a request is answered."""
     roles: dict[str, str] = {column.name: column.role for column in schema.columns}
@@ -71,7 +100,7 @@ def derived_problems(schema: "Schema") -> list[str]:
         if not feature.name.isidentifier() or keyword.iskeyword(feature.name):
             problems.append(f"{where}: wanted a Python name")
         if feature.name in roles or feature.name in known:
-            problems.append(f"{where} stands twice, or is a column of src/project/schema.py")
+            problems.append(f"{where} is duplicated, or is a column of src/project/schema.py")
         if not feature.needs:
             problems.append(f"{where}: needs no column, wanted at least one")
         for name in feature.needs:
@@ -80,8 +109,8 @@ def derived_problems(schema: "Schema") -> list[str]:
             elif name not in known:
                 wanted = ", ".join(known)
                 problems.append(f"{where}: needs {name!r}, wanted what stands before: {wanted}")
-        if (feature.type is str) != bool(feature.choices):
-            problems.append(f"{where}: type str, and no other, lists its choices")
+        if (feature.type is str) != feature.is_categorical or (feature.open and feature.choices):
+            problems.append(f"{where}: type str, and no other, lists its choices or is open=True")
         elif feature.type not in (float, int, bool, str):
             problems.append(f"{where}: wanted type float, int, bool or str")
         known.append(feature.name)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from mlops.columns import Schema
 
+MOST_TEXTS = 20
+"""Slices of an open feature."""
+
 
 def slices(
     rows: pd.DataFrame, columns: Sequence[str], schema: Schema
@@ -18,7 +21,7 @@ def slices(
         values = rows[name]
         gaps = values.isna().to_numpy()
         if schema.feature(name).is_categorical:
-            labels = list(schema.feature(name).choices)
+            labels = list(schema.feature(name).choices) or _frequent(values)
             coded = values.astype("category").cat
             known = pd.Index(labels, dtype=object).get_indexer(coded.categories)
             places = np.append(known, -1)[coded.codes]
@@ -30,6 +33,12 @@ def slices(
                 yield name, label, members
         if gaps.any():
             yield name, "missing", gaps
+
+
+def _frequent(values: pd.Series) -> list[str]:
+    """List the most frequent texts of an open feature, of which there may be any number."""
+    counts = values.value_counts()
+    return sorted(counts.index, key=lambda text: (-counts[text], text))[:MOST_TEXTS]
 
 
 def _quartiles(values: pd.Series) -> tuple[list[str], NDArray[np.intp]]:

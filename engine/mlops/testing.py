@@ -1,6 +1,5 @@
 """For a project's own tests: its rows, its model and its API, as the pipeline has made them."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from mlops import validation
 from mlops.columns import Schema
+from mlops.files import read_json
 from mlops.frames import read_rows
 from mlops.metrics import Floats
 from mlops.paths import BUNDLE, METRICS, TEST_ROWS
@@ -28,7 +28,7 @@ def held_out_rows() -> pd.DataFrame:
 
 def recorded_metrics() -> dict[str, Any]:
     """Give the metrics of the last evaluation; `baseline` has those of a prediction by chance."""
-    found: dict[str, Any] = json.loads(METRICS.read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_json(METRICS)
     return found
 
 
@@ -38,7 +38,7 @@ def row_problems(row: Mapping[str, Any], schema: Schema) -> list[str]:
     Args:
         row: a value for each column, None for a missing one; dates as text.
     """
-    types = {column.name: validation.frame_dtype(column) for column in schema.columns}
+    types = {column.name: column.dtype for column in schema.columns}
     found = validation.problems(pd.DataFrame([row]).astype(types), schema)
     return [f"{p.column}: found {p.found}, wanted {p.wanted}" for p in found.itertuples()]
 

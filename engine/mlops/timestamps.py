@@ -2,7 +2,7 @@
 
 import datetime
 import zoneinfo
-from typing import Any
+from typing import Any, Self
 
 
 def zone(name: str) -> datetime.tzinfo:
@@ -45,6 +45,22 @@ def parse_time(value: Any, kind: type, timezone: str) -> Any:
     if moment.time() != datetime.time():
         raise ValueError(f"wanted {wanted}, without a time")
     return moment.date()
+
+
+class Moment(datetime.datetime):
+    """A date or time of one request, which a rule may use as it uses a column's."""
+
+    @property
+    def dt(self) -> Self:
+        """Itself: what pandas calls the accessor of a column's parts."""
+        return self
+
+    @classmethod
+    def of(cls, day: datetime.date) -> Self:
+        """Take a date as its midnight, as frames do."""
+        if isinstance(day, datetime.datetime):
+            return cls.combine(day.date(), day.time())
+        return cls.combine(day, datetime.time())
 
 
 def present(kind: type, timezone: str) -> datetime.date:

@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import Any
 
+from mlops.records import Manifest
+
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 
 DEADLINE_SECONDS = 60.0
@@ -21,7 +23,7 @@ SETTINGS = {
 }
 
 
-def track(manifest: dict[str, Any]) -> None:
+def track(manifest: Manifest) -> None:
     """Log a bundle's parameters, metrics and model version as one MLflow run.
 
     The record is Git and DVC; a tracking server that is away costs a warning, never a model.
@@ -45,7 +47,7 @@ def track(manifest: dict[str, Any]) -> None:
         print(f"export: tracked by MLflow at {_plain(uri)}")
 
 
-def _log(mlflow: Any, manifest: dict[str, Any], problems: list[str]) -> None:
+def _log(mlflow: Any, manifest: Manifest, problems: list[str]) -> None:
     """Log the run, and leave in `problems` what went wrong, or nothing."""
     try:
         mlflow.set_experiment(os.environ.get(EXPERIMENT, manifest["target"]))

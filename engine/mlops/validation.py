@@ -1,11 +1,8 @@
 """The table of columns as a pandera frame schema, and what it says of given rows.
 
-Numbers are float64 in frames even where they must be whole, and booleans are 1 and 0: a missing
-value has no integer, and pandera's own coercion would turn 1.7 into 1 without a word. Keys are
-int64 or text. Dates and times are in the schema's time zone.
+Whole numbers are checked as floats: pandera's own coercion would turn 1.7 into 1 without a word.
 """
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,24 +11,13 @@ import pandas as pd
 import pandera.pandas as pa
 from joblib import Parallel, cpu_count, delayed
 
-from mlops.columns import Column, Rule, Schema
+from mlops.columns import LONGEST, Column, Rule, Table
 from mlops.frames import group_starts, read_group, read_rows
-
-_DTYPES: dict[type, str] = {
-    **dict.fromkeys((float, int, bool), "float64"),
-    str: "str",
-    **dict.fromkeys((datetime.date, datetime.datetime), "datetime64[us]"),
-}
 
 PROBLEM_COLUMNS = ["row", "column", "found", "wanted"]
 
 
-def frame_dtype(column: Column) -> str:
-    """Name the pandas dtype that a column has in every frame of the pipeline."""
-    return "int64" if column.role == "key" and column.type is int else _DTYPES[column.type]
-
-
-def frame_schema(schema: Schema, columns: Sequence[Column] | None = None) -> pa.DataFrameSchema:
+def frame_schema(schema: Table, columns: Sequence[Column] | None = None) -> pa.DataFrameSchema:
     """Build the pandera schema of a frame of `columns` (default: all) and the rules among them."""
     columns = schema.columns if columns is None else columns
     names = {column.name for column in columns}
@@ -51,9 +37,11 @@ def _frame_column(column: Column) -> pa.Column:
     elif column.type is bool:
         checks.append(pa.Check.isin([0.0, 1.0], error=column.wanted))
     elif column.type is str:
-        checks.append(pa.Check(lambda values: values.str.len() > 0, error="a text, not empty"))
+        longest = LONGEST if column.open else np.inf
+        wanted = column.wanted if column.open else "a text, not empty"
+        checks.append(pa.Check(lambda values: values.str.len().between(1, longest), error=wanted))
     return pa.Column(
-        frame_dtype(column),
+        column.dtype,
         checks,
         nullable=column.nullable,
     )
@@ -78,7 +66,7 @@ def _frame_rule(rule: Rule) -> pa.Check:
 
 
 def problems(
-    rows: pd.DataFrame, schema: Schema, columns: Sequence[Column] | None = None
+    rows: pd.DataFrame, schema: Table, columns: Sequence[Column] | None = None
 ) -> pd.DataFrame:
     """List everything in `rows` that the contract forbids, at most one line a row and condition.
 
@@ -93,7 +81,7 @@ def problems(
     return _gathered([_row_problems(rows, schema, columns), _key_problems(rows, schema)])
 
 
-def file_problems(path: Path, schema: Schema) -> pd.DataFrame:
+def file_problems(path: Path, schema: Table) -> pd.DataFrame:
     """List the same of a Parquet file, a row group for each core at a time; keys count in all."""
 
     def of_group(group: int) -> pd.DataFrame:
@@ -116,7 +104,7 @@ def _gathered(found: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row_problems(
-    rows: pd.DataFrame, schema: Schema, columns: Sequence[Column] | None
+    rows: pd.DataFrame, schema: Table, columns: Sequence[Column] | None
 ) -> pd.DataFrame:
     """List what single rows break and which columns are wrong; rows by their label."""
     try:
@@ -153,7 +141,7 @@ def _row_problems(
     return found
 
 
-def _key_problems(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _key_problems(rows: pd.DataFrame, schema: Table) -> pd.DataFrame:
     """List the rows whose key stands on several."""
     name = schema.key.name
     if name not in rows:

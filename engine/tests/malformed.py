@@ -104,13 +104,16 @@ class Request(NamedTuple):
     Attributes:
         statuses: that an answer may have; 0 is a closed connection without one.
         fields: that a 422 has to name, all of them and no other; None asks for no particular one.
-        whole: False if the server can't know that nothing more will come.
+        whole: False if the server can't know that nothing more will come: the client closes its
+            half.
+        answers: that come; the statuses hold for each.
     """
 
     sent: bytes
     statuses: frozenset[int]
     fields: frozenset[str] | None = None
     whole: bool = True
+    answers: int = 1
 
 
 def post(
@@ -124,8 +127,8 @@ def post(
     return Request(lines + head + b"\r\n" + content, frozenset(statuses or (422,)), fields)
 
 
-def raw(text: bytes, *statuses: int, whole: bool = True) -> Request:
-    return Request(text, frozenset(statuses), whole=whole)
+def raw(text: bytes, *statuses: int, whole: bool = True, answers: int = 1) -> Request:
+    return Request(text, frozenset(statuses), whole=whole, answers=answers)
 
 
 def get(target: str, *statuses: int, fields: frozenset[str] | None = None) -> Request:
@@ -213,6 +216,127 @@ def _head_bytes(rng: random.Random) -> Request:
     return raw(noise + b"\r\n\r\n", 400, 404, 405, 431, 0, whole=False)
 
 
+LIVE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n"
+POST = b"POST /predict HTTP/1.1\r\nhost: x\r\n"
+
+
+def _control(rng: random.Random) -> Request:
+    control = rng.choice(
+        [
+            "%00",
+            "%09",
+            "%0A",
+            "%0B",
+            "%0D",
+            "%0D%0A",
+            "%1B",
+            "%7F",
+            "%C2%80",
+            "%C2%9F",
+            "%E2%80%A8",
+            "%E2%80%A9",
+            "%0a%0a",
+        ]
+    )
+    path = rng.choice(
+        ["/predict", "/feedback", "/model", "/docs", "/health/ready", "/metrics", "/"]
+    )
+    place = rng.randint(0, len(path))
+    host = rng.choice(["", "", "http://x"])
+    return get(host + (path[:place] or "/") + control + path[place:] + "?size=1500&rooms=6", 404)
+
+
+def _ahead(rng: random.Random) -> Request:
+    """Several requests, good and bad, before the first answer."""
+    many = rng.choices([get("/health/live", 200), get("/predict", 422), _cut(rng)], k=40)
+    many = many[: rng.randint(2, 40)]
+    return raw(b"".join(one.sent for one in many), 200, 422, answers=len(many))
+
+
+def _half_closed(rng: random.Random) -> Request:
+    content = json.dumps({"rows": [valid(rng)]}).encode()
+    one = rng.choice([get("/health/live", 200), get("/model", 200), post(content, 200)])
+    return one._replace(sent=one.sent * (many := rng.randint(1, 5)), whole=False, answers=many)
+
+
+def _after(rng: random.Random) -> Request:
+    more = rng.choice([b"\r\n", b"\n", b"\r\n" * 50, b"\x00", b"GET", b"}" * 99, b"\xff" * 9])
+    return raw(LIVE + b"\r\n" + more, 200, 400, whole=False)
+
+
+def _refused_body(rng: random.Random) -> Request:
+    """A body that goes on after the head was refused."""
+    head, statuses = rng.choice(
+        [
+            (b"POST /nowhere HTTP/1.1\r\nhost: x\r\n", (400, 404)),
+            (POST + b"content-encoding: gzip\r\n", (400, 415)),
+            (b"PUT /predict HTTP/1.1\r\nhost: x\r\n", (400, 405)),
+            (POST + b"x: " + b"a" * 20_000 + b"\r\n", (400, 431)),
+        ]
+    )
+    more = rng.choice([b"{", b"1\r\nx\r\n", b"\r\n"]) * rng.randint(1, 90)
+    length = rng.choice([b"content-length: 5000\r\n", b"transfer-encoding: chunked\r\n"])
+    return raw(head + length + b"\r\n" + more, *statuses, 0, whole=False)
+
+
+def _twice(rng: random.Random) -> Request:
+    """The same name or length or host, or an id, stands there twice."""
+    name = rng.randbytes(14).hex().encode()
+    given = b'{"prediction_id": "%b", "prediction_id": "%b", "actual": 5000}' % (name, name[::-1])
+    return rng.choice(
+        [
+            post(given, 404, 422, path="/feedback"),
+            raw(LIVE + b"x-request-id: %b\r\nx-request-id: a\r\n\r\n" % name, 200),
+            raw(LIVE + b"host: y\r\n\r\n", 200, 400),
+            raw(LIVE + b"content-length: 0\r\ncontent-length: 0\r\n\r\n", 200, 400, 0),
+            raw(POST + b"transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400, 422, 0),
+        ]
+    )
+
+
+def _last_line_end(rng: random.Random) -> Request:
+    """A line end behind a value that is right without it."""
+    end = rng.choice(["\n", "\r\n", "\r", "\u2028", "\x85", "\x0b"])
+    row = {**valid(rng), "neighborhood": "OldTown" + end}
+    told = {"prediction_id": rng.randbytes(14).hex() + end, "actual": 5000}
+    return rng.choice(
+        [
+            post(json.dumps({"rows": [row]}).encode(), fields=frozenset({"neighborhood"})),
+            get("/predict?" + urlencode(row), fields=frozenset({"neighborhood"})),
+            get("/predict?size=1500&rooms=6" + quote(end), fields=frozenset({"rooms"})),
+            post(json.dumps(told).encode(), path="/feedback", fields=frozenset({"prediction_id"})),
+        ]
+    )
+
+
+def _other_http(rng: random.Random) -> Request:
+    """What other versions of HTTP, or other hands, would send."""
+    chunked = POST + b"transfer-encoding: chunked\r\n\r\n"
+    return rng.choice(
+        [
+            raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 404, 405, 0, whole=False),
+            raw(b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", 400, 404, 405),
+            raw(b"GET /health/live HTTP/1.0\r\n\r\n", 200, whole=False),
+            raw(b"GET /health/live\r\n\r\n", 200, 400, 0, whole=False),
+            raw(b"GET /health/live HTTP/1.1\n\n", 200, 400, 0, whole=False),
+            raw(LIVE + b"a : b\r\n\r\n", 200, 400, 0),
+            raw(LIVE + b"a: b\r\n c\r\n\r\n", 200, 400, 0),
+            raw(LIVE + b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n\r\n", 200, 400),
+            raw(POST + b"expect: 100-continue\r\ncontent-length: 2\r\n\r\n{}", 422),
+            raw(chunked + b"2;a=b\r\n{}\r\n0\r\nx: y\r\n\r\n", 422),
+            raw(chunked + b"2\n{}\n0\n\n", 400, 422, 0, whole=False),
+            raw(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 400, 404, 405, 0, whole=False),
+        ]
+    )
+
+
+def _head(rng: random.Random) -> Request:
+    target = rng.choice(["/", "/model", "/nowhere", "/predict", "/predict?size=1500&rooms=6"])
+    end = rng.choice([b"", b"content-length: 3\r\n\r\n{}"])
+    line = f"HEAD {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n".encode()
+    return raw(line + end + b"\r\n", 200, 400, 404, 422, 405)
+
+
 GENERATED: dict[str, Callable[[random.Random], Request]] = {
     "several bad fields": _bad_row,
     "several bad fields in a query": _bad_query,
@@ -230,14 +354,32 @@ GENERATED: dict[str, Callable[[random.Random], Request]] = {
     "a compressed body that does not say so": lambda r: post(
         gzip.compress(json.dumps({"rows": [valid(r)]}).encode())
     ),
-    "a control character in a path": lambda r: get(
-        r.choice(["/predict", "/feedback", "/model"])
-        + r.choice(["%0A", "%0D%0A", "%00", "%7F", "%C2%85", "%E2%80%A8"])
-        + "?size=1500&rooms=6",
-        404,
-    ),
+    "a control character in a path": _control,
+    "requests ahead of their answers": _ahead,
+    "a client that closed its half": _half_closed,
+    "bytes after a request": _after,
+    "a body that goes on after a refusal": _refused_body,
+    "something twice": _twice,
+    "a line end behind a value": _last_line_end,
+    "another HTTP": _other_http,
+    "HEAD": _head,
     "another spelling of a path": lambda r: get(
-        r.choice(["//predict", "/./predict", "/x/../predict", "/predict/", "/predict%2F"])
+        r.choice(
+            [
+                "//predict",
+                "/./predict",
+                "/x/../predict",
+                "/predict/",
+                "/predict%2F",
+                "/%70redict/",
+                "/Predict",
+                "/predict;x",
+                "/predict%3F",
+                "/predict%00",
+                "/%2Fpredict",
+                "/predict%20",
+            ]
+        )
         + r.choice(["", "?size=1500&rooms=6"]),
         404,
     ),

@@ -216,6 +216,31 @@ def test_pages_of_another_origin_may_ask_only_where_that_is_set(bundle: Path) ->
         assert "access-control-allow-origin" not in answer.headers
 
 
+def test_preflights_are_counted_and_logged_and_other_options_are_so_once(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    origin = {"origin": "https://ours.example"}
+    preflight = {**origin, "access-control-request-method": "POST"}
+    settings = {"cors_origins": "https://ours.example", "access_log": True}
+    with start(bundle, **settings) as client:
+        for path in ("/predict", "/nowhere"):
+            assert client.options(path, headers=preflight).status_code == 200
+        refused = {**preflight, "origin": "https://other.example"}
+        assert client.options("/predict", headers=refused).status_code == 400
+        client.options("/predict", headers=origin)  # none
+        text = client.get("/metrics").text
+    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines() if line]
+    told = [(one["path"], one["status"]) for one in lines if one.get("method") == "OPTIONS"]
+    assert told == [("/predict", 200), ("/nowhere", 200), ("/predict", 400), ("/predict", 405)]
+    for route, status, times in (
+        ("preflight", 200, 2),
+        ("preflight", 400, 1),
+        ("/predict", 405, 1),
+    ):
+        line = f'http_requests_total{{method="OPTIONS",route="{route}",status="{status}"}}'
+        assert f"{line} {times}.0" in text
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

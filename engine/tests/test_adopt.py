@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -20,12 +21,15 @@ from mlops import params
 from mlops.adopt import project_tests
 from mlops.adopt.adopted_params import adapted
 from mlops.adopt.docs_examples import rewritten
+from mlops.adopt.guess import Guess
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
+from mlops.pipeline.splitting import key_shares
 from paths import DEMO, ROOT, SOURCES
+from project.models import KINDS
 from project.schema import SCHEMA
 from tables import credit, progression
 
@@ -103,11 +107,16 @@ def test_what_can_not_be_a_feature_is_left_out_and_said(values: Any, reason: str
     assert "odd" not in found.rows
 
 
-def test_too_many_texts_are_left_out() -> None:
+def test_a_column_of_many_texts_is_open_unless_they_are_long() -> None:
     many = pd.concat([table()] * 3, ignore_index=True)
     many["town"] = [f"town {n % 201}" for n in range(len(many))]
+    many["essay"] = [f"{n % 201} " + "x" * 200 for n in range(len(many))]
 
-    assert "201 different texts, wanted at most 200" in left_out(propose(many, "y"), "town")
+    found = propose(many, "y")
+
+    assert column(found, "town").open
+    assert 'Column("town", "town", str, open=True),' in schema_text(found.columns)
+    assert "texts of more than 200 characters" in left_out(found, "essay")
 
 
 def test_what_seems_to_give_the_target_away_may_be_kept() -> None:
@@ -447,6 +456,41 @@ def test_the_next_export_is_taken_as_it_comes_and_a_second_adoption_asks(
     assert "row 1: Wohn Fläche (m2): found" in told
 
 
+def test_the_next_export_may_bring_a_new_column_and_a_second_table_stays_out_of_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    first, second, third = (tmp_path / f"{name}.csv" for name in ("first", "second", "third"))
+    first.write_text("id;kind;area;price\n" + "".join(
+        f"{n};{'abc'[n % 3]};{n % 90},5;{n * 7 % 50 + 1}\n" for n in range(1, 301)
+    ))  # fmt: skip
+    second.write_text("id;kind;area;price;floor\n301;a;5,5;9;3\n302;b;6,5;9;\n")
+    third.write_text("id;kind;area;price\n303;c;5,5;9\n")
+    adopt(repository, f"{first} --target price --key id --yes")
+    schema = repository / "src/project/schema.py"
+    line = '        Column("floor", "Floor", int, low=0, nullable=True),\n'
+    schema.write_text(
+        schema.read_text().replace('        Column("area"', f'{line}        Column("area"')
+    )
+    (repository / "data/kinds.csv").write_text("kind,tax\na,1\nb,2\n")
+    (repository / "src/project/sources.py").write_text(
+        "from mlops.columns import Column\nfrom mlops.joins import Join\n\n"
+        'KIND = Column("kind", "Kind", str, choices=("a", "b", "c"), role="key")\n'
+        'TAX = Column("tax", "Tax", float, nullable=True)\n'
+        'JOINS = (Join(table="kinds", path="data/kinds.csv", columns=(KIND, TAX), on="kind",\n'
+        '              serve="request"),)\n'
+    )
+
+    adopt(repository, f"{second} --add --yes")
+    adopt(repository, f"{third} --add --yes")
+
+    told = run(repository, f"{sys.executable} -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
+    assert "floor: 2 partition(s) lack it, it is missing there: first.csv, third.csv" in told
+    assert "table 'kinds': 101 of 303 rows have no match for kind: c" in told
+    rows = pd.read_parquet(repository / "artifacts/ingest/rows.parquet").set_index("id")
+    assert rows["floor"].dropna().to_dict() == {301: 3.0}
+    assert rows.loc[[301, 302], "tax"].tolist() == [1.0, 2.0]
+
+
 def test_rows_without_a_key_go_on_counting_and_repeated_ones_are_said(
     repository: Path, tmp_path: Path
 ) -> None:
@@ -468,10 +512,123 @@ def test_a_name_that_retraining_writes_is_refused(repository: Path, tmp_path: Pa
     assert "a retraining writes and deletes the partition feedback.csv" in told
 
 
-def test_the_floors_of_a_classification_are_what_a_guess_reaches() -> None:
+CLASSES = Column("y", "", str, choices=("no", "yes"), role="target")
+NUMBER = Column("y", "", float, role="target")
+
+
+@pytest.mark.parametrize(
+    ("target", "train", "test", "floors", "undefined"),
+    [
+        (CLASSES, ["no"] * 3 + ["yes"], ["no", "yes"], {"roc_auc": 0.5, "log_loss": 0.8369}, []),
+        (CLASSES, ["no"] * 3 + ["yes"], ["no", "no"], {"log_loss": 0.2876}, ["roc_auc"]),
+        (NUMBER, [1.0, 2.0, 4.0], [1.0, 3.0], {"r2": 0.0}, []),
+        (NUMBER, [1.0, 2.0, 4.0], [5.0, 5.0], {"rmse": 3.0}, ["r2"]),
+        (NUMBER, [1.0, 2.0, 4.0], [0.0, 3.0], {"r2": 0.0}, ["mape", "median_ape"]),
+        (NUMBER, [5.0, 5.0], [5.0, 5.0], {"rmse": 0.0}, ["r2"]),
+    ],
+)
+def test_floors_are_defined_on_the_test_rows_and_no_worse_than_a_guess_there(
+    target: Column, train: Any, test: Any, floors: dict[str, float], undefined: list[str]
+) -> None:
+    sides = [pd.DataFrame({"y": values}) for values in (train, test)]
+
+    guess = Guess.of(*sides, target)
+
+    task = "classification" if target.choices else "regression"
+    assert guess.floors(task) == floors  # type: ignore[arg-type]
+    assert list(guess.undefined) == undefined
+    assert all(why in " ".join(guess.notes()) for why in guess.undefined.values())
+    reached = {name: guess.metrics[name] for name in floors}
+    assert all(floors[name] <= reached[name] for name in floors if name in ("rmse", "log_loss"))
+
+
+def test_limits_are_set_on_no_metric_that_the_test_rows_do_not_define() -> None:
     rows = table()
     rows["y"] = ["yes" if n % 4 == 0 else "no" for n in range(ROWS)]
+    proposal = propose(rows, "y")
+    guess = Guess.of(proposal.rows, proposal.rows[proposal.rows["y"] == "no"], CLASSES)
 
-    floors = yaml.safe_load(settings_of(propose(rows, "y")))["gate"]["floors"]
+    text = adapted((DEMO / "params.yaml").read_text("utf-8"), proposal, TODAY, guess=guess)
 
-    assert floors == {"roc_auc": 0.5, "log_loss": 0.5623}
+    gate = yaml.safe_load(text)["gate"]
+    assert "roc_auc" not in gate["floors"] | gate["max_regression"]
+    assert "log_loss" in gate["floors"]
+
+
+@pytest.mark.parametrize(
+    ("case", "target", "said", "share"),
+    [
+        ("h09_one_class_train.csv", "churn", "all 224 training rows have the churn 'no'", 0.2),
+        ("h10_single_day.csv", "y", "0 training and 280 test rows of 280", 0.2),
+        ("h07_const_test.csv", "y", "r2 is undefined on the test rows", None),
+    ],
+)
+def test_the_split_is_rehearsed_and_rows_by_chance_test_where_days_can_not(
+    case: str, target: str, said: str, share: float | None, repository: Path
+) -> None:
+    file = ROOT / "engine/tests/cases" / case
+
+    told = adopt(repository, f"{file} --target {target} --time day --yes")
+
+    split = yaml.safe_load((repository / "params.yaml").read_text())["split"]
+    assert said in told
+    assert split["test_share"] == share
+
+
+def test_rows_of_which_no_split_makes_a_model_are_refused_in_words(
+    repository: Path, tmp_path: Path
+) -> None:
+    rows = table(day=["2026-01-01"] * ROWS)
+    tested = np.flatnonzero(key_shares(pd.Series(range(1, ROWS + 1))) < 0.2)[0]
+    rows["y"] = ["rare" if n == tested else "often" for n in range(ROWS)]
+    rows.to_csv(tmp_path / "rare.csv", index=False)
+
+    told = adopt(repository, f"{tmp_path}/rare.csv --target y --time day --yes", wanted=1)
+
+    assert "No model can be made of these rows" in told
+    assert "training rows have the y 'often'" in told
+    assert run(repository, "git status --porcelain") == ""
+
+
+def test_many_rows_get_the_hyper_parameters_that_the_library_has() -> None:
+    text = (DEMO / "params.yaml").read_text(encoding="utf-8")
+    few, many = propose(table(), "y"), propose(pd.concat([table()] * 30, ignore_index=True), "y")
+
+    own, librarys = (
+        yaml.safe_load(adapted(text, p, TODAY, kinds=KINDS))["models"]["hist_gradient_boosting"]
+        for p in (few, many)
+    )
+
+    assert own == yaml.safe_load(text)["models"]["hist_gradient_boosting"]
+    assert librarys == own | {
+        "learning_rate": 0.1, "max_iter": 100, "max_leaf_nodes": 31, "l2_regularization": 0.0
+    }  # fmt: skip
+    ridge = text.replace("kind: hist_gradient_boosting", "kind: ridge")
+    assert adapted(ridge, many, TODAY, kinds=KINDS) == adapted(ridge, many, TODAY)
+
+
+def test_few_rows_give_nothing_away_by_chance_and_few_texts_are_categories() -> None:
+    found = propose(table().head(4), "y")
+
+    assert [c.name for c in found.columns] == ["row_id", "width", "colour", "y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "logarithm"),
+    [
+        (np.exp(np.linspace(0, 5, ROWS)), True),
+        (np.exp(np.linspace(0, 1, ROWS)), False),  # hardly skewed: errors count as they are
+        (-np.exp(np.linspace(0, 5, ROWS)), False),
+        (np.r_[0.0, np.exp(np.linspace(0, 5, ROWS - 1))], False),
+        (np.linspace(1, 9, ROWS), False),
+    ],
+)
+def test_a_highly_skewed_target_above_0_is_learnt_as_its_logarithm(
+    values: Any, logarithm: bool
+) -> None:
+    rows = table()
+    rows["y"] = np.random.default_rng(0).permutation(values)
+
+    found = yaml.safe_load(settings_of(propose(rows, "y")))
+
+    assert found["train"]["log_target"] is logarithm

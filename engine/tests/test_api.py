@@ -12,11 +12,13 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
+from databases import logged
 from malformed import BODIES, QUERIES
 from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import predict
@@ -280,11 +282,32 @@ def test_metrics_count_requests_rows_gaps_and_unseen_values(bundle: Path) -> Non
     assert 'model_info{engine="arrays"' in text
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_head_answers_as_get_and_records_no_prediction_for_nobody_is_told_one(
+    bundle: Path, tmp_path: Path, quick: bool
+) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+
+    def by_fastapi(app: FastAPI) -> None:
+        app.router.dependencies.append(Depends(lambda: None))
+
+    with start(bundle, url, extend=None if quick else by_fastapi) as client:
+        head, got = client.head("/predict", params=ROW), client.get("/predict", params=ROW)
+        text = client.get("/metrics").text
+    assert head.status_code == got.status_code == 200
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert len(logged(url)) == 1
+    assert "predictions_total 1.0" in text
+
+
 def test_openapi_describes_every_route_and_error(api: TestClient) -> None:
     document = api.get("/openapi.json").json()
 
     assert set(document["paths"]) == {
         "/", "/predict", "/feedback", "/model", "/metrics", "/health/live", "/health/ready",
+        "/v2", "/v2/health/live", "/v2/health/ready",
+        *(f"/v2/models/price{version}{what}" for version in ("", "/versions/{version}")
+          for what in ("", "/ready", "/infer")),
     }  # fmt: skip
     get = document["paths"]["/predict"]["get"]
     assert [p["name"] for p in get["parameters"]] == FEATURES
@@ -292,8 +315,8 @@ def test_openapi_describes_every_route_and_error(api: TestClient) -> None:
     assert api.get("/predict", params=example).status_code == 200
     post = document["paths"]["/predict"]["post"]
     assert {"200", "401", "413", "422", "503"} <= set(post["responses"])
-    given = post["requestBody"]["content"]["application/json"]["example"]
-    assert api.post("/predict", json=given).status_code == 200
+    for shown in post["requestBody"]["content"]["application/json"]["examples"].values():
+        assert api.post("/predict", json=shown["value"]).status_code == 200
     assert "predicted_price" in document["components"]["schemas"]["Prediction"]["properties"]
 
 

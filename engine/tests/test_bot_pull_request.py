@@ -209,7 +209,7 @@ def test_what_github_refuses_fails_the_run_and_the_next_run_mends_it(
     folder = leave(tmp_path)
     with github.failing(kind, path=path):
         assert run(folder) == 1
-    assert "propose: gh api" in capsys.readouterr().err
+    assert "bot_pull_request: gh api" in capsys.readouterr().err
 
     assert run(folder) == 0
     assert len(github.state.issues) == 1

@@ -82,7 +82,7 @@ def test_what_is_no_manifest_is_refused(folder: Path, content: str) -> None:
 
 
 def test_a_missing_bundle_says_how_to_make_one(tmp_path: Path) -> None:
-    assert "there is no bundle\nMake it anew: dvc repro export" in refusal(tmp_path / "none")
+    assert "there is no bundle\nRebuild it: dvc repro export" in refusal(tmp_path / "none")
 
 
 def test_files_and_libraries_that_do_not_fit_are_named_at_once(folder: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_function_that_reads_clock_or_file_is_refused(
         ({"needs": ("colour",)}, "needs 'colour', wanted what stands before: "),
         ({"needs": ("itself",)}, "needs 'itself', wanted what stands before"),
         ({"needs": ()}, "needs no column"),
-        ({"name": "weight"}, "stands twice, or is a column"),
+        ({"name": "weight"}, "is duplicated, or is a column"),
         ({"name": "two words"}, "wanted a Python name"),
         ({"type": str}, "lists its choices"),
         ({"choices": ("a",)}, "lists its choices"),

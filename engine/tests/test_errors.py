@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlops.errors import FAILURE_FILE, LISTED, UserError, run_command
+from paths import ROOT
 
 
 def refuse() -> None:
@@ -89,3 +90,16 @@ def test_the_announced_exit_code_holds_where_a_library_aborts_at_exit(
     assert run.returncode == code, run.stderr
     assert told in run.stderr
     assert run.stdout == "said cleaned up\n"
+
+
+def test_every_command_leaves_by_the_same_way() -> None:
+    """Its exit code is then the one that was announced, whatever libraries do at the end."""
+    modules = [
+        path.read_text(encoding="utf-8")
+        for path in sorted((ROOT / "engine/mlops").rglob("*.py"))
+        if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+    ]
+
+    assert len(modules) > 30
+    for text in modules:
+        assert text.splitlines()[-1].startswith("    run_command("), text[:80]

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 import classification
 from mlops.bundle import load_model, read_manifest
@@ -28,7 +27,9 @@ from mlops.paths import (
     TRAINING,
 )
 from mlops.pipeline import evaluate, export, train
-from mlops.pipeline.model import as_features, predict
+from mlops.pipeline.baseline import trivial_prediction
+from mlops.pipeline.feature_frame import FeatureFrame
+from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
 from paths import DEMO
 from project.schema import SCHEMA
@@ -101,11 +102,11 @@ def test_the_trivial_baseline_stands_beside_the_metrics_and_is_worse(regression:
 def test_the_trivial_baseline_is_the_training_rows_median_or_shares() -> None:
     rows = valid_rows(SCHEMA, 9)
     rows["price"] = [1.0, 2, 3, 4, 5, 6, 7, 8, 1000]
-    assert evaluate.trivial_prediction(rows, 2, SCHEMA.target).tolist() == [5.0, 5.0]
+    assert trivial_prediction(rows, 2, SCHEMA.target).tolist() == [5.0, 5.0]
 
     target = classification.SCHEMA.target
     few = valid_rows(classification.SCHEMA, 4).assign(outcome=["left", "grew", "grew", "grew"])
-    assert evaluate.trivial_prediction(few, 1, target).tolist() == [[0.25, 0, 0.75]]
+    assert trivial_prediction(few, 1, target).tolist() == [[0.25, 0, 0.75]]
 
 
 def test_every_metric_has_an_interval_around_it(regression: None) -> None:
@@ -194,10 +195,8 @@ def test_importance_is_bounded_by_the_shape_of_the_table_and_shows_its_progress(
     columns = [Column("key", "Key", int, role="key"), Column("y", "Target", low=1, role="target")]
     schema = Schema((*columns, *(Column(name, "Number") for name in names)))
     rows = valid_rows(schema, 20, seed=1)
-    features = dict.fromkeys(names, ())
-    model = make_pipeline(
-        FunctionTransformer(as_features, kw_args={"features": features}), DummyRegressor()
-    ).fit(rows, rows["y"])
+    frame = FeatureFrame(dict.fromkeys(names, ()))
+    model = make_pipeline(frame, DummyRegressor()).fit(rows, rows["y"])
     made = []
     monkeypatch.setattr(evaluate, "predict", lambda *given: made.append(1) or predict(*given))
 

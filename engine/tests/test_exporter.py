@@ -16,7 +16,8 @@ from mlops.columns import Schema
 from mlops.files import write_json
 from mlops.pipeline import equivalence, export
 from mlops.pipeline.equivalence import LIMITS, as_requests, edge_rows, largest_error
-from mlops.pipeline.exporter import Form, NotExportable, export_form
+from mlops.pipeline.export_encoding import NotExportable
+from mlops.pipeline.exporter import Form, export_form
 from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, Engine, Exported
 from paths import PYTHONPATH
@@ -41,8 +42,8 @@ def test_every_kind_and_task_agrees_on_edge_rows(kind: str, schema: str) -> None
     )
 
     assert error <= LIMITS[known.task]
-    files = {"ridge": [], "random_forest": ["trees.bin"]}.get(kind, ["masks.npy", "leaves.npy"])
-    assert list(form.files) == files
+    files = {"ridge": [], "hist_gradient_boosting": ["masks.npy", "leaves.npy"]}
+    assert list(form.files) == files.get(kind, ["trees.bin"])
     assert (sum(len(values) for values in form.thresholds.values()) > 10) == (kind != "ridge")
 
 

@@ -151,6 +151,39 @@ def test_an_own_route_reads_its_body_as_fastapi_documents(bundle: Path) -> None:
         assert {a.status_code for a in each_way(client)} == {200}
 
 
+def test_routes_of_an_included_router_or_application_are_not_counted_as_the_engines(
+    bundle: Path,
+) -> None:
+    def extend(app: FastAPI) -> None:
+        inner, outer, other = APIRouter(), APIRouter(prefix="/{tenant}"), FastAPI()
+        for router in (inner, other):
+            router.add_api_route("/predict", lambda: "own")
+            router.add_api_route("/thing/{name}", lambda name: name)
+        app.mount("/mounted", other)
+        app.include_router(inner, prefix="/v1")
+        outer.include_router(inner)
+        app.include_router(outer)
+
+    with start(bundle, extend=extend) as client:
+        for place in ("v1", "a", "b", "mounted"):
+            assert client.get(f"/{place}/predict").json() == "own"
+            assert client.get(f"/{place}/thing/x").json() == "x"
+        assert client.get("/mounted/nothing").status_code == 404
+        text = client.get("/metrics").text
+    counted = {
+        line.split('route="')[1].split('"')[0]: float(line.split()[-1])
+        for line in text.splitlines()
+        if line.startswith("http_requests_total{")
+    }
+    assert counted.pop("mounted") in (1, 2)  # by status
+    assert counted == {
+        "/v1/predict": 1,
+        "/v1/thing/{name}": 1,
+        "/{tenant}/predict": 2,
+        "/{tenant}/thing/{name}": 2,
+    }
+
+
 def test_a_route_of_the_project_takes_no_path_of_the_engines(bundle: Path) -> None:
     def extend(app: FastAPI) -> None:
         app.router.dependencies.append(Depends(lambda: None))  # so that FastAPI finds the route
@@ -173,10 +206,10 @@ def test_the_quick_way_is_taken_where_nothing_was_added_and_only_there(bundle: P
 
     for extend in (None, route):
         with start(bundle, extend=extend) as client:
-            assert set(shortcut(client)._endpoints) == {"GET", "POST"}
+            assert {method for method, _ in shortcut(client)._quick} == {"GET", "POST"}
     for extend in (with_bearer, with_limit, with_handlers):
         with start(bundle, extend=extend) as client:
-            assert not shortcut(client)._endpoints
+            assert not shortcut(client)._quick
 
 
 def test_a_server_takes_the_projects_extension_by_itself(bundle: Path, tmp_path: Path) -> None:

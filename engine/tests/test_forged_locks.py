@@ -2,7 +2,8 @@
 
 The pipeline is a toy with the paths of ours. A forgery replaces hashes of outputs by those of the
 base or of bytes of the attacker's own, which the storage or the cache has. The review runs with and
-without storage, the gate holds the lock to what it made, and the release takes what is merged.
+without storage, and the gate holds the lock to what it made. What a release would do with each
+of these locks, if no gate had stopped it: test_forged_releases.
 """
 
 import itertools
@@ -18,7 +19,6 @@ import pytest
 import yaml
 
 from clones import copy, run
-from mlops.release import restore_outputs
 from mlops.remote import connect
 from mlops.review.checkouts import reproduce
 from mlops.review.lock_check import is_behind
@@ -150,17 +150,6 @@ def put(place: Path, named: dict[str, bytes]) -> None:
         (place / "files/md5" / name[:2] / name[2:]).write_bytes(content)
 
 
-def shipped(published: Path, storage: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """Release a commit on a fresh machine, where the proof by predictions was fooled."""
-    git(published.parent, "clone", "--quiet", str(published), str(folder))
-    connect(folder, str(storage))
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(restore_outputs, "load_schema", lambda: None)
-    monkeypatch.setattr(restore_outputs, "unlike_reviewed", lambda schema: [])
-    restore_outputs.bring()
-    return (folder / "artifacts/bundle").read_bytes()
-
-
 @pytest.mark.parametrize(
     "number",
     [
@@ -168,9 +157,7 @@ def shipped(published: Path, storage: Path, folder: Path, monkeypatch: pytest.Mo
         for number in range(len(FORGERIES))
     ],
 )
-def test_no_forgery_passes_the_gate_with_other_bytes_than_main_ships(
-    number: int, honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_forgery_passes_the_gate(number: int, honest: Path, tmp_path: Path) -> None:
     forgery, folder = FORGERIES[number], copy(honest, tmp_path / "repository")
     wanted = (folder / "artifacts/bundle").read_bytes()
     storage = shutil.copytree(honest / ".dvc/cache", tmp_path / "storage")
@@ -190,10 +177,6 @@ def test_no_forgery_passes_the_gate_with_other_bytes_than_main_ships(
 
     assert made == lock_of(folder, "change~1")["stages"]
     assert (folder / "artifacts/bundle").read_bytes() == wanted
-    if behind:
-        commit(folder, "the lock job's")
-    if not behind or number < QUICK:
-        assert shipped(folder, storage, tmp_path / "release", monkeypatch) == wanted
     assert behind
 
 

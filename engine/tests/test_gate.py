@@ -88,7 +88,7 @@ def test_a_floor_of_a_metric_that_nobody_computed_blocks(limits: Params) -> None
 
 
 @pytest.mark.parametrize(
-    ("regression", "outcome"), [(0.099, "pass"), (0.1, "pass"), (0.101, "block")]
+    ("regression", "outcome"), [(0.099, "warn"), (0.1, "warn"), (0.101, "block")]
 )
 def test_a_sure_regression_blocks_above_its_limit(
     limits: Params, regression: float, outcome: str
@@ -122,6 +122,30 @@ def test_more_confidence_asks_for_a_surer_regression(limits: Params) -> None:
 @pytest.mark.parametrize("regression", [-0.5, 0.0])
 def test_better_or_unchanged_passes_however_unsure(limits: Params, regression: float) -> None:
     assert check(limits, regression, Spread(1.0, 10.0)).outcome == "pass"
+
+
+@pytest.mark.parametrize(("errors", "outcome"), [(1.9, "pass"), (2.1, "warn")])
+def test_within_its_limit_a_significant_regression_warns(
+    limits: Params, errors: float, outcome: str
+) -> None:
+    noise = Spread(0.05 / errors, 1000.0)
+
+    assert check(limits, 0.05, noise).outcome == outcome
+
+
+def test_a_significant_regression_of_the_leading_metric_warns_without_a_limit_of_it(
+    limits: Params,
+) -> None:
+    params = limits.model_copy(
+        update={"gate": limits.gate.model_copy(update={"max_regression": {}})}
+    )
+
+    (warned,) = check_regressions([comparison(0.02, SURE)], params)
+
+    assert (warned.outcome, warned.limit) == ("warn", None)
+    assert warned.why == "rmse is 2.0% worse than the base's, statistically significant"
+    assert check_regressions([comparison(0.02, Spread(0.02, 99.0))], params) == []
+    assert check_regressions([comparison(-0.02, SURE)], params) == []
 
 
 def test_a_limit_of_nought_blocks_any_sure_regression(limits: Params) -> None:
@@ -199,18 +223,23 @@ def test_without_an_interval_a_regression_within_the_limit_passes(limits: Params
     [
         (0.0, SURE, "rmse is unchanged, allowed are 10% worse"),
         (-0.034, SURE, "rmse is 3.4% better than the base's, allowed are 10% worse"),
-        (0.034, SURE, "rmse is 3.4% worse than the base's, allowed are 10% worse"),
+        (
+            0.034,
+            SURE,
+            "rmse is 3.4% worse than the base's, allowed are 10% worse; "
+            "within the limit, but statistically significant at 95%",
+        ),
         (
             0.2,
             SURE,
             "rmse is 20.0% worse than the base's, allowed are 10% worse; "
-            "chance alone hardly explains it",
+            "statistically significant at 99%",
         ),
         (
             0.2,
             Spread(0.1, 1e9),
             "rmse is 20.0% worse than the base's, allowed are 10% worse; "
-            "that may be chance: these test rows can't tell",
+            "not statistically significant at 99%",
         ),
         (
             -0.034,
@@ -252,7 +281,10 @@ def test_the_verdict_is_the_worst_outcome(outcomes: list[str], worst: str) -> No
 def test_a_check_is_written_as_the_contract_says(outcome: str, passed: bool) -> None:
     written = Check("n", 0.1, 0.2, outcome, "because").as_json()  # type: ignore[arg-type]
 
-    assert written == {"name": "n", "value": 0.1, "limit": 0.2, "passed": passed, "why": "because"}
+    assert written == {
+        "name": "n", "outcome": outcome, "value": 0.1, "limit": 0.2, "passed": passed,
+        "why": "because",
+    }  # fmt: skip
 
 
 def test_what_is_detectable_is_the_limit_where_nothing_is_left_to_chance() -> None:
@@ -327,7 +359,8 @@ def test_a_slice_beyond_its_floor_is_named_and_one_line_is_enough_for_the_others
         "r2 is at least 0.5 in each of 2 parts of the rows",
     ]
     assert short.why == (
-        "mape is 0.3 on the 30 rows of size: > 9, wanted at most 0.25; that may be chance"
+        "mape is 0.3 on the 30 rows of size: > 9, wanted at most 0.25; "
+        "not statistically significant"
     )
 
 

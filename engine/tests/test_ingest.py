@@ -150,7 +150,7 @@ def test_all_keys_of_conflicting_rows_are_named_with_places_and_columns(tmp_path
         "day 2009-01-05 00:00:00 / 2009-01-06 00:00:00, size 100.0 / nan\n"
         "  id 7: a.csv line 2 and b.csv line 2 and c.csv line 4: "
         "kind house / house / flat, price 5.0 / 6.0 / 7.0\n"
-        "Nothing was taken in. Which row is right? Take the other one out of its partition."
+        "Ingestion stopped. Remove the incorrect row from its partition."
     )
 
 
@@ -284,7 +284,7 @@ def test_a_refusal_leaves_what_was_there(here: Path, capsys: pytest.CaptureFixtu
     assert shown.err.splitlines() == [
         "ingest.source source: 1 problem(s) in its partitions",
         "  a.csv: line 51: ends in mid-line: the file is truncated",
-        "Nothing was taken in. Mend these files or take them out of the folder.",
+        "Ingestion stopped. Fix these files or remove them from the folder.",
     ]
     assert sha256(INGESTED_ROWS) == wanted
     assert [path.name for path in INGESTED_ROWS.parent.iterdir()] == [INGESTED_ROWS.name]

@@ -61,3 +61,10 @@ def test_the_list_is_one_that_sha256sum_checks(repository: Path) -> None:
 def test_it_needs_no_library() -> None:
     code = "import sys; sys.path.insert(0, 'engine'); import mlops.integrity"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=ROOT, check=True)
+
+
+def test_outside_of_a_repository_it_says_so_without_a_stack_trace(tmp_path: Path) -> None:
+    told = run(tmp_path, f"{sys.executable} -m mlops.integrity", 1, PYTHONPATH=str(ROOT / "engine"))
+
+    assert told.startswith("git ls-files: fatal: not a git repository")
+    assert "Traceback" not in told

@@ -15,19 +15,22 @@ from sklearn.pipeline import Pipeline
 
 import classification
 from clones import copy, edit_params, run
-from fitted import chosen
+from fitted import SMALL, chosen
 from mlops.columns import Schema
 from mlops.metrics import Predictions
 from mlops.params import Params
+from mlops.pipeline.equivalence import edge_rows, largest_error
+from mlops.pipeline.exporter import export_form
+from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import (
     actual_values,
-    as_features,
     build_model,
     fit_model,
     predict,
     rescale_to_recent_level,
 )
 from mlops.sampling import valid_rows
+from mlops.serving.engine import Exported
 from paths import DEMO, PYTHONPATH, ROOT, SOURCES
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -50,12 +53,8 @@ def fitted(
     return fit_model(build_model(own, train, schema), rows, schema.target)
 
 
-IMPORTS = {
-    "extra_trees": "from sklearn.ensemble import ExtraTreesRegressor",
-    "lightgbm": "from lightgbm import LGBMRegressor",
-    "xgboost": "from xgboost import XGBRegressor",
-}
-VALUES = {"n_estimators": 50, "learning_rate": 0.1}
+IMPORTS = {"extra_trees": "from sklearn.ensemble import ExtraTreesRegressor"}
+VALUES = {"n_estimators": 50}
 
 
 def documented_kinds() -> dict[str, str]:
@@ -66,14 +65,7 @@ def documented_kinds() -> dict[str, str]:
     return dict(zip(IMPORTS, shown, strict=True))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "extra_trees",
-        pytest.param("lightgbm", marks=pytest.mark.slow),
-        pytest.param("xgboost", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("kind", IMPORTS)
 def test_another_kind_is_one_entry_in_one_file(kind: str, quick: Path, tmp_path: Path) -> None:
     folder = copy(quick, tmp_path / "repository")
     file, shown = folder / "src/project/models.py", documented_kinds()[kind]
@@ -148,10 +140,11 @@ def test_unknown_choices_and_missing_values_are_predicted(
 def test_features_come_in_the_order_of_the_table_whatever_the_order_of_the_rows_columns(
     rows: pd.DataFrame,
 ) -> None:
-    features = as_features(rows[rows.columns[::-1]], FEATURES)
+    frame = FeatureFrame(FEATURES)
+    features = frame.fit_transform(rows[rows.columns[::-1]], None)
 
     assert list(features) == [column.name for column in SCHEMA.features]
-    pd.testing.assert_frame_equal(features, as_features(rows, FEATURES))
+    pd.testing.assert_frame_equal(features, frame.transform(rows))
     assert features["neighborhood"].dtype == pd.CategoricalDtype(
         list(SCHEMA["neighborhood"].choices)
     )
@@ -174,10 +167,12 @@ def test_a_saved_model_predicts_the_same(
 _FIT = """
 import sys
 import joblib
-from fitted import chosen
+from fitted import SMALL, chosen
+from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import build_model, fit_model
 from mlops.project import load_project_params
 from mlops.sampling import valid_rows
+from mlops.serving.engine import Exported
 from project.schema import SCHEMA
 kind, out = sys.argv[1:]
 own, train = chosen(load_project_params(), kind, max_iter=20, n_estimators=20)
@@ -216,3 +211,24 @@ def test_older_targets_are_brought_to_the_level_of_the_newest_days(params: Param
 
     assert (levelled["price"][500:] == fallen["price"][500:]).all()
     assert levelled["price"][0] / fallen["price"][0] == pytest.approx(0.7, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "random_forest", "hist_gradient_boosting"])
+@pytest.mark.parametrize("name", ["lot_size", "neighborhood"])
+def test_a_column_without_a_value_in_any_training_row_is_fitted_and_exported(
+    kind: str, name: str, params: Params
+) -> None:
+    rows = valid_rows(SCHEMA, 300)
+    own, train = chosen(params, kind, **SMALL)
+    empty = rows.assign(**{name: pd.Series(None, rows.index, dtype=SCHEMA[name].dtype)})
+    model = fit_model(build_model(own, train, SCHEMA), empty, SCHEMA.target)
+
+    found = predict(model, rows, SCHEMA.target)
+
+    assert np.isfinite(found).all()
+    form = export_form(model, SCHEMA)
+    served = Exported(form.content, form.files)
+    assert largest_error(served, model, edge_rows(form.thresholds, SCHEMA, 500), SCHEMA) < 1e-9
+    if name == "lot_size":
+        other = predict(model, rows.assign(lot_size=500.0), SCHEMA.target)
+        assert np.array_equal(found, other)

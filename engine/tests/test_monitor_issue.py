@@ -225,7 +225,7 @@ def test_an_issue_that_can_not_be_written_fails_the_run(
     with github.failing(kind, path="/issues"):
         assert run(folder, monkeypatch) == 1
 
-    assert "tell: gh api repos/acme/demo/issues" in capsys.readouterr().err
+    assert "monitor_issue: gh api repos/acme/demo/issues" in capsys.readouterr().err
     assert run(folder, monkeypatch) == 0
     assert len(open_bodies(github)) == 1
 

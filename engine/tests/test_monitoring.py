@@ -94,7 +94,7 @@ def test_larger_houses_are_to_act_on_while_nobody_knows_the_accuracy(log: Log) -
     decision = judge(log)
 
     assert (decision.verdict, decision.retrain) == ("act", True)
-    assert "size: distributed otherwise" in texts(decision)
+    assert "size: distribution differs" in texts(decision)
 
 
 def test_larger_houses_are_only_watched_while_the_accuracy_holds(log: Log) -> None:
@@ -129,7 +129,7 @@ def test_mistaken_data_are_found_in_fifty_rows_and_nothing_learns_from_them(
 
     assert (decision.verdict, decision.retrain) == ("act", False), texts(decision)
     assert any(reason.cause == "data" for reason in decision.reasons)
-    assert "mend the data" in markdown(decision, PARAMS)
+    assert "fix the data" in markdown(decision, PARAMS)
 
 
 def test_a_neighborhood_that_training_never_saw_is_named(log: Log) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from databases import logged
 from load import Load, wait_for
+from malformed import CLASSES
 from served import ROW, Process, running
+from test_malformed import send_malformed
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.slow)])
@@ -29,6 +31,18 @@ def test_four_times_the_load_gets_answers_or_503_and_leaves_nothing_behind(
     accepted = sorted(answer.seconds for answer in load.answers if answer.status == 200)
     assert accepted[int(len(accepted) * 0.99)] < 1
     assert load.acknowledged.items() <= logged(url).items()
+
+
+def test_malformed_requests_beside_an_overload_get_no_other_5xx_than_the_announced_one(
+    bundle: Path, tmp_path: Path
+) -> None:
+    with running(bundle, f"sqlite:///{tmp_path}/log.db", SERVE_MAX_CONCURRENCY="4") as server:
+        with Load(server.port, 4 * 4) as load:
+            send_malformed(server, 3 * len(CLASSES), seed=2, also=frozenset({503}))
+        assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 200
+        assert "Traceback" not in server.end()[1]
+    assert load.statuses == {200, 503}
+    assert load.unanswered == 0
 
 
 def scrape(server: Process) -> dict[str, float]:

@@ -109,11 +109,11 @@ def test_a_file_in_utf_16_is_named() -> None:
 @pytest.mark.parametrize(
     ("header", "problems"),
     [
-        ("id,day,size,price", ["missing column(s) kind"]),
+        ("id,day,size,kind", ["missing column(s) price"]),
         ("id,day,size,sort,price", ["missing column(s) kind", "unknown column(s) 'sort'"]),
         ("id,day,size,kind,price,", ["unknown column(s) ''"]),
         ("id,day, size,kind,price", ["missing column(s) size", "unknown column(s) ' size'"]),
-        ("id,day,size,kind,price,size", ["column 'size' stands twice"]),
+        ("id,day,size,kind,price,size", ["column 'size' is duplicated"]),
         ("id;day;size;kind;price", ["missing column(s) id, day, size, kind, price", None]),
     ],
 )
@@ -325,7 +325,7 @@ def test_a_parquet_partition_with_other_columns_is_named() -> None:
         "missing column(s) kind",
         "unknown column(s) 'sort' (add them to src/project/schema.py?)",
     ]
-    assert parse_parquet(twice, SALES)[1] == ["column 'id' stands twice"]
+    assert parse_parquet(twice, SALES)[1] == ["column 'id' is duplicated"]
 
 
 def test_a_parquet_partition_without_rows_is_named() -> None:
@@ -375,3 +375,56 @@ def test_a_key_of_text_stays_as_it_is_written() -> None:
     assert problems == []
     assert table is not None
     assert table["id"].to_pylist() == ["007", "1e3"]
+
+
+LARGE = Schema(
+    (
+        Column("id", "", int, role="key"),
+        Column("x", "", float, nullable=True),
+        Column("y", "", float, role="target"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "exact"),
+    [
+        ("9007199254740992", True),
+        ("9007199254740993", False),
+        ("-9007199254740993", False),
+        ("9007199254740994", True),
+        ("12345678901234567890123", False),
+        ("1e300", True),
+        ("9007199254740993.0", True),  # a measure, which was rounded anyway
+        ("0.1234567890123456789", True),
+        ("", True),
+    ],
+)
+def test_whole_numbers_are_exact_or_refused_by_line(value: str, exact: bool) -> None:
+    content = f"id,x,y\n{2**53 + 1},1.5,2\n{2**53 + 3},{value},2\n".encode()
+
+    table, problems = parse_csv(content, LARGE)
+
+    if exact:
+        assert table is not None
+        assert table["id"].to_pylist() == [2**53 + 1, 2**53 + 3], "a key is no float"
+    else:
+        (problem,) = problems
+        assert problem.startswith(f"line 3: x: found {value}, which no number of a model holds")
+
+
+def test_a_nullable_column_may_lack_in_a_partition_and_no_other() -> None:
+    head, row = "id,day,size,price", "1,2009-01-01,100,5"
+    table, problems = parse_csv(f"{head}\n{row}\n".encode(), SALES)
+    assert problems == []
+    assert table is not None
+    assert table.column_names == head.split(",")
+    _, [problem] = parse_csv(f"day,size,price\n{row[2:]}\n".encode(), SALES)
+    assert problem == "line 1: missing column(s) id"
+
+    table, problems = parse_parquet(parquet_bytes(sales_table().drop_columns("kind")), SALES)
+    assert problems == []
+    assert table is not None
+    assert table.column_names == head.split(",")
+    _, [problem] = parse_parquet(parquet_bytes(sales_table().drop_columns("price")), SALES)
+    assert problem == "missing column(s) price"

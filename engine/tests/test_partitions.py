@@ -21,7 +21,8 @@ from moto.server import ThreadedMotoServer
 
 from mlops.errors import UserError
 from mlops.pipeline import partitions
-from mlops.pipeline.partitions import FILE, LINE, read_partitions
+from mlops.pipeline.parsing import FILE, LINE
+from mlops.pipeline.partitions import read_partitions
 from source_rows import HEADER, SALES, csv_bytes, parquet_bytes, plain, put, sales, slow_writer
 
 A = sales("1,2009-01-05,100,house,5000", "2,2009-01-06,,,6000")
@@ -30,7 +31,7 @@ ROWS_A, ROWS_B = A.count("\n") - 1, B.count("\n") - 1
 PAUSE = 0.5
 """Seconds between two lines of a slow writer, half of what counts as still."""
 
-ADVICE = "Nothing was taken in. Mend these files or take them out of the folder."
+ADVICE = "Ingestion stopped. Fix these files or remove them from the folder."
 
 
 def refusal(source: Path | str) -> str:
@@ -250,7 +251,7 @@ def test_a_remote_partition_that_is_rewritten_while_read_is_named(
     before_reading(monkeypatch, "b.csv", lambda: rewrite(request, storage, "a.csv", A[:-2] + "9\n"))
 
     assert refusal(source) == (
-        f"ingest.source {source}: a.csv changed while being read\nNothing was taken in. Run again "
+        f"ingest.source {source}: a.csv changed while being read\nIngestion stopped. Run again "
         "when the writer has finished; writers should write under another ending and rename."
     )
 
@@ -491,7 +492,7 @@ def test_a_partition_that_is_written_to_without_end_is_named(
 
     assert message == (
         f"ingest.source {folder}: b.csv still being written to\n"
-        "Nothing was taken in after 1 seconds. Run again when the writer has finished."
+        "Ingestion stopped after 1 seconds. Run again when the writer has finished."
     )
 
 

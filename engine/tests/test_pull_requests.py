@@ -63,7 +63,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     assert verdict(first)["verdict"] == "pass"
     assert verdict(first)["metrics"]["rmse"]["delta"] < 0
     assert stages_run(first) == ["train", "evaluate", "export"]
-    assert "dvc.lock must follow before this is merged" in first.summaries["review"]
+    assert "dvc.lock must be updated before merging" in first.summaries["review"]
     assert origin_git(warm.origin, "log", "--format=%s", "main..change").splitlines() == [
         "Bring dvc.lock up to date",
         "Change",
@@ -82,7 +82,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     assert len(warm.state.dispatches) == 2
     (written,) = warm.comments(number)
     assert written.body.startswith("## ✅ Pass")
-    assert "| models.hist\\_gradient\\_boosting.max\\_iter | 60 | 150 |" in written.body
+    assert "models.hist\\_gradient\\_boosting.max\\_iter 60 → 150." in written.body
     assert "dvc.lock" not in written.body
 
     content = edited_params(template, "max_iter: 60", "max_iter: 15")
@@ -101,7 +101,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     (updated,) = warm.comments(number)
     assert updated.id == written.id
     assert updated.body.startswith("## ❌ Block")
-    assert "chance alone hardly explains it" in updated.body
+    assert "; statistically significant" in updated.body
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_a_regression_inside_the_noise_warns(
 
     assert run.jobs == LOCKED, run.log
     assert verdict(run)["verdict"] == "warn"
-    assert "that may be chance: these test rows can't tell" in run.summaries["review"]
+    assert "not statistically significant at 99.99%" in run.summaries["review"]
 
 
 @pytest.mark.slow
@@ -178,8 +178,11 @@ def test_a_new_partition_is_taken_in_by_one_line_and_shown(
     run = review(warm, number, settings)
 
     assert run.jobs == LOCKED, run.log
-    assert re.search(r"Data: rows \d+ added, 0 removed, 0 changed", run.summaries["review"])
-    assert "| ingest.until | 2009-12-31 | 2010-12-31 |" in run.summaries["review"]
+    assert re.search(
+        r"\*\*Data:\*\* \d+ rows added \(2010-.* to 2010-.*\), 0 removed, 0 changed",
+        run.summaries["review"],
+    )
+    assert "ingest.until 2009-12-31 → 2010-12-31" in run.summaries["review"]
 
 
 HOSTILE_VALUE = "<script>@everyone `$(touch owned)` [x](https://evil.example)|%%{init}%%"

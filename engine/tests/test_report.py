@@ -1,17 +1,19 @@
 """The report: verdict first, and no text from a pull request that breaks out of its cell."""
 
+import itertools
 import re
 from dataclasses import replace
 
 import pytest
 
 from mlops.intervals import Spread
+from mlops.review.data_diff import nothing_differs
 from mlops.review.gate import Check
 from mlops.review.github_markdown import cell
 from mlops.review.model_comparison import Comparison
 from mlops.review.report import Review, markdown
 from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
-from mlops.review.sections import LISTED_SLICES, Served
+from mlops.review.sections import LISTED_SLICES
 from standard import NAMES
 
 BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))
@@ -32,23 +34,24 @@ def review(**changes: object) -> Review:
     return Review(**(known | changes))  # type: ignore[arg-type]
 
 
-def test_the_verdict_comes_first_and_the_table_second() -> None:
+def test_the_verdict_comes_first_then_one_sentence_of_why_then_the_table() -> None:
     lines = markdown(review()).splitlines()
 
-    assert lines[0] == "## ✅ Pass: within every limit of the gate"
-    assert lines[2] == "| metric | base | candidate | change | 95% interval of the change |"
-    assert lines[4] == "| rmse | 100 | 97 | -3 (3.0% better) | -5 … -1 |"
+    assert lines[0] == "## ✅ Pass: may be merged"
+    assert lines[2] == "**rmse is 3.0% better (statistically significant).**"
+    assert lines[4] == "| metric | base | candidate | change | 95% interval of the change |"
+    assert lines[6] == "| rmse | 100 | 97 | -3 (3.0% better) | -5 … -1 |"
 
 
 @pytest.mark.parametrize(
     ("regression", "interval", "in_short"),
     [
-        (-0.03, (-5.0, -1.0), "**rmse is 3.0% better, hardly by chance.** Both models"),
-        (0.03, (1.0, 5.0), "**rmse is 3.0% worse, hardly by chance.** Both models"),
-        (0.03, (-1.0, 5.0), "**rmse is 3.0% worse, which may be chance.** Both models"),
-        (0.03, (None, None), "**rmse is 3.0% worse, which may be chance.** Both models"),
-        (0.0, (0.0, 0.0), "**rmse is unchanged.** Both models"),
-        (None, (None, None), "**rmse can not be compared.** Both models"),
+        (-0.03, (-5.0, -1.0), "**rmse is 3.0% better (statistically significant).**"),
+        (0.03, (1.0, 5.0), "**rmse is 3.0% worse (statistically significant).**"),
+        (0.03, (-1.0, 5.0), "**rmse is 3.0% worse (not statistically significant).**"),
+        (0.03, (None, None), "**rmse is 3.0% worse (not statistically significant).**"),
+        (0.0, (0.0, 0.0), "**rmse is unchanged.**"),
+        (None, (None, None), "**rmse can not be compared.**"),
     ],
 )
 def test_one_sentence_says_whether_it_is_better_and_how_sure_that_is(
@@ -67,20 +70,20 @@ def test_each_verdict_has_its_head(outcome: str, head: str) -> None:
 def test_the_report_says_what_it_could_not_have_seen() -> None:
     text = markdown(review())
 
-    assert "blocked 9 times in 10: rmse 6.2%. About a smaller one this review can't tell." in text
+    assert "block 9 times in 10, between models that differ as much as these: rmse 6.2%." in text
 
 
 def test_a_change_of_nothing_says_so_and_stays_short() -> None:
     same = Comparison("rmse", 100.0, 100.0, 100.0, 0.0, 0.0, 0.0, 0.0, Spread(0.0, 50.0))
-    data = {"rows": [9, 9], "added": 0, "removed": 0, "changed": 0}
+    data = nothing_differs(9, 9) | {"same": True}
 
     text = markdown(review(comparisons=[same], stages={"train": False}, data=data))
 
     assert "| rmse | 100 | 100 | none | 0 … 0 |" in text
-    assert "No parameter differs." in text
-    assert "No row of the data differs (9 rows)." in text
+    assert "**Parameters:** none differs." in text
+    assert "**Data:** no row differs (9 rows)." in text
     assert "Every stage of the pipeline is as in the base: nothing had to run." in text
-    assert "<details>" not in text
+    assert text.count("<details>") == 1, "the checks that pass"
 
 
 def test_a_failing_pipeline_is_shown_in_its_own_words() -> None:
@@ -160,40 +163,45 @@ def test_hostile_text_stays_text(hostile: str) -> None:
 def test_parameters_are_shown_with_both_values() -> None:
     text = markdown(review(params=[("models.ridge.alpha", 3.0, "1|2")]))
 
-    assert "| models.ridge.alpha | 3.0 | 1\\|2 |" in text
+    assert "**Parameters:** models.ridge.alpha 3.0 → 1\\|2." in text
 
 
-def test_data_is_folded_under_its_counts() -> None:
-    side = {"missing": 0.25, "text": "1 … 2 … 3"}
-    data = {
-        "rows": [9, 10],
-        "added": 2,
-        "removed": 1,
-        "changed": 3,
-        "changed_columns": {"price": 3},
-        "columns": [{"column": "size", "base": {"missing": None, "text": "—"}, "candidate": side}],
-    }
-
-    text = markdown(review(data=data))
-
-    assert "<summary>Data: rows 2 added, 1 removed, 3 changed</summary>" in text
-    assert "| size | — |  | 1 … 2 … 3 | 25.0% |" in text
+def column_change(name: str, distance: float) -> dict[str, object]:
+    side = {"missing": 0.25, "text": "-1,234.56 … 12,345.6 … 1,234,560"}
+    bins = {"labels": ["1 to 2"] * 10, "base": [0.1] * 10, "candidate": [0.05] * 9 + [0.55]}
+    return {
+        "column": name, "base": side, "candidate": side, "bins": bins, "distance": distance
+    }  # fmt: skip
 
 
 def many(n_columns: int, n_slices: int) -> dict[str, object]:
-    side = {"missing": 0.25, "text": "-1,234.56 … 12,345.6 … 1,234,560"}
     long = "a_name_of_some_length_"
+    names = [f"{long}{n}" for n in range(n_columns)]
+    cells = [{"key": n, "before": 1234567.5, "after": "text " * 30} for n in range(3)]
     return {
-        "data": {
-            "rows": [100_000, 120_000],
+        "data": nothing_differs(100_000, 120_000)
+        | {
+            "same": False,
             "added": 30_000,
             "removed": 10_000,
             "changed": 50_000,
-            "changed_columns": {f"{long}{n}": 50_000 for n in range(n_columns)},
-            "columns": [
-                {"column": f"{long}{n}", "base": side, "candidate": side} for n in range(n_columns)
-            ],
+            "changed_columns": dict.fromkeys(names, 50_000),
+            "columns": [column_change(name, 0.5) for name in names],
+            "guesses": [{"columns": names[:9], "rows": 9, "text": "values " * 20}] * n_columns,
+            "examples": {"added": [1, 2], "removed": [], "changed": dict.fromkeys(names, cells)},
+            "schema": [f"column {name} was added" for name in names],
+            "quarantine": {
+                "rows": [0, 9],
+                "reasons": [
+                    {"column": name, "wanted": "one of " + "choice, " * 900, "rows": 1,
+                     "examples": ["x" * 500] * 5}
+                    for name in names[:5]
+                ],
+            },
         },
+        "moved": moved_to(dict.fromkeys(names[:4], "text " * 30)),
+        "key": long,
+        "target": long,
         "slices": [
             {
                 "column": f"{long}{n % 10}",
@@ -205,34 +213,119 @@ def many(n_columns: int, n_slices: int) -> dict[str, object]:
             for n in range(n_slices)
         ],
         "slice_metric": "rmse",
-        "params": [(f"train.{long}{n}", 0.123456, 0.654321) for n in range(50)],
+        "params": [(f"train.{long}{n}", 0.123456, "x" * 50) for n in range(50)],
+    }  # fmt: skip
+
+
+def moved_to(features: dict[str, object], key: object = 7) -> dict[str, object]:
+    row = {
+        "key": key, "features": features, "base": 100.0, "candidate": 134.0, "actual": 120.0,
+        "base_error": -20.0, "candidate_error": 14.0, "moved": 0.34,
+    }  # fmt: skip
+    edges = [None, -0.2, -0.05, -0.01, 0.01, 0.05, 0.2, None]
+    return {
+        "kind": "numbers",
+        "rows": 648,
+        "shares": {"0.01": 0.5, "0.05": 0.125, "0.2": 0.0001},
+        "up": 200,
+        "down": 124,
+        "distribution": [
+            {"from": low, "to": high, "rows": 5} for low, high in itertools.pairwise(edges)
+        ],
+        "most": [row, row | {"key": 8, "moved": -0.2}] * 5,
     }
 
 
-def test_a_hundred_columns_and_five_hundred_slices_need_no_cut() -> None:
-    text = markdown(review(**many(100, 500)))
+def test_the_rows_that_moved_most_are_named_before_any_fold() -> None:
+    text = markdown(review(moved=moved_to({"size": 1500.0, "rooms": None}), key="id", target="y"))
+
+    shown, _, folds = text.partition("<details>")
+    assert (
+        "**Predictions:** of 648 test rows, 50% moved by more than 1%, 12% by more than 5%, "
+        "less than 0.1% by more than 20%: 200 up, 124 down. "
+        "Most up: id 7 (+34%), 7 (+34%), 7 (+34%). Most down: id 8 (-20%)"
+    ) in shown
+    assert "| 7 | 1,500 | missing | 100 | 134 | +34.0% | 120 | -20 | 14 |" in folds
+    assert "| up by 5% to 20% | 5 | ████" in folds
+    assert "| less than 1% | 5 |" in folds
+
+
+def test_flips_are_told_by_class_and_by_whether_they_are_right() -> None:
+    row = {
+        "key": 7, "features": {}, "base": "yes", "base_probability": 0.6, "candidate": "no",
+        "candidate_probability": 0.9, "actual": "no",
+    }  # fmt: skip
+    flip = {"from": "yes", "to": "no", "rows": 3, "right_before": 1, "right_now": 2}
+    moved = {
+        "kind": "classes", "rows": 9, "shares": {"0.01": 0.5}, "flipped": 3, "fixed": 2,
+        "broken": 1, "flips": [flip], "most": [row],
+    }  # fmt: skip
+
+    text = markdown(review(moved=moved, key="id", target="y"))
+
+    assert "3 of 9 test rows changed class: 2 are right now, 1 are wrong now." in text
+    assert "id 7 (yes → no)" in text
+    assert "| yes | no | 3 | 2 | 1 |" in text
+    assert "| 7 | yes (60%) | no (90%) | no |" in text
+
+
+def test_the_data_line_answers_whether_somebody_changed_the_data() -> None:
+    guess = {"columns": ["size"], "rows": 3, "text": "values were multiplied by 10.764"}
+    data = nothing_differs(9, 10) | {
+        "same": False, "added": 2, "added_days": ["2010-01-01", "2010-03-31"], "removed": 1,
+        "changed": 3, "changed_columns": {"size": 3}, "guesses": [guess],
+        "columns": [column_change("size", 0.4), column_change("other", 0.001)],
+        "examples": {"added": [11], "removed": [], "changed": {
+            "size": [{"key": 1, "before": 100.0, "after": None}]}},
+        "schema": ["size: upper bound was 5, is 6"],
+        "quarantine": {"rows": [0, 4], "reasons": [
+            {"column": "size", "wanted": "a number", "rows": 4, "examples": ["x"]}]},
+    }  # fmt: skip
+
+    shown, _, folds = markdown(review(data=data)).partition("<details>")
+
+    assert (
+        "**Data:** 2 rows added (2010-01-01 to 2010-03-31), 1 removed, 3 changed (10 rows now). "
+        "size: values were multiplied by 10.764 (3 rows). "
+        "Schema: size: upper bound was 5, is 6. In quarantine: 4 rows (base: 0)."
+    ) in shown
+    assert "<summary>Data: 9 rows before, 10 now</summary>" in folds
+    assert "| size | 3 | 1: 100 → missing |" in folds
+    assert "| size | a number | 4 | x |" in folds
+    assert "Added, for example: 11." in folds
+    assert "▂▂▂▂▂▂▂▂▂█" in folds
+    assert "| other |" not in folds
+
+
+def test_rows_that_can_not_be_paired_are_said_to_be_so() -> None:
+    data = nothing_differs(9, 10) | {"same": None}
+
+    assert "**Data:** rows can't be compared" in markdown(review(data=data))
+
+
+def test_what_passes_is_folded_and_what_does_not_is_shown() -> None:
+    bad = Check("floor of r2", 0.8, 0.85, "block", "r2 is 0.8, wanted at least 0.85")
+
+    shown, _, folds = markdown(review(outcome="block", checks=[CHECK, bad])).partition("<details>")
+
+    assert "**r2 is 0.8, wanted at least 0.85.** rmse is 3.0% better" in shown
+    assert "- ❌ r2 is 0.8, wanted at least 0.85" in shown
+    assert "- ✅" not in shown
+    assert "1 of 2 checks pass</summary>\n\n- ✅ rmse is 3.0%" in folds
+
+
+def test_three_hundred_columns_and_five_hundred_slices_need_no_cut() -> None:
+    text = markdown(review(**many(300, 500)))
 
     assert len(text.encode()) < MOST_BYTES
     assert not sanitize(text).endswith(LONGER)
     assert "460 smaller slices" in text
 
 
-def test_what_serves_both_models_is_told_in_one_line() -> None:
-    exported = Served("arrays", None, 123_456, 0.0123)
-    itself = Served("joblib", "no form for Lasso", 2_000_000, 1.7)
-
-    text = markdown(review(**many(1, 4), served=[exported, itself]))
-
-    assert (
-        "To serve: scikit-learn itself, 2.00 MB, about 2 ms a row; the base exported as arrays, "
-        "0.12 MB, about 0.01 ms a row. The model could not be exported: no form for Lasso."
-    ) in text
-
-
 def test_a_reader_is_told_what_to_do_and_what_the_words_mean() -> None:
     text = markdown(review(**many(1, 4)))
 
-    assert "**What to do:** Merge it, if this is what the change was meant to do." in text
+    assert "**What to do:** Merge if this is what the change was meant to do." in text
     assert "**base**: the model of the branch" in text
     for metrics in NAMES.values():
         for metric in metrics:

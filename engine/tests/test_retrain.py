@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +22,12 @@ from mlops.monitoring import feedback, retrain
 from mlops.monitoring.feedback import labelled_rows, write_partition
 from mlops.monitoring.label_shift import LISTED, label_shift
 from mlops.monitoring.log_reader import read_feedback
-from mlops.monitoring.retrain import is_better, moved, not_compared, take_in
+from mlops.monitoring.new_rows import add_new_rows, is_corrected, move_window
+from mlops.monitoring.retrain import is_better, not_compared
 from mlops.paths import FEEDBACK
 from mlops.pipeline.partitions import read_partitions
 from mlops.review.checkouts import PipelineFailed
+from mlops.review.model_comparison import Comparison
 from mlops.serving.tables import FEEDBACK as FEEDBACK_TABLE
 from paths import DEMO
 from production import DAY, PARAMS, Log, sales
@@ -45,7 +48,7 @@ def log(tmp_path: Path) -> Any:
 def test_params_move_on_and_keep_every_comment() -> None:
     text = (DEMO / "params.yaml").read_text(encoding="utf-8")
 
-    edited = moved(text, END, MAY, PARAMS, level=True)
+    edited = move_window(text, END, MAY, PARAMS, level=True)
 
     lines = [(a, b) for a, b in zip(text.splitlines(), edited.splitlines(), strict=True) if a != b]
     assert [new.split("#")[0].strip() for _, new in lines] == [
@@ -56,7 +59,7 @@ def test_params_move_on_and_keep_every_comment() -> None:
     ]
     assert all(old.split("#")[1:] == new.split("#")[1:] for old, new in lines)
     assert yaml.safe_load(edited)["monitor"] == yaml.safe_load(text)["monitor"]
-    assert "level_days: null" in moved(text, END, MAY, PARAMS, level=False)
+    assert "level_days: null" in move_window(text, END, MAY, PARAMS, level=False)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +78,12 @@ def test_where_feedback_tests_the_model_the_sources_last_days_are_held_out(
     older = re.sub(r"(?m)^  held_out: .*\n", "", text)
     day = datetime.date.fromisoformat(source)
 
-    for known in (text, older, moved(text, MAY, datetime.date(2009, 1, 1), PARAMS, level=False)):
-        edited = moved(known, END, day, PARAMS, level=False)
+    for known in (
+        text,
+        older,
+        move_window(text, MAY, datetime.date(2009, 1, 1), PARAMS, level=False),
+    ):
+        edited = move_window(known, END, day, PARAMS, level=False)
 
         assert f"\n  held_out: {held_out}" in edited
         assert yaml.safe_load(edited)["split"]["test_from"] == "2010-06-17"
@@ -133,7 +140,7 @@ def test_feedback_that_must_not_be_published_is_not_read(
     monkeypatch.setenv("PREDICTION_LOG_URL", "sqlite:///log.db")
     monkeypatch.setattr(sys, "argv", ["retrain", *more])
     monkeypatch.setattr(retrain, "why_not_published", lambda: why)
-    monkeypatch.setattr(retrain, "take_in", take)
+    monkeypatch.setattr(retrain, "add_new_rows", take)
     monkeypatch.setattr(retrain, "is_corrected", lambda source: False)
 
     retrain.main()
@@ -166,9 +173,16 @@ def test_a_switch_that_says_neither_yes_nor_no_is_refused(
         feedback.why_not_published()
 
 
-def test_params_without_such_a_line_are_refused() -> None:
-    with pytest.raises(UserError, match="no line `  until: …` in section ingest"):
-        moved("ingest: {until: x}\n", END, MAY, PARAMS, level=False)
+def test_sections_that_a_person_wrote_on_one_line_move_on_too() -> None:
+    text = "ingest: {until: '2009-12-31'}  # so far\nsplit: {test_from: '2009-01-01'}\n"
+
+    edited = move_window(text, END, MAY, PARAMS, level=False)
+
+    assert yaml.safe_load(edited) == {
+        "ingest": {"until": "2010-06-30"},
+        "split": {"test_from": "2010-06-17", "held_out": ["2010-05-18", "2010-05-31"]},
+    }
+    assert "# so far" in edited
 
 
 def test_feedback_becomes_rows_of_the_days_that_the_source_lacks(log: Log, tmp_path: Path) -> None:
@@ -234,8 +248,8 @@ def test_the_newest_day_of_source_and_feedback_is_taken_in_but_not_today(
     log.tell(log.predict(rows, at=JUNE), rows["price"], at=JUNE)
     june = datetime.date(2010, 6, 1)
 
-    today = take_in(PARAMS, SCHEMA, june, log.url, level=False)
-    tomorrow = take_in(PARAMS, SCHEMA, june + datetime.timedelta(days=1), log.url, level=False)
+    today = add_new_rows(PARAMS, SCHEMA, june, log.url, level=False)
+    tomorrow = add_new_rows(PARAMS, SCHEMA, june + datetime.timedelta(days=1), log.url, level=False)
 
     assert (today["feedback_rows"], tomorrow["feedback_rows"]) == (0, 6)
     assert (today["until"], tomorrow["until"]) == ("2009-12-31", "2010-06-01")
@@ -247,7 +261,7 @@ def test_a_second_time_changes_nothing_more(tree: Path, log: Log) -> None:
 
     states = []
     for _ in range(2):
-        take_in(PARAMS, SCHEMA, END, log.url, level=True)
+        add_new_rows(PARAMS, SCHEMA, END, log.url, level=True)
         states.append({p.name: p.read_bytes() for p in tree.rglob("*") if p.is_file()})
 
     assert states[0] == states[1]
@@ -258,15 +272,18 @@ def test_a_source_of_another_schema_stops_before_anything_is_changed(tree: Path)
     before = (tree / "params.yaml").read_text(encoding="utf-8")
 
     with pytest.raises(UserError, match="2010-q1"):
-        take_in(PARAMS, SCHEMA, END, "", level=False)
+        add_new_rows(PARAMS, SCHEMA, END, "", level=False)
 
     assert (tree / "params.yaml").read_text(encoding="utf-8") == before
 
 
-def verdict(**intervals: tuple[float | None, float | None]) -> dict[str, Any]:
-    return {
-        "metrics": {k: {"ci_low": low, "ci_high": high} for k, (low, high) in intervals.items()}
-    }
+def compared(**intervals: tuple[float | None, float | None]) -> list[Comparison]:
+    """Give comparisons of which nothing but the interval is known."""
+    rest = (None,) * 4
+    return [
+        Comparison(metric, *rest, low, high, regression=None, spread=None)
+        for metric, (low, high) in intervals.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +300,7 @@ def verdict(**intervals: tuple[float | None, float | None]) -> dict[str, Any]:
 def test_better_is_better_beyond_chance_in_one_metric_and_worse_in_none(
     rmse: Any, mape: Any, better: bool
 ) -> None:
-    assert is_better(verdict(rmse=rmse, mape=mape), PARAMS, PRICES) is better
+    assert is_better(compared(rmse=rmse, mape=mape), PARAMS) is better
 
 
 @pytest.mark.parametrize("rows", [0, 1234])
@@ -292,7 +309,7 @@ def test_the_pull_request_says_how_much_came_by_feedback(
 ) -> None:
     (tmp_path / "report.md").write_text("the review\n")
     monkeypatch.setattr(retrain, "REPORT", tmp_path / "report.md")
-    facts = {"until": "2010-06-01", "was": "2009-12-31", "why": "better"}
+    facts = {"until": "2010-06-01", "was": "2009-12-31", "why": "better", "withheld": None}
     facts |= {"source_until": "2009-12-31", "feedback_rows": rows, "left_out": 7}
 
     monkeypatch.setattr(retrain, "label_shift", lambda params, schema: "the shift")
@@ -327,15 +344,13 @@ def test_only_force_proposes_what_is_not_better_or_not_newer(
     until: str, force: bool, better: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = (-9.0, -1.0) if better else (-9.0, 9.0)
-    (tmp_path / "verdict.json").write_text(json.dumps(verdict(rmse=ends, mape=ends)))
-    monkeypatch.setattr(retrain, "VERDICT", tmp_path / "verdict.json")
     monkeypatch.setattr(retrain, "is_corrected", lambda source: False)
-    monkeypatch.setattr(retrain, "review", lambda *given: SimpleNamespace(failure=None))
+    found = SimpleNamespace(failure=None, comparisons=compared(rmse=ends, mape=ends))
+    monkeypatch.setattr(retrain, "review", lambda *given: found)
     monkeypatch.setattr(retrain, "write_review", lambda *given: None)
 
-    decision = retrain.conclude(
-        {"until": until, "was": "2009-12-31"}, force, PARAMS, SCHEMA, PRICES
-    )
+    new = {"until": until, "was": "2009-12-31"}
+    decision = retrain.decide(new, None, force, PARAMS, SCHEMA, PRICES)
 
     assert decision["propose"] is (force or (better and until > "2009-12-31"))
     if force:
@@ -356,9 +371,9 @@ def test_without_newer_or_corrected_data_nothing_is_trained(
 
     if corrected:
         with pytest.raises(UserError, match="reviewed"):
-            retrain.conclude(facts, False, PARAMS, SCHEMA, PRICES)
+            retrain.decide(facts, None, False, PARAMS, SCHEMA, PRICES)
     else:
-        assert retrain.conclude(facts, False, PARAMS, SCHEMA, PRICES)["propose"] is False
+        assert retrain.decide(facts, None, False, PARAMS, SCHEMA, PRICES)["propose"] is False
 
 
 def test_only_another_source_counts_as_corrected_and_not_a_runner_without_outputs(
@@ -367,12 +382,12 @@ def test_only_another_source_counts_as_corrected_and_not_a_runner_without_output
     folder = copy(quick, tmp_path / "repository")
     monkeypatch.chdir(folder)
     shutil.rmtree("artifacts")
-    assert not retrain.is_corrected("data/source")
+    assert not is_corrected("data/source")
 
     with Path("data/source/2009-q4.csv").open("a") as partition:
         partition.write("\n")
 
-    assert retrain.is_corrected("data/source")
+    assert is_corrected("data/source")
 
 
 def test_feedback_for_a_model_of_another_task_is_left_out(log: Log) -> None:
@@ -387,9 +402,9 @@ def test_feedback_for_a_model_of_another_task_is_left_out(log: Log) -> None:
 
 
 def test_why_a_metric_of_the_gate_can_not_be_compared_is_said() -> None:
-    known = {"ci_low": -1.0, "ci_high": 1.0, "reason": None}
-    unknown = {"ci_low": None, "ci_high": None, "reason": "1 of 9 targets is 0"}
+    (rmse,) = compared(rmse=(-1.0, 1.0))
+    (mape,) = compared(mape=(None, None))
 
-    said = not_compared({"metrics": {"rmse": known, "mape": unknown}}, PARAMS)
+    said = not_compared([rmse, replace(mape, reason="1 of 9 targets is 0")], PARAMS)
 
     assert said == ["mape can't be compared: 1 of 9 targets is 0"]

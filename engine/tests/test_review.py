@@ -98,7 +98,8 @@ def test_new_rows_are_shown_and_both_models_are_scored_on_them(repository: Path)
     code, report, verdict = review(repository)
 
     assert code == 0, report
-    assert "Data: rows 100 added, 0 removed, 0 changed" in report
+    assert "**Data:** 100 rows added (2010-01-" in report
+    assert "to 2010-03-" in report
     assert "748 test rows (2009-01-01 to 2010-03-" in report
     rmse = verdict["metrics"]["rmse"]
     assert rmse["base_on_this_data"] != rmse["base_recorded"]
@@ -128,6 +129,21 @@ def test_a_partition_that_can_not_be_read_is_blocked_in_plain_words(repository: 
     assert verdict["verdict"] == "block"
     assert "2010-q4.csv: line 1: missing column(s) sold_on, size" in report
     assert "Traceback" not in report
+
+
+@pytest.mark.parametrize("name", ["engine/mlops/own.py", ".github/workflows/own.yml"])
+def test_an_engine_that_somebody_edits_is_named(name: str, repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", f"edits-{Path(name).suffix[1:]}")
+    (repository / name).parent.mkdir(parents=True, exist_ok=True)
+    (repository / name).write_text("", encoding="utf-8")
+    commit(repository, "An engine of our own")
+
+    code, report, verdict = review(repository, "HEAD~1")
+
+    assert (code, verdict["verdict"]) == (0, "warn")
+    why = f"this change edits the engine or the workflows: {name}"
+    assert why in [check["why"] for check in verdict["checks"]]
+    assert "edits the engine or the workflows" in report
 
 
 def without_a_pipeline(repository: Path) -> str:
@@ -200,5 +216,5 @@ def test_a_lock_that_names_the_bases_model_and_bundle_is_behind_and_made_anew(
 
     assert code == 1, "the model that was asked for is far worse"
     assert verdict["lock"] == "behind"
-    assert "dvc.lock must follow before this is merged" in report
+    assert "dvc.lock must be updated before merging" in report
     assert yaml.safe_load((repository / "dvc.lock").read_text()) == yaml.safe_load(honest)

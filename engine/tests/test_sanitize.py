@@ -12,14 +12,14 @@ from mlops.review.sections import WORDS
 
 CHART = chart("rmse by size, blue base", ["≤ 1", "> 1"], [[1.0, 2.5], [0.00001, 3.0]])
 REPORT = f"""\
-## ✅ Pass: within every limit of the gate
+## ✅ Pass: may be merged
 
 | metric | base | candidate |
 |---|---:|---:|
 | median\\_ape | 0.05 | 1,234.5 |
 |  | `a\\|b` | -3 (3.0% better) |
 
-**rmse is 3.0% better, hardly by chance.** Both models `x` *y*.
+**rmse is 3.0% better (statistically significant).** Both models `x` *y*.
 
 - ✅ rmse is unchanged
 - **{cell("a_b *c* [d] <e>")}** of two

@@ -145,7 +145,7 @@ def test_rows_that_fail_the_contract_stop_the_whole_with_all_their_problems(
         score_file(given, out, served)
 
     text = str(refused.value)
-    assert "2 of 3000 rows fail the contract; nothing is written" in text
+    assert "2 of 3000 rows fail the schema; nothing is written" in text
     assert "sale_id 151: quality: found 3.5, wanted a whole number from 1 to 10; size:" in text
     assert "sale_id 3000: neighborhood: found Nowhere" in text
     assert "--set-aside" in text
@@ -284,7 +284,7 @@ def test_parts_of_another_input_or_model_are_never_mixed_in(
 
     score_file(given, out, served)
 
-    assert "score: anew, for the parts in" in capfd.readouterr().out
+    assert "score: starts again: the parts in" in capfd.readouterr().out
     score_file(given, fresh, served)
     assert out.read_bytes() == fresh.read_bytes()
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 import classification
 from mlops.errors import UserError
 from mlops.params import Split
-from mlops.pipeline.split import check_classes, is_held_out, is_sampled, is_test, key_shares
+from mlops.pipeline.split import check_classes
+from mlops.pipeline.splitting import is_held_out, is_sampled, is_test, key_shares
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
 

@@ -25,10 +25,11 @@ from mlops.release.labels import Contents
 from mlops.release.note import release_note
 from mlops.review.comparison_plot import draw_changes
 from mlops.review.gate import check_floors, check_slices
-from mlops.review.model_comparison import compare, compare_slices
+from mlops.review.model_comparison import compare
 from mlops.review.report import Review
 from mlops.review.review_files import VERDICT, write
 from mlops.review.sections import slices_section
+from mlops.review.slice_comparison import compare_slices
 from mlops.sampling import valid_rows
 from mlops.serving.home_page import _card
 from paths import DEMO
@@ -258,12 +259,14 @@ def test_changes_are_drawn_where_the_base_is_perfect_or_a_metric_undefined(
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
-def test_slices_of_the_report_give_the_reason() -> None:
+def test_slices_of_the_report_give_the_reason(params: Params) -> None:
     test = pd.DataFrame({"size": [1.0, 1, 9, 9]})
     schema = Schema(tuple(c for c in SCHEMA.columns if c.role != "feature" or c.name == "size"))
     rows = prices([0.0, 1.0, 2.0, 3.0])
+    evaluate = params.evaluate.model_copy(update={"slices": ["size"]})
+    sliced = params.model_copy(update={"evaluate": evaluate})
 
-    text = slices_section(compare_slices(rows, rows, test, ["size"], schema, PRICES), "mape")
+    text = slices_section(compare_slices(rows, rows, test, sliced, schema, PRICES), "mape")
 
     assert "undefined: 1 of 2 targets is 0" in text
 

@@ -6,23 +6,28 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import boto3
 import pandas as pd
 import pytest
 import yaml
+from fsspec.implementations.http import HTTPFileSystem
 from moto.server import ThreadedMotoServer
 
 from clones import clone, copy, edit_params, run
 from mlops.errors import UserError
+from mlops.pipeline.partitions import read_partitions
 from mlops.release import restore_outputs
 from mlops.review.checkouts import reproduce
 from mlops.review.unpinned import unpinned, unpinned_section
 from paths import DEMO, ROOT, SOURCES
+from project.schema import SCHEMA
 from test_forged_locks import pipeline
 from test_review import commit, git
 
@@ -44,8 +49,8 @@ class Tagged(http.server.SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def web(folder: Path) -> Iterator[str]:
-    handler = partial(Tagged, directory=str(folder))
+def web(folder: Path, kind: type[Tagged] = Tagged) -> Iterator[str]:
+    handler = partial(kind, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads, server.block_on_close = True, False
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -57,14 +62,19 @@ def web(folder: Path) -> Iterator[str]:
             thread.join(20)
 
 
-Write = Callable[[str], Any]
+Write = Callable[[str | None], Any]
+"""Lets the source hold a text; None: nothing any more."""
+
+
+def put(file: Path, text: str | None) -> None:
+    file.unlink() if text is None else file.write_text(text)
 
 
 @contextlib.contextmanager
 def web_source(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Write]]:
     place.mkdir()
     with web(place) as address:
-        yield address, (place / "rows.csv").write_text
+        yield address, partial(put, place / "rows.csv")
 
 
 @contextlib.contextmanager
@@ -78,11 +88,15 @@ def bucket_source(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     client = boto3.client("s3")
     client.create_bucket(Bucket="source")
-    try:
-        yield (
-            "s3://source/data",
-            lambda text: client.put_object(Bucket="source", Key="data/rows.csv", Body=text),
+    there = {"Bucket": "source", "Key": "data/rows.csv"}
+
+    def write(text: str | None) -> Any:
+        return (
+            client.delete_object(**there) if text is None else client.put_object(**there, Body=text)
         )
+
+    try:
+        yield "s3://source/data", write
     finally:
         server.stop()
 
@@ -90,15 +104,31 @@ def bucket_source(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
 @contextlib.contextmanager
 def folder_source(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Write]]:
     place.mkdir()
-    yield str(place), (place / "rows.csv").write_text
+    yield str(place), partial(put, place / "rows.csv")
 
 
 SOURCES_OF: dict[str, Any] = {"https": web_source, "s3": bucket_source, "folder": folder_source}
 
 
-@pytest.mark.parametrize("kind", SOURCES_OF)
+HONEST = "1\n2\n"
+ANSWERS = {
+    "other rows": "3\n2\n",
+    "another order": "2\n1\n",
+    "fewer rows": "1\n",
+    "no row": "",
+    "nothing any more": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        *(("https", answer) for answer in ANSWERS),
+        *((kind, answer) for kind in ("s3", "folder") for answer in list(ANSWERS)[::4]),
+    ],
+)
 def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_says_it_may(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(restore_outputs, "load_schema", lambda: None)
@@ -106,7 +136,7 @@ def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_sa
     folder = tmp_path / "repository"
     folder.mkdir()
     with SOURCES_OF[kind](tmp_path / "source", monkeypatch) as (address, write):
-        write("honest\n")
+        write(HONEST)
         content = pipeline()
         dep = f"{address}/rows.csv" if kind != "folder" else address
         content["stages"]["ingest"] |= {"cmd": READ.format(address), "deps": [dep]}
@@ -130,14 +160,52 @@ def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_sa
         assert "To pin it" in said
         wanted = (folder / "artifacts/bundle").read_bytes()
 
-        write("poison\n")
+        write(ANSWERS[answer])
         fresh = clone(folder, tmp_path / "fresh/repository")
         monkeypatch.chdir(fresh)
-        with pytest.raises(UserError, match="What was reviewed can't be reproduced") as stopped:
+        with pytest.raises(UserError) as stopped:
             restore_outputs.bring()
 
+        if ANSWERS[answer] is None:
+            assert "dvc repro" in str(stopped.value)
+            assert not (fresh / "artifacts/bundle").exists()
+            return
+        assert "What was reviewed can't be reproduced" in str(stopped.value)
         assert "ingest: artifacts/ingest/rows.parquet: reviewed" in str(stopped.value)
         assert (fresh / "artifacts/bundle").read_bytes() == wanted, "it alone would tell nothing"
+
+
+class Faulty(Tagged):
+    """Fails in the midst of a file, as `fault` says."""
+
+    fault = ""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        if not self.path.endswith(".csv"):
+            return super().copyfile(source, outputfile)
+        content = source.read()
+        if self.fault == "is cut":
+            outputfile.write(content[:-20])
+        for byte in content if self.fault == "trickles" else b"":
+            with contextlib.suppress(ConnectionError):
+                outputfile.write(bytes([byte]))
+            time.sleep(0.05)
+        if self.fault == "falls silent":
+            time.sleep(3)
+
+
+@pytest.mark.parametrize("fault", ["is cut", "trickles", "falls silent"])
+def test_a_source_that_fails_in_the_midst_ends_ingestion_and_gives_no_row(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By default a whole file may take five minutes.
+    monkeypatch.setattr(aiohttp.client, "DEFAULT_TIMEOUT", aiohttp.ClientTimeout(total=1))
+    monkeypatch.setattr(Faulty, "fault", fault)
+    shutil.copy(min((DEMO / "data/source").glob("*.csv")), tmp_path)
+    HTTPFileSystem.clear_instance_cache()
+    with web(tmp_path, Faulty) as address, pytest.raises(UserError, match="can't be read"):
+        read_partitions(address, SCHEMA)
+    HTTPFileSystem.clear_instance_cache()
 
 
 def test_rows_in_the_repository_are_pinned() -> None:

@@ -217,4 +217,4 @@ def test_the_review_judges_a_later_engine_like_any_other_change(
     )
 
     assert "Engine 1.0.0 -> 1.0.2: 1 files replaced" in told
-    assert "within every limit of the gate" in told
+    assert "✅ Pass: may be merged" in told

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from mlops.columns import Column, Rule, Schema
 from mlops.request import request_model
 from mlops.sampling import InvalidRow, invalid_rows, valid_rows
-from mlops.validation import frame_dtype, problems
+from mlops.validation import problems
 from project.schema import SCHEMA
 
 
 def frame(*rows: dict[str, object]) -> pd.DataFrame:
-    dtypes = {column.name: frame_dtype(column) for column in SCHEMA.columns}
+    dtypes = {column.name: column.dtype for column in SCHEMA.columns}
     return pd.DataFrame(list(rows)).astype(dtypes)
 
 
@@ -196,4 +196,4 @@ def test_rules_that_contradict_the_bounds_are_told_so() -> None:
 
 
 def test_dates_stand_in_frames_as_days() -> None:
-    assert frame_dtype(Column("t", "", datetime.date, role="time")) == "datetime64[us]"
+    assert Column("t", "", datetime.date, role="time").dtype == "datetime64[us]"

@@ -205,11 +205,30 @@ def test_a_run_by_the_lock_job_does_not_end_the_run_of_that_job() -> None:
     )
 
 
-def test_a_job_that_reads_the_prediction_log_writes_nothing() -> None:
+def test_a_job_that_reads_a_database_writes_nothing() -> None:
     for path in WORKFLOWS:
         for job in load(path)["jobs"].values():
-            if "PREDICTION_LOG_URL" in str(job):
+            if "PREDICTION_LOG_URL" in str(job) or "SOURCE_DATABASE_URL" in str(job):
                 assert job["permissions"] in READERS
+                assert job["environment"] == "monitoring"
+
+
+def test_retraining_collects_from_the_source_and_the_monitor_says_what_it_will() -> None:
+    address = "${{ secrets.SOURCE_DATABASE_URL }}"
+    steps = {
+        name: [
+            step
+            for job in load(GITHUB / "workflows" / f"{name}.yml")["jobs"].values()
+            for step in job["steps"]
+            if step.get("env", {}).get("SOURCE_DATABASE_URL") == address
+        ]
+        for name in ("monitor", "retrain")
+    }
+
+    [monitor], [retrain] = steps["monitor"], steps["retrain"]
+    assert monitor["run"].startswith("make collect COLLECT=--dry-run")
+    assert monitor["continue-on-error"]  # the log is judged also if the source can't be asked
+    assert retrain["run"].startswith("make retrain")
 
 
 def test_the_comment_follows_every_review_and_no_other_workflow() -> None:

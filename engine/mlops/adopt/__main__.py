@@ -1,9 +1,10 @@
 """Command adopt: put data of one's own in the demo's place.
 
 Proposes src/project/schema.py and params.yaml for a CSV or Parquet file, tries ingestion and
-validation with them, shows the difference, asks, and writes: those two, the data, the first words
-of README.md and data/README.md, the tests in tests/, and the examples in docs/. The demo goes, and
-with it the engine's own tests, benchmarks and measurements, unless --keep-engine-tests is given.
+validation with them, shows the difference, asks, and writes: those two, an empty
+src/project/features.py, the data, the first words of README.md and data/README.md, the tests in
+tests/, and the examples in docs/. The demo goes, and with it the engine's own tests, benchmarks and
+measurements, unless --keep-engine-tests is given.
 """
 
 import argparse
@@ -17,27 +18,30 @@ from pathlib import Path
 from mlops.adopt.adopted_params import adapted
 from mlops.adopt.arguments import asked, named, parse_arguments
 from mlops.adopt.docs_examples import DOCS, rewritten
+from mlops.adopt.features_text import FEATURES_TEXT
+from mlops.adopt.guess import Guess
 from mlops.adopt.metrics_text import metrics_text
 from mlops.adopt.next_export import partition_name, prepare, write_next
 from mlops.adopt.project_tests import tests_of
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.readme_templates import about_data, readme
+from mlops.adopt.rehearsal import rehearse
 from mlops.adopt.repository import (
+    FEATURES_FILE,
     METRICS_FILE,
     SCHEMA_FILE,
     SOURCE,
     WORDS,
     check_committed,
     check_replaced,
-    rehearse,
     write,
 )
 from mlops.adopt.schema_text import schema_text
 from mlops.adopt.source_form import FORM_FILE, load_form
 from mlops.errors import UserError, run_command
 from mlops.params import PARAMS_FILE
-from mlops.project import load_schema
+from mlops.project import load_kinds, load_schema
 
 _LARGE = 50_000_000  # bytes; above that, git is not the place
 
@@ -54,8 +58,7 @@ def write_partition(folder: Path, source: Path, proposal: Proposal, text: bool) 
 
 def show(proposal: Proposal, texts: dict[Path, str]) -> None:
     for path, text in texts.items():
-        was = path.read_text(encoding="utf-8") if path.exists() else ""
-        old = was.splitlines(keepends=True)
+        old = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
         new = text.splitlines(keepends=True)
         sys.stdout.writelines(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))
     print("\n".join(["", *(f"- {note}" for note in proposal.notes)]))
@@ -66,6 +69,34 @@ def pages(proposal: Proposal, keep_measured: bool) -> dict[Path, str]:
     texts = {page: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
     new = {page: rewritten(text, proposal, keep_measured) for page, text in texts.items()}
     return {page: text for page, text in new.items() if text != texts[page]}
+
+
+def fitted_params(
+    proposal: Proposal, schema: dict[Path, str], data: Path, today: datetime.date
+) -> tuple[str, str, list[str]]:
+    """Rehearse, and give params.yaml, why the validation would stop, and what to know of both.
+
+    Raises:
+        UserError: the rows have no two sides, one to train and one to test.
+    """
+    old, notes = PARAMS_FILE.read_text(encoding="utf-8"), list[str]()
+    by_day = proposal.of_role("time") is not None
+    tried = rehearse(schema | {PARAMS_FILE: adapted(old, proposal, today)}, data)
+    if tried.unsplit and by_day:
+        why = tried.unsplit.splitlines()[0]
+        notes.append(f"{why}: so rows by chance test the model, by split.test_share")
+        by_day = False
+        tried = rehearse(schema | {PARAMS_FILE: adapted(old, proposal, today, by_day)}, data)
+    if tried.unsplit:
+        raise UserError("No model can be made of these rows:", tried.unsplit.splitlines())
+    guess = None
+    if tried.train is not None and tried.test is not None:
+        target = proposal.of_role("target")
+        assert target is not None, "every proposal has one"
+        guess = Guess.of(tried.train, tried.test, target)
+        notes += guess.notes()
+    settings = adapted(old, proposal, today, by_day, guess, load_kinds())
+    return settings, tried.invalid, notes
 
 
 def add(options: argparse.Namespace) -> None:
@@ -108,16 +139,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         name = write_partition(data, options.file, proposal, form.dialect is not None)
-        old = PARAMS_FILE.read_text(encoding="utf-8")
-        texts = {
+        schema = {
             SCHEMA_FILE: schema_text(proposal.columns, options.timezone),
+            FEATURES_FILE: FEATURES_TEXT,
             METRICS_FILE: metrics_text(proposal.task),
-            PARAMS_FILE: adapted(old, proposal, today),
         }
-        stops = rehearse(texts, data)
-        show(proposal, texts)
-        if stops:
-            print(f"\nThe stage validate will stop, until `validate:` or the data change:\n{stops}")
+        settings, invalid, notes = fitted_params(proposal, schema, data, today)
+        texts = schema | {PARAMS_FILE: settings}
+        show(replace(proposal, notes=(*proposal.notes, *notes)), texts)
+        if invalid:
+            print(
+                f"\nThe stage validate will stop, until `validate:` or the data change:\n{invalid}"
+            )
         _ask(options.yes)
         first_words = (readme(proposal), about_data(proposal, name, options.file.name, today))
         texts |= dict(zip(WORDS, first_words, strict=True)) | tests_of(proposal)

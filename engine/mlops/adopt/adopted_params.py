@@ -1,25 +1,28 @@
 """params.yaml for other data: the keys that depend on the data, every comment and all else kept."""
 
 import datetime
-import io
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from pydantic import ValidationError
+from ruamel.yaml.comments import CommentedMap
+from sklearn.pipeline import Pipeline
 
+from mlops.adopt.guess import Guess
 from mlops.adopt.infer_column import follows_ratios
 from mlops.adopt.proposal import Proposal
 from mlops.columns import Column
+from mlops.kinds import Kind
+from mlops.metrics import Task
+from mlops.params_text import edit_params, on_one_line, quoted
 
 _TEST_SHARE = 0.2
 _SLICES = 3
+_MANY_ROWS = 5000  # for which hyper-parameters that were chosen for few are too tame
 _FEW_CHOICES = 12  # of a feature whose slices fit into a table
 
 _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
-    # Floors that a guess reaches: what the model reaches is known after the first run.
+    # Floors until the test rows are known, on which `Guess` finds what a guess reaches.
     "regression": {
         "floors": {"r2": 0.0},
         "max_regression": {"rmse": 0.05, "mae": 0.05},
@@ -33,68 +36,87 @@ _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
 }
 
 
-class _Representer(RoundTripRepresenter):
-    """Writes null for nothing; of its own, for others write as they are used to."""
-
-    def represent_none(self, _: None) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _Representer.represent_none)
-
-
-def adapted(text: str, proposal: Proposal, today: datetime.date) -> str:
+def adapted(
+    text: str,
+    proposal: Proposal,
+    today: datetime.date,
+    by_day: bool = True,
+    guess: Guess | None = None,
+    kinds: Mapping[str, type[Kind]] | None = None,
+) -> str:
     """Give the text of params.yaml for the proposed data.
 
     Args:
         today: stands as `ingest.until` where rows have no time.
+        by_day: let the newest rows test the model, if rows have a time; else rows by chance.
+        guess: what a guess reaches on the test rows, once these are known.
+        kinds: of which the chosen one gets the library's hyper-parameters, if there are many rows.
     """
-    yaml = YAML()
-    yaml.Representer = _Representer
-    yaml.preserve_quotes, yaml.width = True, 100
-    params = yaml.load(text)
+
+    def change(params: Any) -> None:
+        _set_time(params, proposal, today, by_day)
+        _set_task(params, proposal)
+        if kinds and len(proposal.rows) > _MANY_ROWS:
+            kind = params["train"]["kind"]
+            _take_defaults(params["models"][kind], kinds[kind], proposal.task)
+        _set_limits(params, proposal.task, guess)
+
+    return edit_params(text, change)
+
+
+def _set_task(params: Any, proposal: Proposal) -> None:
     params["task"] = proposal.task
-    _set_time(params, proposal, today)
     rows = len(proposal.rows)
     params["validate"]["min_rows"] = min(params["validate"]["min_rows"], max(1, rows // 2))
     target = proposal.of_role("target")
     assert target is not None, "every proposal has one"
     values = proposal.rows[target.name]
     params["train"]["log_target"] = proposal.task == "regression" and follows_ratios(values)
-    params["evaluate"]["slices"] = _flow(_slices(proposal.columns))
-    wanted = _OF_TASK[proposal.task]
-    gate = params["gate"]
-    _replace(gate["floors"], wanted["floors"] | _guess(proposal))
+    params["evaluate"]["slices"] = on_one_line(_slices(proposal.columns))
+
+
+def _set_limits(params: Any, task: Task, guess: Guess | None) -> None:
+    wanted, gate = _OF_TASK[task], params["gate"]
+    floors = wanted["floors"] if guess is None else guess.floors(task)
+    _replace(gate["floors"], floors)
     gate["slices"]["floors"] = CommentedMap()
     gate["slices"]["floors"].fa.set_flow_style()
-    _replace(gate["max_regression"], wanted["max_regression"])
+    undefined = guess.undefined if guess else ()
+    kept = {m: limit for m, limit in wanted["max_regression"].items() if m not in undefined}
+    _replace(gate["max_regression"], kept)
     _replace(params["monitor"]["max_worse"], wanted["max_worse"])
-    written = io.StringIO()
-    yaml.dump(params, written)
-    return written.getvalue()
 
 
-def _guess(proposal: Proposal) -> dict[str, float]:
-    """Give the log loss of telling each class's share to every row: what a model must beat."""
-    target = proposal.of_role("target")
-    assert target is not None, "every proposal has one"
-    if proposal.task == "regression":
-        return {}  # R² of 0 is that of the mean
-    shares = proposal.rows[target.name].value_counts(normalize=True)
-    return {"log_loss": float(f"{-(shares * np.log(shares)).sum():.4g}")}
+def _take_defaults(section: Any, kind: type[Kind], task: Task) -> None:
+    """Give hyper-parameters, which were chosen for other rows, the values that their library has.
+
+    Only those of an estimator that stands alone, and only if the kind takes them.
+    """
+    estimator = kind(**section).estimator(task, 0)
+    if isinstance(estimator, Pipeline):
+        return
+    own = type(estimator)().get_params()
+    found = {name: own[name] for name in section if own.get(name) is not None}
+    try:
+        kind(**section | found)
+    except ValidationError:
+        return
+    section.update(found)
 
 
-def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:
+def _set_time(params: Any, proposal: Proposal, today: datetime.date, by_day: bool) -> None:
     time, split = proposal.of_role("time"), params["split"]
     if time is None:
-        params["ingest"]["until"] = _day(today)
+        params["ingest"]["until"] = quoted(today)
         split["test_from"], split["test_share"] = None, _TEST_SHARE
     else:
         days = proposal.rows[time.name].sort_values()
         newest = days.iloc[-1].date()
-        params["ingest"]["until"] = _day(newest)
+        params["ingest"]["until"] = quoted(newest)
         test_from = days.iloc[int(len(days) * (1 - _TEST_SHARE))]
-        split["test_from"], split["test_share"] = _day(test_from.date()), None
+        split["test_from"], split["test_share"] = quoted(test_from.date()), None
+        if not by_day:
+            split["test_from"], split["test_share"] = None, _TEST_SHARE
         gap = int(days.diff().max().days)
         for section, key in (("ingest", "max_gap_days"), ("validate", "max_age_days")):
             params[section][key] = max(params[section][key], 2 * gap)
@@ -106,7 +128,7 @@ def _set_time(params: Any, proposal: Proposal, today: datetime.date) -> None:
 def _slices(columns: tuple[Column, ...]) -> list[str]:
     features = [column for column in columns if column.role == "feature"]
     few = [c.name for c in features if 0 < len(c.choices) <= _FEW_CHOICES]
-    numbers = [c.name for c in features if not c.choices]
+    numbers = [c.name for c in features if not c.is_categorical]
     return [*few[: _SLICES - 1], *numbers[:1]] or [features[0].name]
 
 
@@ -115,13 +137,3 @@ def _replace(section: Any, values: dict[str, float]) -> None:
         if name not in values:
             del section[name]
     section.update(values)
-
-
-def _flow(items: list[str]) -> CommentedSeq:
-    sequence = CommentedSeq(items)
-    sequence.fa.set_flow_style()
-    return sequence
-
-
-def _day(day: datetime.date) -> DoubleQuotedScalarString:
-    return DoubleQuotedScalarString(day.isoformat())

@@ -210,6 +210,6 @@ def _read(text: str, dialect: Dialect) -> Lines | UserError:
 
 
 _ADVICE = (
-    "Values would shift. Mend these lines; where each row begins with its name or ends with a "
+    "Values would shift. Fix these lines; where each row begins with its name or ends with a "
     "delimiter, put a name into the header; other delimiters and quotes: --delimiter, --quote"
 )

@@ -8,14 +8,18 @@ import pandas as pd
 from scipy.stats import skew
 
 from mlops.adopt.names import unit
-from mlops.columns import Column
+from mlops.adopt.texts import is_whole, texts
+from mlops.columns import LONGEST, Column
 
 MOST_CHOICES = 200
-"""Texts of more kinds are left out: a model of trees takes at most 255, a form far fewer."""
+"""A column of more texts is open: its categories are learned from the training rows."""
 
 _HEAD_ROOM = 0.25  # of the range that was found, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _OFTEN = 0.9
+_HIGH_SKEW = 1.0
+_SHOWN = 60  # characters of a text
+_FEW = 5  # texts: so many are categories, also if each stands once
 
 
 class Unusable(Exception):
@@ -62,26 +66,14 @@ def _text(
     if _OFTEN < numbers.notna().mean() < 1:
         odd = present[numbers.isna()].iloc[0]
         raise Unusable(f"numbers, and {odd!r}; if that means that none is known: --missing {odd!r}")
-    if len(choices) > _OFTEN * len(present):
-        raise Unusable(f"a text of its own in nearly every row, such as {choices[0]!r}")
+    if len(choices) > max(_OFTEN * len(present), _FEW):
+        shown = f"{choices[0][:_SHOWN]!r}{'…' * (len(choices[0]) > _SHOWN)}"
+        raise Unusable(f"a text of its own in nearly every row, such as {shown}")
     if len(choices) > MOST_CHOICES:
-        raise Unusable(f"{len(choices)} different texts, wanted at most {MOST_CHOICES}; group them")
+        if present.str.len().max() > LONGEST:
+            raise Unusable(f"texts of more than {LONGEST} characters")
+        return Column(name, description, str, nullable=nullable, open=True), values
     return Column(name, description, str, choices=tuple(choices), nullable=nullable), values
-
-
-def texts(values: pd.Series) -> pd.Series:
-    """Write values as text; whole numbers without a point."""
-    if is_whole(values):
-        values = values.astype("Int64")
-    return values.map(str, na_action="ignore").astype("object")
-
-
-def is_whole(values: pd.Series) -> bool:
-    """Tell whether all that is known are whole numbers, and no truth values."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return False
-    present = values.dropna().to_numpy(dtype=np.float64)
-    return bool(np.isfinite(present).all() and (present % 1 == 0).all())
 
 
 def is_row_number(values: pd.Series) -> bool:
@@ -114,5 +106,9 @@ def _bounds(present: pd.Series, kind: type) -> tuple[float, float]:
 
 
 def follows_ratios(values: pd.Series) -> bool:
-    """Tell whether a target is above 0, and its logarithm less skewed than itself."""
-    return bool(values.min() > 0 and abs(skew(np.log(values))) < abs(skew(values)))
+    """Tell whether a target is above 0 and highly skewed, and its logarithm less so.
+
+    Source: Bulmer, Principles of Statistics, 1979, chapter 4: a skewness above 1 is high.
+    """
+    own = skew(values)
+    return bool(values.min() > 0 and own > _HIGH_SKEW and abs(skew(np.log(values))) < own)

@@ -16,8 +16,12 @@ _RANKS = 0.999  # correlation of ranks with the target, or area under the ROC cu
 _NEARLY_ALL = 0.97  # R² of one feature, on rows that a tree has not seen
 
 
-def questions(features: pd.DataFrame, target: pd.Series, task: Task) -> list[str]:
-    """Ask about features that together, or nearly alone, give the target."""
+Finding = tuple[str, tuple[str, ...]]
+"""What was found, in words, and of which features."""
+
+
+def questions(features: pd.DataFrame, target: pd.Series, task: Task) -> list[Finding]:
+    """Find features that together, or nearly alone, give the target: each is a question."""
     rows = features.sample(min(_ROWS, len(features)), random_state=0)
     actual = target.loc[rows.index]
     if task == "classification":
@@ -27,7 +31,7 @@ def questions(features: pd.DataFrame, target: pd.Series, task: Task) -> list[str
     numbers = rows.select_dtypes("number").astype("float64")
     known = numbers.notna().all(axis=1).to_numpy()
     truth = actual.to_numpy(dtype=np.float64)
-    asked = []
+    asked = list[Finding]()
     if known.sum() >= 20 and np.ptp(truth[known]):
         told = numbers.loc[known]
         # Of many, those that move most with the target: one of a pair does.
@@ -36,16 +40,13 @@ def questions(features: pd.DataFrame, target: pd.Series, task: Task) -> list[str
         for a, b in itertools.combinations(sorted(names, key=list(told).index), 2):
             for words, values in _together(str(a), str(b), told[a].to_numpy(), told[b].to_numpy()):
                 if max(alone[a], alone[b]) < _RANKS < _agreement(values, truth[known], task):
-                    asked.append(f"{words} tells {target.name}")
+                    asked.append((f"{words} tells {target.name}", (str(a), str(b))))
                     break
     asked += [
-        f"{name} alone tells {share:.0%} of {target.name}"
+        (f"{name} alone tells {share:.0%} of {target.name}", (name,))
         for name, share in _nearly_all(rows, actual, task)
     ]
-    return [
-        f"question: {finding}: is each known before {target.name} is? If not: --leave-out"
-        for finding in asked
-    ]
+    return asked
 
 
 def _together(a: str, b: str, x: Floats, y: Floats) -> Iterator[tuple[str, Floats]]:

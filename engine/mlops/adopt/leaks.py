@@ -9,6 +9,7 @@ from mlops.metrics import Task
 
 _RANKS = 0.98  # correlation of ranks, of a number with a number
 _RANGES, _IN_RANGE = 20, 5  # most ranges of the target that a feature may name, least rows in each
+_ROWS = 20  # of fewer, any column may tell the target by chance
 _RIGHT = 0.999  # share of rows whose class one column tells
 
 
@@ -16,7 +17,7 @@ def gives_away(values: pd.Series, target: pd.Series, task: Task) -> bool:
     """Tell whether a feature alone predicts the target all but perfectly."""
     known = values.notna()
     feature = values[known]
-    if feature.nunique() < 2 or target[known].nunique() < 2:
+    if len(feature) < _ROWS or feature.nunique() < 2 or target[known].nunique() < 2:
         return False
     if not pd.api.types.is_numeric_dtype(feature):
         feature = pd.Series(pd.factorize(feature, sort=True)[0], index=feature.index)

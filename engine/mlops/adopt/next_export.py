@@ -6,11 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from mlops import validation
-from mlops.adopt import dialect, parse_column
-from mlops.adopt.columnar import columns_of
-from mlops.adopt.infer_column import texts
-from mlops.adopt.parse_column import Asked
-from mlops.adopt.reading import content_of, header_names
+from mlops.adopt.exports import read_export
+from mlops.adopt.reading import content_of
 from mlops.adopt.source_form import SourceForm, load_form
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
@@ -26,70 +23,26 @@ from mlops.pipeline.partitions import read_partitions
 def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.DataFrame:
     """Read a file as the adopted one was read, under the schema's names.
 
-    Args:
-        columns: those that are wanted of it.
-
     Raises:
         UserError: it is written in another way; each place is named.
     """
     content = content_of(path)
-    if form.dialect is None:
-        given, _ = columns_of(content, None)
-    else:
-        text, _ = dialect.decode(content, form.dialect.encoding)
-        _, lines = dialect.split(text, form.dialect)
-        headers, _ = header_names(lines[0][1])
-        fields = zip(*(line for _, line in lines[1:]), strict=True)
-        given = {
-            h: pd.Series(values, dtype="object") for h, values in zip(headers, fields, strict=False)
-        }
-    wanted = {header: c for header, name in form.names.items() for c in columns if c.name == name}
-    if missing := [header for header in wanted if header not in given]:
-        raise UserError(f"{path}: missing column(s) {', '.join(missing)}", _headers(given))
-    rows, problems = {}, list[str]()
-    for header, column in wanted.items():
-        rows[column.name], found = _convert(header, given[header], form, column)
-        problems += found
-    if problems:
-        raise UserError(
-            f"{path}: {len(problems)} value(s) are written otherwise than in the adopted file",
-            problems,
-            "Nothing was taken in. Mend them, or adopt anew with --replace",
-        )
-    return pd.DataFrame(rows)
-
-
-def _headers(given: dict[str, pd.Series]) -> list[str]:
-    return [f"found: {', '.join(given)}"]
-
-
-def _convert(
-    header: str, given: pd.Series, form: SourceForm, column: Column
-) -> tuple[pd.Series, list[str]]:
-    conversion, asked = form.conversions.get(header), Asked(missing=form.missing)
-    if conversion is None and given.dtype != object and not pd.api.types.is_string_dtype(given):
-        return (texts(given) if column.type is str else given), []
-    plain = ["" if value is None or value != value else str(value) for value in given]
-    clean, _ = parse_column.without_missing(header, plain, asked)
-    values = parse_column.apply(conversion, clean)
-    wrong = [
-        f"row {row}: {header}: found {text!r}"
-        for row, (text, lost) in enumerate(zip(clean, values.isna(), strict=True), 1)
-        if text and lost
-    ]
-    return (texts(values) if column.type is str else values), wrong
+    try:
+        return read_export(content, form, columns)
+    except UserError as error:
+        raise UserError(f"{path}: {error.headline}", error.problems, error.advice) from error
 
 
 def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list[str]]:
     """Make the rows of the next partition; say what a person should know before it is written."""
     form, notes = load_form(), list[str]()
-    rows = read_next(path, form, schema.columns)
+    rows = read_next(path, form, schema.own)
     known = rows[schema.target.name].notna()
     if not known.all():
         notes.append(f"{(~known).sum()} rows have no {schema.target.name}: left out")
     rows = rows[known].reset_index(drop=True)
-    present = as_frame(read_partitions(source, schema))
-    values = [name for name in schema.names if name != schema.key.name]
+    present = as_frame(read_partitions(source, schema, without=path.name))
+    values = [name for name in schema.names if name in rows and name != schema.key.name]
     if form.numbered:
         first = 1 + max(int(str(n)) for n in present[form.numbered])
         rows[form.numbered] = range(first, first + len(rows))
@@ -97,8 +50,9 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
         again = rows[values].astype(str).merge(present[values].astype(str).drop_duplicates())
         if len(again):
             notes.append(f"{len(again)} of {len(rows)} rows stand in {source} already, key apart")
-    rows = rows[schema.names]
-    broken = validation.problems(_in_types(rows, schema), schema)
+    rows = rows[[name for name in schema.names if name in rows]]
+    own = tuple(column for column in schema.columns if column.name in rows)
+    broken = validation.problems(_in_types(rows, own), schema, own)
     reasons = validation.reasons(broken)
     notes += [
         f"row {int(str(row)) + 1} fails the schema: {why}" for row, why in reasons.head().items()
@@ -115,18 +69,19 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
     return rows, notes
 
 
-def _in_types(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    return rows.astype({column.name: validation.frame_dtype(column) for column in schema.columns})
+def _in_types(rows: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    return rows.astype({column.name: column.dtype for column in columns})
 
 
 def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:
-    """Write the partition beside the others, if ingestion would take it.
+    """Write the partition beside the others, or in the file's place if that is one of them.
 
     Raises:
         UserError: it would not, or a file of that name is there.
     """
     name = partition_name(path, text)
-    if (source / name).exists():
+    dropped = path.resolve().parent == source.resolve()  # by hand, and to be converted in place
+    if (source / name).exists() and not (dropped and path.name == name):
         raise UserError(f"{source / name}: is there already", advice="Give the file another name")
     with tempfile.TemporaryDirectory() as folder:
         tried = Path(folder) / name
@@ -139,6 +94,8 @@ def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, tex
             raise UserError(f"{path}: ingestion would refuse the rows", problems)
         with atomic_write(source / name) as temporary:
             temporary.write_bytes(tried.read_bytes())
+    if dropped and path.name != name:
+        path.unlink()
     return source / name
 
 

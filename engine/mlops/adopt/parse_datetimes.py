@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlops.adopt.parse_numbers import Doubt
+from mlops.adopt.parse_numbers import Doubt, is_plain
 from mlops.errors import UserError
 
 ISO = "ISO8601"
@@ -67,12 +67,13 @@ def recognise(
     """Find the one way in which all texts are days or times.
 
     Args:
-        asked: a format to try first.
+        asked: a format to try first; on bare numbers only where a person says that they are times.
         zone: where times with different offsets are to be told, or "written".
         named: a person says that these are times, so 1990 and 20230101 are years and days.
     """
     values = pd.Series(list(texts), dtype="object").astype("str")
-    if asked and len(values) and Clock(asked).read(values).notna().all():
+    bare = all(map(is_plain, values))  # 1990 fits %Y, and any number is a second since 1970
+    if asked and (named or not bare) and len(values) and Clock(asked).read(values).notna().all():
         return _in_zone(values, Clock(asked), zone)
     if named:
         for pattern, form in ((_YEAR, "%Y"), (_COMPACT, "%Y%m%d")):

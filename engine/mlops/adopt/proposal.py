@@ -12,19 +12,22 @@ from mlops.adopt.infer_column import (
     describe,
     follows_ratios,
     is_row_number,
-    is_whole,
-    texts,
 )
 from mlops.adopt.leak_pairs import questions
 from mlops.adopt.leaks import gives_away
 from mlops.adopt.names import column_names, words
 from mlops.adopt.parse_datetimes import Clock
 from mlops.adopt.parse_numbers import Doubt
+from mlops.adopt.texts import is_whole, texts
 from mlops.columns import Column
 from mlops.errors import UserError
 from mlops.metrics import Task
 
 ROW_KEY = "row_id"
+_NOTHING_LEFT = (
+    "Add a column that a model can take. Of a text, that may be its length, its number of words, "
+    "or whether it holds a certain word; of a date, name it by --time and see docs/features.md"
+)
 _FEW_CLASSES = 10  # whole numbers of so few kinds are taken for classes
 
 
@@ -95,9 +98,13 @@ def propose(
     actual = actual.rename(label.name)
     columns = [*(column for column, _ in found), label]
     rows = {column.name: values for column, values in found} | {label.name: actual}
-    notes += questions(pd.DataFrame({c.name: values for c, values in found}), actual, task)
+    features_found = pd.DataFrame({c.name: values for c, values in found})
+    notes += [
+        f"question: {finding}: is each known before {label.name} is? If not: --leave-out"
+        for finding, _ in questions(features_found, actual, task)
+    ]
     if len(columns) == 1:
-        raise UserError("No column is left to predict from:", notes)
+        raise UserError("No column is left to predict from:", notes, _NOTHING_LEFT)
     if when is not None and time is not None:
         hours = bool((when != when.dt.normalize()).any())
         days = datetime.datetime if hours else datetime.date

@@ -40,7 +40,7 @@ is, in [data/README.md](data/README.md). `make github` sets up the repository on
 _ABOUT = """\
 # The data
 
-`source/{name}` was taken in on {day} from {origin}: {rows} rows.
+`source/{name}` was added on {day} from {origin}: {rows} rows.
 What each column means, its unit and its bounds stand in `src/project/schema.py`, and only there.
 
 **Source.** Say here where the data comes from, who may use it, and how it is to be cited.

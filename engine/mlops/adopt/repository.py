@@ -1,10 +1,7 @@
-"""What adoption does to the repository: tried in a copy first, and all of it or nothing."""
+"""What adoption does to the repository: all of it or nothing."""
 
-import os
 import shutil
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 from mlops.adopt.docs_examples import DOCS, MEASURED
@@ -13,11 +10,11 @@ from mlops.errors import UserError
 from mlops.files import write_text
 from mlops.params import PARAMS_FILE
 
-SCHEMA_FILE = Path("src/project/schema.py")
+SCHEMA_FILE, FEATURES_FILE = Path("src/project/schema.py"), Path("src/project/features.py")
 METRICS_FILE = Path("src/project/metrics.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
-_WRITTEN = (SCHEMA_FILE, METRICS_FILE, PARAMS_FILE, FORM_FILE, LOCK)
+_WRITTEN = (SCHEMA_FILE, FEATURES_FILE, METRICS_FILE, PARAMS_FILE, FORM_FILE, LOCK)
 TESTS = Path("tests")
 TEMPLATES = tuple(
     Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")
@@ -52,40 +49,6 @@ def check_replaced(allowed: bool) -> None:
             sorted(str(path) for path in SOURCE.glob("*")),
             "To add a file to them: --add. To put one in their place: --replace",
         )
-
-
-def rehearse(texts: dict[Path, str], data: Path) -> str:
-    """Check the parameters, ingest and validate in a copy of the repository.
-
-    Returns:
-        Why the validation would stop, for it is for a person to say what good data are.
-
-    Raises:
-        UserError: the rows can't be taken in, with the reason.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for name in ("engine/mlops", "src"):
-            shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(data, root / SOURCE)
-        for path, text in texts.items():
-            write_text(root / path, text)
-        for module in ("mlops.params", "mlops.pipeline.ingest", "mlops.pipeline.validate"):
-            run = subprocess.run(
-                [sys.executable, "-m", module],
-                cwd=root,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join([f"{root}/engine", f"{root}/src"])},
-                capture_output=True,
-                text=True,
-            )
-            if run.returncode and module.endswith("validate"):
-                return run.stderr
-            if run.returncode:
-                raise UserError(
-                    f"{module} would stop at these rows; nothing was changed:",
-                    run.stderr.strip().splitlines(),
-                )
-    return ""
 
 
 def write(texts: dict[Path, str], data: Path, keep_engine_tests: bool) -> None:

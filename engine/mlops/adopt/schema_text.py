@@ -46,6 +46,7 @@ def _column(column: Column) -> str:
         named += [f"{k}={v}" for k, v in zip(("low", "high"), bounds, strict=True) if v != "None"]
     if column.choices:
         named.append(f"choices={_choices(column.choices)}")
+    named += ["open=True"] if column.open else []
     named += ["nullable=True"] if column.nullable else []
     named += [f'role="{column.role}"'] if column.role != "feature" else []
     return _call("Column", [*parts, *named], 8)

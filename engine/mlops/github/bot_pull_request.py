@@ -13,6 +13,7 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mlops.errors import run_command
 from mlops.files import read_json
 from mlops.github.gh_api import BOT, GitHubRefused, api, start_checks
 from mlops.github.monitor_issue import BRANCH
@@ -120,7 +121,7 @@ def main() -> int:
     folder, repository = Path(sys.argv[1]), os.environ["GITHUB_REPOSITORY"]
     decision = read_json(folder / "decision.json")
     if not decision["propose"]:
-        print(f"propose: {decision['why']}: nothing is opened")
+        print(f"bot_pull_request: {decision['why']}: nothing is opened")
         return 0
     text = (folder / "body.md").read_text(encoding="utf-8")
     body = text.encode()[:MOST_BYTES].decode(errors="ignore")
@@ -133,13 +134,13 @@ def main() -> int:
         if not os.environ.get("APP_TOKEN"):  # an App's push has started them
             start_checks(here, branch, os.environ["GITHUB_REF_NAME"])
     except (NotProposed, GitHubRefused) as error:
-        print(f"propose: {error}", file=sys.stderr)
+        print(f"bot_pull_request: {error}", file=sys.stderr)
         with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
             summary.write(f"No pull request was opened: {error}\n")
         return 1
-    print(f"propose: pull request {number}")
+    print(f"bot_pull_request: pull request {number}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -1,7 +1,7 @@
 """Commit a pull request's new dvc.lock to its branch and start the checks of that commit.
 
 Runs with the right to write, on the default branch's code. The lock comes from a job that ran the
-pull request's code: it is checked, and written anew. Usage: python -m mlops.github.lock_commit FILE
+pull request's code: it is checked, and rewritten. Usage: python -m mlops.github.lock_commit FILE
 """
 
 import base64

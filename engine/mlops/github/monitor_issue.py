@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.errors import run_command
 from mlops.files import read_json
 from mlops.github.gh_api import BOT as AUTHOR
 from mlops.github.gh_api import GitHubRefused, api
@@ -124,11 +125,11 @@ def main() -> int:
         done, failures = tell(Path(sys.argv[1]), os.environ["RESULT"], here, link)
     except GitHubRefused as error:
         done, failures = "the issue was not written", [str(error)]
-    print(f"tell: {done}")
+    print(f"monitor_issue: {done}")
     for failure in failures:
-        print(f"tell: {failure}", file=sys.stderr)
+        print(f"monitor_issue: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops.errors import run_command
 from mlops.github.comment_target import find_pull
 from mlops.github.gh_api import BOT as AUTHOR
 from mlops.github.gh_api import SECONDS, GitHubRefused, api
@@ -86,7 +87,7 @@ def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
 
 
 def remove_duplicates(number: int, repository: str) -> None:
-    """Keep the newest of our comments: CML looks through 30 only, and posts anew beyond them."""
+    """Keep the newest of our comments: CML looks through 30 only, and then posts a new one."""
     for comment in _own(number, repository)[:-1]:
         api(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
 
@@ -138,4 +139,4 @@ def _end(told: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    run_command(lambda: main(sys.argv[1]))

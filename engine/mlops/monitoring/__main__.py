@@ -1,11 +1,10 @@
-"""Command monitor: hold the prediction log against the bundle's reference; say ok, watch or act.
+"""Command monitor: compare the prediction log with the bundle's reference; say ok, watch or act.
 
 Exit code: 0 when it judged, whatever it found, and when nothing is deployed yet; 1 when it could
 not judge.
 """
 
 import argparse
-import json
 import os
 import shutil
 import time
@@ -17,7 +16,7 @@ from mlops.bundle import REFERENCE_FILE, read_manifest
 from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
-from mlops.files import whole_folder, write_json, write_text
+from mlops.files import read_json, whole_folder, write_json, write_text
 from mlops.metric_registry import Metrics
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.exposition import exposition
@@ -25,24 +24,25 @@ from mlops.monitoring.log_reader import read_window
 from mlops.monitoring.monitor_plots import draw
 from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.params import Params
-from mlops.project import load_metrics, load_project_params, load_schema
+from mlops.project import load_metrics, load_project_params, load_schema_of
+from mlops.records import Manifest
 from mlops.review.html_report import html_page
 
 FAILURE = "failure.txt"
 """What a monitor that could not judge leaves in the place of its report."""
 
 
-def read_reference(bundle: Path, schema: Schema) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_reference(bundle: Path, schema: Schema) -> tuple[Manifest, dict[str, Any]]:
     """Give the bundle's manifest and its reference.
 
     Raises:
         UserError: there is none, it was altered, or it is of other features.
     """
     manifest = read_manifest(bundle)
-    advice = "Make it anew: dvc repro export"
+    advice = "Rebuild it: dvc repro export"
     if REFERENCE_FILE not in manifest["files"]:
         raise UserError(f"{bundle}: has no {REFERENCE_FILE} to compare with", advice=advice)
-    reference: dict[str, Any] = json.loads((bundle / REFERENCE_FILE).read_text(encoding="utf-8"))
+    reference: dict[str, Any] = read_json(bundle / REFERENCE_FILE)
     wanted = {c.name: "choices" if c.is_categorical else "edges" for c in schema.features}
     problems = [
         f"{name}: {'of another kind' if name in reference['features'] else 'missing'}"
@@ -86,7 +86,8 @@ def main() -> None:
         print(f"monitor: {VARIABLE} is not set, so nothing is deployed yet: nothing to monitor")
         return
     try:
-        params, schema = load_project_params(), load_schema()
+        params = load_project_params()
+        schema = load_schema_of(options.bundle)
         metrics = load_metrics(schema)
         decision = monitor(url, options.bundle, params, schema, metrics, options.now)
     except UserError as error:

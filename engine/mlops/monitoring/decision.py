@@ -12,9 +12,11 @@ from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.drift import Change, changes
 from mlops.monitoring.log_reader import ACTUAL, AT, PREDICTED, Window
+from mlops.monitoring.new_texts import note_new_texts
 from mlops.monitoring.performance import Performance, performance
 from mlops.monitoring.reasons import Cause, Reason, Verdict, find_reasons
 from mlops.params import Params
+from mlops.records import Manifest
 
 COMMON = 0.05
 """Share of the predictions from which on a slice without feedback is named."""
@@ -58,7 +60,7 @@ class Decision:
 
 def decide(
     window: Window,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     reference: dict[str, Any],
     schema: Schema,
     params: Params,
@@ -72,6 +74,7 @@ def decide(
     kept: list[Performance] = []
     if len(window.rows) >= monitor.min_rows:
         found = changes(window.rows, _said(window.rows, threshold), reference, schema, monitor)
+        notes += note_new_texts(window.rows, reference, schema)
     else:
         notes.append(
             f"Drift was not judged: {len(window.rows)} prediction(s) in the last "

@@ -1,4 +1,4 @@
-"""Has what the model is asked changed? Each feature of a window of rows against the reference.
+"""Detect input drift: compare each feature of a window of rows with the reference.
 
 Textbook thresholds (PSI > 0.2) ignore how many rows they look at, and on a hundred rows nearly
 always speak. Here a change counts only if chance hardly explains it, after correction for the
@@ -81,11 +81,13 @@ def changes(
 def _column_changes(values: pd.Series, name: str, reference: Profile) -> list[Change]:
     present = values.dropna()
     known = reference["rows"] - reference["missing"]
+    # That an open feature has new texts is expected; that they are many shows in its distribution.
     if not len(present) or not known:
         distribution = outside = Change(name, "distribution", 0.0, 1.0)
     elif "choices" in reference:
         distribution = Change(name, "distribution", *_choices_test(present, reference))
-        outside = _outside(name, ~present.isin(list(reference["choices"])), known)
+        new = ~present.isin(list(reference["choices"])) & ("whole" not in reference)
+        outside = _outside(name, new, known)
     else:
         distribution = Change(name, "distribution", *_numbers_test(present, reference))
         beyond = (present < reference["low"]) | (present > reference["high"])

@@ -2,10 +2,8 @@
 
 import datetime
 import hashlib
-import io
 import os
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,8 +12,9 @@ from mlops.errors import UserError
 from mlops.files import write_text
 from mlops.github.gh_api import GitHubRefused, api
 from mlops.monitoring.log_reader import ACTUAL, ID, TOLD
+from mlops.partition_text import csv_text
 from mlops.paths import FEEDBACK
-from mlops.validation import frame_dtype, problems
+from mlops.validation import problems
 
 _BYTES = 6  # what a whole number of any reader holds
 
@@ -67,7 +66,7 @@ def labelled_rows(
     if schema.time is not None and schema.timed is None:
         rows[schema.time.name] = days[new].reset_index(drop=True)
     rows = rows.reindex(columns=schema.names)  # no request has a column to ignore
-    rows = rows.astype({c.name: frame_dtype(c) for c in schema.columns})
+    rows = rows.astype({c.name: c.dtype for c in schema.columns})
     failing = problems(rows, schema)["row"].dropna()
     kept = rows[~rows.index.isin(failing)].drop_duplicates(schema.key.name)
     return kept.reset_index(drop=True), len(rows) - len(kept)
@@ -94,17 +93,4 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
     if not len(rows):
         path.unlink(missing_ok=True)
         return
-    shown: dict[str, Any] = {}
-    for column in schema.columns:
-        values = rows[column.name]
-        if column.type is int:
-            shown[column.name] = values.astype("Int64")
-        elif column.type is bool:
-            shown[column.name] = values.map({0.0: "false", 1.0: "true"})
-        elif column.type is datetime.date:
-            shown[column.name] = values.dt.strftime("%Y-%m-%d")
-        else:
-            shown[column.name] = values
-    text = io.StringIO()
-    pd.DataFrame(shown).sort_values(schema.key.name).to_csv(text, index=False, lineterminator="\n")
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(rows, schema))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from mlops.columns import Schema
 from mlops.params import Params
 from mlops.paths import FEEDBACK
-from mlops.pipeline.partitions import FILE, read_partitions
+from mlops.pipeline.parsing import FILE
+from mlops.pipeline.partitions import read_partitions
 from mlops.review.github_markdown import cell, folded, number, table
 from mlops.slices import slices
 

@@ -16,7 +16,7 @@ from mlops.database_address import VARIABLE
 from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.params import Monitor
-from mlops.serving.tables import ANY, FEEDBACK, PREDICTIONS, REFUSALS, TOKEN
+from mlops.serving.tables import ANY, FEEDBACK, PLACE, PREDICTIONS, REFUSALS
 
 _DAY = 86_400.0
 _SKEW_SECONDS = 300.0
@@ -212,18 +212,16 @@ def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
     rows = pd.DataFrame.from_records(features, columns=names) if features else pd.DataFrame()
     rows = rows.reindex(columns=names)
     for column in schema.inputs:
-        if column.type is str:
-            rows[column.name] = rows[column.name].astype("str")
-        elif issubclass(column.type, datetime.date):
-            times = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
-            rows[column.name] = times.astype("datetime64[us]")
-        else:
-            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce").astype("float64")
+        if issubclass(column.type, datetime.date):
+            rows[column.name] = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
+        elif column.type is not str:
+            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce")
+    rows = rows.astype({column.name: column.dtype for column in schema.inputs})
     rows = with_derived(rows, schema).copy()
     rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
     rows[AT] = pd.Series([row.at for row in found], dtype="float64")
     rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")
-    rows[REQUEST] = pd.Series([row.prediction_id[:TOKEN] for row in found], dtype="object")
+    rows[REQUEST] = pd.Series([row.prediction_id[:-PLACE] for row in found], dtype="object")
     if found and hasattr(found[0], "actual"):
         rows[ID] = pd.Series([row.prediction_id for row in found], dtype="object")
         rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")

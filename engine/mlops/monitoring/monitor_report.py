@@ -67,7 +67,7 @@ def _what_to_do(decision: Decision) -> str:
         return "**To do:** retrain on newer data; the monitor starts that, and a review decides."
     if "data" in decision.causes:
         return (
-            "**To do:** mend the data where they come from. No retraining is started: a model "
+            "**To do:** fix the data at their source. No retraining is started: a model "
             "would learn what is wrong with them."
         )
     return ""

@@ -23,7 +23,7 @@ class Reason:
 
     Attributes:
         cause: "data" are wrong, and a retrained model would learn what is wrong with them;
-            "model" may be mended by retraining; a "notice" asks for nothing yet.
+            "model" may be fixed by retraining; a "notice" asks for nothing yet.
     """
 
     verdict: Verdict
@@ -125,7 +125,7 @@ def _in_words(change: Change, params: Params) -> str:
         return f"missing in {change.effect:.0%} more of the rows than in the reference"
     if change.what == "outside":
         return f"{change.effect:.0%} of the values lie outside of what training saw"
-    text = f"distributed otherwise than in the reference (distance {change.effect:.2f})"
+    text = f"distribution differs from the reference (distance {change.effect:.2f})"
     if change.effect > params.monitor.implausible_effect:
         text += ": a unit or a meaning seems to have changed"
     return text

@@ -7,15 +7,20 @@ import re
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
-from mlops.columns import Column, Schema
+from mlops.adopt.parse_numbers import EXACT
+from mlops.columns import Column, Table
 from mlops.pipeline.parsing import arrow_type, local_times, name_problems, shortened
 from mlops.timestamps import parse_time
 
 
-def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str]]:
-    """Parse a CSV partition: UTF-8, a header, commas, a line a row; an empty field is missing."""
+def parse_csv(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]]:
+    """Parse a CSV partition: UTF-8, a header, commas, a line a row; an empty field is missing.
+
+    The table has the schema's columns that the file has, in the schema's order.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -39,20 +44,22 @@ def parse_csv(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str
             io.BytesIO(content),
             parse_options=pyarrow.csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={c.name: _read_as(c) for c in schema.columns},
+                column_types={name: _read_as(schema[name]) for name in header},
                 null_values=[""],
                 true_values=_TRUE,
                 false_values=_FALSE,
                 strings_can_be_null=True,
             ),
         )
-        table = _converted(read, schema)
+        table = _converted(read, [schema[name] for name in header], schema.timezone)
     except pa.ArrowInvalid as error:
         problem = str(error)
     # Arrow takes an empty line for a row of missing values, and line breaks within quotes.
     if table is None or table[schema.key.name].null_count or len(table) + 1 != text.count("\n"):
         return None, shortened(_line_problems(text, header, schema)) or [problem]
-    return table.select(schema.names), []
+    if problems := shortened(_inexact(text, header, table, schema)):
+        return None, problems
+    return table.select([name for name in schema.names if name in header]), []
 
 
 def _read_as(column: Column) -> pa.DataType:
@@ -60,13 +67,13 @@ def _read_as(column: Column) -> pa.DataType:
     return {bool: pa.bool_(), datetime.datetime: pa.string()}.get(column.type, arrow_type(column))
 
 
-def _converted(table: pa.Table, schema: Schema) -> pa.Table:
-    for column in schema.columns:
+def _converted(table: pa.Table, columns: list[Column], timezone: str) -> pa.Table:
+    for column in columns:
         place, values = table.schema.get_field_index(column.name), table[column.name]
         if column.type is bool:
             table = table.set_column(place, column.name, values.cast(pa.int8()).cast(pa.float64()))
         elif column.type is datetime.datetime:
-            table = table.set_column(place, column.name, local_times(values, schema.timezone))
+            table = table.set_column(place, column.name, local_times(values, timezone))
     return table
 
 
@@ -87,7 +94,7 @@ def _fields(line: str) -> list[str]:
         raise ValueError(str(error)) from error
 
 
-def _line_problems(text: str, header: list[str], schema: Schema) -> Iterator[str]:
+def _line_problems(text: str, header: list[str], schema: Table) -> Iterator[str]:
     """Say line by line what Arrow, which stops at the first fault, could not read."""
     checks = [(schema[name], _READERS[schema[name].type]) for name in header]
     for number, line in enumerate(text.removesuffix("\n").split("\n")[1:], 2):
@@ -106,6 +113,25 @@ def _line_problems(text: str, header: list[str], schema: Schema) -> Iterator[str
                 yield f"line {number}: {column.name}: found {shown!r}, wanted {column.wanted}"
             elif not value and column.role == "key":
                 yield f"line {number}: {column.name}: found nothing, wanted {column.wanted}"
+
+
+def _inexact(text: str, header: list[str], table: pa.Table, schema: Table) -> Iterator[str]:
+    """Name the whole numbers that the column's type can't hold: each would become another one."""
+    numbers = [
+        c.name
+        for c in schema.columns
+        if c.name in header and c.role != "key" and c.type in (float, int)
+    ]
+    large = [n for n in numbers if (pc.max(pc.abs(table[n])).as_py() or 0) >= EXACT]
+    if not large:
+        return
+    for number, fields in enumerate(csv.reader(io.StringIO(text)), 1):
+        for name, value in zip(header, fields, strict=True) if number > 1 else ():
+            if name in large and _WHOLE.fullmatch(value) and int(float(value)) != int(value):
+                yield (
+                    f"line {number}: {name}: found {value.strip()}, which no number of a model "
+                    "holds exactly; make the column a text in src/project/schema.py"
+                )
 
 
 _TRUE, _FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]

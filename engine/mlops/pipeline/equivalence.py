@@ -1,6 +1,7 @@
 """Does an exported model predict what the pipeline predicts? On real rows, and on hard ones."""
 
 import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,24 @@ _UNKNOWN = "no such choice"
 
 
 def edge_rows(
-    thresholds: dict[str, Floats], schema: Schema, n_rows: int = EDGE_ROWS, seed: int = 0
+    thresholds: dict[str, Floats],
+    schema: Schema,
+    n_rows: int = EDGE_ROWS,
+    seed: int = 0,
+    texts: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """Make up inputs: gaps, unknown choices, bounds and values on and beside split thresholds.
+    """Make up inputs: gaps, unknown texts, bounds and values on and beside split thresholds.
 
     The same seed gives the same rows. Rules between columns don't hold in them.
+
+    Args:
+        texts: open feature -> texts that the model knows.
     """
     rng = np.random.default_rng(seed)
     drawn: dict[str, Any] = {}
     for column in schema.inputs:
         if column.type not in (float, int):
-            pool = _pool(column, rng)
+            pool = _pool(column, rng, (texts or {}).get(column.name, ()))
             drawn[column.name] = pool[rng.integers(0, len(pool), n_rows)]
             continue
         split = thresholds.get(column.name, np.array([]))
@@ -47,12 +55,14 @@ def edge_rows(
     return pd.DataFrame(drawn)
 
 
-def _pool(column: Column, rng: np.random.Generator) -> Any:
+def _pool(column: Column, rng: np.random.Generator, texts: Sequence[str]) -> Any:
     """Give booleans, texts or times to draw from, with a gap among them."""
     if column.type is bool:
         return np.array([0.0, 1.0, np.nan])
     if column.choices:
         return np.array([*column.choices, _UNKNOWN, None], dtype=object)
+    if texts:
+        return np.array([*texts, _UNKNOWN, *[None] * (1 + len(texts) // 10)], dtype=object)
     if column.type is str:
         return np.array(["a", "Zwölf Wörter, und mehr", " ", "0", None], dtype=object)
     times = rng.integers(-(10**9), 4 * 10**9, 1000).astype("datetime64[s]")
@@ -82,10 +92,8 @@ def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
         if column.type is str:
             coded = values.astype("category").cat
             columns[column.name] = Coded(list(coded.categories), coded.codes.to_numpy())
-        elif issubclass(column.type, datetime.date):
-            columns[column.name] = values.to_numpy(dtype="datetime64[us]")
         else:
-            columns[column.name] = values.to_numpy(dtype=np.float64)
+            columns[column.name] = values.to_numpy(dtype=column.dtype)
     return columns
 
 

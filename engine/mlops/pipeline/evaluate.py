@@ -11,7 +11,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from mlops.columns import Column, Schema
+from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json
 from mlops.frames import read_rows, with_derived, write_rows
@@ -20,10 +20,12 @@ from mlops.metric_registry import Metrics
 from mlops.metrics import Floats, Predictions, rounded
 from mlops.params import Evaluate
 from mlops.paths import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
+from mlops.pipeline.baseline import trivial_prediction
 from mlops.pipeline.evaluation_plots import draw_plots
 from mlops.pipeline.model import actual_values, predict
 from mlops.pipeline.threshold import threshold_of
-from mlops.project import load_metrics, load_project_params, load_schema
+from mlops.project import load_metrics, load_project_params, load_tabled_schema
+from mlops.records import Evaluation, MetricRecord, SliceRecord
 from mlops.slices import slices
 from mlops.undefined import in_words
 
@@ -50,18 +52,11 @@ def refuse_infinite(predictions: Predictions) -> None:
         )
 
 
-def trivial_prediction(train: pd.DataFrame, n_rows: int, target: Column) -> Floats:
-    """Predict without looking: the training rows' median, or the share of each choice."""
-    values = actual_values(train, target)
-    if not target.choices:
-        return np.full(n_rows, np.median(values))
-    shares = np.bincount(values.astype(int), minlength=len(target.choices)) / len(values)
-    return np.tile(shares, (n_rows, 1))
-
-
-def with_intervals(predictions: Predictions, metrics: Metrics, confidence: float) -> dict[str, Any]:
+def with_intervals(
+    predictions: Predictions, metrics: Metrics, confidence: float
+) -> dict[str, MetricRecord]:
     """Give each metric as {value, low, high}; of an undefined one, why it is, as `reason`."""
-    found: dict[str, Any] = {}
+    found: dict[str, MetricRecord] = {}
     for name, (value, influence, reason) in metrics.estimates(predictions).items():
         if not np.isfinite(value):
             found[name] = {"value": None, "low": None, "high": None, "reason": reason}
@@ -72,11 +67,11 @@ def with_intervals(predictions: Predictions, metrics: Metrics, confidence: float
     return found
 
 
-def plain_metrics(evaluation: dict[str, Any]) -> dict[str, Any]:
+def plain_metrics(evaluation: Evaluation) -> dict[str, Any]:
     """Give what DVC compares: values alone, null where undefined, then with `reasons` beside."""
     metrics = evaluation["metrics"]
     reasons = {name: m["reason"] for name, m in metrics.items() if m["value"] is None}
-    plain = {name: metric["value"] for name, metric in metrics.items()}
+    plain: dict[str, Any] = {name: metric["value"] for name, metric in metrics.items()}
     plain |= {"rows": evaluation["rows"], "baseline": evaluation["baseline"]}
     plain |= {} if evaluation["threshold"] is None else {"threshold": evaluation["threshold"]}
     return plain | ({"reasons": reasons} if reasons else {})
@@ -88,7 +83,7 @@ def slice_table(
     params: Evaluate,
     schema: Schema,
     metrics: Metrics,
-) -> list[dict[str, Any]]:
+) -> list[SliceRecord]:
     """Score each slice by itself."""
     return [
         {
@@ -123,7 +118,7 @@ def importance(
         return leading.goodness(leading.leading, value)
 
     found = permutation_importance(
-        model[-1:],  # picking the features anew each time would take longer than to predict
+        model[-1:],  # picking the features again each time would take longer than to predict
         model[:-1].transform(rows[names]),
         actual_values(rows, schema.target),
         scoring=goodness,
@@ -162,7 +157,7 @@ def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema
 
 
 def main() -> None:
-    params, schema = load_project_params(), load_schema()
+    params, schema = load_project_params(), load_tabled_schema()
     task, target, metrics = schema.task, schema.target, load_metrics(schema)
     train = read_rows(TRAIN_ROWS, [target.name])
     test = with_derived(read_rows(TEST_ROWS), schema)
@@ -174,7 +169,7 @@ def main() -> None:
     trivial = trivial_prediction(train, len(test), target)
     baseline = metrics.score(Predictions(task, actual, trivial, threshold))
     found = with_intervals(predictions, metrics, params.evaluate.confidence)
-    evaluation = {
+    evaluation: Evaluation = {
         "task": task,
         "rows": len(test),
         "confidence": params.evaluate.confidence,

@@ -1,7 +1,6 @@
 """The evaluation as plots: a CSV of points for `dvc plots`, and a PNG of each."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ import pandas as pd
 from mlops.columns import Schema
 from mlops.metrics import Floats, Predictions, rounded
 from mlops.pipeline import figures
+from mlops.records import Evaluation
 
 POINTS = 1000
 """Points of a scatter plot: more hide each other."""
@@ -19,7 +19,7 @@ _BINS = 10
 def draw_plots(
     folder: Path,
     predictions: Predictions,
-    evaluation: dict[str, Any],
+    evaluation: Evaluation,
     importance: pd.DataFrame,
     schema: Schema,
 ) -> None:
@@ -91,7 +91,7 @@ def _calibration(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(means, columns=["predicted", "actual", "rows"])
 
 
-def _slices(evaluation: dict[str, Any], metric: str) -> pd.DataFrame:
+def _slices(evaluation: Evaluation, metric: str) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {

@@ -1,6 +1,5 @@
 """Stage export: model, evaluation and schema -> the serving bundle."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from sklearn.pipeline import Pipeline
 from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.errors import run_command
-from mlops.files import sha256, whole_folder, write_json
+from mlops.files import read_json, sha256, whole_folder, write_json
 from mlops.frames import read_groups, read_rows, with_derived
 from mlops.intervals import spread
+from mlops.lookups import LOOKUPS_FILE, looked_up
 from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions, rounded
 from mlops.paths import (
@@ -28,36 +28,50 @@ from mlops.paths import (
     TRAINING,
 )
 from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
-from mlops.pipeline.exporter import NotExportable, export_form
+from mlops.pipeline.export_encoding import NotExportable
+from mlops.pipeline.exporter import export_form
+from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
 from mlops.pipeline.threshold import threshold_of
 from mlops.profile import prediction_profile, reference_profile
-from mlops.project import load_metrics, load_schema
+from mlops.project import load_metrics, load_tabled_schema
+from mlops.records import DataRecord, EngineRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
 
+SUGGESTED = 100
+"""Texts of an open feature that the page suggests."""
 
-def describe_data(schema: Schema) -> dict[str, Any]:
+
+def describe_data(schema: Schema) -> DataRecord:
     """Say which rows trained and tested the model: number, hash, days, and the values seen."""
-    described: dict[str, Any] = {}
-    for name, path in (("train", TRAIN_ROWS), ("test", TEST_ROWS)):
-        column = schema.key if schema.time is None else schema.time
-        values = read_rows(path, [column.name])[column.name]
-        described[name] = {"rows": len(values), "sha256": sha256(path)}
-        if schema.time is not None:
-            described[name] |= {"from": str(values.min().date()), "to": str(values.max().date())}
-    return {**described, "seen": describe_seen(_made_with(TRAIN_ROWS, schema), schema)}
+    return {
+        "train": _describe_rows(TRAIN_ROWS, schema),
+        "test": _describe_rows(TEST_ROWS, schema),
+        "seen": describe_seen(_made_with(TRAIN_ROWS, schema), schema),
+    }
+
+
+def _describe_rows(path: Path, schema: Schema) -> RowsRecord:
+    column = schema.key if schema.time is None else schema.time
+    values = read_rows(path, [column.name])[column.name]
+    described: RowsRecord = {"rows": len(values), "sha256": sha256(path)}
+    if schema.time is not None:
+        described |= {"from": str(values.min().date()), "to": str(values.max().date())}
+    return described
 
 
 def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
-    """Give the choices, or the least and greatest number, that each feature has in `rows`."""
+    """Give the choices, the frequent texts, or the least and greatest number, of each feature."""
     seen: dict[str, list[Any]] = {}
     for column in schema.features:
         values = rows[column.name].dropna()
         if column.is_categorical:
-            seen[column.name] = [choice for choice in column.choices if (values == choice).any()]
+            known = set(values.unique())
+            listed = column.choices or sorted(values.value_counts().index[:SUGGESTED])
+            seen[column.name] = [choice for choice in listed if choice in known]
         else:
             seen[column.name] = [float(values.min()), float(values.max())] if len(values) else []
     return seen
@@ -93,7 +107,7 @@ def _tested(schema: Schema, threshold: float | None) -> Predictions:
     return Predictions(schema.task, actual, values, threshold)
 
 
-def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> dict[str, Any]:
+def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:
     """Write what serves the model, and say what that is: the exported form, if it agrees.
 
     Agreement is with the pipeline itself, on all training and test rows and on edge rows. Where
@@ -124,7 +138,9 @@ def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
         (folder / name).write_bytes(content)
     files = [FORM_FILE, *form.files]
     engine = with_features(Exported.read(folder, files), schema)
-    error = largest_error(engine, model, edge_rows(form.thresholds, schema), schema)
+    error = largest_error(
+        engine, model, edge_rows(form.thresholds, schema, texts=form.texts), schema
+    )
     for path in (TRAIN_ROWS, TEST_ROWS):
         for rows in read_groups(path):
             error = max(error, largest_error(engine, model, rows, schema, as_requested=False))
@@ -137,13 +153,16 @@ def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
 
 
 def main() -> None:
-    schema = load_schema()
-    evaluation = json.loads(EVALUATION.read_text(encoding="utf-8"))
-    training = json.loads(TRAINING.read_text(encoding="utf-8"))
+    schema = load_tabled_schema()
+    evaluation = read_json(EVALUATION)
+    training = read_json(TRAINING)
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         model = joblib.load(MODEL)
         engine, threshold = publish_engine(folder, model, schema), threshold_of(model)
+        if looked_up(schema):
+            write_json(folder / LOOKUPS_FILE, contents(schema))
+            engine["engine_files"].append(LOOKUPS_FILE)
         known = [_made_with(path, schema) for path in (TRAIN_ROWS, TEST_ROWS)]
         rows = pd.concat(known, ignore_index=True)
         reference = describe_reference(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mlops.columns import Schema
 from mlops.errors import UserError
 from mlops.frames import with_derived
+from mlops.lookups import Lookup
 from mlops.pipeline.code_meaning import read_modules
 
 CHECKED_ROWS = 500
@@ -81,7 +82,8 @@ def _same(found: NDArray[Any], wanted: NDArray[Any]) -> bool:
 
 def _code_problems(schema: Schema) -> Iterator[str]:
     """Say where the functions' modules, and what they import of the project, read what."""
-    modules = {feature.make.__module__ for feature in schema.derived}
+    own = (one for one in schema.derived if not isinstance(one.make, Lookup))
+    modules = {feature.make.__module__ for feature in own}
     for module in sorted(modules):
         path = Path(inspect.getsourcefile(sys.modules[module]) or "")
         if "site-packages" in path.parts:

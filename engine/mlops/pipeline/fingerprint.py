@@ -9,9 +9,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Schema
 from mlops.errors import run_command
-from mlops.files import whole_folder, write_json
+from mlops.files import sha256, whole_folder, write_json
+from mlops.joins import Join
+from mlops.lookups import looked_up
 from mlops.metric_registry import Metrics
 from mlops.params import Train
 from mlops.paths import FINGERPRINT
@@ -22,12 +25,13 @@ ENGINE = Path("engine")
 PROJECT = Path("src")
 
 STAGES = {
-    "ingest": ("columns", "timezone"),
+    "ingest": ("columns", "timezone", "source_form", "joins"),
     "validate": ("columns", "schema"),
+    "prepare": ("columns", "schema", "prepare"),
     "split": ("columns",),
-    "train": ("columns", "features", "models", "chosen_by"),
-    "evaluate": ("columns", "features", "models", "metrics"),
-    "export": ("columns", "schema", "features", "models", "metrics"),
+    "train": ("columns", "features", "models", "tables", "chosen_by"),
+    "evaluate": ("columns", "features", "models", "tables", "metrics"),
+    "export": ("columns", "schema", "features", "models", "tables", "metrics"),
 }
 """What of the project each stage uses; of the engine, it is what its module imports."""
 
@@ -41,6 +45,9 @@ def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, A
     chooses = any(metric.name in named for metric in metrics.own)
     words = {text for column in schema.columns for text in (column.description, column.unit)}
     words |= {rule.description for rule in schema.rules}
+    words |= {
+        text for join in schema.joins for c in join.columns for text in (c.description, c.unit)
+    }
     return {
         "columns": [
             {
@@ -49,16 +56,30 @@ def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, A
                 "role": column.role,
                 "nullable": column.nullable,
                 "choices": column.choices,
+                "open": column.open,
             }
             for column in schema.columns
         ],
         "timezone": schema.timezone,
+        "source_form": FORM_FILE.read_text(encoding="utf-8") if FORM_FILE.exists() else None,
         "schema": hash_meaning("project.schema", [PROJECT], words),
         "features": schema.derived_code,
+        "joins": [
+            {"code": hash_meaning("project.sources", [PROJECT], words), **_table(join)}
+            for join in schema.joins
+        ],
+        "tables": [_table(join) for join in looked_up(schema)],
+        "prepare": hash_meaning("project.prepare", [PROJECT], words),
         "models": hash_meaning("project.models", [PROJECT], words),
         "metrics": metrics.code,
         "chosen_by": metrics.code if chooses else "",
     }
+
+
+def _table(join: Join) -> dict[str, str]:
+    """Name a table's file with its hash: DVC knows no path that is named in Python."""
+    path = Path(join.path)
+    return {"path": join.path, "sha256": sha256(path) if path.is_file() else "missing"}
 
 
 def libraries(requirements: str) -> list[str]:

@@ -10,8 +10,13 @@ from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.frames import as_frame, write_rows
 from mlops.paths import INGESTED_ROWS
-from mlops.pipeline.partitions import FILE, LINE, places, read_partitions
+from mlops.pipeline.joining import bring, read_table
+from mlops.pipeline.parsing import FILE, LINE
+from mlops.pipeline.partitions import lacking, places, read_partitions
 from mlops.project import load_project_params, load_schema
+
+LISTED = 5
+"""Partitions named in a note."""
 
 
 def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Schema) -> pa.Table:
@@ -43,7 +48,7 @@ def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Sche
 
 
 def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Drop rows that stand twice, to the letter.
+    """Drop exact duplicates.
 
     Raises:
         UserError: rows of the same key differ; all such keys are named with their places.
@@ -65,14 +70,40 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         raise UserError(
             f"{len(problems)} key(s) stand on rows that differ",
             problems,
-            "Nothing was taken in. Which row is right? Take the other one out of its partition.",
+            "Ingestion stopped. Remove the incorrect row from its partition.",
         )
     return rows.drop(index=repeated.index[copies])
 
 
+def said_of_lacking(
+    lacks: dict[str, list[str]], n_partitions: int, source: str, schema: Schema
+) -> list[str]:
+    """Say which columns partitions lack, and what stands in their place.
+
+    Raises:
+        UserError: no partition has a column, as one that is misspelled; all are named.
+    """
+    brought = {name for join in schema.joins for name in join.carried}
+    own = {name: files for name, files in lacks.items() if name not in brought}
+    if nowhere := [name for name, files in own.items() if len(files) == n_partitions]:
+        raise UserError(
+            f"ingest.source {source}: no partition has column(s) {', '.join(nowhere)}",
+            advice="A nullable column may lack in some partitions, not in all of them. Is it "
+            "spelled in src/project/schema.py as in the files?",
+        )
+    return [
+        f"{name}: {len(files)} partition(s) lack it, it is missing there: "
+        + ", ".join(files[:LISTED])
+        + (" …" if len(files) > LISTED else "")
+        for name, files in own.items()
+    ]
+
+
 def main() -> None:
     params, schema = load_project_params().ingest, load_schema()
+    tables = {join.table: read_table(join, schema.timezone) for join in schema.joins}
     table = read_partitions(params.source, schema)
+    lacks = lacking(table)
     n_partitions = len(pc.unique(table[FILE]))
     n_found = len(table)
     table = up_to(table, params.until, params.max_gap_days, schema)
@@ -80,12 +111,18 @@ def main() -> None:
     rows = as_frame(table)
     del table  # as large as all that comes after it
     rows = without_duplicates(rows, schema)
+    notes = said_of_lacking(lacks, n_partitions, params.source, schema)
+    for join in schema.joins:
+        rows, said = bring(rows, lacks, join, tables[join.table])
+        notes += said
     order = [column.name for column in (schema.time, schema.key) if column is not None]
     rows = rows.sort_values(order, ignore_index=True)[schema.names]
-    write_rows(INGESTED_ROWS, rows)
+    write_rows(INGESTED_ROWS, rows, notes)
     print(
         f"ingest: {len(rows)} rows up to {params.until} from {n_partitions} partitions "
-        f"({n_kept - len(rows)} duplicates dropped, {n_found - n_kept} later rows left)"
+        f"({n_kept - len(rows)} duplicates dropped, {n_found - n_kept} later rows left)",
+        *notes,
+        sep="\ningest: ",
     )
 
 

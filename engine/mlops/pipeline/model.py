@@ -4,7 +4,6 @@ Stages run as `__main__`, where a class or function can't be unpickled from; so 
 model refers to stands here.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from mlops.columns import Column, Schema
@@ -21,28 +19,11 @@ from mlops.errors import UserError
 from mlops.kinds import Kind
 from mlops.metrics import Floats
 from mlops.params import Train
+from mlops.pipeline.feature_frame import FeatureFrame
+from mlops.pipeline.preprocessing import NumberedClasses
 
 _ROWS_WORTH_THREADS = 50_000
 """With fewer rows, threads wait for each other longer than they work, above all when it is busy."""
-
-
-def as_features(rows: pd.DataFrame, features: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
-    """Pick the features in their order: float64, or a column with choices as a category.
-
-    A choice that the schema doesn't know becomes a missing value.
-
-    Args:
-        features: name -> choices, none for a number.
-    """
-    columns: dict[str, pd.Series] = {}
-    for name, choices in features.items():
-        values = rows[name]
-        if choices:
-            known = list(choices)
-            columns[name] = values.where(values.isin(known)).astype(pd.CategoricalDtype(known))
-        else:
-            columns[name] = values.astype("float64")
-    return pd.DataFrame(columns, index=rows.index)
 
 
 def build_model(kind: Kind, train: Train, schema: Schema) -> Pipeline:
@@ -51,10 +32,13 @@ def build_model(kind: Kind, train: Train, schema: Schema) -> Pipeline:
     estimator = kind.estimator(task, train.seed)
     if train.log_target and task == "regression":
         estimator = TransformedTargetRegressor(estimator, func=np.log, inverse_func=np.exp)
-    features = {column.name: column.choices for column in schema.features}
-    return make_pipeline(
-        FunctionTransformer(as_features, kw_args={"features": features}), estimator
+    frame = FeatureFrame(
+        {feature.name: feature.choices for feature in schema.features},
+        tuple(feature.name for feature in schema.features if feature.open),
+        log_target=train.log_target and task == "regression",
+        seed=train.seed,
     )
+    return make_pipeline(frame, estimator)
 
 
 def fit_model(model: Pipeline, rows: pd.DataFrame, target: Column) -> Pipeline:
@@ -129,6 +113,8 @@ def _inner(model: Any) -> list[BaseEstimator]:
     """List the fitted estimators that do the learning."""
     last = model.steps[-1][1] if isinstance(model, Pipeline) else model
     inner = getattr(last, "regressor_", None)
+    if isinstance(last, NumberedClasses):
+        inner = last.classifier_
     if inner is not None:
         return _inner(inner)
     return [last] if last is model else _inner(last)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from mlops.columns import Column, Schema
+from mlops.columns import Column, Table
 from mlops.pipeline.parsing import arrow_type, local_times, name_problems, shortened
 
 PLAIN_BYTES = 256_000_000
@@ -14,8 +14,8 @@ MOST_RATIO = 100
 """A file may become so many times larger when it is read, or as large as PLAIN_BYTES."""
 
 
-def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list[str]]:
-    """Parse a Parquet partition."""
+def parse_parquet(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]]:
+    """Parse a Parquet partition: the schema's columns that it has, in the schema's order."""
     try:
         table, problems = _read(content)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -26,11 +26,13 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
         return None, problems
     if not len(table):
         return None, ["has no row"]
-    columns, problems = [], []
+    columns, problems = {}, []
     for column in schema.columns:
+        if column.name not in table.column_names:
+            continue
         values, wanted = table[column.name], arrow_type(column)
         try:
-            columns.append(cast(values, column, schema.timezone))
+            columns[column.name] = cast(values, column, schema.timezone)
         except pa.ArrowException as error:
             found = _plain(values.type)
             problems.append(f"column {column.name}: found {found}, wanted {wanted}: {error}")
@@ -40,7 +42,7 @@ def parse_parquet(content: bytes, schema: Schema) -> tuple[pa.Table | None, list
         for row, missing in enumerate(keyless, 1)
         if missing
     )
-    return (None, problems) if problems else (pa.table(columns, names=schema.names), [])
+    return (None, problems) if problems else (pa.table(columns), [])
 
 
 def _read(content: bytes) -> tuple[pa.Table | None, list[str]]:

@@ -7,22 +7,26 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlops.columns import Column, Schema
+from mlops.columns import Column, Table
 from mlops.timestamps import parse_time
+
+FILE, LINE = "__file__", "__line__"
+"""Columns that tell where a row stands, for messages; no column of a schema is named so."""
 
 LISTED = 20
 """Faults named of one partition; they are counted to the end."""
 
-_ARROW: dict[type, pa.DataType] = {
-    **dict.fromkeys((float, int, bool), pa.float64()),
-    str: pa.string(),
-    **dict.fromkeys((datetime.date, datetime.datetime), pa.timestamp("us")),
+_ARROW = {
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "str": pa.string(),
+    "datetime64[us]": pa.timestamp("us"),
 }
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Give the Arrow type of a column; as in `mlops.validation`, only keys are integers."""
-    return pa.int64() if column.role == "key" and column.type is int else _ARROW[column.type]
+    """Give the Arrow type of a column's dtype."""
+    return _ARROW[column.dtype]
 
 
 def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
@@ -47,16 +51,20 @@ def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(moments, pa.timestamp("us")).take(places.combine_chunks())])
 
 
-def name_problems(names: list[str], schema: Schema) -> list[str]:
-    """Compare the columns found with those of the schema; their order is free."""
-    problems = [f"column {name!r} stands twice" for name in sorted(names) if names.count(name) > 1]
-    missing = [name for name in schema.names if name not in names]
+def name_problems(names: list[str], schema: Table) -> list[str]:
+    """Compare the columns found with those of the schema; their order is free.
+
+    A nullable column may lack, unless there is an unknown one, which may be the same by a new name.
+    """
+    problems = [f"column {name!r} is duplicated" for name in sorted(names) if names.count(name) > 1]
     unknown = [name for name in names if name not in schema.names]
+    may_lack = frozenset() if unknown else schema.optional
+    missing = [name for name in schema.names if name not in names and name not in may_lack]
     if missing:
         problems.append(f"missing column(s) {', '.join(missing)}")
     if unknown:
         shown = ", ".join(map(repr, unknown))  # a blank in a name would not be seen
-        problems.append(f"unknown column(s) {shown} (add them to src/project/schema.py?)")
+        problems.append(f"unknown column(s) {shown} (add them to {schema.place}?)")
     return list(dict.fromkeys(problems))
 
 

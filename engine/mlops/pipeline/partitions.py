@@ -1,6 +1,7 @@
 """Read a folder of CSV or Parquet partitions, local or remote, each of them whole."""
 
 import datetime
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ import fsspec
 import pyarrow as pa
 from tqdm import tqdm
 
-from mlops.columns import Schema
+from mlops.columns import Schema, Table
 from mlops.errors import UserError
 from mlops.files import unpack
 from mlops.pipeline.csv_parsing import parse_csv
+from mlops.pipeline.export_parsing import parse_export
 from mlops.pipeline.parquet_parsing import parse_parquet
+from mlops.pipeline.parsing import FILE, LINE, arrow_type
 
-FILE, LINE = "__file__", "__line__"
-"""Columns that tell where a row stands, for messages; no column of a schema is named so."""
+_LACKING = b"lacking"
 
 STILL_SECONDS = 1.0
 WAIT_SECONDS = 30.0
@@ -34,9 +36,9 @@ _MARKS = (
     *("last_modified", "updated", "generation"),
 )
 
-_MOST_BYTES = 4_000_000_000  # of a partition that was packed
+MOST_BYTES = 4_000_000_000  # of a partition that was packed
 
-_PARSERS: dict[str, Callable[[bytes, Schema], tuple[pa.Table | None, list[str]]]] = {
+PARSERS: dict[str, Callable[[bytes, Table], tuple[pa.Table | None, list[str]]]] = {
     ".csv": parse_csv,
     ".csv.gz": parse_csv,
     ".parquet": parse_parquet,
@@ -62,8 +64,14 @@ class Partition:
         return self.path.rsplit("/", 1)[-1]
 
 
-def read_partitions(source: str, schema: Schema) -> pa.Table:
+def read_partitions(source: str, schema: Schema, without: str = "") -> pa.Table:
     """Read all partitions of `source` into one table, with FILE and LINE beside the columns.
+
+    A column that may lack is missing in the rows of a partition that has none: `lacking` names it.
+    A file in the form of the adopted one is taken as it comes.
+
+    Args:
+        without: the name of one that is not wanted.
 
     Raises:
         UserError: the source can't be reached, has no partition, a partition is faulty (every
@@ -71,37 +79,58 @@ def read_partitions(source: str, schema: Schema) -> pa.Table:
     """
     with _access(source):
         filesystem, folder = fsspec.core.url_to_fs(source)
-        before = _wait_until_still(filesystem, folder, source)
+        before = _wait_until_still(filesystem, folder, source, without)
         if not before:
             raise UserError(
                 f"ingest.source {source}: no partition found, wanted *.csv or *.parquet"
             )
         tables: list[pa.Table] = []
         problems: list[str] = []
+        lacks: dict[str, list[str]] = {}
         for partition in tqdm(before, desc="ingest", unit="partition", disable=None):
             table, found = _read(filesystem, partition, schema)
             problems += [f"{partition.name}: {problem}" for problem in found]
-            if table is not None:
-                tables.append(table)
-        after = _list(filesystem, folder)
+            if table is None:
+                continue
+            for name in schema.names:
+                if name not in table.column_names:
+                    lacks.setdefault(name, []).append(partition.name)
+            tables.append(_with_all(table, schema))
+        after = _list(filesystem, folder, without)
         _tell_unread(filesystem, folder, before)
     if after != before:
         changed = sorted({partition.name for partition in set(before) ^ set(after)})
         raise UserError(
             f"ingest.source {source}: {', '.join(changed)} changed while being read",
-            advice="Nothing was taken in. Run again when the writer has finished; writers should "
+            advice="Ingestion stopped. Run again when the writer has finished; writers should "
             "write under another ending and rename.",
         )
     if problems:
         raise UserError(
             f"ingest.source {source}: {len(problems)} problem(s) in its partitions",
             problems,
-            "Nothing was taken in. Mend these files or take them out of the folder.",
+            "Ingestion stopped. Fix these files or remove them from the folder.",
         )
-    return pa.concat_tables(
+    read = pa.concat_tables(
         table.append_column(FILE, pa.repeat(partition.name, len(table)).dictionary_encode())
         for partition, table in zip(before, tables, strict=True)
     )
+    return read.replace_schema_metadata({_LACKING: json.dumps(lacks)})
+
+
+def lacking(table: pa.Table) -> dict[str, list[str]]:
+    """Give the columns that some partitions of a table just read lack: name -> partitions."""
+    found: dict[str, list[str]] = json.loads(table.schema.metadata[_LACKING])
+    return found
+
+
+def _with_all(table: pa.Table, schema: Schema) -> pa.Table:
+    """Give LINE and all columns of the schema, in its order."""
+    for column in schema.columns:
+        if column.name not in table.column_names:
+            empty = pa.nulls(len(table), arrow_type(column))
+            table = table.append_column(column.name, empty)
+    return table.select([*schema.names, LINE])
 
 
 class _access:  # noqa: N801 - reads as a verb where it is used
@@ -123,17 +152,19 @@ class _access:  # noqa: N801 - reads as a verb where it is used
         if isinstance(error, Exception) and not isinstance(error, UserError):
             raise UserError(
                 f"ingest.source {self.source}: can't be read: {type(error).__name__}: {error}",
-                advice="Nothing was taken in. Check the address, the network and the credentials.",
+                advice="Ingestion stopped. Check the address, the network and the credentials.",
             ) from error
 
 
-def _list(filesystem: Any, folder: str) -> list[Partition]:
+def _list(filesystem: Any, folder: str, without: str = "") -> list[Partition]:
     """List the partitions by name; hidden files and those with another ending are no partitions."""
     filesystem.invalidate_cache()
     found = []
     for entry in filesystem.ls(folder, detail=True):
         path = entry["name"]
-        if path.lower().endswith(tuple(_PARSERS)) and not _name(path).startswith((".", "_")):
+        if _name(path) == without:
+            continue
+        if path.lower().endswith(tuple(PARSERS)) and not _name(path).startswith((".", "_")):
             info = filesystem.info(path)
             state = tuple(str(info.get(mark)) for mark in _MARKS)
             plain = not info.get("islink") and info.get("type") in ("file", "directory")
@@ -150,7 +181,7 @@ def _tell_unread(filesystem: Any, folder: str, read: list[Partition]) -> None:
     taken = {partition.path for partition in read} | {folder.rstrip("/")}
     paths = {entry["name"].rstrip("/") for entry in filesystem.ls(folder, detail=True)} - taken
     if names := sorted({_name(path) for path in paths} - _GITS):
-        wanted = ", ".join(f"*{ending}" for ending in _PARSERS)
+        wanted = ", ".join(f"*{ending}" for ending in PARSERS)
         print(f"ingest: not read: {', '.join(names)} (wanted {wanted}; not beginning with . or _)")
 
 
@@ -165,7 +196,7 @@ def _modified(info: dict[str, Any]) -> float | None:
     return value + 1 if value is not None and value % 1 == 0 else value
 
 
-def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partition]:
+def _wait_until_still(filesystem: Any, folder: str, source: str, without: str) -> list[Partition]:
     """List the partitions once none was written to within the last second.
 
     A file that is still being written may end at a line's end and then looks whole. Object
@@ -177,7 +208,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
     deadline = time.monotonic() + WAIT_SECONDS
     earlier = None
     while True:
-        partitions, now = _list(filesystem, folder), time.time()
+        partitions, now = _list(filesystem, folder, without), time.time()
         fresh = [p.name for p in partitions if p.modified and now - p.modified < STILL_SECONDS]
         # By another clock, a file may be fresh for hours: then it must stay as it is for a second.
         if not fresh or partitions == earlier:
@@ -185,7 +216,7 @@ def _wait_until_still(filesystem: Any, folder: str, source: str) -> list[Partiti
         if time.monotonic() > deadline:
             raise UserError(
                 f"ingest.source {source}: {', '.join(fresh)} still being written to",
-                advice=f"Nothing was taken in after {WAIT_SECONDS:g} seconds. Run again when the "
+                advice=f"Ingestion stopped after {WAIT_SECONDS:g} seconds. Run again when the "
                 "writer has finished.",
             )
         earlier = partitions
@@ -200,11 +231,13 @@ def _read(
     try:
         content = filesystem.cat_file(partition.path)
         if partition.path.lower().endswith(".gz"):
-            content = unpack(content, _MOST_BYTES)
+            content = unpack(content, MOST_BYTES)
     except Exception as error:  # each storage has its own
         return None, [f"can't be read: {type(error).__name__}: {error}"]
-    ending = next(ending for ending in _PARSERS if partition.path.lower().endswith(ending))
-    table, problems = _PARSERS[ending](content, schema)
+    ending = next(ending for ending in PARSERS if partition.path.lower().endswith(ending))
+    table, problems = PARSERS[ending](content, schema)
+    if table is None and (export := parse_export(content, partition.path, schema)):
+        return export
     if table is not None:
         first = 2 if ".csv" in ending else 1  # below the header
         table = table.append_column(LINE, pa.array(range(first, len(table) + first), pa.int64()))

@@ -1,7 +1,9 @@
-"""Preprocessing for estimators that take neither missing values nor categories."""
+"""For estimators that take no missing values, no categories, or no texts as classes."""
 
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -22,3 +24,24 @@ def one_hot(*numeric: Any) -> ColumnTransformer:
             ),
         ]
     )
+
+
+class NumberedClasses(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # these have no types
+    """Fits a classifier that wants its classes as 0, 1, …, such as XGBoost's."""
+
+    def __init__(self, classifier: Any) -> None:
+        self.classifier = classifier
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit a copy of the classifier."""
+        self.classes_, numbers = np.unique(y, return_inverse=True)
+        self.classifier_ = clone(self.classifier).fit(X, numbers)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Give the likeliest class of each row."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> Any:
+        """Give the probabilities of the classes."""
+        return self.classifier_.predict_proba(X)

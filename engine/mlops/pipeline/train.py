@@ -15,7 +15,7 @@ from mlops.pipeline.feature_check import check_features
 from mlops.pipeline.model import build_model, fit_model, rescale_to_recent_level
 from mlops.pipeline.search import search
 from mlops.pipeline.threshold import keep_threshold, resolve_threshold
-from mlops.project import load_kinds, load_metrics, load_project_params, load_schema
+from mlops.project import load_kinds, load_metrics, load_project_params, load_tabled_schema
 
 
 def save_model(path: Path, model: Pipeline) -> None:
@@ -25,7 +25,7 @@ def save_model(path: Path, model: Pipeline) -> None:
 
 
 def main() -> None:
-    schema, kinds = load_schema(), load_kinds()
+    schema, kinds = load_tabled_schema(), load_kinds()
     metrics = load_metrics(schema)
     params = load_project_params(with_models=True)
     train, rows = params.train, read_rows(TRAIN_ROWS)

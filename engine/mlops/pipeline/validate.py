@@ -12,7 +12,7 @@ from mlops import validation
 from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.files import atomic_write, write_json, write_text
-from mlops.frames import group_starts, read_group, read_rows, write_rows
+from mlops.frames import group_starts, read_group, read_notes, read_rows, write_rows
 from mlops.params import Validate
 from mlops.paths import (
     INGESTED_ROWS,
@@ -112,7 +112,8 @@ def markdown(report: dict[str, Any], key: str) -> str:
         "",
         f"{report['rows']} rows, {n_failing} failing{aside}.",
     ]
-    lines += ["", *(f"- {problem}" for problem in report["table"])] if report["table"] else []
+    said = [*report["table"], *report.get("notes", [])]
+    lines += ["", *(f"- {text}" for text in said)] if said else []
     if report["conditions"]:
         lines += ["", "| column | wanted | rows | found, for example |", "|---|---|---:|---|"]
         lines += [
@@ -146,6 +147,8 @@ def validate_file(
 def main() -> None:
     params, schema = load_project_params(), load_schema()
     failing, report = validate_file(INGESTED_ROWS, params.validate_, params.ingest.until, schema)
+    if notes := read_notes(INGESTED_ROWS):
+        report["notes"] = notes
     text = markdown(report, schema.key.name)
     write_json(VALIDATION_JSON, report)
     write_text(VALIDATION_MD, text)

@@ -6,11 +6,11 @@ goes on. Exit code: 0 promoted or waiting, 1 withdrawn or not judged.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from mlops.errors import UserError, run_command
+from mlops.files import read_json
 from mlops.paths import MONITOR
 from mlops.release.container_engine import ask
 
@@ -31,7 +31,7 @@ def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
     if report["accuracy_fell"]:
         return "withdraw", f"its accuracy fell, by {labelled} rows with feedback"
     if report["verdict"] == "act":  # on what both models are asked: the new one is no worse for it
-        return "wait", "what is asked must be mended first: " + report["reasons"][0]["text"]
+        return "wait", "fix the input data first: " + report["reasons"][0]["text"]
     if labelled < wanted:
         return "wait", f"{labelled} of its predictions have feedback, wanted {wanted}"
     return "promote", f"its accuracy held, by {labelled} rows with feedback"
@@ -59,10 +59,9 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=MONITOR / "report.json")
     parser.add_argument("--timeout", type=int, default=300, help="seconds for the new pods")
     options = parser.parse_args()
-    try:
-        report = json.loads(options.report.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{options.report}: can't be read: {error}", advice=ADVICE) from error
+    if not options.report.is_file():
+        raise UserError(f"{options.report}: missing", advice=ADVICE)
+    report = read_json(options.report)
     verdict, why = decide(report, options.model)
     act(verdict, options.timeout)
     print(f"canary: {verdict}: {why}")

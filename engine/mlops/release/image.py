@@ -6,12 +6,12 @@ Takes docker, podman or buildah. Options other than --tag go to the engine's own
 import argparse
 import os
 import subprocess
-from typing import Any
 
 from mlops.bundle import read_manifest
 from mlops.dvc_lock import differences
 from mlops.errors import UserError, run_command
 from mlops.paths import BUNDLE
+from mlops.records import Manifest
 from mlops.release.container_engine import BUILDS, ask, find_engine
 from mlops.release.labels import DIRTY, Contents
 from mlops.release.reviewed_lock import altered_outputs, committed_lock, present_lock
@@ -26,7 +26,7 @@ def revision() -> str:
     return commit + (DIRTY if other or differences(committed_lock(), present_lock()) else "")
 
 
-def build_command(engine: str, tag: str, manifest: dict[str, Any], commit: str) -> list[str]:
+def build_command(engine: str, tag: str, manifest: Manifest, commit: str) -> list[str]:
     """Give the engine's command line."""
     pickled = manifest["engine"] == "joblib"
     arguments = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlops.records import Manifest
 from mlops.undefined import in_words
 
 DIRTY = "-dirty"
@@ -35,7 +36,7 @@ class Contents:
     params: dict[str, Any]
 
     @classmethod
-    def of_bundle(cls, manifest: Mapping[str, Any], commit: str) -> "Contents":
+    def of_bundle(cls, manifest: Manifest, commit: str) -> "Contents":
         """Take them from a bundle's manifest."""
         metrics = manifest["evaluation"]["metrics"]
         return cls(

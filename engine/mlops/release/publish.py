@@ -29,7 +29,7 @@ def push(engine: str, image: str, name: str) -> str:
     if found.commit.endswith(DIRTY):
         raise UserError(
             f"{image}: built of changes that are not committed",
-            advice="Commit them, and build the image anew: make image",
+            advice="Commit them, and rebuild the image: make image",
         )
     return _push(engine, image, f"{name}:sha-{found.commit}")
 

@@ -33,7 +33,7 @@ def missing_in_remote() -> list[str]:
 
 
 def bring() -> str:
-    """Pull the needed outputs or make them anew; say which of the two.
+    """Pull the needed outputs or rebuild them; say which of the two.
 
     Raises:
         UserError: the remote can't be asked, gives other bytes than are locked, or the pipeline

@@ -33,7 +33,7 @@ def present_lock() -> Stages:
 
 
 def altered_outputs(stages: Stages, paths: Iterable[Path]) -> list[str]:
-    """Hash outputs anew, and list those whose bytes are not the lock's.
+    """Hash the outputs again, and list those whose bytes are not the lock's.
 
     DVC itself remembers hashes by size and time of change, and believes its cache.
     """

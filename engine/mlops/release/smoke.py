@@ -1,4 +1,4 @@
-"""Command smoke: start a built image as it is run in production, and hold its answers against the
+"""Command smoke: start a built image as it is run in production, and compare its answers with the
 evaluation that was reviewed. Exit code 1 and every fault, if it is not fit to be released.
 """
 
@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from mlops.columns import Schema
 from mlops.errors import UserError, run_command
-from mlops.project import load_schema
+from mlops.paths import BUNDLE
+from mlops.project import load_schema_of
 from mlops.release.container_engine import ask, find_engine
 from mlops.release.image import revision
 from mlops.release.smoke_checks import get, wrong_answers, wrong_identity
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--commit", help="that it must be made of; by default the work tree's")
     options = parser.parse_args()
     if problems := faults(
-        find_engine(), options.image, options.commit or revision(), load_schema()
+        find_engine(), options.image, options.commit or revision(), load_schema_of(BUNDLE)
     ):
         raise UserError(f"{options.image} is not fit to be released:", problems)
     print(f"smoke: {options.image} answers as evaluated")

@@ -1,4 +1,4 @@
-"""Ask a served model, and hold its answers against the evaluation that was reviewed."""
+"""Ask a served model, and compare its answers with the evaluation that was reviewed."""
 
 import json
 import urllib.error
@@ -18,7 +18,6 @@ from mlops.paths import BUNDLE, TEST_ROWS
 from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import predict
 from mlops.release.proof import ROUNDED, first_difference, recorded
-from mlops.validation import frame_dtype
 
 BATCH_ROWS = 500
 _SECONDS = 10
@@ -62,7 +61,7 @@ def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
 
     required = {c.name: rows[0][c.name] for c in schema.inputs if not c.nullable}
     row = pd.DataFrame([required], columns=[column.name for column in schema.inputs])
-    row = row.astype({column.name: frame_dtype(column) for column in schema.inputs})
+    row = row.astype({column.name: column.dtype for column in schema.inputs})
     alone = predict(load_model(BUNDLE), with_derived(row, schema), schema.target)
     query = {name: str(v).lower() if isinstance(v, bool) else v for name, v in required.items()}
     status, answer = get(f"{address}/predict?{urllib.parse.urlencode(query)}")

@@ -18,6 +18,7 @@ from mlops import paths
 from mlops.errors import FAILURE_FILE, UserError
 from mlops.fetch import fetch
 from mlops.files import read_json
+from mlops.records import Manifest
 from mlops.remote import CONFIG
 from mlops.repair_dvc import recover
 from mlops.typed_yaml import parse_yaml, plain_text
@@ -41,7 +42,7 @@ class Side:
     commit: str
     params: dict[str, Any]
     stages: dict[str, Any]
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def columns(self) -> list[dict[str, Any]]:
@@ -56,8 +57,7 @@ class Side:
     @property
     def threshold(self) -> float | None:
         """What its own model decides by; a bundle of an older engine has none."""
-        found: float | None = self.manifest.get("threshold")
-        return found
+        return self.manifest.get("threshold")
 
     @property
     def pythonpath(self) -> str:

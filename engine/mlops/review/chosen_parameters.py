@@ -16,7 +16,7 @@ def chosen_diff(base: Side, candidate: Side) -> list[tuple[str, Any, Any]]:
 
 
 def _chosen(side: Side) -> list[str]:
-    train = side.params["train"]
+    train = side.params.get("train") or {}
     search = train.get("search") or {}
     names = list(search.get("space") or {}) if search.get("candidates") else []
     return names + ["threshold"] * isinstance(train.get("threshold"), dict)

@@ -1,4 +1,4 @@
-"""The gate: the comparison held against params.yaml's `gate:` section."""
+"""The gate: the comparison checked against params.yaml's `gate:` section."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mlops.metric_registry import Metrics
 from mlops.params import Params
+from mlops.records import SliceRecord
 from mlops.review.github_markdown import number
 from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED, reason_of
@@ -14,6 +15,9 @@ from mlops.undefined import UNDEFINED, reason_of
 Outcome = Literal["pass", "warn", "block"]
 
 POWER = 0.9
+
+_NAMED = 5
+"""Files that a check names; it counts them all."""
 
 _NONE: Mapping[str, str] = {}
 
@@ -32,6 +36,7 @@ class Check:
         """Write the check as verdict.json has it."""
         return {
             "name": self.name,
+            "outcome": self.outcome,
             "value": self.value,
             "limit": self.limit,
             "passed": self.outcome != "block",
@@ -72,7 +77,7 @@ def check_floors(
     return checks
 
 
-def check_slices(slices: list[dict[str, Any]], params: Params, metrics: Metrics) -> list[Check]:
+def check_slices(slices: list[SliceRecord], params: Params, metrics: Metrics) -> list[Check]:
     """Hold each slice of enough rows against its floors: block where chance can't explain it.
 
     Args:
@@ -87,7 +92,7 @@ def check_slices(slices: list[dict[str, Any]], params: Params, metrics: Metrics)
 
 
 def _check_slices(
-    metric: str, limit: float, slices: list[dict[str, Any]], higher: bool
+    metric: str, limit: float, slices: list[SliceRecord], higher: bool
 ) -> Iterator[Check]:
     sign, side = (1, "at least") if higher else (-1, "at most")
     n_short = 0
@@ -104,7 +109,7 @@ def _check_slices(
         why += f": {reason_of(found)}" if value is None else ""
         yield Check(
             f"floor of {metric} in {name}", value, limit, "block" if sure else "warn",
-            why if sure else f"{why}; that may be chance",
+            why if sure else f"{why}; not statistically significant",
         )  # fmt: skip
     if slices and not n_short:
         why = f"{metric} is {side} {limit:g} in each of {len(slices)} parts of the rows"
@@ -112,16 +117,26 @@ def _check_slices(
 
 
 def check_regressions(comparisons: list[Comparison], params: Params) -> list[Check]:
-    """Block a regression that is too large and not chance; warn of one that may be chance."""
+    """Block a regression above its limit that is significant; warn of any other of the two."""
     found = {comparison.metric: comparison for comparison in comparisons}
-    return [
-        _check_regression(found[metric], limit, params)
-        for metric, limit in params.gate.max_regression.items()
-    ]
+    limits = params.gate.max_regression
+    checks = [_check_regression(found[metric], limit, params) for metric, limit in limits.items()]
+    leading = comparisons[0]  # the report's headline is about it
+    if leading.metric not in limits and is_significantly_worse(leading, params.evaluate.confidence):
+        why = f"{leading.metric} is {_change(leading.regression or 0)}, statistically significant"
+        name = f"regression of {leading.metric}"
+        checks.append(Check(name, leading.regression, None, "warn", why))
+    return checks
+
+
+def is_significantly_worse(comparison: Comparison, confidence: float) -> bool:
+    """Tell whether the metric got worse by more than its interval's margin."""
+    worse, spread = comparison.regression, comparison.spread
+    return bool(worse and spread and worse > spread.margin(confidence))
 
 
 def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
-    """Warn of a change that moves the limits which it is held against; `changed` are parameters."""
+    """Warn of a change that moves its own limits; `changed` are parameters."""
     moved = [path for path in changed if path.startswith("gate.")]
     why = f"this change moves the gate's own limits: {', '.join(moved)}"
     return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
@@ -143,6 +158,13 @@ def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
     return [Check("settings of the storage", len(changed), 0, "warn", why)] if changed else []
 
 
+def check_engine_is_kept(changed: Collection[str]) -> list[Check]:
+    """Warn of a change of the engine or a workflow that is of no template; `changed` are files."""
+    named = ", ".join(sorted(changed)[:_NAMED]) + (", …" if len(changed) > _NAMED else "")
+    why = f"this change edits the engine or the workflows: {named}"
+    return [Check("engine and workflows", len(changed), 0, "warn", why)] if changed else []
+
+
 def _check_regression(comparison: Comparison, limit: float, params: Params) -> Check:
     metric, worse, spread = comparison.metric, comparison.regression, comparison.spread
     name = f"regression of {metric}"
@@ -152,10 +174,14 @@ def _check_regression(comparison: Comparison, limit: float, params: Params) -> C
     if spread is None and worse > limit:
         why = f"{text}; these test rows don't tell whether that is chance"
         return Check(name, None, limit, "block", why)
+    sure = f"statistically significant at {100 * params.gate.confidence:g}%"
     if spread and worse > limit:
         if worse > spread.surprise(params.gate.confidence):
-            return Check(name, worse, limit, "block", f"{text}; chance alone hardly explains it")
-        why = f"{text}; that may be chance: these test rows can't tell"
+            return Check(name, worse, limit, "block", f"{text}; {sure}")
+        return Check(name, worse, limit, "warn", f"{text}; not {sure}")
+    if is_significantly_worse(comparison, params.evaluate.confidence):
+        why = f"{text}; within the limit, but statistically significant"
+        why += f" at {100 * params.evaluate.confidence:g}%"
         return Check(name, worse, limit, "warn", why)
     possible = worse + spread.margin(params.evaluate.confidence) if spread else worse
     if possible > limit:

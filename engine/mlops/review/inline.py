@@ -26,7 +26,7 @@ def text_of(token: Token) -> str:
 
 
 def inline(token: Token, in_table: bool = False) -> str:
-    """Write inline content anew."""
+    """Rewrite inline content."""
     written = []
     for piece in _merged(_kept_marks(_pieces(token)), in_table):
         if piece.kind == "text":

@@ -71,7 +71,7 @@ class _Lock(_Strict):
 
 
 def checked_lock(path: Path, stages: Collection[str]) -> str:
-    """Read a dvc.lock from an untrusted place and write its content anew, as DVC would.
+    """Read a dvc.lock from an untrusted place and rewrite its content, as DVC would.
 
     Args:
         stages: the names in the dvc.yaml that it is to stand beside.

@@ -7,20 +7,17 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlops import paths
-from mlops.columns import Schema
 from mlops.frames import read_rows
 from mlops.intervals import Spread, spread
 from mlops.metric_registry import Metrics
 from mlops.metrics import Estimate, Floats, Predictions, rounded
 from mlops.params import Params
 from mlops.review.checkouts import Side
-from mlops.slices import slices
 
 _SCORING = "mlops.review.scoring"  # of the side's own checkout: each has its own engine
 _SCORING_SECONDS = 600
@@ -57,9 +54,9 @@ class Comparison:
 
 
 def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
-    """Give what the side's model predicts, what happened, and the milliseconds of a row alone.
+    """Give what the side's model predicts and what happened: `predicted` and `actual`.
 
-    Scores in a process of its own: `predicted` and `actual` of the `rows`, and `row_ms`.
+    Scores in a process of its own, with the side's own code.
 
     Raises:
         NotComparable: the side's model can't take these rows.
@@ -85,8 +82,8 @@ def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
 
 def models_on_same_rows(
     base: Side, candidate: Side, params: Params
-) -> tuple[pd.DataFrame, list[Predictions], list[float]]:
-    """Give the candidate's test rows, what base and candidate predict, and the time of a row each.
+) -> tuple[pd.DataFrame, list[Predictions]]:
+    """Give the candidate's test rows, and what base and candidate predict for them.
 
     Raises:
         NotComparable: task or target differ, or the base's model can't take the rows.
@@ -102,17 +99,16 @@ def models_on_same_rows(
         raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
     scored = [scored_by(side, paths.TEST_ROWS, len(test)) for side in (base, candidate)]
     actual = scored[-1]["actual"]  # as the candidate's code reads it
-    predictions = [
+    return test, [
         Predictions(params.task, actual, one["predicted"], side.threshold)
         for side, one in zip((base, candidate), scored, strict=True)
     ]
-    return test, predictions, [float(one["row_ms"]) for one in scored]
 
 
 def compare(
     base: Predictions,
     candidate: Predictions,
-    recorded: dict[str, Any],
+    recorded: dict[str, float | None],
     params: Params,
     metrics: Metrics,
 ) -> list[Comparison]:
@@ -178,34 +174,3 @@ def _compared(
         base_reason=base.reason,
         reason=candidate.reason,
     )
-
-
-def compare_slices(
-    base: Predictions,
-    candidate: Predictions,
-    test: pd.DataFrame,
-    columns: list[str],
-    schema: Schema,
-    metrics: Metrics,
-) -> list[dict[str, Any]]:
-    """Compare the task's metrics slice by slice, without intervals: most slices have few rows."""
-    return [
-        {
-            "column": column,
-            "slice": label,
-            "rows": int(members.sum()),
-            "base": (of_base := _scored(base.take(members), metrics))[0],
-            "candidate": (of_candidate := _scored(candidate.take(members), metrics))[0],
-            "reasons": of_base[1] | of_candidate[1],
-        }
-        for column, label, members in slices(test, columns, schema)
-    ]
-
-
-def _scored(
-    predictions: Predictions, metrics: Metrics
-) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Give the metrics, and why those are undefined that are."""
-    found = metrics.estimates(predictions, spread=False)
-    reasons = {name: one.reason for name, one in found.items() if one.reason}
-    return {name: rounded(one.value) for name, one in found.items()}, reasons

@@ -1,23 +1,33 @@
-"""Reproduce the work tree and its base, compare them, and hold the gate."""
+"""Reproduce the work tree and its base, compare them, and apply the gate."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from mlops import paths
 from mlops.columns import Schema
 from mlops.dvc_lock import Stages
 from mlops.errors import UserError
-from mlops.frames import count_rows, read_rows
+from mlops.files import read_json
+from mlops.frames import count_rows, with_derived
+from mlops.integrity import ENGINE, edited
 from mlops.metric_registry import Metrics
+from mlops.metrics import Predictions
 from mlops.params import Params
+from mlops.pipeline.prepared import prepared_rows
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
 from mlops.review.chosen_parameters import chosen_diff
-from mlops.review.differences import params_diff, rows_diff, stages_diff
+from mlops.review.data_changes import data_changes
+from mlops.review.differences import params_diff, stages_diff
+from mlops.review.explanation import Explanation, explain
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
     check_definitions,
+    check_engine_is_kept,
     check_floors,
     check_gate_is_kept,
     check_regressions,
@@ -27,17 +37,19 @@ from mlops.review.gate import (
     verdict,
 )
 from mlops.review.hostile_files import refuse_hostile
+from mlops.review.leak_warning import check_leaks
 from mlops.review.lock_check import is_behind
 from mlops.review.model_comparison import (
     NotComparable,
     compare,
-    compare_slices,
     models_on_same_rows,
     reasons,
     redefined,
 )
+from mlops.review.moved_rows import leading_features, moved_rows
+from mlops.review.prepared_share import check_prepared, prepared_share
 from mlops.review.report import Review
-from mlops.review.sections import Served
+from mlops.review.slice_comparison import check_slices_against_base, compare_slices
 from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
 
@@ -66,13 +78,12 @@ def review(
         return Review(base_commit, head, "block", [failed], failure=str(error))
     candidate = Side.read(Path())
     with base_tree(base_commit) as root:
-        try:
-            if not (root / "dvc.yaml").exists():
-                raise NotComparable("the base has no pipeline yet; the floors alone decide")
+        if (root / "dvc.yaml").exists():
             reproduce(root)
             found = _against_base(Side.read(root), candidate, params, schema, registry)
-        except NotComparable as error:
-            found = _alone(base_commit, candidate, params, registry, str(error))
+        else:
+            why = "the base has no pipeline yet; the floors alone decide"
+            found = _alone(base_commit, candidate, params, schema, registry, why)
     vouched = stages_at(base_commit) if exact else None
     return replace(
         found,
@@ -85,20 +96,45 @@ def review(
 def _against_base(
     base: Side, candidate: Side, params: Params, schema: Schema, registry: Metrics
 ) -> Review:
-    test, (of_base, of_candidate), times = models_on_same_rows(base, candidate, params)
+    try:
+        found = _compared(base, candidate, params, schema, registry)
+    except NotComparable as error:
+        found = _alone(base.commit, candidate, params, schema, registry, str(error))
+    return replace(
+        found,
+        params=[*params_diff(base.params, candidate.params), *chosen_diff(base, candidate)],
+        stages=stages_diff(base.stages, candidate.stages),
+        data=data_changes(base, candidate, schema, params.review),
+    )
+
+
+def _compared(
+    base: Side, candidate: Side, params: Params, schema: Schema, registry: Metrics
+) -> Review:
+    test, (of_base, of_candidate) = models_on_same_rows(base, candidate, params)
+    why = Explanation()
+    if any(stages_diff(base.stages, candidate.stages).values()):
+        why = explain(base, candidate, test, (of_base, of_candidate), params, schema, registry)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
     comparisons = compare(of_base, of_candidate, recorded, params, registry)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
+    slices = compare_slices(of_base, of_candidate, test, params, schema, registry)
     feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema, registry)
+    prepared = prepared_share(base, candidate, params, schema, registry)
     checks = [
         *check_floors(metrics, params, registry, reasons(comparisons)),
         *check_regressions(comparisons, params),
         *check_slices(candidate.manifest["evaluation"]["slices"], params, registry),
+        *check_slices_against_base(slices, params),
+        *why.checks(params),
         *check_feedback(feedback, params, registry),
         *check_definitions(redefined(base, candidate, comparisons)),
+        *check_prepared(prepared, params),
         *check_gate_is_kept(path for path, _, _ in changed),
-        *check_storage_is_kept(git("diff", "--name-only", base.commit, "--", ".dvc").splitlines()),
+        *check_storage_is_kept(_changed_files(base, ".dvc")),
+        *check_engine_is_kept(set(edited()).intersection(_changed_files(base, *ENGINE))),
+        *check_leaks(schema, base),
     ]
     confidence, limits = params.gate.confidence, params.gate.max_regression
     return Review(
@@ -109,16 +145,16 @@ def _against_base(
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
-        slices=compare_slices(
-            of_base, of_candidate, test, params.evaluate.slices, schema, registry
-        ),
-        slice_metric=next(iter(limits), comparisons[0].metric),
-        params=[*changed, *chosen_diff(base, candidate)],
         own_metrics=registry.described,
-        stages=stages_diff(base.stages, candidate.stages),
-        data=_data_diff(base, schema),
+        slices=slices,
+        slice_metric=next(iter(limits), comparisons[0].metric),
+        key=schema.key.name,
+        target=schema.target.name,
+        moved=_moved_rows(test, of_base, of_candidate, params, schema),
         feedback=feedback,
-        served=[_served(base, times[0]), _served(candidate, times[1])],
+        explanation=why,
+        prepared=prepared,
+        notes=_notes(),
         detectable={
             c.metric: detectable_regression(c, limits[c.metric], confidence)
             for c in comparisons
@@ -127,8 +163,17 @@ def _against_base(
     )
 
 
+def _changed_files(base: Side, *folders: str) -> list[str]:
+    return git("diff", "--name-only", base.commit, "--", *folders).splitlines()
+
+
 def _alone(
-    base_commit: str, candidate: Side, params: Params, registry: Metrics, why: str
+    base_commit: str,
+    candidate: Side,
+    params: Params,
+    schema: Schema,
+    registry: Metrics,
+    why: str,
 ) -> Review:
     evaluated = candidate.manifest["evaluation"]
     metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
@@ -136,6 +181,7 @@ def _alone(
     checks = [
         *check_floors(metrics, params, registry, why_not),
         *check_slices(evaluated["slices"], params, registry),
+        *check_leaks(schema),
     ]
     return Review(
         base_commit,
@@ -143,13 +189,8 @@ def _alone(
         verdict(checks),
         checks,
         not_comparable=why + _sample(candidate),
+        notes=_notes(),
     )
-
-
-def _served(side: Side, row_ms: float) -> Served:
-    manifest = side.manifest
-    size = sum(manifest["files"][name]["bytes"] for name in manifest["engine_files"])
-    return Served(manifest["engine"], manifest["engine_reason"], size, row_ms)
 
 
 def _lock_is_behind(candidate: Side, vouched: Stages | None) -> bool:
@@ -170,7 +211,7 @@ def _sample(candidate: Side) -> str:
     """Say so if the candidate learnt from a sample of its training rows."""
     learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
     held_out = count_rows(paths.HELD_OUT_ROWS)
-    there = count_rows(paths.VALID_ROWS) - tested - held_out
+    there = count_rows(prepared_rows()) - tested - held_out
     if learnt == there:
         return ""
     return (
@@ -179,10 +220,19 @@ def _sample(candidate: Side) -> str:
     )
 
 
-def _data_diff(base: Side, schema: Schema) -> dict[str, object] | None:
-    try:
-        return rows_diff(
-            read_rows(base.root / paths.VALID_ROWS), read_rows(paths.VALID_ROWS), schema
-        )
-    except (KeyError, FileNotFoundError):  # the base has other columns or stages
-        return None
+def _notes() -> list[str]:
+    """Give what ingestion said of the rows: columns that partitions lack, rows without a match."""
+    found: list[str] = read_json(paths.VALIDATION_JSON).get("notes", [])
+    return found
+
+
+def _moved_rows(
+    test: pd.DataFrame,
+    base: Predictions,
+    candidate: Predictions,
+    params: Params,
+    schema: Schema,
+) -> dict[str, Any] | None:
+    features = leading_features(paths.PLOTS)
+    moved = moved_rows(with_derived(test, schema), base, candidate, schema, features)
+    return moved if moved is None or params.review.examples else moved | {"most": []}

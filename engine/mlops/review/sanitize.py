@@ -1,6 +1,6 @@
 """Rewrite a hostile report as a comment that can't do more than be read.
 
-A parser reads the Markdown, and what it found is written anew in a narrow form: headings,
+A parser reads the Markdown, and what it found is rewritten in a narrow form: headings,
 paragraphs, flat lists, tables, emphasis, code, folds and the charts of `markup.chart`. Everything
 else is written as plain text, so nothing depends on GitHub's parser reading the report as ours
 does. Command: python -m mlops.review.sanitize REPORT COMMENT
@@ -14,6 +14,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from mlops.errors import run_command
 from mlops.files import write_text
 from mlops.review.github_markdown import (
     CHART,
@@ -146,4 +147,4 @@ def sanitize_file(report: Path, comment: Path) -> None:
 
 
 if __name__ == "__main__":
-    sanitize_file(*map(Path, sys.argv[1:]))
+    run_command(lambda: sanitize_file(*map(Path, sys.argv[1:])))

@@ -1,12 +1,14 @@
 """The parts of a report below its table: each is one paragraph, table, chart or fold, or empty."""
 
-from dataclasses import dataclass
 from typing import Any
 
+from mlops.records import SliceComparison
 from mlops.review.github_markdown import cell, chart, folded, number, table
 
 LISTED_SLICES = 40
 CHARTED_SLICES = 12
+NAMED_PARAMS = 3
+LONGEST = 40
 
 WORDS = folded(
     "What these words mean",
@@ -21,93 +23,64 @@ WORDS = folded(
   best. Of two classes, **precision** is the share of true ones among the rows decided to be the
   second, **recall** the share of the second's rows that were found, **average_precision** the
   precision over all thresholds.
-- **interval**: where the change may lie, for other test rows would have given another one. An
-  interval that holds 0 may be chance.
+- **interval**: where the change may lie, because other test rows would give a different value. A
+  change is **statistically significant** if its interval excludes 0.
+- **moved**: a prediction that the two models give differently for the same row.
 - **stage**: a step of the pipeline from data to model. A stage whose inputs are the base's is not
   run.""",
 )
 
 
-@dataclass(frozen=True)
-class Served:
-    """What serves a model.
+def params_line(changed: list[tuple[str, Any, Any]]) -> str:
+    """Name the first changed parameters with both values."""
+    if not changed:
+        return "**Parameters:** none differs."
+    named = [f"{cell(p)} {cell(_cut(a))} → {cell(_cut(b))}" for p, a, b in changed[:NAMED_PARAMS]]
+    left = len(changed) - len(named)
+    return f"**Parameters:** {', '.join(named)}{f' and {left} more' if left else ''}."
 
-    Attributes:
-        reason: why the model has no exported form, if it has none.
-        size: in bytes.
-        row_ms: time for one row alone, in milliseconds.
-    """
 
-    engine: str
-    reason: str | None
-    size: int
-    row_ms: float
+def _cut(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def params_section(changed: list[tuple[str, Any, Any]]) -> str:
-    """List changed parameters."""
-    if not changed:
-        return "No parameter differs."
+    """List changed parameters, of which the report's first lines name only a few."""
+    if len(changed) <= NAMED_PARAMS and all(
+        len(str(v)) <= LONGEST for _, *vs in changed for v in vs
+    ):
+        return ""
     rows = [(cell(path), cell(old), cell(new)) for path, old, new in changed]
-    return table(("parameter", "base", "candidate"), "lll", rows)
+    text = table(("parameter", "base", "candidate"), "lll", rows)
+    return folded(f"Parameters: {len(changed)} changed", text)
 
 
-def chart_section(slices: list[dict[str, Any]], metric: str) -> str:
+def chart_section(slices: list[SliceComparison], metric: str) -> str:
     """Draw a metric over the slices of the column that has fewest."""
-    columns: dict[str, list[dict[str, Any]]] = {}
+    columns: dict[str, list[SliceComparison]] = {}
     for part in slices:
         columns.setdefault(part["column"], []).append(part)
     drawn = [parts for parts in columns.values() if 2 <= len(parts) <= CHARTED_SLICES]
     if not drawn:
         return ""
     column = min(drawn, key=len)
-    sides = ("base", "candidate")
-    parts = [part for part in column if None not in [part[side][metric] for side in sides]]
-    lines = [[part[side][metric] for part in parts] for side in sides]
+    pairs = {part["slice"]: (part["base"][metric], part["candidate"][metric]) for part in column}
+    defined = {label: pair for label, pair in pairs.items() if None not in pair}
     title = f"{metric} by {column[0]['column']}, blue base, magenta candidate"
-    title += f", undefined in {len(column) - len(parts)} more" if len(parts) < len(column) else ""
-    return chart(title, [part["slice"] for part in parts], lines)
+    if undefined := len(pairs) - len(defined):
+        title += f", undefined in {undefined} more"
+    return chart(title, list(defined), list(zip(*defined.values(), strict=True)))
 
 
-def served_section(served: list[Served]) -> str:
-    """Compare what serves both models."""
-    if not served:
+def notes_section(notes: list[str]) -> str:
+    """Show what ingestion said of the rows."""
+    if not notes:
         return ""
-    base, candidate = map(_engine, served)
-    why = served[-1].reason
-    text = f"To serve: {candidate}; the base {base}."
-    return text + (f" The model could not be exported: {cell(why)}." if why else "")
+    return "\n".join(["**Data that lack something:**", "", *(f"- {cell(note)}" for note in notes)])
 
 
-def _engine(served: Served) -> str:
-    name = "scikit-learn itself" if served.engine == "joblib" else f"exported as {served.engine}"
-    return f"{name}, {served.size / 1e6:.2f} MB, about {served.row_ms:.1g} ms a row"
-
-
-def data_section(data: dict[str, Any] | None) -> str:
-    """Show how many rows differ, and each column on both sides."""
-    if data is None:
-        return ""
-    if not any(data[what] for what in ("added", "removed", "changed")):
-        return f"No row of the data differs ({data['rows'][1]:,} rows)."
-    counts = (f"{data[what]:,} {what}" for what in ("added", "removed", "changed"))
-    title = f"Data: rows {', '.join(counts)}"
-    lines = [f"{data['rows'][0]:,} rows before, {data['rows'][1]:,} now.", ""]
-    if data["changed_columns"]:
-        changed = ", ".join(f"{cell(k)} {n:,}" for k, n in data["changed_columns"].items())
-        lines += [f"Changed values by column: {changed}.", ""]
-    rows = []
-    for column in data["columns"]:
-        fields = [cell(column["column"])]
-        for side in (column["base"], column["candidate"]):
-            missing = side["missing"]
-            fields += [cell(side["text"]), "" if missing is None else f"{missing:.1%}"]
-        rows.append(fields)
-    lines.append(table(("column", "base", "missing", "candidate", "missing"), "llrlr", rows))
-    return folded(title, "\n".join(lines))
-
-
-def slices_section(slices: list[dict[str, Any]], metric: str) -> str:
+def slices_section(slices: list[SliceComparison], metric: str) -> str:
     """Show a metric of both models on the largest slices."""
     if not slices:
         return ""
@@ -128,7 +101,7 @@ def slices_section(slices: list[dict[str, Any]], metric: str) -> str:
     return folded(f"{metric} by slice", "\n".join(lines))
 
 
-def _why(part: dict[str, Any], metric: str) -> str:
+def _why(part: SliceComparison, metric: str) -> str:
     reason = part.get("reasons", {}).get(metric)
     return f": {cell(reason)}" if reason else ""
 

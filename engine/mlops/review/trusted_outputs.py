@@ -1,7 +1,7 @@
 """Which entries of dvc.lock a review believes: the base's, and what this work tree has made.
 
 DVC skips a stage whose entry fits, and takes the outputs that it names from cache or storage. A
-pull request may write there what it likes, so what it changed is made anew, never taken.
+pull request may write there what it likes, so what it changed is rebuilt, never taken.
 """
 
 from pathlib import Path

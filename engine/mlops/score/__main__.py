@@ -48,9 +48,9 @@ def score_file(given: Path, out: Path, served: Served, set_aside: bool = False) 
         )
         if failing and not set_aside:
             raise UserError(
-                f"{given}: {failing} of {n_rows} rows fail the contract; nothing is written",
+                f"{given}: {failing} of {n_rows} rows fail the schema; nothing is written",
                 examples,
-                "Mend them; or let them pass without a prediction, with the reasons in a column "
+                "Fix them; or let them pass without a prediction, with the reasons in a column "
                 f"{PROBLEMS}: --set-aside. What was scored is kept in {folder}.",
             )
         part_files.write(out, layout(served).with_metadata(origin), part_files.read_all(done))

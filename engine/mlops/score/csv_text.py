@@ -3,7 +3,6 @@
 import io
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
@@ -12,6 +11,7 @@ from mlops.adopt.reading import content_of
 from mlops.adopt.source_form import FORM_FILE, load_form
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.pipeline.parquet_parsing import cast
 from mlops.pipeline.parsing import arrow_type
 from mlops.score.rows import columns
 
@@ -42,11 +42,8 @@ def text_rows(path: Path, schema: Schema) -> pa.Table:
     rows = read_next(path, form, wanted)
     if form.numbered:
         rows[form.numbered] = range(1, len(rows) + 1)
-    return pa.table({c.name: _typed(rows[c.name], arrow_type(c)) for c in wanted})
-
-
-def _typed(values: pd.Series, kind: pa.DataType) -> pa.Array:
-    return pa.Array.from_pandas(values).cast(kind)
+    given = {c: pa.chunked_array([pa.Array.from_pandas(rows[c.name])]) for c in wanted}
+    return pa.table({c.name: cast(v, c, schema.timezone) for c, v in given.items()})
 
 
 def write_text_rows(rows: pa.Table, path: Path) -> None:

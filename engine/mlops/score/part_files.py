@@ -44,7 +44,7 @@ def drop_parts_of_others(folder: Path, origin: dict[str, str]) -> None:
     record = folder / _ORIGIN
     earlier = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
     if earlier and earlier != origin:
-        print(f"score: anew, for the parts in {folder} are of another input or model")
+        print(f"score: starts again: the parts in {folder} are of another input or model")
     if earlier != origin:
         for part in folder.iterdir():
             part.unlink()

@@ -11,6 +11,7 @@ from mlops.serving.settings import Settings
 PUBLIC = frozenset(
     {
         "/", "/health/live", "/health/ready", "/metrics", "/model",
+        "/v2/health/live", "/v2/health/ready",
         "/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json",
     }
 )  # fmt: skip

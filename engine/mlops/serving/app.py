@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
@@ -17,11 +16,22 @@ from mlops.serving import response_models
 from mlops.serving.access import near
 from mlops.serving.api_docs import add_docs
 from mlops.serving.fast_path import Shortcut
+from mlops.serving.inference_protocol import Protocol
 from mlops.serving.prediction_log import LogAway
-from mlops.serving.prediction_routes import PATH, add_feedback, add_predictions
+from mlops.serving.prediction_routes import PATH, Predictions, add_feedback, add_predictions
+from mlops.serving.preflights import Preflights
+from mlops.serving.protocol_routes import MODELS, add_health, add_protocol
 from mlops.serving.request_limits import Gate
 from mlops.serving.requests import Unprocessable
-from mlops.serving.response_models import errors, refusal, reply
+from mlops.serving.response_models import (
+    below_root,
+    errors,
+    problem_body,
+    raw,
+    refusal,
+    reply,
+    speaks_v2,
+)
 from mlops.serving.service import LOGGER, Service
 
 Extension = Callable[[FastAPI], None]
@@ -31,6 +41,7 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     """Build the whole application around a service: gate, routes, and what a project adds."""
     app, settings = _new_app(service), service.settings
     _add_information(app, service)
+    add_health(app, service)
     _add_handlers(app, service)
     handlers, first = dict(app.exception_handlers), len(app.routes)
     if extend is not None:
@@ -38,20 +49,22 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     # Its dependencies hold for these, but not for what is public; its routes come after them.
     added = app.routes[first:]
     del app.routes[first:]
-    add_predictions(app, service)
+    predictions = Predictions(service)
+    protocol = Protocol(service, predictions)
+    add_predictions(app, service, predictions)
+    add_protocol(app, service, protocol)
     add_feedback(app, service)
     app.routes.extend(added)
-    shortcut = Shortcut(app, PATH, settings.root_path, handlers)
+    quick = {
+        ("GET", PATH): predictions.one,
+        ("POST", PATH): predictions.many,
+        ("POST", f"{MODELS}{protocol.name}/infer"): protocol.infer,
+    }
+    shortcut = Shortcut(app, quick, settings.root_path, handlers)
     gate = Gate(shortcut, settings, service.metrics, _names(app))
     if not settings.cors_origins:
         return gate
-    return CORSMiddleware(
-        gate,
-        allow_origins=settings.cors_origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["x-request-id", "retry-after"],
-    )
+    return Preflights(gate, settings.cors_origins)
 
 
 def _names(app: FastAPI) -> list[str]:
@@ -95,10 +108,10 @@ def _add_information(app: FastAPI, service: Service) -> None:
         response_model=response_models.State,
         responses=errors(431, 503),
     )
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
         why = await service.why_not_ready()
         return (
-            refusal(503, why, "not_ready", {"retry-after": "1"})
+            refusal(request.scope, 503, why, "not_ready", {"retry-after": "1"})
             if why
             else reply({"status": "ready"})
         )
@@ -123,11 +136,14 @@ def _add_information(app: FastAPI, service: Service) -> None:
 def _add_handlers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Unprocessable)
     async def unprocessable(request: Request, error: Unprocessable) -> Response:
-        return reply({"detail": error.problems, "more": error.more}, 422)
+        path = below_root(request.scope)
+        body = problem_body(path, error.problems, error.more)
+        return raw(body, 400 if speaks_v2(path) else 422)
 
     @app.exception_handler(LogAway)
     async def log_away(request: Request, error: LogAway) -> Response:
-        return refusal(503, "the prediction log is away", "log_away", {"retry-after": "2"})
+        told = "the prediction log is unavailable"
+        return refusal(request.scope, 503, told, "log_away", {"retry-after": "2"})
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
@@ -136,15 +152,19 @@ def _add_handlers(app: FastAPI, service: Service) -> None:
             headers["allow"] = ", ".join(_methods(app, request))
         if error.status_code == 404 and "route" not in request.scope:
             known = [service.settings.root_path + name for name in _names(app)]
-            if (name := near(request.scope["path"], known)) is not None:
+            name = near(request.scope["path"], known)
+            if name is None and below_root(request.scope).startswith(MODELS):
+                name = next(path for path in known if MODELS in path)
+            if name is not None:
                 message = f"{message}: wanted {name}"
-        return refusal(error.status_code, message, "http", headers)
+        return refusal(request.scope, error.status_code, message, "http", headers)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         name = request.scope["state"]["request_id"]
         LOGGER.error("failed", exc_info=error, extra={"request_id": name})
-        return refusal(500, f"failed; see the server's log, request {name}", "internal")
+        told = f"failed; see the server's log, request {name}"
+        return refusal(request.scope, 500, told, "internal")
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:

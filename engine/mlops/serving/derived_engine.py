@@ -38,10 +38,12 @@ class WithFeatures:
         arrays = {c.name: as_array(_plain(columns[c.name]), c) for c in self._needed}
         found: dict[str, Any] = derive(arrays, self._schema)
         for feature in self._schema.derived:
-            if feature.choices:
-                places = {choice: place for place, choice in enumerate(feature.choices)}
-                codes = np.array([places.get(value, -1) for value in found[feature.name]])
-                found[feature.name] = Coded(feature.choices, codes)
+            if feature.is_categorical:
+                values = found[feature.name]
+                texts = feature.choices or sorted({value for value in values if value is not None})
+                places = {text: place for place, text in enumerate(texts)}
+                codes = np.array([places.get(value, -1) for value in values])
+                found[feature.name] = Coded(texts, codes)
         return self._engine.predict_columns({**columns, **found})
 
 

@@ -1,5 +1,6 @@
 """From the features of a request to the matrix that a model takes, by plain tables."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -18,8 +19,10 @@ class Coded(NamedTuple):
     codes: NDArray[np.integer[Any]]
 
 
-Columns = Mapping[str, NDArray[Any] | Coded]
-"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap."""
+Columns = Mapping[str, NDArray[Any] | Coded | Sequence[Any]]
+"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap, or a list of
+values as a request has them, with None for any gap.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,14 @@ class Category:
     """A categorical feature: the columns `at` take the line of `table` that the choice has.
 
     Attributes:
-        table: a line for each of `choices`, and a last one for a gap and for any other value;
-            None stands for NaN.
+        choices: None among them is a gap, where that has a line of its own.
+        table: a line for each of `choices`, and a last one for any other value, and for a gap that
+            has none of its own; None stands for NaN.
     """
 
     name: str
     at: list[int]
-    choices: list[str]
+    choices: list[str | None]
     table: list[list[float | None]]
 
 
@@ -67,7 +71,7 @@ class Encoding:
         self._at = np.array([number.at for number in numbers], dtype=np.intp)
         self._fill = _row(n.fill for n in numbers)
         self._mean, self._scale = _row(n.mean for n in numbers), _row(n.scale for n in numbers)
-        self._plain = all(n.fill is None and n.mean == 0 and n.scale == 1 for n in numbers)
+        self.plain = all(n.fill is None and n.mean == 0 and n.scale == 1 for n in numbers)
         marked = [(i, *n.indicator) for i, n in enumerate(numbers) if n.indicator]
         self._marked = np.array([i for i, *_ in marked], dtype=np.intp)
         self._marked_at = np.array([at for _, at, *_ in marked], dtype=np.intp)
@@ -76,6 +80,19 @@ class Encoding:
             (c.name, np.array(c.at, dtype=np.intp), _places(c), np.array(c.table, dtype=np.float64))
             for c in categories
         ]
+        self._lists = {name: table.tolist() for name, _, _, table in self._tables}
+
+    def line(self, row: Row) -> list[float]:
+        """Encode one row, if numbers are `plain`: what `matrix` gives, without numpy."""
+        found = [0.0] * self.width
+        for number in self.numbers:
+            value = row[number.name]
+            found[number.at] = math.nan if value is None else value
+        for category, (_, _, places, _) in zip(self.categories, self._tables, strict=True):
+            values = self._lists[category.name][places.get(row[category.name], len(places))]
+            for at, value in zip(category.at, values, strict=True):
+                found[at] = value
+        return found
 
     def matrix(self, rows: Sequence[Row]) -> Floats:
         """Encode rows of features, None for a gap: shape (n_rows, width)."""
@@ -96,18 +113,21 @@ class Encoding:
         n_rows = len(first.codes if isinstance(first, Coded) else first)
         values = np.empty((n_rows, len(self._names)))
         for i, name in enumerate(self._names):
-            values[:, i] = columns[name]
+            values[:, i] = np.asarray(columns[name], dtype=np.float64)
         lines = []
         for name, _, places, _ in self._tables:
-            choices, codes = columns[name]
-            known = [places.get(choice, len(places)) for choice in choices]
-            lines.append(np.array([*known, len(places)])[codes])
+            found = columns[name]
+            choices: Any = found.choices if isinstance(found, Coded) else found
+            line = [places.get(choice, len(places)) for choice in choices]
+            if isinstance(found, Coded):
+                line = np.array([*line, places.get(None, len(places))])[found.codes]
+            lines.append(line)
         return self._encoded(values, lines)
 
     def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:
         """Fill the matrix: numbers as they came, categories by their lines in the tables."""
         matrix = np.empty((len(values), self.width))
-        if self._plain:
+        if self.plain:
             matrix[:, self._at] = values
         else:
             gaps = np.isnan(values)
@@ -140,5 +160,5 @@ def _row(values: Any) -> Floats:
     return np.array(list(values), dtype=np.float64)
 
 
-def _places(category: Category) -> dict[str, int]:
+def _places(category: Category) -> dict[str | None, int]:
     return {choice: place for place, choice in enumerate(category.choices)}

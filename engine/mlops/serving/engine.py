@@ -35,7 +35,7 @@ class Exported:
     Args:
         form: what stands in FORM_FILE: encoding, link, inverse, n_choices, classes (the places of
             the model's classes among the target's choices); and either coef and intercept, or
-            masks, or n_outputs and single_precision of treelite's trees.
+            masks, or n_outputs, single_precision and perhaps start of treelite's trees.
         files: the bytes of the other files, by name.
     """
 
@@ -43,14 +43,16 @@ class Exported:
         self._encoding = Encoding.from_json(form["encoding"])
         self._link, self._inverse = form["link"], form["inverse"]
         self._n_choices, self._classes = form["n_choices"], form["classes"]
-        # scikit-learn's forests compare in single precision
+        # scikit-learn's forests and XGBoost compare in single precision
         self._single = form.get("single_precision", False)
         self._raw: Callable[[Floats], Floats]
+        self._one: Callable[[list[float]], Floats] | None = None
         if TREES_FILE in files:
-            self._raw = Trees(files[TREES_FILE], form["n_outputs"]).raw
+            self._raw = Trees(files[TREES_FILE], form["n_outputs"], form.get("start")).raw
         elif "masks" in form:
             given, (masks, leaves) = form["masks"], (_array(files[name]) for name in _MASKS)
-            self._raw = Masks(given["thresholds"], masks, leaves, given["baseline"]).raw
+            trees = Masks(given["thresholds"], masks, leaves, given["baseline"])
+            self._raw, self._one = trees.raw, trees.raw_of if self._encoding.plain else None
         else:
             self._raw = _linear(form["coef"], form["intercept"])
 
@@ -61,6 +63,8 @@ class Exported:
         return cls(form, {f: (folder / f).read_bytes() for f in files if f != FORM_FILE})
 
     def predict(self, rows: Sequence[Row]) -> Floats:
+        if self._one is not None and len(rows) == 1:
+            return self._linked(self._one(self._encoding.line(rows[0])))
         return self._predict(self._encoding.matrix(rows))
 
     def predict_columns(self, columns: Columns) -> Floats:
@@ -69,10 +73,13 @@ class Exported:
     def _predict(self, matrix: Floats) -> Floats:
         if self._single:
             matrix = matrix.astype(np.float32).astype(np.float64)
-        raw = self._raw(matrix)
+        return self._linked(self._raw(matrix))
+
+    def _linked(self, raw: Floats) -> Floats:
         if not self._n_choices:
-            return np.exp(raw[:, 0]) if self._inverse == "exp" else raw[:, 0]
-        proba = np.zeros((len(matrix), self._n_choices))
+            values = np.exp(raw[:, 0]) if self._inverse == "exp" else raw[:, 0]
+            return values.astype(np.float64)
+        proba = np.zeros((len(raw), self._n_choices))
         proba[:, self._classes] = _LINKS[self._link](raw)
         return proba
 

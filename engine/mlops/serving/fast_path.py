@@ -1,6 +1,6 @@
 """How a request gets to its route: by FastAPI, or past it where that makes no difference."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -8,31 +8,41 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
+_JSON = (b"content-type", b"application/json")
+
+Quick = Callable[[Scope], Awaitable[bytes]]
+
 
 class Shortcut:
     """ASGI application: calls predictions directly, and leaves all else to FastAPI.
 
-    They take a request and give a response, so FastAPI has only to describe them; what it would
-    do for each call costs more than the prediction.
+    FastAPI only describes them: what it does for each call costs more than the prediction.
 
     Args:
-        path: where they stand below the root path.
+        quick: what answers, by method and path below the root path; bytes of JSON.
         root: the root path.
         own_handlers: of exceptions; where the project has others, FastAPI has to call them, as it
             has to call middleware, and dependencies of the routes themselves.
     """
 
-    def __init__(self, app: FastAPI, path: str, root: str, own_handlers: dict[Any, Any]) -> None:
-        self._app, self._path = app, root + path
-        routes = [r for r in app.routes if isinstance(r, APIRoute) and r.path == path]
+    def __init__(
+        self,
+        app: FastAPI,
+        quick: Mapping[tuple[str, str], Quick],
+        root: str,
+        own_handlers: dict[Any, Any],
+    ) -> None:
+        self._app = app
+        paths = {path for _, path in quick}
+        routes = [r for r in app.routes if isinstance(r, APIRoute) and r.path in paths]
         untouched = (
             not app.user_middleware
             and app.exception_handlers == own_handlers
             and all(type(r) is APIRoute and not r.dependant.dependencies for r in routes)
         )
-        self._endpoints: dict[str, Callable[[Request], Any]] = {}
-        if untouched:
-            self._endpoints = {m: route.endpoint for route in routes for m in route.methods or ()}
+        self._quick = {
+            (method, root + path): found for (method, path), found in quick.items() if untouched
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,30 +50,40 @@ class Shortcut:
             return
         if scope["method"] == "HEAD":
             scope = self._as_get(scope)
-        endpoint = self._endpoints.get(scope["method"]) if scope["path"] == self._path else None
-        if endpoint is None:
+        quick = self._quick.get((scope["method"], scope["path"]))
+        if quick is None:
             await self._by_fastapi(scope, receive, send)
             return
         try:
-            response = await endpoint(Request(scope))
+            body = await quick(scope)
         except Exception as error:
             handlers: dict[Any, Any] = self._app.exception_handlers
             answer = handlers.get(type(error), handlers[Exception])
             response = await answer(Request(scope), error)
-        await response(scope, receive, send)
+            await response(scope, receive, send)
+            return
+        headers = [_JSON, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _as_get(self, scope: Scope) -> Scope:
         """Let GET answer where no route is made for HEAD; the server sends no body then."""
         if any(route.matches({**scope})[0] is Match.FULL for route in self._app.routes):
             return scope
+        scope["state"]["told"] = False
         return {**scope, "method": "GET"}
 
     async def _by_fastapi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = scope["state"]
+        state, root = scope["state"], scope.get("root_path", "")
         try:
             await self._app(scope, replayed(state["body"], receive), send)
         finally:
-            if (path := getattr(scope.get("route"), "path", None)) is not None:
+            if scope.get("root_path", "") != root:
+                state["route"] = "mounted"  # where another application has names of its own
+            # With the prefix of a router that was included; the route itself knows it not.
+            elif (whole := scope.get("fastapi", {}).get("effective_route_context")) is not None:
+                state["route"] = whole.path
+            elif (path := getattr(scope.get("route"), "path", None)) is not None:
                 state["route"] = path
 
 

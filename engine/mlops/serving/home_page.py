@@ -9,7 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mlops.columns import Column, Schema
+from mlops.columns import LONGEST, Column, Schema
+from mlops.records import Manifest, MetricRecord, RowsRecord
 from mlops.serving.loaded_model import Served
 from mlops.undefined import UNDEFINED, reason_of
 
@@ -36,7 +37,9 @@ class Page:
             title=escape(f"Predict {target.name}"),
             description=escape(f"{target.description}{_in(target)}."),
             unit=escape(target.unit),
-            fields="\n".join(_field(column) for column in schema.inputs),
+            fields="\n".join(
+                _field(column, served.manifest["data"]["seen"]) for column in schema.inputs
+            ),
             card=_card(served.manifest),
             style=style,
             script=script,
@@ -56,7 +59,8 @@ def _in(column: Column) -> str:
     return f", in {column.unit}" if column.unit else ""
 
 
-def _field(column: Column) -> str:
+def _field(column: Column, seen: dict[str, list[Any]]) -> str:
+    """Write a field; that of an open feature suggests texts that training saw."""
     name, hint = escape(column.name), f"{column.name}-hint"
     optional = column.nullable or column.role == "time"
     needed = "" if optional else " required"
@@ -69,6 +73,13 @@ def _field(column: Column) -> str:
         words = "".join(f"<option>{word}</option>" for word in ("true", "false"))
         control = f'<select {shared}><option value="">not known</option>{words}</select>'
         wanted = "true or false"
+    elif column.open:
+        texts = "".join(f"<option>{escape(text)}</option>" for text in seen.get(column.name, []))
+        control = (
+            f'<input type="text" maxlength="{LONGEST}" list="{name}-seen" {shared}>'
+            f'<datalist id="{name}-seen">{texts}</datalist>'
+        )
+        wanted = "any text"
     elif column.type not in (float, int):
         control = f'<input type="{_CONTROLS[column.type]}" {shared}>'
         wanted = column.wanted
@@ -85,7 +96,7 @@ def _field(column: Column) -> str:
     return f"<div>{label}{control}{told}</div>"
 
 
-def _card(manifest: dict[str, Any]) -> str:
+def _card(manifest: Manifest) -> str:
     """Say what the model is, how good, on which data, and what it is not good for."""
     evaluation, data = manifest["evaluation"], manifest["data"]
     kind, confidence = manifest["params"]["kind"], evaluation["confidence"]
@@ -123,7 +134,7 @@ def _card(manifest: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _window(part: dict[str, Any]) -> str:
+def _window(part: RowsRecord) -> str:
     days = f" of {part['from']} to {part['to']}" if "from" in part else ""
     return f"{part['rows']:,} rows{days}"
 
@@ -132,7 +143,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _interval(metric: dict[str, Any]) -> tuple[str, str]:
+def _interval(metric: MetricRecord) -> tuple[str, str]:
     if metric["value"] is None:
         return UNDEFINED, reason_of(metric)
     low, high = _number(metric["low"]), _number(metric["high"])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.decision_rule import decided_choices
 from mlops.errors import UserError
+from mlops.lookups import with_tables_of
+from mlops.records import Manifest
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.encoding import Coded, Columns, Floats, Row
@@ -22,27 +25,26 @@ from mlops.serving.engine import Engine, Exported
 class Served:
     """One verified bundle."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     engine: Engine
     schema: Schema
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name under which answers give a prediction."""
         return f"predicted_{self.schema.target.name}"
 
-    @property
+    @cached_property
     def choices(self) -> tuple[str, ...]:
         """The classes, in the order of the probabilities; none of a regression."""
         return self.schema.target.choices
 
-    @property
+    @cached_property
     def threshold(self) -> float | None:
         """What decides between two classes; None: the most likely one, as of older bundles."""
-        found: float | None = self.manifest.get("threshold")
-        return found
+        return self.manifest.get("threshold")
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The model's version."""
         return str(self.manifest["model_version"])
@@ -59,14 +61,15 @@ class Served:
         if manifest.get("columns") != _plain(describe_columns(schema)):
             raise UserError(
                 f"{folder}: made for another src/project/schema.py than this one",
-                advice="Make it anew: dvc repro export",
+                advice="Rebuild it: dvc repro export",
             )
         if manifest.get("derived") != _plain(describe_derived(schema)):
             raise UserError(
                 f"{folder}: made by other functions than those of this src/project/features.py",
-                advice="Make it anew: dvc repro export",
+                advice="Rebuild it: dvc repro export",
             )
         try:
+            schema = with_tables_of(schema, folder)
             engine = (
                 _Pickled(folder, schema)
                 if _is_pickled(manifest)
@@ -120,7 +123,7 @@ class _Pickled:
         return np.asarray(predict(self._model, frame, self._target), dtype=np.float64)
 
 
-def _is_pickled(manifest: dict[str, Any]) -> bool:
+def _is_pickled(manifest: Manifest) -> bool:
     return bool(manifest["engine"] == "joblib")
 
 

@@ -2,51 +2,43 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
+import orjson
 from fastapi import FastAPI, Request
 from pydantic import ConfigDict, Field, create_model
-from pydantic_core import to_json
 from starlette.responses import Response
+from starlette.types import Scope
 
 from mlops.columns import Schema
 from mlops.request import column_field
 from mlops.serving import response_models
+from mlops.serving.loaded_model import Served
 from mlops.serving.prediction_log import UnknownPrediction
+from mlops.serving.quick_requests import Values
 from mlops.serving.requests import Parser, Unprocessable, parse_json, validated
-from mlops.serving.response_models import LIMITS, errors, refusal, reply
+from mlops.serving.response_models import LIMITS, errors, raw, refusal, reply
 from mlops.serving.service import Service
 
 PATH = "/predict"
 
 
-def add_predictions(app: FastAPI, service: Service) -> None:
-    parser = Parser(service.schema, service.settings.max_rows)
-    parameters = response_models.query_parameters(service.schema)
-    rows = parser.rows.model_json_schema(ref_template="#/components/schemas/{model}")
-    definitions = rows.pop("$defs")
-    rows["properties"]["rows"]["items"] = definitions["Row"]
-    content = {
-        "schema": rows,
-        "example": {"rows": [response_models.example_row(service.schema)]},
-    }
-    responses = errors(401, 422, *LIMITS)
+class Predictions:
+    """Answers predictions, in whatever form they are asked for: bytes of JSON for an ASGI scope.
 
-    @app.get(
-        PATH,
-        summary="Predict for one row",
-        response_model=response_models.single_model(service.schema),
-        responses=responses,
-        openapi_extra={"parameters": parameters},
-    )
-    async def predict_one(request: Request) -> Response:
-        try:
-            row = parser.single(request.query_params.multi_items())
-        except Unprocessable as error:
-            service.refused(error.problems)
-            raise
-        name = request.scope["state"]["request_id"]
-        served, values, ids = await service.predict([row], name)
+    FastAPI has only to describe them; what it would do for each call costs more than the model.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.parser = Parser(service.schema, service.settings.max_rows)
+        self._service = service
+
+    async def one(self, scope: Scope) -> bytes:
+        """Answer GET /predict."""
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        served, values, ids = await self.predict(scope, lambda: self.parser.single(query))
         answer = {
             served.key: served.answers(values)[0],
             "prediction_id": ids[0],
@@ -54,23 +46,12 @@ def add_predictions(app: FastAPI, service: Service) -> None:
         }
         if served.choices:
             answer["probabilities"] = values[0]
-        return reply(answer)
+        return orjson.dumps(answer)
 
-    @app.post(
-        PATH,
-        summary="Predict for many rows",
-        response_model=response_models.batch_model(service.schema),
-        responses=responses,
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
-    )
-    async def predict_many(request: Request) -> Response:
-        try:
-            rows = parser.batch(request.scope["state"]["body"])
-        except Unprocessable as error:
-            service.refused(error.problems)
-            raise
-        name = request.scope["state"]["request_id"]
-        served, values, ids = await service.predict(rows, name)
+    async def many(self, scope: Scope) -> bytes:
+        """Answer POST /predict."""
+        body = scope["state"]["body"]
+        served, values, ids = await self.predict(scope, lambda: self.parser.batch(body))
         answer = {
             "predictions": served.answers(values),
             "prediction_ids": ids,
@@ -78,7 +59,49 @@ def add_predictions(app: FastAPI, service: Service) -> None:
         }
         if served.choices:
             answer["probabilities"] = values
-        return reply(answer)
+        return orjson.dumps(answer)
+
+    async def predict(
+        self, scope: Scope, parse: Callable[[], Values]
+    ) -> tuple[Served, list[Any], list[str]]:
+        """Predict what `parse` reads; count what it refuses."""
+        try:
+            given = parse()
+        except Unprocessable as error:
+            self._service.refused(error.problems)
+            raise
+        state = scope["state"]
+        told = state.get("told", True)
+        return await self._service.predict(given, state["request_id"], told=told)
+
+
+def add_predictions(app: FastAPI, service: Service, predictions: Predictions) -> None:
+    """Add both routes at PATH."""
+    schema, responses = service.schema, errors(401, 422, *LIMITS)
+    content = {
+        "schema": response_models.body_schema(predictions.parser, schema),
+        "examples": response_models.body_examples(schema),
+    }
+
+    @app.get(
+        PATH,
+        summary="Predict for one row",
+        response_model=response_models.single_model(schema),
+        responses=responses,
+        openapi_extra={"parameters": response_models.query_parameters(schema)},
+    )
+    async def predict_one(request: Request) -> Response:
+        return raw(await predictions.one(request.scope))
+
+    @app.post(
+        PATH,
+        summary="Predict for many rows",
+        response_model=response_models.batch_model(schema),
+        responses=responses,
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
+    )
+    async def predict_many(request: Request) -> Response:
+        return raw(await predictions.many(request.scope))
 
 
 def add_feedback(app: FastAPI, service: Service) -> None:
@@ -95,16 +118,17 @@ def add_feedback(app: FastAPI, service: Service) -> None:
     async def feedback(request: Request) -> Response:
         given: Any = validated(model, parse_json(request.scope["state"]["body"]), "body")
         if service.log is None:
-            return refusal(404, "no prediction is logged here", "unknown_prediction")
+            return refusal(request.scope, 404, "no prediction is logged here", "unknown_prediction")
         if not await service.log.knows(given.prediction_id):  # takes nothing from the others' pace
-            return refusal(404, "no prediction has this id", "unknown_prediction")
+            return refusal(request.scope, 404, "no prediction has this id", "unknown_prediction")
         if seconds := pace.wait():
             headers = {"Retry-After": str(math.ceil(seconds))}
-            return refusal(429, f"wanted at most {pace.a_minute} a minute", "too_much", headers)
+            told = f"wanted at most {pace.a_minute} a minute"
+            return refusal(request.scope, 429, told, "too_much", headers)
         try:
-            await service.log.feedback(given.prediction_id, to_json(given.actual).decode())
+            await service.log.feedback(given.prediction_id, orjson.dumps(given.actual).decode())
         except UnknownPrediction:
-            return refusal(404, "no prediction has this id", "unknown_prediction")
+            return refusal(request.scope, 404, "no prediction has this id", "unknown_prediction")
         return reply({"prediction_id": given.prediction_id, "status": "recorded"})
 
 

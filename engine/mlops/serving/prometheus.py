@@ -4,9 +4,12 @@ import asyncio
 import datetime
 import os
 import time
+from collections import Counter as Tally
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -17,12 +20,13 @@ from prometheus_client import (
 )
 
 from mlops.columns import Schema
-from mlops.serving.encoding import Row
 from mlops.serving.loaded_model import Served
+from mlops.serving.quick_requests import Values
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _ROWS = (1, 2, 5, 10, 50, 100, 500, 1000)
 _STEPS = 20
+_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS"})
 _DAY = 86_400.0
 _DELAY, _TOGETHER = 1.0, 256  # seconds and requests after which rows are counted
 
@@ -60,52 +64,66 @@ class Metrics:
         self._seen: dict[str, Any] = {}
         self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._of_feature = {c.name: self.missing.labels(c.name) for c in schema.inputs}
-        self._waiting: list[tuple[Sequence[Row], Sequence[Any]]] = []
+        self._rows: list[tuple[Values, Sequence[Any]]] = []
+        self._answers: list[tuple[str, str, int, float]] = []
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that was answered by a route; never a client's own spelling."""
-        known = method if method in ("GET", "POST", "HEAD", "OPTIONS") else "other"
-        found = self._of_request.get((route, known, status))
-        if found is None:
-            found = self._requests.labels(route, known, status), self._latency.labels(route)
-            self._of_request[route, known, status] = found
-        counter, latency = found
-        counter.inc()
-        latency.observe(seconds)
+        """Count within a second a request that a route answered; never a client's own spelling."""
+        self._later()
+        known = method if method in _METHODS else "other"
+        self._answers.append((known, route, status, seconds))
 
-    def rows(self, rows: Sequence[Row], answers: Sequence[Any]) -> None:
+    def _count_requests(self, key: tuple[str, str, int], times: list[float]) -> None:
+        method, route, status = key
+        if key not in self._of_request:
+            counter = self._requests.labels(route, method, status)
+            self._of_request[key] = counter, self._latency.labels(route)
+        counter, latency = self._of_request[key]
+        counter.inc(len(times))
+        _observe(latency, times)
+
+    def rows(self, values: Values, answers: Sequence[Any]) -> None:
         """Count predicted rows, and what was missing in them, within a second.
 
         Many rows at a time cost a tenth of what they cost one by one.
         """
-        if not self._waiting:
-            asyncio.get_running_loop().call_later(_DELAY, self._count)
-        self._waiting.append((rows, answers))
-        self.batches.observe(len(rows))
-        if len(rows) + len(self._waiting) > _TOGETHER:
-            self._count()
+        self._later()
+        self._rows.append((values, answers))
+        if len(answers) + len(self._rows) > _TOGETHER:
+            self.count()
 
-    def _count(self) -> None:
-        rows = [row for several, _ in self._waiting for row in several]
-        values = [value for _, several in self._waiting for value in several]
-        self._waiting.clear()
-        self.predictions.inc(len(rows))
+    def _later(self) -> None:
+        if not self._rows and not self._answers:
+            asyncio.get_running_loop().call_later(_DELAY, self.count)
+
+    def count(self) -> None:
+        """Count what waits for it."""
+        answers, self._answers = self._answers, []
+        for key, times in _grouped(answers).items():
+            self._count_requests(key, times)
+        waiting, self._rows = self._rows, []
+        answered = [value for _, several in waiting for value in several]
+        self.predictions.inc(len(answered))
+        _observe(self.batches, [len(several) for _, several in waiting])
         for name, gaps in self._of_feature.items():
-            present = [row[name] for row in rows if row[name] is not None]
-            if len(present) < len(rows):
-                gaps.inc(len(rows) - len(present))
-            if unseen := _unseen(present, self._seen.get(name)):
+            found = list(chain.from_iterable(values[name] for values, _ in waiting))
+            missing, unseen = _oddities(found, self._seen.get(name))
+            if missing:
+                gaps.inc(missing)
+            if unseen:
                 self.unseen.labels(name).inc(unseen)
-        for value in values:
-            if isinstance(value, str):
-                self.chosen.labels(value).inc()
-            else:
-                self.values.observe(value)
+        if answered and isinstance(answered[0], str):
+            for choice, rows in Tally(answered).items():
+                self.chosen.labels(choice).inc(rows)
+        else:
+            _observe(self.values, answered)
 
     def model(self, served: Served) -> None:
         """Tell of the model that is served from now on."""
-        self._count()
-        self._seen = served.manifest["data"]["seen"]
+        self.count()
+        open_names = {feature.name for feature in served.schema.features if feature.open}
+        seen = served.manifest["data"]["seen"]  # of an open feature only some texts
+        self._seen = {name: kept for name, kept in seen.items() if name not in open_names}
         self._info.clear()
         self._info.labels(served.version, served.manifest["engine"]).set(1)
         if day := served.manifest["data"]["test"].get("to"):
@@ -114,7 +132,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Write all of it as Prometheus reads it."""
-        self._count()
+        self.count()
         if self._newest is not None:
             self._age.set((time.time() - self._newest) / _DAY)
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -124,16 +142,36 @@ class Metrics:
         return generate_latest(shared)
 
 
-def _unseen(present: list[Any], seen: list[Any] | None) -> int:
-    """Count choices that no training row had, or numbers below or above all of theirs."""
-    if not present or not seen:
-        return 0
-    if isinstance(present[0], str):
-        return sum(choice not in seen for choice in present)
-    low, high = seen
-    if low <= min(present) and max(present) <= high:
-        return 0
-    return sum(not low <= value <= high for value in present)
+def _grouped(
+    answers: list[tuple[str, str, int, float]],
+) -> dict[tuple[str, str, int], list[float]]:
+    found: dict[tuple[str, str, int], list[float]] = {}
+    for method, route, status, seconds in answers:
+        found.setdefault((method, route, status), []).append(seconds)
+    return found
+
+
+def _observe(histogram: Histogram, values: Sequence[float]) -> None:
+    """Observe many values, which the library itself takes one by one."""
+    if not values:
+        return
+    places = np.bincount(np.searchsorted(histogram._upper_bounds, values))
+    for bucket, count in zip(histogram._buckets, places.tolist(), strict=False):
+        if count:
+            bucket.inc(count)
+    histogram._sum.inc(float(np.sum(values)))
+
+
+def _oddities(found: list[Any], seen: list[Any] | None) -> tuple[int, int]:
+    """Count gaps, and choices that no training row had or numbers beyond all of theirs."""
+    if seen and not isinstance(seen[0], str):
+        values = np.array(found, dtype=np.float64)
+        beyond = (values < seen[0]) | (values > seen[1])
+        return int(np.count_nonzero(np.isnan(values))), int(np.count_nonzero(beyond))
+    times = Tally(found)
+    missing = times.pop(None, 0)
+    known = set(seen or times)
+    return missing, sum(count for choice, count in times.items() if choice not in known)
 
 
 def _edges(schema: Schema) -> list[float]:

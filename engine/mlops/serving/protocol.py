@@ -17,7 +17,8 @@ from mlops.serving.settings import Settings
 if sys.platform != "win32":
     import resource
 
-_PIECE = 1024  # bytes parsed at once: so many requests at most are known before they are answered
+# Bytes parsed at once, and of a body: as many requests as stand there are known before their turn.
+_PIECE = 256
 _OWN_FILES = 100  # that a process has open beside its connections
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
@@ -35,6 +36,39 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _Joined:
+    """A transport that sends at once all that is written in one turn of the loop.
+
+    uvicorn writes the head of an answer and its body one after the other: two calls of the system.
+    """
+
+    def __init__(self, transport: Any, loop: Any) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+        self.is_closing, self.abort = transport.is_closing, transport.abort
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        if self._parts and not self._transport.is_closing():
+            self._transport.write(b"".join(self._parts))
+        self._parts.clear()
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def get_write_buffer_size(self) -> int:
+        self.flush()
+        return int(self._transport.get_write_buffer_size())
+
+
 class Bounded(HttpToolsProtocol):
     """A connection whose client is never waited for without a deadline."""
 
@@ -42,15 +76,17 @@ class Bounded(HttpToolsProtocol):
     most: int
     line: "Line"
     flow: _Flow
+    transport: Any  # a _Joined
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
         self.flow = _Flow(transport)
         self._rest = memoryview(b"")  # not parsed yet: a request is being answered
         self._answering: Any = None
         self._begun = True  # the next request; the first is due as soon as somebody connects
         self._later = False  # what was sent ahead of an answer waits for its turn
         self._ended = False  # the client sends no more, but may read
+        self._due = 0  # bytes of a body that are still to come
         self._unused = 0  # bytes that were part of nothing yet
         self._since, self._stuck = self.loop.time(), 0.0
         if len(self.connections) > self.most and not self._make_room():
@@ -74,15 +110,17 @@ class Bounded(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection for what is still to be answered."""
         self._ended = True
+        self.transport.flush()  # what is answered goes out before an end
         return self._waits_for_answer()
 
     def _parse(self) -> None:
         """Parse until a request is whole; the next one's turn comes with its answer."""
         rest = self._rest
         while rest and not self._waits_for_answer() and not self.transport.is_closing():
-            self._unused += min(len(rest), _PIECE)
-            super().data_received(rest[:_PIECE])  # type: ignore[arg-type]
-            rest = rest[_PIECE:]
+            piece = max(_PIECE, min(len(rest), self._due))
+            self._unused += min(len(rest), piece)
+            super().data_received(rest[:piece])  # type: ignore[arg-type]
+            rest = rest[piece:]
             if self._unused > self.settings.max_header_bytes:
                 self.transport.close()  # so much, and still no end of the head
         self._hold(rest)
@@ -108,10 +146,13 @@ class Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unused = 0
+        told = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        self._due = int(told) if told.isdigit() and len(told) < 19 else 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unused = 0
+        self._due -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -155,8 +196,7 @@ class Bounded(HttpToolsProtocol):
         self._later = False
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self._parse()
+        self._parse()  # also the rest of a body whose head came with the request before
         if not self._rest and not self._waits_for_answer():
             self.flow.resume_reading()
             if self._ended:
@@ -167,7 +207,11 @@ class Bounded(HttpToolsProtocol):
         """End the connection if its client let it wait for too long."""
         if not self.transport.get_write_buffer_size():
             self._stuck = 0.0
-            if self._answering is None and not self._later and now - self._since > self._patience():
+            if self._answering is not None:
+                if self._answering.more_body and now - self._since > self.settings.read_timeout:
+                    self._answering.scope["state"]["overdue"] = True
+                    self._answering.message_event.set()  # receive() gives what came: nothing
+            elif not self._later and now - self._since > self._patience():
                 self.transport.close()
         elif not self._stuck:
             self._stuck = now

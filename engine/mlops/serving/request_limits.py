@@ -4,24 +4,26 @@ Pure ASGI: a middleware in the usual style would cost as much as the prediction.
 """
 
 import asyncio
-import json
-import logging
+import contextlib
 import re
 import secrets
+import sys
 import time
 from collections.abc import Collection, MutableMapping
 from typing import Any
 
+import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops.serving.access import Door, Refusal, check_encoding, without_host
 from mlops.serving.prometheus import Metrics
+from mlops.serving.response_models import problem_body
 from mlops.serving.settings import Settings
 
-ACCESS = logging.getLogger("mlops.serving.access")
-
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_UNLIMITED = frozenset({"/health/live", "/health/ready", "/metrics"})
+_UNLIMITED = frozenset(
+    {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"}
+)
 _CLOSE = (b"connection", b"close")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -44,6 +46,7 @@ class Gate:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._names, self._door = frozenset(names), Door(settings)
         self._under_way = self._arriving = 0
+        self._access_log = _AccessLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,13 +74,17 @@ class Gate:
             state["body"] = await self._admit(scope, path, headers, receive)
             await self._answer(scope, path, receive, answer)
         except Refusal as refusal:
-            await _refuse(refusal, answer)
+            await _refuse(path, refusal, answer)
         finally:
-            seconds = time.perf_counter() - started
             route = path if path in self._names else state.get("route", "unmatched")
-            self._metrics.request(scope["method"], route, status, seconds)
-            if self._settings.access_log:
-                ACCESS.info("request", extra=_facts(scope, status, seconds))
+            self.tell(scope, route, status, started)
+
+    def tell(self, scope: Scope, route: str, status: int, started: float) -> None:
+        """Count a request that was answered, and log it."""
+        seconds = time.perf_counter() - started
+        self._metrics.request(scope["method"], route, status, seconds)
+        if self._settings.access_log:
+            self._access_log.add(scope, status, seconds)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a start, an end or a socket through; a socket needs the key."""
@@ -111,16 +118,13 @@ class Gate:
         self._door.check(scope, path, headers)
         if scope["method"] in ("GET", "HEAD") and b"content-length" not in headers:
             return b""
-        try:
-            async with asyncio.timeout(settings.read_timeout):
-                body = await self._body(headers, receive)
-        except TimeoutError:
-            message = f"wanted the body in {settings.read_timeout:g} s"
-            raise Refusal(408, message, _CLOSE) from None
+        body = await self._body(headers, receive, scope["state"])
         check_encoding(body, headers)
         return body
 
-    async def _body(self, headers: MutableMapping[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(
+        self, headers: MutableMapping[bytes, bytes], receive: Receive, state: dict[str, Any]
+    ) -> bytes:
         most = self._settings.max_body_bytes
         # Clients that send slowly hold nobody up, only the memory of what they have sent.
         most_arriving = most * self._settings.max_concurrency
@@ -134,6 +138,9 @@ class Gate:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Refusal(400, "the client went away")
+                if "overdue" in state:  # the connection says so: see Bounded.end_if_overdue
+                    wanted = f"wanted the body in {self._settings.read_timeout:g} s"
+                    raise Refusal(408, wanted, _CLOSE)
                 part = message.get("body", b"")
                 size += len(part)
                 self._arriving += len(part)
@@ -152,20 +159,42 @@ def _too_many() -> Refusal:
     return Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
 
 
-async def _refuse(refusal: Refusal, send: Send) -> None:
-    body = json.dumps({"detail": [{"loc": [], "msg": refusal.message, "type": "refused"}]})
+async def _refuse(path: str, refusal: Refusal, send: Send) -> None:
+    body = problem_body(path, [{"loc": [], "msg": refusal.message, "type": "refused"}])
     headers = [(b"content-type", b"application/json"), *refusal.headers]
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body.encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
-def _facts(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
-    """Say what the access log tells; never a feature's value, so no query."""
-    return {
-        "request_id": scope["state"]["request_id"],
-        "method": scope["method"][:16],
-        "path": scope["path"][:128],
-        "status": status,
-        "ms": round(seconds * 1000, 3),
-    }
+class _AccessLog:
+    """Lines of JSON on the standard output, written together once a turn of the loop.
+
+    A logger's record would cost as much as the prediction.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+
+    def add(self, scope: Scope, status: int, seconds: float) -> None:
+        """Say what was answered; never a feature's value, so no query."""
+        facts = {
+            "time": round(time.time(), 3),
+            "level": "info",
+            "logger": "mlops.serving.access",
+            "message": "request",
+            "request_id": scope["state"]["request_id"],
+            "method": scope["method"][:16],
+            "path": scope["path"][:128],
+            "status": status,
+            "ms": round(seconds * 1000, 3),
+        }
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._lines.append(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        with contextlib.suppress(OSError, ValueError):  # nobody takes them: answers go on
+            sys.stdout.buffer.write(b"".join(lines))
+            sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""From the bytes of a request to rows of features, or to the list of all that is wrong with it."""
+"""From the bytes of a request to the inputs of its rows, or to the list of all that is wrong."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mlops.columns import Schema
 from mlops.request import request_model
+from mlops.serving.quick_requests import QuickParser, Values
 
 LISTED = 20
 """Problems named in an answer: a small request must not get a large one."""
@@ -33,10 +34,11 @@ class Parser:
     Attributes:
         row: pydantic model of one row.
         rows: of the body of a batch.
+        max_rows: that a request may have.
     """
 
     def __init__(self, schema: Schema, max_rows: int) -> None:
-        self.row = request_model(schema)
+        self.row, self.quick = request_model(schema), QuickParser(schema, max_rows)
         self._numeric = {c.name for c in schema.inputs if c.type in (float, int)}
         self._truths = {c.name for c in schema.inputs if c.type is bool}
         listed: Any = list[self.row]  # type: ignore[name-defined]
@@ -45,71 +47,128 @@ class Parser:
             __config__=ConfigDict(extra="forbid"),
             rows=(listed, Field(min_length=1, max_length=max_rows)),
         )
-        self._max_rows = max_rows
+        self.max_rows = max_rows
 
-    def batch(self, body: bytes) -> list[dict[str, Any]]:
+    def batch(self, body: bytes) -> Values:
         """Read the body of POST /predict.
 
         Raises:
             Unprocessable: with every problem, of the first LISTED.
         """
-        rows = self.parse_fast(body)
-        return self.examined(body) if rows is None else rows
+        values = self.quick.body(body)
+        return self.examined(body) if values is None else values
 
-    def parse_fast(self, body: bytes) -> list[dict[str, Any]] | None:
-        """Read rows quickly, or give None: then it is for `examined` to say what is wrong.
-
-        pydantic's parser of JSON is quicker than Python's, but takes the last of equal keys. Every
-        key has a colon: with as many colons as there are different keys, none stands twice.
-        """
-        most = self._max_rows * len(self.row.model_fields)
-        if body.count(b"{") > self._max_rows + 1 or body.count(b",") > most:
-            return None  # else a million faults would make a million error objects first
-        try:
-            rows = self.rows.model_validate_json(body).rows  # type: ignore[attr-defined]
-        except ValidationError:
-            return None
-        different = 1 + sum(len(row.model_fields_set) for row in rows)
-        return [row.__dict__ for row in rows] if body.count(b":") == different else None
-
-    def examined(self, body: bytes) -> list[dict[str, Any]]:
-        """Read rows, and name all that is wrong.
+    def examined(self, body: bytes) -> Values:
+        """Read rows or columns, and name all that is wrong.
 
         Raises:
             Unprocessable: as `batch` does.
         """
         content = parse_json(body)
+        if isinstance(content, dict) and "columns" in content:
+            others = [
+                problem(["body", key], "Extra inputs are not permitted", "extra_forbidden")
+                for key in content
+                if key != "columns"
+            ]
+            return self.examined_columns(content["columns"], ["body", "columns"], others)
         # Else a million faulty rows would make a million error objects first.
         rows = content.get("rows") if isinstance(content, dict) else None
-        if isinstance(rows, list) and len(rows) > self._max_rows:
-            wanted = f"wanted at most {self._max_rows} rows"
-            raise Unprocessable([{"loc": ["body", "rows"], "msg": wanted, "type": "too_long"}])
+        if isinstance(rows, list) and len(rows) > self.max_rows:
+            raise self._too_long(["body", "rows"])
         parsed: Any = validated(self.rows, content, "body")
-        return [row.__dict__ for row in parsed.rows]
+        return self._values(parsed)
 
-    def single(self, query: list[tuple[str, str]]) -> dict[str, Any]:
+    def columns(self, given: dict[str, list[Any]], where: list[Any]) -> Values:
+        """Take a list of values for each input.
+
+        Raises:
+            Unprocessable: as `batch` does; the problems stand at [*where, name, row].
+        """
+        values = self.quick.columns(given)
+        return self.examined_columns(given, where) if values is None else values
+
+    def examined_columns(
+        self, given: Any, where: list[Any], problems: list[Problem] | None = None
+    ) -> Values:
+        """Take a list of values for each input, and name all that is wrong.
+
+        Raises:
+            Unprocessable: as `columns` does, with `problems` found before.
+        """
+        if not isinstance(given, dict):
+            raise limited([problem(where, "wanted a list for each input", "dict_type")])
+        found = [*(problems or []), *self._misshapen(given, where)]
+        lists = {k: v for k, v in given.items() if k in self.fields and isinstance(v, list)}
+        lengths = {len(values) for values in lists.values()}
+        if max(lengths, default=0) > self.max_rows:
+            raise self._too_long(where)
+        if lengths in (set(), {0}):
+            found.append(problem(where, "wanted at least 1 row", "too_short"))
+        if len(lengths) > 1:
+            wanted = f"wanted as many values in each, found {min(lengths)} to {max(lengths)}"
+            found.append(problem(where, wanted, "length"))
+        if len(lengths) != 1 or lengths == {0}:
+            raise limited(found)
+        rows = [dict(zip(lists, line, strict=True)) for line in zip(*lists.values(), strict=True)]
+        parsed, wrong = _tried(self.rows, {"rows": rows})
+        for item in wrong:  # a column that is missing was named once
+            _, row, *rest = item["loc"]
+            if item["type"] != "missing":
+                found.append(problem([*where, *rest, row], item["msg"], item["type"]))
+        if found:
+            raise limited(found)
+        return self._values(parsed)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The inputs of a row, by name."""
+        return self.row.model_fields
+
+    def _misshapen(self, given: dict[str, Any], where: list[Any]) -> list[Problem]:
+        found = []
+        for name, values in given.items():
+            if name not in self.fields:
+                text = "Extra inputs are not permitted"
+                found.append(problem([*where, name], text, "extra_forbidden"))
+            elif not isinstance(values, list):
+                found.append(problem([*where, name], "wanted a list", "list_type"))
+        for name, field in self.fields.items():
+            if field.is_required() and name not in given:
+                found.append(problem([*where, name], "Field required", "missing"))
+        return found
+
+    def _too_long(self, where: list[Any]) -> Unprocessable:
+        return limited([problem(where, f"wanted at most {self.max_rows} rows", "too_long")])
+
+    def _values(self, parsed: Any) -> Values:
+        return {name: [row.__dict__[name] for row in parsed.rows] for name in self.fields}
+
+    def single(self, query: list[tuple[str, str]]) -> Values:
         """Read the query of GET /predict, where a value left empty is a value left out.
 
         Raises:
-            Unprocessable: with every problem; a key that stands twice is one.
+            Unprocessable: with every problem; a duplicate key is one.
         """
         found: dict[str, Any] = {}
         twice: list[Problem] = []
         for name, text in query:
             if name in found:
-                twice.append(_problem(["query", name], "stands twice", "duplicate_key"))
-            elif text or name not in self.row.model_fields:
+                twice.append(problem(["query", name], "is duplicated", "duplicate_key"))
+            elif text or name not in self.fields:
                 number = _NUMBER.fullmatch(text) if name in self._numeric else None
                 found[name] = text if number is None else _value(text, number)
                 if name in self._truths:
                     found[name] = _TRUTHS.get(text, text)
+        if not twice and (values := self.quick.row(found)) is not None:
+            return values
         try:
             parsed = validated(self.row, found, "query")
         except Unprocessable as error:
-            raise _limited([*twice, *error.problems], error.more) from None
+            raise limited([*twice, *error.problems], error.more) from None
         if twice:
-            raise _limited(twice)
-        return parsed.__dict__
+            raise limited(twice)
+        return {name: [value] for name, value in parsed.__dict__.items()}
 
 
 def parse_json(body: bytes) -> Any:
@@ -143,12 +202,18 @@ def validated(model: type[BaseModel], content: Any, where: str) -> Any:
     Raises:
         Unprocessable: with every problem.
     """
+    parsed, wrong = _tried(model, content)
+    if wrong:
+        raise limited([problem([where, *w["loc"]], w["msg"], w["type"]) for w in wrong])
+    return parsed
+
+
+def _tried(model: type[BaseModel], content: Any) -> tuple[Any, list[Any]]:
     try:
-        return model.model_validate(content)
+        return model.model_validate(content), []
     except ValidationError as error:
-        listed = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = [_problem([where, *item["loc"]], item["msg"], item["type"]) for item in listed]
-    raise _limited(problems)
+        options = {"include_url": False, "include_context": False, "include_input": False}
+        return None, list(error.errors(**options))
 
 
 def _value(text: str, number: re.Match[str]) -> int | float:
@@ -162,7 +227,7 @@ class _Refused(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise _Refused("a key stands twice in an object")
+        raise _Refused("a key is duplicated in an object")
     return content
 
 
@@ -173,10 +238,12 @@ def _no_constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
-def _problem(loc: list[Any], message: str, kind: str) -> Problem:
+def problem(loc: list[Any], message: str, kind: str) -> Problem:
+    """Describe one thing that is wrong; a name may be the client's, and of any length."""
     places = [part if isinstance(part, int) else str(part)[:_NAME_LENGTH] for part in loc]
     return {"loc": places, "msg": message.removeprefix("Value error, "), "type": kind}
 
 
-def _limited(problems: list[Problem], more: int = 0) -> Unprocessable:
+def limited(problems: list[Problem], more: int = 0) -> Unprocessable:
+    """Name the first LISTED problems, and count the others."""
     return Unprocessable(problems[:LISTED], more + max(0, len(problems) - LISTED))

@@ -2,13 +2,16 @@
 
 import datetime
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, create_model
 from starlette.responses import Response
+from starlette.types import Scope
 
 from mlops.columns import Column, Schema
 from mlops.request import describe_schema
+from mlops.serving.requests import Parser
 
 Document = dict[str, Any]
 
@@ -87,12 +90,42 @@ def reply(content: Any, status: int = 200, headers: dict[str, str] | None = None
     return Response(body, status, headers, media_type="application/json")
 
 
+def raw(body: bytes, status: int = 200) -> Response:
+    """Answer in JSON that is written already."""
+    return Response(body, status, media_type="application/json")
+
+
 def refusal(
-    status: int, message: str, kind: str, headers: dict[str, str] | None = None
+    scope: Scope, status: int, message: str, kind: str, headers: dict[str, str] | None = None
 ) -> Response:
     """Refuse a request for one reason."""
-    problem = {"loc": [], "msg": message, "type": kind}
-    return reply({"detail": [problem], "more": 0}, status, headers)
+    body = problem_body(below_root(scope), [{"loc": [], "msg": message, "type": kind}])
+    return Response(body, status, headers, media_type="application/json")
+
+
+def below_root(scope: Scope) -> str:
+    """Give the path of a request below the root path."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def speaks_v2(path: str) -> bool:
+    """Tell whether a path is one of the Open Inference Protocol."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def problem_body(path: str, problems: Sequence[Document], more: int = 0) -> bytes:
+    """Write what is wrong with a request, in the words of the protocol that its path belongs to."""
+    content: Document = {"detail": problems, "more": more}
+    if speaks_v2(path):
+        told = "; ".join(_told(one["loc"], one["msg"]) for one in problems)
+        content = {"error": f"{told}; and {more} more" if more else told}
+    return _ENCODER.encode(content).encode("utf-8", "replace")
+
+
+def _told(loc: Sequence[str | int], message: str) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    place = place.removeprefix(".").removeprefix("inputs.")
+    return f"{place}: {message}" if place else message
 
 
 def errors(*statuses: int) -> dict[int | str, Document]:
@@ -107,7 +140,7 @@ def errors(*statuses: int) -> dict[int | str, Document]:
         422: "Every field that is wrong, named",
         429: "Too much feedback in a minute: try again",
         431: "The headers are too large",
-        503: "Too many requests at a time, or the prediction log is away: try again",
+        503: "Too many requests at a time, or the prediction log is unavailable: try again",
     }
     described: dict[int | str, Document] = {
         status: {"model": Refusal, "description": meanings[status]} for status in statuses
@@ -121,6 +154,39 @@ def errors(*statuses: int) -> dict[int | str, Document]:
 def example_row(schema: Schema) -> Document:
     """Make up a plausible row: every required input, from the middle of its bounds."""
     return {c.name: _middle(c) for c in schema.inputs if not c.nullable and c.role != "time"}
+
+
+def body_schema(parser: Parser, schema: Schema) -> Document:
+    """Describe the body of POST /predict: rows, or columns."""
+    rows = parser.rows.model_json_schema(ref_template="#/components/schemas/{model}")
+    row = rows.pop("$defs")["Row"]
+    rows["properties"]["rows"]["items"] = row
+    length = {"minItems": 1, "maxItems": parser.max_rows}
+    lists = {
+        name: {"type": "array", "items": described, **length}
+        for name, described in row["properties"].items()
+    }
+    columns = {
+        "type": "object",
+        "properties": lists,
+        "required": row.get("required", []),
+        "additionalProperties": False,
+        "description": "A list for each input, all of one length",
+    }
+    by_column = {
+        "type": "object",
+        "properties": {"columns": columns},
+        "required": ["columns"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [rows, by_column]}
+
+
+def body_examples(schema: Schema) -> Document:
+    """Give a body of each form."""
+    row = example_row(schema)
+    columns = {name: [value] for name, value in row.items()}
+    return {"rows": {"value": {"rows": [row]}}, "columns": {"value": {"columns": columns}}}
 
 
 def query_parameters(schema: Schema) -> list[Document]:

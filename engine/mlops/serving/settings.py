@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         description="Pages whose scripts may ask, such as `https://a.example,https://b.example`, "
         "or `*`; none by default",
     )
+    model_name: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Name of the model in the Open Inference Protocol; by default the target's",
+    )
     git_commit: str = Field(default="unknown", description="Commit that `/model` names")
 
     prediction_log_url: str = Field(
@@ -74,7 +79,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Larger bodies get 413")
     max_header_bytes: int = Field(default=16_384, ge=256, description="Larger headers get 431")
-    max_rows: int = Field(default=1000, ge=1, description="Rows of a request; more get 422")
+    max_rows: int = Field(
+        default=1000, ge=1, le=65_536, description="Rows of a request; more get 422"
+    )
     max_concurrency: int = Field(default=64, ge=1, description="Requests at a time; more get 503")
     feedback_per_minute: int = Field(
         default=6000, ge=1, description="Feedback a minute, of each process; more gets 429"
@@ -105,7 +112,9 @@ class Settings(BaseSettings):
         default=15, ge=1, description="Then: seconds for requests under way before they are cut off"
     )
     reload_seconds: float = Field(
-        default=2.0, ge=0, description="Look for a new bundle so often; 0: never, restart for one"
+        default=2.0,
+        ge=0,
+        description="Seconds between looks for a new bundle; 0 disables: restart for one",
     )
     access_log: bool = Field(default=True, description="Write a line of JSON for every request")
 

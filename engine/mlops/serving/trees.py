@@ -5,12 +5,16 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mlops.serving.encoding import Floats
 
 _NAMES = {"darwin": "libtreelite.dylib", "win32": "treelite.dll"}
+
+
+_BLOCK = 10_000  # rows whose trees' values stay in memory
 
 
 class Trees:
@@ -21,16 +25,20 @@ class Trees:
 
     Args:
         n_outputs: values that the forest gives for a row.
+        start: what the sums begin with, of a forest that adds in single precision, tree by tree;
+            tree t adds to output t % n_outputs.
     """
 
-    def __init__(self, content: bytes, n_outputs: int) -> None:
+    def __init__(self, content: bytes, n_outputs: int, start: list[float] | None = None) -> None:
         self._library = _load()
-        self._n_outputs = n_outputs
+        self._n_outputs, self._start = n_outputs, start
         self._model, self._config = ctypes.c_void_p(), ctypes.c_void_p()
         buffer = ctypes.create_string_buffer(content, len(content))
         self._call("DeserializeModelFromBytes", buffer, ctypes.c_size_t(len(content)), self._model)
-        config = json.dumps({"predict_type": "raw", "nthread": 1}).encode()
+        predicted = "raw" if start is None else "score_per_tree"
+        config = json.dumps({"predict_type": predicted, "nthread": 1}).encode()
         self._call("GTILParseConfig", config, self._config)
+        self._n_values = n_outputs if start is None else self._count_trees()
 
     def raw(self, matrix: Floats) -> Floats:
         """Sum the leaves up: shape (n_rows, n_outputs).
@@ -38,8 +46,26 @@ class Trees:
         Raises:
             RuntimeError: the library refuses, in its own words.
         """
+        if self._start is None:
+            return self._values(matrix)
+        blocks = [matrix[at : at + _BLOCK] for at in range(0, len(matrix), _BLOCK)]
+        start = np.array(self._start, dtype=np.float32)
+        return np.concatenate([self._added(self._values(block), start) for block in blocks])
+
+    def _added(self, values: Floats, start: Any) -> Any:
+        """Add as XGBoost does, each sum rounded to single precision."""
+        rounds = values.astype(np.float32).reshape(len(values), -1, self._n_outputs)
+        first = np.broadcast_to(start, (len(values), 1, self._n_outputs))
+        return np.add.accumulate(np.concatenate([first, rounds], axis=1), axis=1)[:, -1]
+
+    def _count_trees(self) -> int:
+        number = ctypes.c_size_t()
+        self._call("QueryNumTree", self._model, number)
+        return number.value
+
+    def _values(self, matrix: Floats) -> Floats:
         matrix = np.ascontiguousarray(matrix, dtype=np.float64)
-        out = np.empty((len(matrix), self._n_outputs))
+        out = np.empty((len(matrix), self._n_values))
         failed = self._library.TreeliteGTILPredict(
             self._model,
             ctypes.c_void_p(matrix.ctypes.data),
@@ -59,7 +85,7 @@ class Trees:
 
     def _call(self, name: str, *arguments: object) -> None:
         *given, handle = arguments
-        assert isinstance(handle, ctypes.c_void_p)
+        assert isinstance(handle, ctypes.c_void_p | ctypes.c_size_t)
         if getattr(self._library, f"Treelite{name}")(*given, ctypes.byref(handle)):
             raise RuntimeError(self._message())
 

@@ -55,7 +55,7 @@ class Workflow:
     def scope(self, environments: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         """Let each job see the secrets of its own environment; return all, under other names.
 
-        act has one set of secrets for every job, so the file that it runs is written anew.
+        act has one set of secrets for every job, so the file that it runs is rewritten.
         """
         found: dict[str, str] = {}
         for job in self.jobs.values():

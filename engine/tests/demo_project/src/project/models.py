@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlops.kinds import Kind
+from mlops.kinds import Kind, library
 from mlops.metrics import Task
-from mlops.pipeline.preprocessing import one_hot
+from mlops.pipeline.preprocessing import NumberedClasses, one_hot
 from mlops.typed_yaml import PositiveFloat, PositiveInt
 
 
@@ -65,8 +65,40 @@ class Boosting(Kind):
         )
 
 
+class LightGBM(Kind):
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    n_estimators: PositiveInt
+    num_leaves: Annotated[int, Field(ge=2)]
+    min_child_samples: PositiveInt
+    reg_lambda: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    def estimator(self, task: Task, seed: int) -> BaseEstimator:
+        lightgbm = library("lightgbm", package="lightgbm")
+        kind = lightgbm.LGBMRegressor if task == "regression" else lightgbm.LGBMClassifier
+        # The same bytes on every machine: without n_jobs, they hold its number of cores.
+        reproducible = {"deterministic": True, "force_row_wise": True, "n_jobs": 1}
+        return kind(**self.model_dump(), **reproducible, random_state=seed, verbose=-1)
+
+
+class XGBoost(Kind):
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    n_estimators: PositiveInt
+    max_depth: PositiveInt
+    min_child_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    reg_lambda: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    def estimator(self, task: Task, seed: int) -> BaseEstimator:
+        xgboost = library("xgboost", package="xgboost-cpu")
+        shared = {"enable_categorical": True, "n_jobs": 1, "random_state": seed}
+        if task == "regression":
+            return xgboost.XGBRegressor(**self.model_dump(), **shared)
+        return NumberedClasses(xgboost.XGBClassifier(**self.model_dump(), **shared))
+
+
 KINDS: dict[str, type[Kind]] = {
     "ridge": Linear,
     "random_forest": Forest,
     "hist_gradient_boosting": Boosting,
+    "lightgbm": LightGBM,
+    "xgboost": XGBoost,
 }

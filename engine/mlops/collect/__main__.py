@@ -1,0 +1,29 @@
+"""Collect new rows of a database into the next partition: `python -m mlops.collect`.
+
+The query in data/query.sql is asked at SOURCE_DATABASE_URL for the days after the newest one in
+`ingest.source`, up to yesterday. A day is taken once it is over; rows that come late for a day
+already taken are named, and taken with --late. A second run adds nothing.
+"""
+
+import argparse
+import datetime
+
+from mlops.collect.collect_rows import collect
+from mlops.errors import run_command
+from mlops.project import load_project_params, load_schema
+from mlops.timestamps import present
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mlops.collect", description=__doc__)
+    parser.add_argument("--late", action="store_true", help="take rows that came late, too")
+    parser.add_argument("--dry-run", action="store_true", help="only say what is new")
+    parser.add_argument("--today", type=datetime.date.fromisoformat, help="instead of the clock's")
+    options = parser.parse_args()
+    params, schema = load_project_params(), load_schema()
+    today = options.today or present(datetime.date, schema.timezone)
+    collect(params.ingest.source, schema, today, options.late, options.dry_run)
+
+
+if __name__ == "__main__":
+    run_command(main)

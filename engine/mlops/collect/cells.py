@@ -1,0 +1,112 @@
+"""What a database gives as a frame of the schema's types, or all that is of another kind."""
+
+import datetime
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from mlops.columns import Column, Schema
+from mlops.errors import UserError
+from mlops.pipeline.parsing import name_problems, shortened
+from mlops.timestamps import parse_time, zone
+
+
+def as_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], schema: Schema) -> pd.DataFrame:
+    """Give each value the type of its column: a decimal is a number, 1 is true, a moment a time of
+    the schema's time zone.
+
+    Raises:
+        UserError: columns are missing or unknown, or values are of another kind; all are named.
+    """
+    if problems := name_problems(list(names), schema):
+        raise UserError("The query does not give the columns of the schema", problems)
+    columns, problems = {}, []
+    for column in (column for column in schema.columns if column.name in names):
+        place = list(names).index(column.name)
+        cells = [row[place] for row in rows]
+        found = [_read(cell, column, schema.timezone) for cell in cells]
+        problems += shortened(_problems(cells, found, column))
+        if not problems:
+            values = [None if isinstance(value, _Wrong) else value for value in found]
+            dtype: Any = column.dtype
+            columns[column.name] = pd.Series(values, dtype="object").astype(dtype)
+    if problems:
+        raise UserError(f"The query gives {len(problems)} value(s) of another kind", problems)
+    return pd.DataFrame(columns)
+
+
+class _Wrong:
+    """Stands for a cell that is of another kind than its column."""
+
+
+_WRONG = _Wrong()
+
+
+def _problems(cells: list[Any], found: list[Any], column: Column) -> Iterator[str]:
+    for number, (cell, value) in enumerate(zip(cells, found, strict=True), 1):
+        if value is _WRONG:
+            shown = f"{cell!s:.40} ({type(cell).__name__})"
+            yield f"row {number}: {column.name}: found {shown}, wanted {column.wanted}"
+        elif value is None and column.role in ("key", "time"):
+            yield f"row {number}: {column.name}: found nothing, wanted {column.wanted}"
+
+
+def _read(cell: Any, column: Column, timezone: str) -> Any:
+    if cell is None or cell == "":
+        return None
+    try:
+        return _READERS[column.type](cell, timezone)
+    except (ValueError, TypeError, OverflowError):
+        return _WRONG
+
+
+def _number(cell: Any, _: str) -> Any:
+    if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
+        return _WRONG
+    return float(cell)
+
+
+def _whole(cell: Any, _: str) -> Any:
+    if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal) or cell != int(cell):
+        return _WRONG
+    return int(cell)
+
+
+def _truth(cell: Any, _: str) -> Any:
+    # SQLite and MySQL have no type of their own for it.
+    return float(cell) if isinstance(cell, bool) or cell in (0, 1) else _WRONG
+
+
+def _text(cell: Any, _: str) -> Any:
+    return str(cell) if isinstance(cell, str | uuid.UUID) else _WRONG
+
+
+def _moment(cell: Any, timezone: str) -> Any:
+    found = parse_time(cell, datetime.datetime, timezone)  # SQLite gives texts
+    if not isinstance(found, datetime.date):
+        return _WRONG
+    if not isinstance(found, datetime.datetime):
+        return datetime.datetime.combine(found, datetime.time())
+    if found.tzinfo is not None:
+        found = found.astimezone(zone(timezone)).replace(tzinfo=None)
+    return found
+
+
+def _day(cell: Any, timezone: str) -> Any:
+    found = _moment(cell, timezone)
+    if found is _WRONG or found.time() != datetime.time():
+        return _WRONG  # cut to a day, it might be another one in another time zone
+    return found
+
+
+_READERS: dict[type, Callable[[Any, str], Any]] = {
+    float: _number,
+    int: _whole,
+    bool: _truth,
+    str: _text,
+    datetime.date: _day,
+    datetime.datetime: _moment,
+}

@@ -1,0 +1,102 @@
+"""Command replay_sample: keep a sample of what production asked, for reviews to replay.
+
+`python -m mlops.monitoring.replay_sample` reads the prediction log, takes the columns that
+`monitor.replay` names, and no others, and puts them into the storage of data and models, where
+runs for forks can't read. Neither ids, times, predictions nor feedback go with them.
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from dvc.repo import Repo
+
+from mlops import paths
+from mlops.bundle import read_manifest
+from mlops.columns import Schema
+from mlops.database_address import VARIABLE
+from mlops.errors import UserError, run_command
+from mlops.frames import write_rows
+from mlops.monitoring.log_reader import read_window
+from mlops.params import Replay
+from mlops.project import load_project_params, load_schema
+from mlops.remote import CONFIG, NAME, PUBLIC
+
+_FOLDER, _FILE = "replay", "requests.parquet"
+
+
+def sample(rows: pd.DataFrame, replay: Replay, seed: int) -> pd.DataFrame:
+    """Take the columns that may be kept, of at most so many rows, in an order that says nothing."""
+    kept = rows[list(replay.columns)]
+    return kept.sample(min(len(kept), replay.rows), random_state=seed).reset_index(drop=True)
+
+
+def put(root: Path, requests: pd.DataFrame) -> str:
+    """Write the sample into the storage, over the one before; give its address.
+
+    Raises:
+        UserError: no storage is set, or everybody can read it, or it refuses.
+    """
+    if (root / PUBLIC).exists():
+        raise UserError(
+            f"{PUBLIC} says that everybody can read the storage: a sample of requests must not "
+            "go there",
+            advice="Remove that file, or leave monitor.replay out.",
+        )
+    if not _connected(root):
+        raise UserError("No storage of data and models is set", advice="Set it: make remote")
+    with tempfile.TemporaryDirectory() as folder, Repo(str(root)) as repo:
+        file = Path(folder) / _FILE
+        write_rows(file, requests)
+        storage = repo.cloud.get_remote_odb(NAME)
+        address = storage.fs.join(storage.fs.parent(storage.fs.parent(storage.path)), _FOLDER)
+        try:
+            storage.fs.makedirs(address, exist_ok=True)
+            storage.fs.put_file(str(file), storage.fs.join(address, _FILE))
+        except Exception as error:  # each kind of storage has its own
+            raise UserError(
+                f"The storage takes no sample: {type(error).__name__}: {error}"
+            ) from error
+    return str(address)
+
+
+def get(root: Path, out: Path) -> bool:
+    """Bring the sample from the storage; tell whether there is one that this run may read."""
+    if (root / PUBLIC).exists() or not _connected(root):
+        return False
+    with Repo(str(root)) as repo:
+        storage = repo.cloud.get_remote_odb(NAME)
+        address = storage.fs.join(storage.fs.parent(storage.fs.parent(storage.path)), _FOLDER)
+        try:
+            storage.fs.get_file(storage.fs.join(address, _FILE), str(out))
+        except Exception:  # none was kept, or this account may not read it
+            return False
+    return True
+
+
+def _connected(root: Path) -> bool:
+    config = root / CONFIG
+    return config.is_file() and f'remote "{NAME}"' in config.read_text(encoding="utf-8")
+
+
+def _requests(url: str, schema: Schema, replay: Replay) -> pd.DataFrame:
+    params, now = load_project_params().monitor, time.time()
+    version = read_manifest(paths.BUNDLE)["model_version"]
+    wanted = params.model_copy(update={"window_rows": replay.rows})
+    return sample(read_window(url, version, schema, wanted, now).rows, replay, int(now))
+
+
+def main() -> None:
+    replay, schema = load_project_params().monitor.replay, load_schema()
+    if replay is None:
+        raise UserError("monitor.replay is null: nothing may be kept", advice="Name its columns.")
+    if not (url := os.environ.get(VARIABLE)):
+        raise UserError(f"{VARIABLE} is not set: there is no prediction log")
+    requests = _requests(url, schema, replay)
+    print(f"replay_sample: {len(requests):,} requests are in {put(Path(), requests)}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,108 @@
+"""What the JSON files between pipeline, bundle, review and release hold, as types."""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class MetricRecord(TypedDict):
+    """A metric with its interval; all null where some rows don't define it, with the reason."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: NotRequired[str]
+
+
+class SliceRecord(TypedDict):
+    """The metrics of the test rows of one slice."""
+
+    column: str
+    slice: str
+    rows: int
+    metrics: dict[str, MetricRecord]
+
+
+class Evaluation(TypedDict):
+    """How good a model is on its test rows: artifacts/evaluate/evaluation.json.
+
+    Older engines wrote neither the threshold nor what the project's own metrics are.
+    """
+
+    task: str
+    rows: int
+    confidence: float
+    threshold: NotRequired[float | None]
+    metrics: dict[str, MetricRecord]
+    own_metrics: NotRequired[dict[str, str]]
+    baseline: dict[str, float | None]
+    slices: list[SliceRecord]
+
+
+class SliceComparison(TypedDict):
+    """The metrics of both models on the test rows of one slice.
+
+    `regression` has how much worse each gated metric is, as a share of the base's; `chance`, how
+    probably chance alone makes any slice look so much worse. Both lack what can't be told.
+    """
+
+    column: str
+    slice: str
+    rows: int
+    base: dict[str, float | None]
+    candidate: dict[str, float | None]
+    reasons: dict[str, str]
+    regression: dict[str, float | None]
+    chance: dict[str, float]
+
+
+class FileRecord(TypedDict):
+    """A file of the bundle."""
+
+    sha256: str
+    bytes: int
+
+
+# By call, for `from` is a keyword. The days are missing where the schema has no time column.
+RowsRecord = TypedDict(
+    "RowsRecord",
+    {"rows": int, "sha256": str, "from": NotRequired[str], "to": NotRequired[str]},
+)
+"""Which rows trained or tested a model."""
+
+
+class DataRecord(TypedDict):
+    """The data that a model was made of; `seen` has each feature's choices or its range."""
+
+    train: RowsRecord
+    test: RowsRecord
+    seen: dict[str, list[Any]]
+
+
+class EngineRecord(TypedDict):
+    """What serves the model; the reason says why it isn't an exported form."""
+
+    engine: str
+    engine_reason: str | None
+    engine_files: list[str]
+    engine_libraries: dict[str, str]
+
+
+class ManifestContent(EngineRecord):
+    """What export knows of the bundle that it writes; one of an older engine has no threshold."""
+
+    task: str
+    target: str
+    threshold: NotRequired[float | None]
+    libraries: dict[str, str]
+    params: dict[str, Any]
+    data: DataRecord
+    evaluation: Evaluation
+    columns: list[dict[str, Any]]
+    derived: dict[str, Any]
+
+
+class Manifest(ManifestContent):
+    """The bundle's manifest: artifacts/bundle/manifest.json."""
+
+    model_version: str
+    format: int
+    files: dict[str, FileRecord]

@@ -1,0 +1,246 @@
+"""What it costs to serve: bytes, memory and time, of both models in turn in the same minute.
+
+A single time on a shared machine says little; two models asked right after each other are slowed
+alike by what else runs there. So many short turns give a ratio each, of the processor's time, and
+their median an interval.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binom
+
+from mlops import paths
+from mlops.params import Gate
+from mlops.review import cost_worker
+from mlops.review.checkouts import Side
+from mlops.review.gate import Check, Outcome
+from mlops.review.github_markdown import cell
+
+ROUNDS, LEAST_ROUNDS = 80, 21
+_MOST_SECONDS = 2.0  # of turns with one size, beyond the least number of them
+CONFIDENCE = 0.98
+WORTH = 0.05
+"""Two processes of the same model differ by some per cent, by where their memory lies."""
+_TURN_NS = 2_000_000
+_MOST_CALLS = 200
+_ON_A_CORE = 4  # turns
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Processor time of the candidate as a share of the base's; times in milliseconds."""
+
+    base: float
+    candidate: float
+    value: float
+    low: float
+    high: float
+
+    @property
+    def slower(self) -> bool:
+        """Tell whether neither chance nor the place of memory explains it."""
+        return self.low > 1 + WORTH
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What serving takes; pairs are of base and candidate.
+
+    Attributes:
+        reason: why the candidate's model has no exported form, if it has none.
+        size: of what serves, in bytes.
+        memory: peak of a process that serves, in bytes; None where it could not be timed.
+        row, thousand: time for one row, and for a thousand.
+    """
+
+    engine: tuple[str, str]
+    reason: str | None
+    size: tuple[int, int]
+    memory: tuple[int, int] | None = None
+    row: Ratio | None = None
+    thousand: Ratio | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it as verdict.json has it."""
+        return {("bytes" if name == "size" else name): v for name, v in asdict(self).items()}
+
+
+def measure_cost(base: Side, candidate: Side, rows: Path = paths.TEST_ROWS) -> Cost:
+    """Measure what serving both models takes; of a base whose engine is too old, only its size."""
+    sides = (base, candidate)
+    sizes = [sum(s.manifest["files"][n]["bytes"] for n in s.manifest["engine_files"])
+             for s in sides]  # fmt: skip
+    engines = [str(side.manifest["engine"]) for side in sides]
+    known = ((engines[0], engines[1]), candidate.manifest["engine_reason"], (sizes[0], sizes[1]))
+    places = [(side.root / paths.BUNDLE, side.pythonpath) for side in sides]
+    try:
+        return Cost(*known, *timed_in_turn(places, rows))
+    except (OSError, ValueError):  # a worker ended before it answered
+        return Cost(*known)
+
+
+def timed_in_turn(
+    sides: Sequence[tuple[Path, str]], rows: Path
+) -> tuple[tuple[int, int], Ratio, Ratio]:
+    """Time base and candidate, each a bundle and a PYTHONPATH: memory, one row, a thousand.
+
+    Raises:
+        ValueError, OSError: one of them does not answer.
+    """
+    with _worker(*sides[0], rows) as base, _worker(*sides[1], rows) as candidate:
+        pair = (base, candidate)
+        for worker in pair:
+            if _line(worker) != "ready":
+                raise ValueError("a model's engine can't be timed")
+        ratios = [_in_turn(pair, size) for size in (1, cost_worker.MOST_ROWS)]
+        memory = []
+        for worker in pair:
+            assert worker.stdin is not None
+            worker.stdin.close()
+            memory.append(int(_line(worker)))
+    return (memory[0], memory[1]), ratios[0], ratios[1]
+
+
+@contextmanager
+def _worker(bundle: Path, pythonpath: str, rows: Path) -> Iterator["subprocess.Popen[str]"]:
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    worker = subprocess.Popen(
+        [sys.executable, "-P", cost_worker.__file__, bundle, rows.resolve()],
+        env=os.environ | one_thread | {"PYTHONPATH": pythonpath, "PYTHONHASHSEED": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    watch = threading.Timer(_SECONDS, worker.kill)
+    watch.start()
+    try:
+        yield worker
+    finally:
+        watch.cancel()
+        worker.kill()
+        worker.wait()
+        for stream in (worker.stdin, worker.stdout):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+
+def _line(worker: "subprocess.Popen[str]") -> str:
+    assert worker.stdout is not None
+    return worker.stdout.readline().strip()
+
+
+def _asked(worker: "subprocess.Popen[str]", calls: int, size: int) -> float:
+    """Give the nanoseconds of one call."""
+    assert worker.stdin is not None
+    worker.stdin.write(f"{calls} {size}\n")
+    worker.stdin.flush()
+    return int(_line(worker)) / calls
+
+
+def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
+    """Ask both workers by turns, each first as often as the other."""
+    slowest = max(_asked(worker, 3, size) for worker in workers)
+    calls = max(1, min(_MOST_CALLS, int(_TURN_NS / max(slowest, 1.0))))
+    times, end = list[tuple[float, float]](), time.monotonic() + _MOST_SECONDS
+    while len(times) < LEAST_ROUNDS or (len(times) < ROUNDS and time.monotonic() < end):
+        if len(times) % _ON_A_CORE == 0:
+            _share_a_core(workers, len(times) // _ON_A_CORE)
+            for worker in workers:  # what it needs is in the other core's memory yet
+                _asked(worker, max(1, calls // 4), size)
+        first = _asked(workers[len(times) % 2], calls, size)
+        second = _asked(workers[1 - len(times) % 2], calls, size)
+        times.append((second, first) if len(times) % 2 else (first, second))
+    base, candidate = np.array(times).T / 1e6
+    return ratio_of(base, candidate)
+
+
+def _share_a_core(workers: Sequence["subprocess.Popen[str]"], turn: int) -> None:
+    """Bring both workers to one core, then to another: cores differ by what else they do."""
+    if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        for worker in workers:
+            os.sched_setaffinity(worker.pid, {cores[turn % len(cores)]})
+
+
+def ratio_of(base: Any, candidate: Any) -> Ratio:
+    """Give the median ratio of turns and its interval, which the signs of differences give.
+
+    Source: the interval of a median by order statistics, Conover, Practical Nonparametric
+    Statistics, 1999, section 3.2.
+    """
+    ratios = np.sort(np.asarray(candidate) / np.asarray(base))
+    outside = int(binom.ppf((1 - CONFIDENCE) / 2, len(ratios), 0.5))
+    value = float(np.median(ratios))
+    low, high = float(ratios[max(0, outside - 1)]), float(ratios[min(len(ratios) - 1, -outside)])
+    return Ratio(float(np.median(base)), float(np.median(candidate)), value, low, high)
+
+
+def check_cost(cost: Cost | None, gate: Gate) -> list[Check]:
+    """Check what serving takes against `gate.max_slower` and `gate.max_bytes`, if they are set."""
+    checks: list[Check] = []
+    if cost is None:
+        return checks
+    if gate.max_bytes is not None:
+        size = cost.size[1]
+        why = f"serving takes {size:,} bytes of the bundle, wanted at most {gate.max_bytes:,}"
+        outcome: Outcome = "block" if size > gate.max_bytes else "pass"
+        checks.append(Check("size of the bundle", size, gate.max_bytes, outcome, why))
+    if gate.max_slower is not None:
+        checks += [
+            _check_time(name, ratio, gate.max_slower)
+            for name, ratio in (("a row", cost.row), ("a thousand rows", cost.thousand))
+        ]
+    return checks
+
+
+def _check_time(name: str, ratio: Ratio | None, limit: float) -> Check:
+    what = f"time for {name}"
+    if ratio is None:
+        return Check(what, None, limit, "warn", f"{what} could not be compared with the base's")
+    more = ratio.value - 1
+    why = f"{what} is {abs(more):.0%} {'longer' if more > 0 else 'shorter'} than the base's, "
+    why += f"allowed are {limit:.0%} longer"
+    if more <= limit:
+        return Check(what, more, limit, "pass", why)
+    if not ratio.slower:
+        return Check(what, more, limit, "warn", f"{why}; that may be chance")
+    return Check(what, more, limit, "block", why)
+
+
+def cost_section(cost: Cost | None) -> str:
+    """Compare in a sentence or two what serving takes."""
+    if cost is None:
+        return ""
+    words = [f"{cost.size[1] / 1e6:.2f} MB {_times(*cost.size)}"]
+    if cost.memory:
+        words.append(f"memory {cost.memory[1] / 1e6:.0f} MB {_times(*cost.memory)}")
+    for name, ratio in (("a row", cost.row), ("a thousand rows", cost.thousand)):
+        if ratio is not None:
+            words.append(
+                f"{name} in {ratio.candidate:.2g} ms ({ratio.value:.2f} times the base's, "
+                f"{ratio.low:.2f} to {ratio.high:.2f})"
+            )
+    base, candidate = (_engine(engine) for engine in cost.engine)
+    by = candidate if base == candidate else f"{candidate}, the base by {base}"
+    text = f"**To serve**, by {by}: {', '.join(words)}."
+    return text + (f" The model could not be exported: {cell(cost.reason)}." * bool(cost.reason))
+
+
+def _times(base: float, candidate: float) -> str:
+    return f"({candidate / base:.2f} times the base's)" if base else "(the base's is 0)"
+
+
+def _engine(engine: str) -> str:
+    return "scikit-learn itself" if engine == "joblib" else f"the engine {cell(engine)}"

@@ -1,0 +1,45 @@
+"""Time a bundle's engine, with the code of the checkout it stands in, as often as it is asked.
+
+Run as a file, with that checkout's engine and project on PYTHONPATH: `python -P cost_worker.py`.
+Both models' workers are this one, whatever engine their checkouts have. It first says that it is
+ready. Each line of input, as `500 1` or `1 1000`, is so many calls with so many rows; each line of
+output the nanoseconds of the processor that they took: waiting for other work on the machine
+doesn't count. When the input ends it gives the peak of its memory in bytes.
+"""
+
+import itertools
+import resource
+import sys
+import time
+from pathlib import Path
+
+from mlops.frames import read_rows
+from mlops.pipeline.equivalence import as_requests
+from mlops.project import load_schema
+from mlops.serving.loaded_model import Served
+
+MOST_ROWS = 1000
+
+
+def main(bundle: Path, rows: Path) -> None:
+    schema = load_schema()
+    engine = Served.read(bundle, schema).engine
+    table = read_rows(rows)
+    table = table.sample(MOST_ROWS, replace=len(table) < MOST_ROWS, random_state=0)
+    requests = as_requests(table, schema)
+    ones = itertools.cycle([[request] for request in requests])
+    engine.predict(requests)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        calls, size = map(int, line.split())
+        asked = [next(ones) for _ in range(calls)] if size == 1 else [requests[:size]] * calls
+        start = time.process_time_ns()
+        for request in asked:
+            engine.predict(request)
+        print(time.process_time_ns() - start, flush=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,186 @@
+"""Causes that stand in the values of one column: a unit, labels, a category, gaps."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2_contingency, ks_2samp
+
+from mlops.columns import Column, Schema
+
+_FEW, _SHARE = 5, 0.01  # changed rows, and their share of all: fewer are no cause
+_NEW = 30  # new rows from which a distribution can be told
+_ALIKE = 0.9  # share of the changed values that one explanation has to fit
+_CLOSE = 0.02
+_UNIT = np.log(1.8)  # new values that differ by less than this factor may have drifted
+_SURE = 1e-6
+_MISSING = "missing"
+_FACTORS = {
+    10.7639: "square metres to square feet",
+    3.28084: "metres to feet",
+    2.54: "inches to centimetres",
+    12.0: "feet to inches",
+    1.60934: "miles to kilometres",
+    2.20462: "kilograms to pounds",
+    43_560.0: "acres to square feet",
+    60.0: "hours to minutes, or minutes to seconds",
+    24.0: "days to hours",
+    100.0: "a factor of 100, as of cents or per cent",
+    1000.0: "a factor of 1,000",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that may have moved the model.
+
+    Attributes:
+        kind: of causes, as verdict.json has it.
+        what: in a few words.
+        evidence: what was found, in a sentence.
+        strength: the larger, the earlier it is named.
+    """
+
+    kind: str
+    what: str
+    evidence: str
+    strength: float
+
+
+def changed_values(
+    column: Column, before: pd.DataFrame, after: pd.DataFrame, n_rows: int, schema: Schema
+) -> list[Cause]:
+    """Explain the values that rows of the same key have changed."""
+    old, new = before[column.name], after[column.name]
+    differs = ((old != new) & ~(old.isna() & new.isna())).to_numpy()
+    n = int(differs.sum())
+    if n < max(_FEW, _SHARE * n_rows):
+        return []
+    old, new, share = old[differs], new[differs], n / n_rows
+    if (lost := (new.isna() & old.notna()).mean()) >= _ALIKE:
+        text = f"{n:,} values of {column.name} are missing now ({share:.0%} of the rows)"
+        return [Cause("column", f"{column.name} emptied", text, 0.9 + share * lost)]
+    if column.role == "target":
+        how = _scale(old, new) if not column.choices else _moved(old, new)
+        text = f"{column.name} was changed in {n:,} rows ({share:.0%}){how and ': ' + how}"
+        return [Cause("labels", "changed labels", text, 0.95 + share)]
+    if column.type is str:
+        return list(_renamed(column, old, new, before[column.name], n_rows))
+    if how := _scale(old, new):
+        text = f"{n:,} values of {column.name} ({share:.0%}): {how}"
+        return [Cause("unit", f"unit of {column.name}", text, 0.95 + share)]
+    text = f"{n:,} values of {column.name} ({share:.0%} of the rows) are others"
+    return [Cause("values", f"other values of {column.name}", text, 0.5 + share)]
+
+
+def _scale(old: pd.Series, new: pd.Series) -> str:
+    """Say by which factor, or factor and offset, numbers changed, if by one; else nothing."""
+    x, y = (values.astype("float64").to_numpy() for values in (old, new))
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = y / x
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if len(ratio) >= _ALIKE * len(x) and len(ratio):
+        factor = float(np.median(ratio))
+        near = np.abs(np.log(ratio / factor)) < _CLOSE
+        if near.mean() >= _ALIKE and abs(np.log(factor)) > 2 * _CLOSE:
+            return f"each multiplied by {factor:.5g}{_named(factor)}"
+    if len(np.unique(x)) > _FEW and np.ptp(y) > 0:
+        slope, offset = np.polyfit(x, y, 1)
+        fits = np.abs(y - slope * x - offset) <= _CLOSE * np.ptp(y)
+        if fits.mean() >= _ALIKE:
+            return f"each multiplied by {slope:.4g} {'+' if offset >= 0 else '-'} {abs(offset):.4g}"
+    return ""
+
+
+def _named(factor: float) -> str:
+    for known, words in _FACTORS.items():
+        if abs(np.log(factor / known)) < _CLOSE:
+            return f", as from {words}"
+        if abs(np.log(factor * known)) < _CLOSE:
+            return f", as the reverse of {words}"
+    return ""
+
+
+def _moved(old: pd.Series, new: pd.Series) -> str:
+    ((was, now), n), *_ = Counter(zip(old, new, strict=True)).most_common(1)
+    return f"{was} became {now} in {n:,} of {len(old):,}"
+
+
+def _renamed(
+    column: Column, old: pd.Series, new: pd.Series, before: pd.Series, n_rows: int
+) -> Iterator[Cause]:
+    """Name categories whose rows all, or nearly all, have another one now."""
+    pairs = Counter(zip(old.fillna(_MISSING), new.fillna(_MISSING), strict=True))
+    unexplained = len(old)
+    for (was, now), n in pairs.most_common():
+        if n < _FEW or n < _ALIKE * int((before == was).sum()):
+            continue
+        unexplained -= n
+        text = f"{was} became {now} in {n:,} rows of {column.name}"
+        yield Cause("category", f"category {was} of {column.name}", text, 0.95 + n / n_rows)
+    if unexplained >= max(_FEW, _SHARE * n_rows):
+        text = f"{unexplained:,} values of {column.name} are others"
+        what = f"other values of {column.name}"
+        yield Cause("values", what, text, 0.5 + unexplained / n_rows)
+
+
+def new_values(
+    column: Column, base: pd.DataFrame, added: pd.DataFrame, schema: Schema
+) -> list[Cause]:
+    """Explain the values of new rows by those of the base's rows."""
+    old, new = base[column.name].dropna(), added[column.name].dropna()
+    if len(added) < _NEW or len(old) < _NEW:
+        return []
+    where = f"in the {len(added):,} new rows"
+    gaps = [float(side[column.name].isna().mean()) for side in (base, added)]
+    if gaps[1] - gaps[0] > 0.5:
+        text = f"{column.name} is missing in {gaps[1]:.0%} of the new rows, before in {gaps[0]:.0%}"
+        return [Cause("column", f"{column.name} emptied", text, 0.9)]
+    if len(new) < _NEW or column.role == "time":
+        return []
+    if column.type is str:
+        return list(_new_categories(column, old, new, where))
+    if column.role == "target":
+        factor = float(new.median() / old.median()) if old.median() else np.nan
+        sure = ks_2samp(old, new).pvalue < _SURE
+        if sure and np.isfinite(factor) and not 0.8 <= factor <= 1.25:
+            text = f"the median of {column.name} {where} is {factor:.3g} times that before"
+            return [Cause("labels", "shifted labels", text, 0.9)]
+        return []
+    quantiles = np.linspace(0.1, 0.9, 9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.log(np.quantile(new, quantiles) / np.quantile(old, quantiles))
+    ratios = ratios[np.isfinite(ratios)]
+    middle = np.median(ratios) if len(ratios) > len(quantiles) // 2 else 0.0
+    if abs(middle) > _UNIT and np.abs(ratios - middle).max() < 0.5 * abs(middle):
+        factor = float(np.exp(middle))
+        text = f"values of {column.name} {where} are about {factor:.3g} times those before"
+        text += _named(factor)
+        return [Cause("unit", f"unit of {column.name}", text, 0.9)]
+    return []
+
+
+def _new_categories(column: Column, old: pd.Series, new: pd.Series, where: str) -> Iterator[Cause]:
+    """Name a category that is gone where another one came, and classes of other shares."""
+    shares = [side.value_counts(normalize=True) for side in (old, new)]
+    came = shares[1].index.difference(shares[0].index)
+    expected = shares[0][~shares[0].index.isin(shares[1].index)] * len(new)
+    gone = expected[expected >= 2 * _FEW].index
+    if column.role != "target":
+        for now in came:
+            if not len(gone):
+                break
+            was = min(gone, key=lambda name: abs(shares[0][name] - shares[1][now]))
+            gone = gone.drop(was)
+            text = f"{where}, {now} of {column.name} has come and {was} is gone"
+            yield Cause("category", f"category {was} of {column.name}", text, 0.9)
+        return
+    counts = pd.concat([side.value_counts() for side in (old, new)], axis=1).fillna(0)
+    far = float((shares[1].reindex(counts.index, fill_value=0) - shares[0]).abs().max())
+    if len(counts) > 1 and far > 0.1 and chi2_contingency(counts).pvalue < _SURE:
+        text = f"a class of {column.name} {where} has {far:.0%} more or fewer rows than before"
+        yield Cause("labels", "shifted labels", text, 0.9)

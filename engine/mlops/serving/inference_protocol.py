@@ -1,0 +1,96 @@
+"""The Open Inference Protocol (V2, REST): columns as named tensors, of one model.
+
+It is what clients of KServe, Triton, MLServer and Seldon speak. A missing value is null, an empty
+text in a BYTES tensor, NaN in a binary one, or an input that is left out.
+"""
+
+import re
+from typing import Any
+
+import orjson
+from msgspec import UNSET
+from starlette.types import Scope
+
+from mlops.serving.loaded_model import Served
+from mlops.serving.prediction_routes import Predictions
+from mlops.serving.quick_requests import Values
+from mlops.serving.requests import limited, problem
+from mlops.serving.service import Service
+from mlops.serving.tensors import Asked, columns_of, datatype, read_asked
+
+
+class Protocol:
+    """Answers for the model of one service."""
+
+    def __init__(self, service: Service, predictions: Predictions) -> None:
+        self._service, self._predictions = service, predictions
+        target = service.schema.target.name
+        fits = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", target)
+        self.name = service.settings.model_name or (target if fits else "model")
+        self._inputs = {column.name: column for column in service.schema.inputs}
+
+    def model(self) -> dict[str, Any]:
+        """Describe the model."""
+        served = self._service.served
+        outputs = [
+            {"name": name, "datatype": kind, "shape": [-1, *rest]}
+            for name, kind, rest in _output_kinds(served)
+        ]
+        return {
+            "name": self.name,
+            "versions": [served.version],
+            "platform": f"mlops_{served.manifest['engine']}",
+            "inputs": [
+                {"name": column.name, "datatype": datatype(column), "shape": [-1]}
+                for column in self._inputs.values()
+            ],
+            "outputs": outputs,
+        }
+
+    async def infer(self, scope: Scope) -> bytes:
+        """Answer a request to infer."""
+        asked: list[Asked] = []
+
+        def parse() -> Values:
+            found, binary = read_asked(scope["state"]["body"], dict(scope["headers"]))
+            asked.append(found)
+            self._check_outputs(found)
+            values = columns_of(found, binary, self._inputs)
+            return self._predictions.parser.columns(values, ["inputs"])
+
+        served, values, ids = await self._predictions.predict(scope, parse)
+        answer: dict[str, Any] = {"model_name": self.name, "model_version": served.version}
+        if asked[0].id is not UNSET:
+            answer["id"] = asked[0].id
+        made = {tensor["name"]: tensor for tensor in _outputs(served, values, ids)}
+        wanted = [output.name for output in asked[0].outputs or ()]
+        answer["outputs"] = [made[name] for name in wanted or made]
+        return orjson.dumps(answer)
+
+    def _check_outputs(self, asked: Asked) -> None:
+        known = {name for name, _, _ in _output_kinds(self._service.served)}
+        wrong = [output.name for output in asked.outputs or () if output.name not in known]
+        if wrong:
+            raise limited(
+                [problem(["outputs", name], "no such output", "tensor") for name in wrong]
+            )
+
+
+def _output_kinds(served: Served) -> list[tuple[str, str, list[int]]]:
+    kinds: list[tuple[str, str, list[int]]] = [
+        (served.key, "BYTES" if served.choices else "FP64", []),
+        ("prediction_id", "BYTES", []),
+    ]
+    if served.choices:
+        kinds.append(("probabilities", "FP64", [len(served.choices)]))
+    return kinds
+
+
+def _outputs(served: Served, values: list[Any], ids: list[str]) -> list[dict[str, Any]]:
+    data = [served.answers(values), ids]
+    if served.choices:
+        data.append([value[choice] for value in values for choice in served.choices])
+    return [
+        {"name": name, "datatype": kind, "shape": [len(ids), *rest], "data": found}
+        for (name, kind, rest), found in zip(_output_kinds(served), data, strict=True)
+    ]
