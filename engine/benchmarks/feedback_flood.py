@@ -97,7 +97,6 @@ def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> l
         compared(base, candidate, rows[source], params),
         int(source.sum()),
     )
-    ends = {c.metric: {"ci_low": c.ci_low, "ci_high": c.ci_high} for c in found}
     worse = next(c.regression for c in share.comparisons if c.metric == "mape")
     later = sales[sales["sold_on"] > UNTIL]
     honest = trained(rows[train & (rows["sale_id"] < MADE_UP).to_numpy()], params, flood.level)
@@ -108,7 +107,7 @@ def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> l
         f"x {flood.factor:g}",
         str(flood.level or "null"),
         f"{share.train / share.train_rows:.0%}, {share.test / share.test_rows:.0%}",
-        "yes" if is_better({"metrics": ends}, params, METRICS) else "no",
+        "yes" if is_better(found, params) else "no",
         verdict(alone),
         verdict([*alone, *check_feedback(share, params, METRICS)]),
         f"{worse:+.0%}",
