@@ -19,7 +19,7 @@ SCHEMA = Schema(
 def use(monkeypatch: pytest.MonkeyPatch, params: Params) -> Params:
     """Put the schema in the place of the demo's, and fit the parameters to it."""
     for module in (train, evaluate, export):
-        monkeypatch.setattr(module, "load_schema", lambda: SCHEMA)
+        monkeypatch.setattr(module, "load_tabled_schema", lambda: SCHEMA)
     return of(params)
 
 

@@ -20,7 +20,7 @@ SAME = Ratio(1.0, 1.0, 1.0, 0.98, 1.02)
 
 
 def cost(row: Ratio | None = SAME, **changes: object) -> Cost:
-    known = {"engine": ("arrays", "arrays"), "reason": None, "size": (100, 250)}
+    known = {"engine": ("arrays", "arrays"), "reason": None, "n_bytes": (100, 250)}
     return Cost(**(known | {"row": row, "thousand": SAME} | changes))  # type: ignore[arg-type]
 
 
@@ -101,7 +101,7 @@ def test_the_sentence_has_size_memory_and_times() -> None:
     text = cost_section(cost(SLOWER, memory=(10**8, 2 * 10**8), engine=("arrays", "joblib")))
 
     assert text == (
-        "**To serve**, by scikit-learn itself, the base by the engine arrays: 0.00 MB (2.50 times "
+        "**Serving**, by scikit-learn itself, the base by the engine arrays: 0.00 MB (2.50 times "
         "the base's), memory 200 MB (2.00 times the base's), a row in 1.4 ms (1.40 times the "
         "base's, 1.30 to 1.50), a thousand rows in 1 ms (1.00 times the base's, 0.98 to 1.02)."
     )

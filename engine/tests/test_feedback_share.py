@@ -111,8 +111,8 @@ def test_the_models_are_compared_on_what_no_client_told(
         module, "feedback_keys", lambda source, schema: pd.Index(range(told_of_test))
     )
     frames = {
-        module.artifacts.TEST_ROWS: pd.DataFrame({"sale_id": np.arange(20)}),
-        module.artifacts.TRAIN_ROWS: pd.DataFrame({"sale_id": np.arange(-40, 1)}),
+        module.paths.TEST_ROWS: pd.DataFrame({"sale_id": np.arange(20)}),
+        module.paths.TRAIN_ROWS: pd.DataFrame({"sale_id": np.arange(-40, 1)}),
     }
     monkeypatch.setattr(module, "read_rows", lambda path, columns: frames[path])
     monkeypatch.setattr(module, "count_rows", lambda path: held_out)

@@ -173,3 +173,15 @@ def test_stages_of_the_base_whose_bytes_are_missing_may_come_from_another_proces
     mixed = copy.deepcopy(STAGES)
     mixed["train"]["params"]["params.yaml"]["train"]["seed"] = -1
     assert is_behind(TEXT, made, vouched=mixed), "the change's model, the base's bundle"
+
+
+@pytest.mark.parametrize("told", ["etag", "checksum"])
+def test_what_a_server_says_of_a_source_is_no_difference_but_what_was_read_is(told: str) -> None:
+    def stages(tag: str, rows: str) -> dict[str, Any]:
+        source = {"path": "https://x.example/rows", "hash": "md5", told: tag, "size": len(tag)}
+        read = {"path": "artifacts/ingest/rows.parquet", "hash": "md5", "md5": rows * 32}
+        return {"ingest": {"cmd": "x", "deps": [source], "outs": [read]}}
+
+    committed = yaml.safe_dump({"schema": "2.0", "stages": stages("a", "0")})
+    assert not is_behind(committed, stages("another", "0"))
+    assert is_behind(committed, stages("a", "1"))

@@ -36,7 +36,7 @@ REFUSED = ("a01_", "a01b", "a01c", "a01d", "feedback")
 DRIVER = """
 import importlib, sys
 from mlops.errors import UserError
-stages = "ingest validate split train evaluate export".split()
+stages = "ingest validate prepare split train evaluate export".split()
 steps = [(f"mlops.pipeline.{stage}", []) for stage in stages]
 steps += [("mlops.score.__main__", [sys.argv[1], "scored.csv"]), ("mlops.monitoring.__main__", [])]
 for module, words in steps:

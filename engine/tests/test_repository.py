@@ -140,7 +140,7 @@ def test_a_stage_tells_dvc_every_section_of_params_that_it_reads(stage: str) -> 
 def test_every_section_of_params_belongs_to_a_stage_the_review_or_the_monitor() -> None:
     sections = set(yaml.safe_load((DEMO / "params.yaml").read_text(encoding="utf-8")))
 
-    assert sections <= {*STAGES, "task", "models", "gate", "monitor"}
+    assert sections <= {*STAGES, "task", "models", "review", "gate", "monitor"}
 
 
 def test_every_output_of_a_stage_is_a_path_that_the_code_names() -> None:

@@ -89,6 +89,10 @@ def fitted_params(
         tried = rehearse(schema | {PARAMS_FILE: adapted(old, proposal, today, by_day)}, data)
     if tried.unsplit:
         raise UserError("No model can be made of these rows:", tried.unsplit.splitlines())
+    notes.append(
+        "hyper-parameters: none was chosen for these rows; another model may be better by some per "
+        "cent, and train.search in params.yaml looks for it"
+    )
     guess = None
     if tried.train is not None and tried.test is not None:
         target = proposal.of_role("target")

@@ -21,7 +21,7 @@ from mlops.errors import UserError, run_command
 from mlops.frames import write_rows
 from mlops.monitoring.log_reader import read_window
 from mlops.params import Replay
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_project_params, load_schema_of
 from mlops.remote import CONFIG, NAME, PUBLIC
 
 _FOLDER, _FILE = "replay", "requests.parquet"
@@ -89,7 +89,7 @@ def _requests(url: str, schema: Schema, replay: Replay) -> pd.DataFrame:
 
 
 def main() -> None:
-    replay, schema = load_project_params().monitor.replay, load_schema()
+    replay, schema = load_project_params().monitor.replay, load_schema_of(paths.BUNDLE)
     if replay is None:
         raise UserError("monitor.replay is null: nothing may be kept", advice="Name its columns.")
     if not (url := os.environ.get(VARIABLE)):

@@ -59,21 +59,21 @@ class Cost:
 
     Attributes:
         reason: why the candidate's model has no exported form, if it has none.
-        size: of what serves, in bytes.
+        n_bytes: of what serves.
         memory: peak of a process that serves, in bytes; None where it could not be timed.
         row, thousand: time for one row, and for a thousand.
     """
 
     engine: tuple[str, str]
     reason: str | None
-    size: tuple[int, int]
+    n_bytes: tuple[int, int]
     memory: tuple[int, int] | None = None
     row: Ratio | None = None
     thousand: Ratio | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Write it as verdict.json has it."""
-        return {("bytes" if name == "size" else name): v for name, v in asdict(self).items()}
+        return {("bytes" if name == "n_bytes" else name): v for name, v in asdict(self).items()}
 
 
 def measure_cost(base: Side, candidate: Side, rows: Path = paths.TEST_ROWS) -> Cost:
@@ -193,7 +193,7 @@ def check_cost(cost: Cost | None, gate: Gate) -> list[Check]:
     if cost is None:
         return checks
     if gate.max_bytes is not None:
-        size = cost.size[1]
+        size = cost.n_bytes[1]
         why = f"serving takes {size:,} bytes of the bundle, wanted at most {gate.max_bytes:,}"
         outcome: Outcome = "block" if size > gate.max_bytes else "pass"
         checks.append(Check("size of the bundle", size, gate.max_bytes, outcome, why))
@@ -223,7 +223,7 @@ def cost_section(cost: Cost | None) -> str:
     """Compare in a sentence or two what serving takes."""
     if cost is None:
         return ""
-    words = [f"{cost.size[1] / 1e6:.2f} MB {_times(*cost.size)}"]
+    words = [f"{cost.n_bytes[1] / 1e6:.2f} MB {_times(*cost.n_bytes)}"]
     if cost.memory:
         words.append(f"memory {cost.memory[1] / 1e6:.0f} MB {_times(*cost.memory)}")
     for name, ratio in (("a row", cost.row), ("a thousand rows", cost.thousand)):
@@ -234,7 +234,7 @@ def cost_section(cost: Cost | None) -> str:
             )
     base, candidate = (_engine(engine) for engine in cost.engine)
     by = candidate if base == candidate else f"{candidate}, the base by {base}"
-    text = f"**To serve**, by {by}: {', '.join(words)}."
+    text = f"**Serving**, by {by}: {', '.join(words)}."
     return text + (f" The model could not be exported: {cell(cost.reason)}." * bool(cost.reason))
 
 

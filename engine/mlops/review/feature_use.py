@@ -113,7 +113,7 @@ def use_section(uses: list[Use]) -> str:
     head = ("column", "base", "candidate", "interval of the change")
     intro = "How much worse the leading metric gets without a column, as a share of the base's."
     names = ", ".join(use.column[:60] for use in changed[:3])
-    title = f"The models use {len(changed)} columns differently: {names}"
+    title = f"Features that the models use differently: {names}"
     return folded(title, f"{intro}\n\n{table(head, 'lrrr', rows)}")
 
 
