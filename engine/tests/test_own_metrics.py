@@ -281,8 +281,10 @@ def test_a_retraining_is_better_by_an_own_metric_in_its_direction(params: Params
     gate = params.gate.model_copy(update={"max_regression": {"near": 0.05}})
     given = params.model_copy(update={"gate": gate})
 
-    assert is_better({"metrics": {"near": {"ci_low": 0.1, "ci_high": 0.2}}}, given, OWN)
-    assert not is_better({"metrics": {"near": {"ci_low": -0.2, "ci_high": -0.1}}}, given, OWN)
+    rows = prices(200)
+    near = Predictions("regression", rows.actual, rows.actual * 1.01)
+    assert is_better(compare(rows, near, {}, given, OWN), given)
+    assert not is_better(compare(near, rows, {}, given, OWN), given)
 
 
 def test_a_search_goes_by_the_metric_that_is_named(params: Params) -> None:
