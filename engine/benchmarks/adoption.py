@@ -23,7 +23,8 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from bench_paths import SOURCES
 from clones import copy_tracked, environment
-from mlops.metrics import Predictions, score
+from mlops.metric_registry import Metrics
+from mlops.metrics import Predictions
 
 ROWS = 30_000  # of the largest table, so that all take minutes
 SECONDS = 1200
@@ -168,13 +169,15 @@ def plain(
     x, y = features.astype("float64").to_numpy(), rows[target]
     if not classes:
         fitted = HistGradientBoostingRegressor(random_state=0).fit(x[~test], y[~test])
-        return score(Predictions("regression", y[test].to_numpy(float), fitted.predict(x[test])))
+        found = Predictions("regression", y[test].to_numpy(float), fitted.predict(x[test]))
+        return Metrics("regression").score(found)
     labels = sorted(y.astype(str).unique())
     codes = pd.Categorical(y.astype(str), categories=labels).codes
     model = HistGradientBoostingClassifier(random_state=0).fit(x[~test], codes[~test])
     proba = np.zeros((int(test.sum()), len(labels)))
     proba[:, model.classes_] = model.predict_proba(x[test])
-    return score(Predictions("classification", codes[test].astype(float), proba))
+    found = Predictions("classification", codes[test].astype(float), proba)
+    return Metrics("classification", tuple(labels)).score(found)
 
 
 def try_one(table: Table, folder: Path, data: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from mlops.params import Params
 from mlops.pipeline.model import build_model, fit_model, predict, rescale_to_recent_level
 from mlops.pipeline.partitions import read_partitions
 from mlops.pipeline.splitting import is_held_out, is_test
-from mlops.project import load_kinds, load_project_params, load_schema
+from mlops.project import load_kinds, load_metrics, load_project_params, load_schema
 from mlops.review.feedback_share import FeedbackShare, check_feedback
 from mlops.review.gate import check_floors, check_regressions, verdict
 from mlops.review.model_comparison import Comparison, compare
@@ -31,6 +31,7 @@ from mlops.review.model_comparison import Comparison, compare
 SOURCE, UNTIL = pd.Timestamp("2009-12-31"), pd.Timestamp("2010-02-12")
 FALSE_ROWS, FACTORS, LEVELS = (0, 15, 30, 60, 120, 500), (1.1, 1.3), (None, 14)
 SCHEMA = load_schema()
+METRICS = load_metrics(SCHEMA)
 MADE_UP = 10**7  # keys from here on
 
 
@@ -77,7 +78,7 @@ def compared(
         Predictions(params.task, actual, predict(one, rows, SCHEMA.target))
         for one in (base, candidate)
     ]
-    return compare(*both, {}, params)
+    return compare(*both, {}, params, METRICS)
 
 
 def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> list[str]:
@@ -88,7 +89,7 @@ def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> l
     candidate = trained(rows[train], params, flood.level)
     found = compared(base, candidate, rows[test], params)
     metrics = {c.metric: c.candidate for c in found}
-    alone = [*check_floors(metrics, params), *check_regressions(found, params)]
+    alone = [*check_floors(metrics, params, METRICS), *check_regressions(found, params)]
     source = held_out | (test & ~feedback)
     share = FeedbackShare(
         *(int(n) for n in ((train & feedback).sum(), train.sum())),
@@ -96,7 +97,6 @@ def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> l
         compared(base, candidate, rows[source], params),
         int(source.sum()),
     )
-    ends = {c.metric: {"ci_low": c.ci_low, "ci_high": c.ci_high} for c in found}
     worse = next(c.regression for c in share.comparisons if c.metric == "mape")
     later = sales[sales["sold_on"] > UNTIL]
     honest = trained(rows[train & (rows["sale_id"] < MADE_UP).to_numpy()], params, flood.level)
@@ -107,9 +107,9 @@ def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> l
         f"x {flood.factor:g}",
         str(flood.level or "null"),
         f"{share.train / share.train_rows:.0%}, {share.test / share.test_rows:.0%}",
-        "yes" if is_better({"metrics": ends}, params) else "no",
+        "yes" if is_better(found, params) else "no",
         verdict(alone),
-        verdict([*alone, *check_feedback(share, params)]),
+        verdict([*alone, *check_feedback(share, params, METRICS)]),
         f"{worse:+.0%}",
         f"{np.median(moved):+.1%}",
         f"{mape.candidate:.1%}",

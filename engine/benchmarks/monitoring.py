@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 from bench_paths import DEMO
 from fitted import chosen
+from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.drift import PREDICTION
@@ -45,6 +46,7 @@ DEFAULTS = {
 }
 COLOURS = dict(zip(DEFAULTS, ("#2a6f97", "#c1121f", "#e0a100", "#8d6e9e"), strict=True))
 RATES = (0.01, 0.02, 0.05, 0.1)
+METRICS = Metrics("regression")
 _FEATURES = [column.name for column in SCHEMA.features]
 _COLUMNS = [*_FEATURES, PREDICTION]
 _EVIDENTLY = Path(__file__).parent / "monitoring_evidently.py"
@@ -113,7 +115,7 @@ class Worlds:
         tested = Predictions("regression", then["price"].to_numpy(), then[PREDICTION].to_numpy())
         # A model's predictions of rows that it was trained on are no reference.
         known = pd.concat([sales.iloc[order[:TRAINED]].assign(**{PREDICTION: np.nan}), then])
-        return Draw(rows, known, describe_reference(known[SCHEMA.names], tested, SCHEMA))
+        return Draw(rows, known, describe_reference(known[SCHEMA.names], tested, SCHEMA, METRICS))
 
 
 def judge(draw: Draw) -> Decision:
@@ -121,7 +123,14 @@ def judge(draw: Draw) -> Decision:
     rows = draw.rows.reset_index(drop=True)
     extra = {PREDICTED: rows[PREDICTION], ACTUAL: rows["price"], AT: 0.0, REQUEST: range(len(rows))}
     asked = rows[_FEATURES].assign(**extra)
-    return decide(Window(asked, len(asked), asked), "benchmark", draw.reference, SCHEMA, PARAMS)
+    return decide(
+        Window(asked, len(asked), asked),
+        {"model_version": "benchmark"},
+        draw.reference,
+        SCHEMA,
+        PARAMS,
+        METRICS,
+    )
 
 
 def psi(draw: Draw) -> float:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 import bench_paths  # noqa: F401
+from mlops.metric_registry import Metrics
 from mlops.monitoring.__main__ import monitor
 from mlops.paths import BUNDLE
 from mlops.project import load_project_params
@@ -30,6 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from loop import ASKED, DELAY, FALL, NOWHERE, SQUARE_FEET
 
 from production import DAY, Log, sales
+
+METRICS = Metrics("regression")
 
 SOLD, BEFORE, RUNS, WEEK = 13, 5, 8, 7 * DAY
 SALES = sales()
@@ -89,7 +92,12 @@ def delay(shock: str, seed: int) -> int | None:
             due = sorted(one for one in untold if one[0] < at + WEEK)
             untold = [one for one in untold if one[0] >= at + WEEK]
             log.tell([name for _, name, _ in due], [price for _, _, price in due], at + 6 * DAY)
-            if shocked and monitor(log.url, BUNDLE, params, SCHEMA, at + WEEK).reasons:
+            if (
+                shocked
+                and monitor(
+                    log.url, BUNDLE, params, SCHEMA, Metrics("regression"), at + WEEK
+                ).reasons
+            ):
                 return week - BEFORE + 1
     return None
 

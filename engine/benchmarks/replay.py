@@ -95,7 +95,7 @@ def main() -> None:
         answers = [predict(base, many, SCHEMA.target)] * 2
         compare_replay("regression", many, [seen(train)] * 2, [columns] * 2, answers, answers)
         predict(base, many, SCHEMA.target)  # of the other side
-        shares_moved("regression", *answers)
+        shares_moved("regression", answers)
         seconds = max(seconds, time.perf_counter() - start)
     text = "\n".join(
         [

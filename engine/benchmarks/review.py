@@ -116,7 +116,7 @@ def reviewed(
                 where = lot if base.ndim == 1 else lot[:, None]
                 base, candidate = np.where(where, base, candidate), np.where(where, candidate, base)
             sides = (Predictions(population.task, actual, side) for side in (base, candidate))
-            found = compare(*sides, {}, params)
+            found = compare(*sides, {}, params, population.metrics)
             checks = {c.name.split()[-1]: c for c in check_regressions(found, params)}
             outcome = verdict(list(checks.values()))
             for c in found:

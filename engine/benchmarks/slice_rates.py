@@ -98,7 +98,8 @@ def judged(
             if kind == "equal":
                 was, now = np.where(lot, was, now), np.where(lot, now, was)
             sides = (Predictions(population.task, actual, side) for side in (was, now))
-            checks = check_slices_against_base(compare_slices(*sides, test, params, SCHEMA), params)
+            slices = compare_slices(*sides, test, params, SCHEMA, population.metrics)
+            checks = check_slices_against_base(slices, params)
             blocked = [check.name for check in checks if check.outcome == "block"]
             named = any(": ".join(PLANTED) in name for name in blocked)
             lines.append((kind, change, bool(blocked), named))

@@ -23,7 +23,8 @@ from bench_paths import DEMO, PYTHONPATH
 from fitted import chosen
 from mlops import paths
 from mlops.frames import read_rows
-from mlops.metrics import Floats, Predictions, Task, score
+from mlops.metric_registry import Metrics
+from mlops.metrics import Floats, Predictions, Task
 from mlops.params import Params
 from mlops.pipeline.model import build_model, fit_model, predict
 from project.schema import SCHEMA
@@ -65,9 +66,14 @@ class Population:
         positive = 1 / (1 + np.exp(-odds))
         return np.column_stack([1 - positive, positive])
 
+    @property
+    def metrics(self) -> Metrics:
+        """The engine's, of two classes if of any."""
+        return Metrics(self.task, () if self.task == "regression" else ("no", "yes"))
+
     def truth(self, predicted: Floats) -> dict[str, float]:
         """Score predictions on all rows."""
-        return score(Predictions(self.task, self.actual, predicted))
+        return self.metrics.score(Predictions(self.task, self.actual, predicted))
 
     def worsened(self, change: str, metric: str, by: float) -> Floats:
         """Predict so that an error metric is truly worse than the base's by the share `by`."""

@@ -1,43 +1,32 @@
-"""Metrics of predictions, each with the influence of every row on it, from which intervals follow.
+"""What metrics are made of: predictions, what is known of a metric of them, one of one's own."""
 
-A row's influence is the slope of the metric in that row's weight (Hampel, JASA 69, 1974): over the
-rows it has mean 0, and its spread over √rows is the metric's standard error (the delta method, or
-infinitesimal jackknife: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 22).
-Influences of two models on the same rows subtract, so a difference is compared in pairs.
-"""
-
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.decision_rule import decided
+
 Floats = NDArray[np.float64]
 Task = Literal["regression", "classification"]
 
-HIGHER_IS_BETTER: dict[Task, dict[str, bool]] = {
-    "regression": {"rmse": False, "mae": False, "mape": False, "median_ape": False, "r2": True},
-    "classification": {
-        "log_loss": False,
-        "brier": False,
-        "roc_auc": True,
-        "f1_macro": True,
-        "balanced_accuracy": True,
-        "calibration_error": False,
-    },
-}
-"""The metrics of each task, the leading one first. None of the errors is below 0, none of the
-others above 1."""
-
-_BINS = 10
-_TINY = 1e-15
-
 
 class Estimate(NamedTuple):
-    """A metric of some rows, not finite where they don't define it; influence: shape (n_rows,)."""
+    """A metric of some rows.
+
+    Attributes:
+        value: not finite where the rows don't define it.
+        influence: shape (n_rows,), how much the metric leans on each row; of a metric that comes
+            as one number, how much each resample of the rows moved it. `intervals.spread` takes
+            either, and those of two models on the same rows subtract.
+        reason: why the value isn't finite.
+    """
 
     value: float
     influence: Floats
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,130 +38,51 @@ class Predictions:
             came true among the classes.
         predicted: shape (n_rows,) for a regression; probabilities of shape (n_rows, n_classes)
             for a classification.
+        threshold: the model's: see `decision_rule.decided`.
     """
 
     task: Task
     actual: Floats
     predicted: Floats
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.actual) != len(self.predicted) or not len(self.actual):
             raise ValueError(f"{len(self.actual)} actual, {len(self.predicted)} predicted values")
 
-    def take(self, rows: NDArray[np.bool_]) -> "Predictions":
-        """Keep the rows that are marked."""
-        return Predictions(self.task, self.actual[rows], self.predicted[rows])
+    @property
+    def decided(self) -> NDArray[np.intp]:
+        """The places of the classes that are decided for, shape (n_rows,)."""
+        return decided(self.predicted, self.threshold)
+
+    def take(self, rows: NDArray[Any]) -> "Predictions":
+        """Keep the rows that are marked, or that stand at these places."""
+        return replace(self, actual=self.actual[rows], predicted=self.predicted[rows])
 
 
-def score(predictions: Predictions) -> dict[str, float]:
-    """Compute the task's metrics; one that these rows don't define (R² of one row) isn't finite."""
-    return {name: estimate.value for name, estimate in estimates(predictions).items()}
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the project: an entry of METRICS in `src/project/metrics.py`.
 
+    `compute(actual, predicted)` gets two arrays, a value a row. Of a classification they are texts:
+    the class that came true, and the one that was decided for. It gives a value for each row, of
+    which the metric is the mean, or one number for all; where rows define none, NaN, or it raises
+    `mlops.undefined.Undefined` with the reason.
 
-def estimates(predictions: Predictions) -> dict[str, Estimate]:
-    """Compute the task's metrics with the influence of every row."""
-    actual, predicted = predictions.actual, predictions.predicted
-    if not np.isfinite(predicted).all():
-        unknown = Estimate(np.nan, np.full(len(actual), np.nan))
-        return dict.fromkeys(HIGHER_IS_BETTER[predictions.task], unknown)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if predictions.task == "regression":
-            found = _regression(actual, predicted)
-        else:
-            found = _classification(actual.astype(int), predicted)
-    return {name: Estimate(float(value), influence) for name, (value, influence) in found.items()}
+    Attributes:
+        unit: as of a column; "" for a share.
+        takes: "probabilities" gives a classification's as shape (n_rows, n_classes), in the order
+            of the target's choices.
+    """
+
+    name: str
+    description: str
+    unit: str
+    compute: Callable[[Any, Any], Any]
+    higher_is_better: bool = False
+    takes: Literal["decisions", "probabilities"] = "decisions"
 
 
 def rounded(value: float) -> float | None:
     """Round to 8 significant digits, the same on every processor; None for an undefined value."""
     return float(f"{value:.8g}") if np.isfinite(value) else None
-
-
-def _mean(values: Floats) -> Estimate:
-    return Estimate(values.mean(), values - values.mean())
-
-
-def _regression(actual: Floats, predicted: Floats) -> dict[str, Estimate]:
-    error = predicted - actual
-    squares, spread = error**2, (actual - actual.mean()) ** 2
-    # The mean of equal numbers may be another one in its last digit.
-    mse, variance = squares.mean(), spread.mean() if np.ptp(actual) else 0.0
-    rmse, share = np.sqrt(mse), np.where(actual == 0, np.inf, np.abs(error / actual))
-    return {
-        # Without any error it is 0 / 0: no row has influence then.
-        "rmse": Estimate(rmse, np.nan_to_num((squares - mse) / (2 * rmse))),
-        "mae": _mean(np.abs(error)),
-        "mape": _mean(share),
-        "median_ape": _median(share),
-        "r2": Estimate(1 - mse / variance, (spread * mse / variance - squares) / variance),
-    }
-
-
-def _median(values: Floats) -> Estimate:
-    """Take the median; the density there is that of the √n values on each side of it."""
-    n, median = len(values), np.median(values)
-    reach = int(np.ceil(np.sqrt(n)))
-    low, high = max(0, (n - 1) // 2 - reach), min(n - 1, n // 2 + reach)
-    near = np.partition(values, [low, high])
-    density = (high - low) / (n * (near[high] - near[low]))
-    return Estimate(median, np.sign(values - median) / (2 * density))
-
-
-def _classification(actual: NDArray[np.int_], proba: Floats) -> dict[str, Estimate]:
-    rows, n_classes = np.arange(len(actual)), proba.shape[1]
-    happened, chosen = np.eye(n_classes)[actual], np.eye(n_classes)[proba.argmax(axis=1)]
-    hit = happened * chosen
-    return {
-        "log_loss": _mean(-np.log(np.clip(proba[rows, actual], _TINY, 1.0))),
-        "brier": _mean(((proba - happened) ** 2).sum(axis=1)),
-        "roc_auc": _roc_auc(happened, proba),
-        "f1_macro": _mean_ratio(2 * hit, happened + chosen),
-        "balanced_accuracy": _mean_ratio(hit, happened),
-        "calibration_error": _calibration_error(hit.sum(axis=1), proba.max(axis=1)),
-    }
-
-
-def _mean_ratio(part: Floats, whole: Floats) -> Estimate:
-    """Average the classes' ratios of two sums; both have shape (n_rows, n_classes).
-
-    A class that is in no row's `whole` counts for nothing.
-    """
-    seen = whole.any(axis=0)
-    part, whole = part[:, seen], whole[:, seen]
-    ratio = part.sum(axis=0) / whole.sum(axis=0)
-    return Estimate(ratio.mean(), ((part - ratio * whole) / whole.mean(axis=0)).mean(axis=1))
-
-
-def _roc_auc(happened: Floats, proba: Floats) -> Estimate:
-    """Average each class's area under the ROC curve by its share; of two classes, the second's."""
-    if proba.shape[1] == 2:
-        return _area(happened[:, 1], proba[:, 1])
-    shares, value, influence = happened.mean(axis=0), 0.0, np.zeros(len(proba))
-    for c in np.flatnonzero(shares):
-        area = _area(happened[:, c], proba[:, c])
-        value += shares[c] * area.value
-        influence += shares[c] * area.influence + area.value * (happened[:, c] - shares[c])
-    return Estimate(value, influence)
-
-
-def _area(positive: Floats, claimed: Floats) -> Estimate:
-    """Chance that a positive row is claimed above a negative one, ties counting half.
-
-    The influences are those of DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988.
-    """
-    values, place = np.unique(claimed, return_inverse=True)
-    positives = np.bincount(place, positive, len(values))
-    negatives = np.bincount(place, 1 - positive, len(values))
-    negatives_below = (np.cumsum(negatives) - negatives / 2) / negatives.sum()
-    positives_above = 1 - (np.cumsum(positives) - positives / 2) / positives.sum()
-    area = positives @ negatives_below / positives.sum()
-    of_positive = positive * (negatives_below[place] - area) / positive.mean()
-    of_negative = (1 - positive) * (positives_above[place] - area) / (1 - positive.mean())
-    return Estimate(area, of_positive + of_negative)
-
-
-def _calibration_error(right: Floats, confidence: Floats) -> Estimate:
-    """Expected calibration error over ten equal bins (Naeini et al., AAAI 2015)."""
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gap = np.bincount(bins, right - confidence, _BINS)
-    return _mean(np.sign(gap)[bins] * (right - confidence))

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.kinds import Kind, model_problems
-from mlops.metrics import HIGHER_IS_BETTER
+from mlops.metric_registry import Metrics
 from mlops.typed_yaml import PositiveFloat, PositiveInt, Section, Share, load_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -68,16 +68,42 @@ class Split(Section):
 
 class Search(Section):
     candidates: Annotated[int, Field(ge=0)]
+    metric: str | None = None
     folds: Annotated[int, Field(ge=2)]
     backend: Literal["loky", "dask"]
     jobs: int
     space: dict[str, Annotated[list[float | int | bool], Field(min_length=1)]]
 
 
+class ErrorCosts(Section):
+    """What the two kinds of error cost, in any unit: their ratio decides."""
+
+    false_positive: PositiveFloat
+    false_negative: PositiveFloat
+
+
+class BestMetric(Section):
+    metric: str
+
+
+def _threshold(value: Any) -> Any:
+    """Take a number, what errors cost, or the metric to choose by."""
+    if value is None or (isinstance(value, float) and 0 < value < 1):
+        return value
+    for form in (ErrorCosts, BestMetric):
+        with contextlib.suppress(ValidationError):
+            return form.model_validate(value)
+    raise ValueError(
+        f"found {value!r}, wanted null, a number between 0 and 1, "
+        "{false_positive: 1, false_negative: 5} or {metric: f1_macro}"
+    )
+
+
 class Train(Section):
     kind: Annotated[str, Field(min_length=1)]
     seed: Seed
     log_target: bool
+    threshold: Annotated[float | ErrorCosts | BestMetric | None, BeforeValidator(_threshold)] = None
     level_days: PositiveInt | None
     search: Search
 
@@ -165,7 +191,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _fits_the_project(self, info: ValidationInfo) -> "Params":
-        problems = [*_schema_problems(self, cast(Schema, info.context)), *_metric_problems(self)]
+        schema, metrics = cast(tuple[Schema, Metrics], info.context)
+        problems = [*_schema_problems(self, schema), *_metric_problems(self, metrics)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -186,6 +213,10 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
             f"less: give Column({target.name!r}, …) in src/project/schema.py a low above 0, or set "
             "false"
         )
+    if params.train.threshold is not None and (n := len(target.choices)) != 2:
+        found = f"{target.name} has {n} choices: the most likely one is decided for"
+        found = found if n else f"{target.name} is a number, and nothing is decided"
+        problems.append(f"train.threshold: wanted a target of two choices; {found}: set null")
     if params.split.test_from and not schema.time:
         problems.append("split.test_from: the schema has no column of role 'time'; set null")
     if params.monitor.replay:
@@ -219,9 +250,9 @@ def _replay_problems(replay: Replay, schema: Schema) -> list[str]:
     ]
 
 
-def _metric_problems(params: Params) -> list[str]:
-    """List the metrics that are none of the task's."""
-    known, gate = HIGHER_IS_BETTER[params.task], params.gate
+def _metric_problems(params: Params, metrics: Metrics) -> list[str]:
+    """List the metrics that are neither the engine's nor the project's."""
+    known, gate, threshold = metrics.higher_is_better, params.gate, params.train.threshold
     return [
         f"{part}: {name!r}: wanted metrics: {', '.join(known)}"
         for part, metrics in (
@@ -230,6 +261,11 @@ def _metric_problems(params: Params) -> list[str]:
             ("gate.slices.max_regression", gate.slices.max_regression or {}),
             ("gate.max_regression", gate.max_regression),
             ("monitor.max_worse", params.monitor.max_worse),
+            ("train.search.metric", filter(None, [params.train.search.metric])),
+            (
+                "train.threshold.metric",
+                [threshold.metric] if isinstance(threshold, BestMetric) else [],
+            ),
         )
         for name in metrics
         if name not in known
@@ -237,14 +273,21 @@ def _metric_problems(params: Params) -> list[str]:
 
 
 def load_params(
-    path: Path, schema: Schema, kinds: Mapping[str, type[Kind]] | None = None
+    path: Path,
+    schema: Schema,
+    kinds: Mapping[str, type[Kind]] | None = None,
+    metrics: Metrics | None = None,
 ) -> Params:
-    """Read params.yaml and check it against the columns and, if given, the kinds of model.
+    """Read params.yaml and check it against the columns, the metrics and, if given, the kinds.
+
+    Args:
+        metrics: by default the engine's alone.
 
     Raises:
         UserError: the file holds anything that is not allowed; the message names all of it.
     """
-    return load_yaml(path, Params, schema, partial(model_problems, kinds or {}))
+    known = metrics or Metrics(schema.task, schema.target.choices)
+    return load_yaml(path, Params, (schema, known), partial(model_problems, kinds or {}))
 
 
 def _main() -> None:

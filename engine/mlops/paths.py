@@ -21,6 +21,7 @@ HELD_OUT_ROWS = _ROOT / "split" / "held_out.parquet"
 
 MODEL = _ROOT / "train" / "model.joblib"
 TRAINING = _ROOT / "train" / "training.json"
+CHOSEN = _ROOT / "train" / "chosen.json"
 
 METRICS = _ROOT / "evaluate" / "metrics.json"
 EVALUATION = _ROOT / "evaluate" / "evaluation.json"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.columns import Feature, Schema
+from mlops.metrics import Predictions
 
 BINS = 20
 """Bins of a numeric column, of about equally many reference rows each."""
@@ -30,11 +31,11 @@ def reference_profile(rows: pd.DataFrame, schema: Schema) -> dict[str, Profile]:
     return {column.name: _counted(rows[column.name], column) for column in schema.features}
 
 
-def prediction_profile(predicted: Any, schema: Schema) -> Profile:
-    """Count predictions: numbers, shape (n_rows,), or the likeliest choice of probabilities."""
+def prediction_profile(predictions: Predictions, schema: Schema) -> Profile:
+    """Count predictions: numbers, or the choices that are decided for."""
     if not schema.target.choices:
-        return number_profile(predicted)
-    return choice_profile(pd.Series(np.array(schema.target.choices)[predicted.argmax(axis=1)]))
+        return number_profile(predictions.predicted)
+    return choice_profile(pd.Series(np.array(schema.target.choices)[predictions.decided]))
 
 
 def number_profile(values: Any) -> Profile:

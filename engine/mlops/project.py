@@ -15,6 +15,8 @@ from mlops.columns import Derived, Schema
 from mlops.errors import UserError
 from mlops.joins import Join, with_joins
 from mlops.lookups import with_tables, with_tables_of
+from mlops.metric_registry import Metrics
+from mlops.own_metrics import FILE
 from mlops.pipeline.code_meaning import hash_meaning
 
 if TYPE_CHECKING:  # these need libraries that the serving image lacks
@@ -43,6 +45,27 @@ def load_schema() -> Schema:
         return replace(schema, derived=derived, derived_code=" ".join(code))
     except ValueError as error:  # the tables' own checks
         raise UserError(str(error)) from error
+
+
+def load_metrics(schema: Schema) -> Metrics:
+    """Give the engine's metrics for the target, and those of the project if it has any.
+
+    Raises:
+        UserError: they contradict themselves.
+    """
+    task, choices = schema.task, schema.target.choices
+    if importlib.util.find_spec("project.metrics") is None:  # a project without any
+        return Metrics(task, choices)
+    try:
+        from project.metrics import METRICS
+
+        words = {text for one in METRICS for text in (one.description, one.unit)}
+        root = project_folder().parent
+        code = hash_meaning("project.metrics", [root], words) if METRICS else ""
+        return Metrics(task, choices, tuple(METRICS), code)
+    except (ValueError, TypeError, ImportError) as error:
+        where = "" if isinstance(error, ValueError) else f"{FILE}: "
+        raise UserError(f"{where}{error}") from error
 
 
 def load_schema_of(bundle: Path) -> Schema:
@@ -143,4 +166,5 @@ def load_project_params(path: Path | None = None, *, with_models: bool = False) 
     from mlops.params import PARAMS_FILE, load_params
 
     kinds = load_kinds() if with_models else None
-    return load_params(path or PARAMS_FILE, load_schema(), kinds)
+    schema = load_schema()
+    return load_params(path or PARAMS_FILE, schema, kinds, load_metrics(schema))

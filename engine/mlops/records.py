@@ -22,12 +22,17 @@ class SliceRecord(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """How good a model is on its test rows: artifacts/evaluate/evaluation.json."""
+    """How good a model is on its test rows: artifacts/evaluate/evaluation.json.
+
+    Older engines wrote neither the threshold nor what the project's own metrics are.
+    """
 
     task: str
     rows: int
     confidence: float
+    threshold: NotRequired[float | None]
     metrics: dict[str, MetricRecord]
+    own_metrics: NotRequired[dict[str, str]]
     baseline: dict[str, float | None]
     slices: list[SliceRecord]
 
@@ -82,10 +87,11 @@ class EngineRecord(TypedDict):
 
 
 class ManifestContent(EngineRecord):
-    """What export knows of the bundle that it writes."""
+    """What export knows of the bundle that it writes; one of an older engine has no threshold."""
 
     task: str
     target: str
+    threshold: NotRequired[float | None]
     libraries: dict[str, str]
     params: dict[str, Any]
     data: DataRecord

@@ -16,6 +16,10 @@ UNDEFINED = "undefined"
 _UNKNOWN = "no finite number"
 
 
+class Undefined(Exception):
+    """Raised by a metric of the project's own for rows that don't define it; says why."""
+
+
 def why_undefined(metric: str, predictions: "Predictions") -> str:
     """Say why a metric of these rows isn't finite, as '1 of 9 targets is 0'."""
     actual, predicted, n = predictions.actual, predictions.predicted, len(predictions.actual)
@@ -23,6 +27,10 @@ def why_undefined(metric: str, predictions: "Predictions") -> str:
         return f"{odd} of {n} predictions {'is' if odd == 1 else 'are'} not finite"
     if metric in ("mape", "median_ape") and (zeros := int((actual == 0).sum())):
         return f"{zeros} of {n} targets {'is' if zeros == 1 else 'are'} 0"
+    if metric == "precision":
+        return f"none of the {n} rows is decided to be positive"
+    if metric in ("recall", "average_precision"):
+        return f"no positive among the {n} rows"
     if n == 1:
         return "there is only one row"
     if metric == "r2" and (actual == actual[0]).all():
@@ -32,17 +40,6 @@ def why_undefined(metric: str, predictions: "Predictions") -> str:
             return f"no {'negative' if actual[0] else 'positive'} among the {n} rows"
         return f"all {n} rows are of one class"
     return "the errors are too large for a number"
-
-
-def describe_undefined(
-    found: Mapping[str, float | None], predictions: "Predictions"
-) -> dict[str, str]:
-    """Give the reason of each metric in `found` that has no finite value."""
-    return {
-        name: why_undefined(name, predictions)
-        for name, value in found.items()
-        if value is None or not math.isfinite(value)
-    }
 
 
 def in_words(metric: Mapping[str, Any]) -> str:

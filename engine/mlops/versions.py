@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from mlops.errors import UserError, run_command
-from mlops.metrics import HIGHER_IS_BETTER
 from mlops.paths import METRICS
 from mlops.review.checkouts import git
 from mlops.review.differences import params_diff
@@ -75,7 +74,7 @@ def params_at(commit: str) -> dict[str, Any]:
 
 def describe(commit: str, before: str | None, metrics: dict[str, Any]) -> list[str]:
     """Say how good a release is, and what its parameters changed."""
-    known = [name for of_task in HIGHER_IS_BETTER.values() for name in of_task if name in metrics]
+    known = [k for k, v in metrics.items() if isinstance(v, int | float) and k != "rows"]
     lines = [", ".join(f"{name} {metrics[name]:,.5g}" for name in known) or "metrics: not here"]
     if before is None:
         return lines

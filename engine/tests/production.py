@@ -15,10 +15,12 @@ from mlops.pipeline.export import describe_reference
 from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, migrate
 from paths import DEMO
 from project.schema import SCHEMA
+from standard import PRICES
 
 NOW = 1_300_000_000.0
 DAY = 86_400.0
 VERSION = "0123456789ab"
+MANIFEST = {"model_version": VERSION}
 PARAMS = load_params(DEMO / "params.yaml", SCHEMA)
 _FEATURES = [column.name for column in SCHEMA.features]
 
@@ -39,7 +41,7 @@ def predicted(rows: pd.DataFrame, seed: int = 0) -> np.ndarray:
 def reference(rows: pd.DataFrame) -> dict[str, Any]:
     """Describe the rows as the stage export does."""
     tested = Predictions("regression", rows["price"].to_numpy(), predicted(rows, seed=1))
-    return describe_reference(rows, tested, SCHEMA)
+    return describe_reference(rows, tested, SCHEMA, PRICES)
 
 
 class Log:

@@ -14,7 +14,7 @@ import classification
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Column, Schema
 from mlops.frames import read_rows, write_rows
-from mlops.metrics import HIGHER_IS_BETTER, Predictions, rounded, score
+from mlops.metrics import Predictions, rounded
 from mlops.params import Params, load_params
 from mlops.paths import (
     BUNDLE,
@@ -33,6 +33,7 @@ from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
 from paths import DEMO
 from project.schema import SCHEMA
+from standard import NAMES, PRICES, score
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -86,14 +87,14 @@ def test_metrics_are_those_of_the_stored_predictions(regression: None) -> None:
     again = score(Predictions("regression", rows["price"].to_numpy(), rows["predicted"].to_numpy()))
 
     assert metrics["rows"] == len(rows) == 200
-    for name in HIGHER_IS_BETTER["regression"]:
+    for name in NAMES["regression"]:
         assert metrics[name] == pytest.approx(again[name], rel=1e-7)
 
 
 def test_the_trivial_baseline_stands_beside_the_metrics_and_is_worse(regression: None) -> None:
     metrics = json.loads(METRICS.read_text())
 
-    assert set(metrics["baseline"]) == set(HIGHER_IS_BETTER["regression"])
+    assert set(metrics["baseline"]) == set(NAMES["regression"])
     assert metrics["baseline"]["rmse"] > metrics["rmse"]
     assert metrics["baseline"]["r2"] <= 0
 
@@ -156,7 +157,7 @@ def test_shuffling_a_feature_that_matters_costs_most(choice: None) -> None:
 def test_a_classification_is_scored_by_its_own_metrics(choice: None) -> None:
     metrics = json.loads(METRICS.read_text())
 
-    assert set(metrics) == {*HIGHER_IS_BETTER["classification"], "rows", "baseline"}
+    assert set(metrics) == {*NAMES["three classes"], "rows", "baseline"}
     assert metrics["log_loss"] < metrics["baseline"]["log_loss"]
     columns = [f"probability_{name}" for name in ("left", "stayed", "grew")]
     np.testing.assert_allclose(read_rows(PREDICTIONS)[columns].sum(axis=1), 1)
@@ -199,7 +200,7 @@ def test_importance_is_bounded_by_the_shape_of_the_table_and_shows_its_progress(
     made = []
     monkeypatch.setattr(evaluate, "predict", lambda *given: made.append(1) or predict(*given))
 
-    table = evaluate.importance(model, rows, schema, 0)
+    table = evaluate.importance(model, rows, schema, PRICES, 0)
 
     assert (len(table), len(made)) == (n_features, calls)
     shown = f"evaluate: importance, 250 of {calls} predictions"

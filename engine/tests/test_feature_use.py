@@ -6,6 +6,7 @@ import pandas as pd
 from github_markdown import powers
 from hostile_markdown import SPELLINGS
 from mlops.review.feature_use import MOST_ROWS, Use, compare_use, shuffled, use_section, uses_json
+from standard import PRICES
 
 N = 1500
 
@@ -22,7 +23,7 @@ def uses(base: str, candidate: str) -> dict[str, Use]:
     noise = np.random.default_rng(1).normal(0, 0.5, n)
     actual = np.tile(asked[list(base)].sum(axis=1).to_numpy()[:n] + noise, 4)
     answers = [asked[list(names)].sum(axis=1).to_numpy() for names in (base, candidate)]
-    found = compare_use("regression", actual, answers, ["a", "b", "c"], 0.95)
+    found = compare_use(PRICES, actual, answers, ["a", "b", "c"], 0.95)
     return {use.column: use for use in found}
 
 
@@ -61,7 +62,7 @@ def test_a_model_without_any_error_has_no_importance() -> None:
     asked = shuffled(rows(), ["a"])
     actual = np.tile(asked["a"].to_numpy()[:N], 2)
 
-    assert compare_use("regression", actual, [np.tile(actual[:N], 2)] * 2, ["a"], 0.95) == []
+    assert compare_use(PRICES, actual, [np.tile(actual[:N], 2)] * 2, ["a"], 0.95) == []
 
 
 def test_hostile_names_stay_text_and_short() -> None:

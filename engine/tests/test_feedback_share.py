@@ -24,6 +24,7 @@ from mlops.review.feedback_share import (
 from mlops.review.model_comparison import Comparison
 from production import PARAMS, sales
 from project.schema import SCHEMA
+from standard import PRICES
 from test_review import commit, edit, git, repository, review, reviewed  # noqa: F401  fixtures
 
 SALES = sales()
@@ -48,11 +49,11 @@ def with_feedback(**changes: Any) -> Params:
 
 
 def outcomes(share: FeedbackShare, **changes: Any) -> dict[str, str]:
-    return {c.name: c.outcome for c in check_feedback(share, with_feedback(**changes))}
+    return {c.name: c.outcome for c in check_feedback(share, with_feedback(**changes), PRICES)}
 
 
 def test_without_feedback_nothing_is_said() -> None:
-    assert check_feedback(None, PARAMS) == []
+    assert check_feedback(None, PARAMS, PRICES) == []
     assert feedback_section(None) == ""
 
 
@@ -120,7 +121,7 @@ def test_the_models_are_compared_on_what_no_client_told(
     monkeypatch.setattr(module, "scored_by", lambda side, rows, n: scored)
     both = [Predictions("regression", actual, actual * 1.2) for _ in range(2)]
 
-    share = feedback_share(None, None, both, PARAMS, SCHEMA)  # type: ignore[arg-type]
+    share = feedback_share(None, None, both, PARAMS, SCHEMA, PRICES)  # type: ignore[arg-type]
 
     if not told_of_test:
         assert share is None

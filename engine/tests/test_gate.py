@@ -17,6 +17,7 @@ from mlops.review.gate import (
     verdict,
 )
 from mlops.review.model_comparison import Comparison
+from standard import PRICES
 
 SURE = Spread(0.001, 1000.0)
 Z = 2.5758293  # normal quantile of 99 %, two-sided
@@ -59,21 +60,23 @@ def test_a_floor_is_reached_at_its_limit(
 ) -> None:
     fine = {"r2": 0.9, "mape": 0.1}
 
-    found = {c.name: c for c in check_floors(fine | {metric: value}, limits)}
+    found = {c.name: c for c in check_floors(fine | {metric: value}, limits, PRICES)}
 
     assert found[f"floor of {metric}"].outcome == outcome
     assert verdict(list(found.values())) == outcome
 
 
 def test_a_floor_says_what_is_and_what_was_wanted(limits: Params) -> None:
-    whys = [c.why for c in check_floors({"r2": 0.84, "mape": 0.12}, limits)]
+    whys = [c.why for c in check_floors({"r2": 0.84, "mape": 0.12}, limits, PRICES)]
 
     assert whys == ["r2 is 0.84, wanted at least 0.85", "mape is 0.12, wanted at most 0.13"]
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, "0.9"])
 def test_a_floor_of_a_metric_that_is_no_finite_number_blocks(limits: Params, value: object) -> None:
-    found = {c.name: c for c in check_floors({"r2": value, "mape": 0.1}, limits)}["floor of r2"]
+    found = {c.name: c for c in check_floors({"r2": value, "mape": 0.1}, limits, PRICES)}[
+        "floor of r2"
+    ]
 
     assert found.outcome == "block"
     assert found.value is None
@@ -81,7 +84,7 @@ def test_a_floor_of_a_metric_that_is_no_finite_number_blocks(limits: Params, val
 
 
 def test_a_floor_of_a_metric_that_nobody_computed_blocks(limits: Params) -> None:
-    assert verdict(check_floors({"mape": 0.1}, limits)) == "block"
+    assert verdict(check_floors({"mape": 0.1}, limits, PRICES)) == "block"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_a_regression_of_an_undefined_metric_blocks_and_says_whose_it_is_and_why
 
 
 def test_a_floor_of_an_undefined_metric_blocks_and_says_why(limits: Params) -> None:
-    found = check_floors({"r2": 0.9, "mape": None}, limits, {"mape": ZEROS})
+    found = check_floors({"r2": 0.9, "mape": None}, limits, PRICES, {"mape": ZEROS})
 
     assert verdict(found) == "block"
     assert f"mape is undefined: {ZEROS}" in [one.why for one in found]
@@ -337,19 +340,19 @@ def part(rows: int = 30, **values: tuple[float | None, float | None, float | Non
 def test_a_slice_blocks_where_its_whole_interval_is_beyond_the_floor(
     limits: Params, metric: str, found: tuple[float, float, float], outcome: str
 ) -> None:
-    assert verdict(check_slices([part(), part(**{metric: found})], limits)) == outcome
+    assert verdict(check_slices([part(), part(**{metric: found})], limits, PRICES)) == outcome
 
 
 @pytest.mark.parametrize(("rows", "outcome"), [(29, "pass"), (30, "block"), (31, "block")])
 def test_a_slice_of_few_rows_is_left_alone(limits: Params, rows: int, outcome: str) -> None:
-    assert verdict(check_slices([part(rows, mape=(0.9, 0.8, 1.0))], limits)) == outcome
+    assert verdict(check_slices([part(rows, mape=(0.9, 0.8, 1.0))], limits, PRICES)) == outcome
 
 
 def test_a_slice_beyond_its_floor_is_named_and_one_line_is_enough_for_the_others(
     limits: Params,
 ) -> None:
-    fine = check_slices([part(), part()], limits)
-    (short, _) = check_slices([part(), part(mape=(0.3, 0.2, 0.4))], limits)
+    fine = check_slices([part(), part()], limits, PRICES)
+    (short, _) = check_slices([part(), part(mape=(0.3, 0.2, 0.4))], limits, PRICES)
 
     assert [check.why for check in fine] == [
         "mape is at most 0.25 in each of 2 parts of the rows",

@@ -18,8 +18,9 @@ from mlops.monitoring.log_reader import read_window
 from mlops.monitoring.monitor_report import as_json
 from mlops.release import canary
 from paths import ROOT
-from production import NOW, PARAMS, VERSION, Log, reference, sales
+from production import MANIFEST, NOW, PARAMS, VERSION, Log, reference, sales
 from project.schema import SCHEMA
+from standard import PRICES
 
 KUBERNETES = ROOT / "deploy/kubernetes"
 FOLDERS = sorted(path.parent.name for path in KUBERNETES.glob("*/kustomization.yaml"))
@@ -135,7 +136,7 @@ def judged(folder: Path, n_labelled: int, worse: float = 1.0, altered: float = 1
     log.tell(ids[:n_labelled], asked["price"].to_numpy()[:n_labelled] * worse)
     window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW)
     log.close()
-    return decide(window, VERSION, reference(rows.iloc[:1000]), SCHEMA, PARAMS)
+    return decide(window, MANIFEST, reference(rows.iloc[:1000]), SCHEMA, PARAMS, PRICES)
 
 
 @pytest.mark.parametrize(

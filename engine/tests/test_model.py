@@ -17,7 +17,7 @@ import classification
 from clones import copy, edit_params, run
 from fitted import SMALL, chosen
 from mlops.columns import Schema
-from mlops.metrics import Predictions, score
+from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.equivalence import edge_rows, largest_error
 from mlops.pipeline.exporter import export_form
@@ -35,6 +35,7 @@ from paths import DEMO, PYTHONPATH, ROOT, SOURCES
 from project.models import KINDS
 from project.schema import SCHEMA
 from served import running
+from standard import score
 
 ROWS = 600
 FEATURES = {column.name: column.choices for column in SCHEMA.features}

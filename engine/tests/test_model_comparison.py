@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from mlops.metrics import HIGHER_IS_BETTER, Predictions
+from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.review.model_comparison import Comparison, compare
+from standard import NAMES, PRICES
 
 
 def regression(predicted: list[float]) -> Predictions:
@@ -13,7 +14,7 @@ def regression(predicted: list[float]) -> Predictions:
 
 
 def compared(base: Predictions, candidate: Predictions, params: Params) -> dict[str, Comparison]:
-    return {c.metric: c for c in compare(base, candidate, {"rmse": 7.0}, params)}
+    return {c.metric: c for c in compare(base, candidate, {"rmse": 7.0}, params, PRICES)}
 
 
 BASE = regression([1.5, 2.5, 2.5, 4.5])
@@ -21,9 +22,9 @@ WORSE = regression([2.0, 3.0, 2.0, 5.5])
 
 
 def test_every_metric_is_compared_in_order_beside_what_the_base_recorded(params: Params) -> None:
-    found = compare(BASE, WORSE, {"rmse": 7.0}, params)
+    found = compare(BASE, WORSE, {"rmse": 7.0}, params, PRICES)
 
-    assert [c.metric for c in found] == list(HIGHER_IS_BETTER["regression"])
+    assert [c.metric for c in found] == NAMES["regression"]
     assert found[0].base_recorded == 7.0
     assert found[1].base_recorded is None
 

@@ -19,8 +19,9 @@ from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.params import Params
 from mlops.profile import number_profile
 from mlops.serving.tables import tell
-from production import DAY, NOW, PARAMS, VERSION, Log, predicted, reference, sales
+from production import DAY, MANIFEST, NOW, PARAMS, VERSION, Log, predicted, reference, sales
 from project.schema import SCHEMA
+from standard import PRICES
 
 SALES = sales()
 REFERENCE = reference(SALES[:2000])
@@ -36,7 +37,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 def judge(log: Log, params: Params = PARAMS, schema: Schema = SCHEMA) -> Decision:
     window = read_window(log.url, VERSION, schema, params.monitor, NOW)
-    return decide(window, VERSION, REFERENCE, schema, params)
+    return decide(window, MANIFEST, REFERENCE, schema, params, PRICES)
 
 
 def with_monitor(**changes: Any) -> Params:
@@ -240,7 +241,7 @@ def test_of_repeated_and_contradictory_feedback_the_last_counts_once(log: Log) -
     engine.dispose()
 
     window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, time.time())
-    decision = decide(window, VERSION, REFERENCE, SCHEMA, PARAMS)
+    decision = decide(window, MANIFEST, REFERENCE, SCHEMA, PARAMS, PRICES)
 
     assert list(window.labelled[ID]) == ids[::-1]
     assert sorted(window.labelled[ACTUAL]) == sorted(rows["price"])
@@ -319,7 +320,7 @@ def test_a_constant_feature_has_no_distribution_and_other_values_are_unseen(
     log.predict(asked)
     window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW)
 
-    decision = decide(window, VERSION, reference(known), SCHEMA, PARAMS)
+    decision = decide(window, MANIFEST, reference(known), SCHEMA, PARAMS, PRICES)
 
     assert decision.verdict == verdict, texts(decision)
     if off:
@@ -332,7 +333,7 @@ def test_a_model_that_says_one_number_is_judged(log: Log, said: float, verdict: 
     log.predict(LATER[:100], values=[said] * 100)
     window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW)
 
-    decision = decide(window, VERSION, constant, SCHEMA, PARAMS)
+    decision = decide(window, MANIFEST, constant, SCHEMA, PARAMS, PRICES)
 
     assert decision.verdict == verdict, texts(decision)
     assert ("prediction: 100% of the values lie outside" in texts(decision)) == (verdict == "act")

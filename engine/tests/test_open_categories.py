@@ -17,7 +17,7 @@ from fitted import SMALL, chosen
 from mlops.columns import LONGEST, Column, Derived, Schema
 from mlops.errors import UserError
 from mlops.frames import with_derived
-from mlops.metrics import Predictions, score
+from mlops.metrics import Predictions
 from mlops.monitoring.decision import decide
 from mlops.monitoring.log_reader import AT, PREDICTED, REQUEST, Window
 from mlops.params import Params
@@ -44,6 +44,7 @@ from mlops.slices import MOST_TEXTS, slices
 from mlops.validation import problems
 from project.models import KINDS
 from served import make_bundle
+from standard import PRICES, score
 
 SCHEMA = brands.schema()
 FEW, MANY = 12, 2_000
@@ -247,7 +248,7 @@ def test_slices_are_the_most_frequent_texts() -> None:
 
 def reference(rows: pd.DataFrame) -> dict[str, Any]:
     tested = Predictions("regression", rows["price"].to_numpy(), rows["price"].to_numpy() * 1.1)
-    return describe_reference(with_derived(rows, SCHEMA), tested, SCHEMA)
+    return describe_reference(with_derived(rows, SCHEMA), tested, SCHEMA, PRICES)
 
 
 def window(rows: pd.DataFrame) -> Window:
@@ -264,7 +265,7 @@ def test_the_monitor_names_new_texts_without_an_alarm(n_brands: int, params: Par
     asked.loc[:11, "brand"] = [f"m1 new {n % 6}" for n in range(12)]
     asked.loc[12:20, "brand"] = "m1 <script> " + "x" * 100
 
-    decision = decide(window(asked), "1", known, SCHEMA, params)
+    decision = decide(window(asked), {"model_version": "1"}, known, SCHEMA, params, PRICES)
 
     (note,) = [one for one in decision.notes if one.startswith("brand:")]
     assert f"'m1 <script> {'x' * 28}' (9)" in note
@@ -276,5 +277,5 @@ def test_the_monitor_names_new_texts_without_an_alarm(n_brands: int, params: Par
 def test_a_flood_of_one_new_text_is_drift(params: Params) -> None:
     known = reference(brands.rows(3_000, FEW))
     asked = brands.rows(300, FEW, 7).assign(brand="m1 quite new")
-    decision = decide(window(asked), "1", known, SCHEMA, params)
+    decision = decide(window(asked), {"model_version": "1"}, known, SCHEMA, params, PRICES)
     assert [reason for reason in decision.reasons if reason.text.startswith("brand: distributed")]

@@ -99,7 +99,8 @@ import hashlib, io, json
 import joblib, pandas, threadpoolctl
 from mlops.paths import TEST_ROWS, TRAIN_ROWS
 from mlops.frames import read_rows
-from mlops.metrics import Predictions, rounded, score
+from mlops.metrics import Predictions, rounded
+from standard import score
 from mlops.pipeline import model
 from mlops.project import load_project_params
 from project.models import KINDS

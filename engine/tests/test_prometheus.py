@@ -22,9 +22,10 @@ from mlops.monitoring.decision import decide
 from mlops.monitoring.exposition import exposition
 from mlops.monitoring.log_reader import read_window
 from paths import ROOT
-from production import NOW, PARAMS, VERSION, Log, reference, sales
+from production import MANIFEST, NOW, PARAMS, VERSION, Log, reference, sales
 from project.schema import SCHEMA
 from served import make_bundle, running, small_model
+from standard import PRICES
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus/alerts.yml"
@@ -116,7 +117,9 @@ def report(folder: Path) -> str:
     with contextlib.closing(Log(f"sqlite:///{folder}/monitored.db")) as log:
         log.tell(log.predict(rows[2000:2100]), rows["price"][2000:2100])
         window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, NOW)
-    return exposition(decide(window, VERSION, reference(rows[:2000]), SCHEMA, PARAMS), PARAMS)
+    return exposition(
+        decide(window, MANIFEST, reference(rows[:2000]), SCHEMA, PARAMS, PRICES), PARAMS
+    )
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from mlops.intervals import Spread
-from mlops.metrics import HIGHER_IS_BETTER
 from mlops.review.data_diff import nothing_differs
 from mlops.review.gate import Check
 from mlops.review.github_markdown import cell
@@ -15,6 +14,7 @@ from mlops.review.model_comparison import Comparison
 from mlops.review.report import Review, markdown
 from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.sections import LISTED_SLICES
+from standard import NAMES
 
 BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))
 CHECK = Check("regression of rmse", -0.03, 0.05, "pass", "rmse is 3.0% better than the base's")
@@ -327,7 +327,7 @@ def test_a_reader_is_told_what_to_do_and_what_the_words_mean() -> None:
 
     assert "**What to do:** Merge if this is what the change was meant to do." in text
     assert "**base**: the model of the branch" in text
-    for metrics in HIGHER_IS_BETTER.values():
+    for metrics in NAMES.values():
         for metric in metrics:
             assert f"**{metric}**" in text
 

@@ -32,6 +32,7 @@ from mlops.serving.tables import FEEDBACK as FEEDBACK_TABLE
 from paths import DEMO
 from production import DAY, PARAMS, Log, sales
 from project.schema import SCHEMA
+from standard import PRICES
 
 SALES = sales()
 JUNE = datetime.datetime(2010, 6, 1, 12, tzinfo=datetime.UTC).timestamp()
@@ -367,7 +368,7 @@ def test_only_force_proposes_what_is_not_better_or_not_newer(
     monkeypatch.setattr(retrain, "write_review", lambda *given: None)
 
     new = {"until": until, "was": "2009-12-31"}
-    decision = retrain.decide(new, None, force, PARAMS, SCHEMA)
+    decision = retrain.decide(new, None, force, PARAMS, SCHEMA, PRICES)
 
     assert decision["propose"] is (force or (better and until > "2009-12-31"))
     if force:
@@ -388,9 +389,9 @@ def test_without_newer_or_corrected_data_nothing_is_trained(
 
     if corrected:
         with pytest.raises(UserError, match="reviewed"):
-            retrain.decide(facts, None, False, PARAMS, SCHEMA)
+            retrain.decide(facts, None, False, PARAMS, SCHEMA, PRICES)
     else:
-        assert retrain.decide(facts, None, False, PARAMS, SCHEMA)["propose"] is False
+        assert retrain.decide(facts, None, False, PARAMS, SCHEMA, PRICES)["propose"] is False
 
 
 def test_only_another_source_counts_as_corrected_and_not_a_runner_without_outputs(

@@ -14,6 +14,7 @@ from mlops.review.slice_comparison import (
     check_slices_against_base,
     compare_slices,
 )
+from standard import PRICES
 
 CHOICES = tuple("abcdefghij")
 SCHEMA = Schema(
@@ -54,7 +55,8 @@ def models(worse: str = "", seed: int = 0) -> tuple[Predictions, Predictions, pd
 
 
 def judged(sliced: Params, worse: str = "", seed: int = 0) -> list[Check]:
-    return check_slices_against_base(compare_slices(*models(worse, seed), sliced, SCHEMA), sliced)
+    found = compare_slices(*models(worse, seed), sliced, SCHEMA, PRICES)
+    return check_slices_against_base(found, sliced)
 
 
 def test_a_slice_that_is_surely_worse_blocks_and_is_named(sliced: Params) -> None:
@@ -78,7 +80,7 @@ def test_models_that_differ_by_chance_pass_with_the_number_of_slices(sliced: Par
 def test_a_better_slice_does_not_block(sliced: Params) -> None:
     base, candidate, test = models("d")
 
-    found = compare_slices(candidate, base, test, sliced, SCHEMA)
+    found = compare_slices(candidate, base, test, sliced, SCHEMA, PRICES)
 
     assert {check.outcome for check in check_slices_against_base(found, sliced)} == {"pass"}
 
@@ -88,7 +90,7 @@ def test_a_slice_of_fewer_rows_than_wanted_is_shown_and_not_judged(sliced: Param
     gate = sliced.gate.model_copy(update={"slices": slices})
     params = sliced.model_copy(update={"gate": gate})
 
-    found = compare_slices(*models("d"), params, SCHEMA)
+    found = compare_slices(*models("d"), params, SCHEMA, PRICES)
 
     assert len(found) == len(CHOICES)
     assert check_slices_against_base(found, params) == []
@@ -106,7 +108,7 @@ def test_a_slice_may_have_limits_of_its_own(sliced: Params) -> None:
 def test_the_same_model_twice_has_no_chance_to_block(sliced: Params) -> None:
     base, _, test = models()
 
-    found = compare_slices(base, base, test, sliced, SCHEMA)
+    found = compare_slices(base, base, test, sliced, SCHEMA, PRICES)
 
     assert {part["chance"]["mape"] for part in found} == {1.0}
     assert {part["regression"]["rmse"] for part in found} == {0.0}
@@ -118,7 +120,7 @@ def test_worse_than_a_slice_without_any_error_blocks_though_it_is_no_share(slice
 
     found = check_slices_against_base(
         compare_slices(
-            Predictions("regression", base.actual, exact), candidate, test, sliced, SCHEMA
+            Predictions("regression", base.actual, exact), candidate, test, sliced, SCHEMA, PRICES
         ),
         sliced,
     )
@@ -130,7 +132,8 @@ def test_many_worse_slices_are_counted_and_not_all_listed(sliced: Params) -> Non
     base, candidate, test = models()
     worse = Predictions("regression", base.actual, candidate.predicted * 1.3)
 
-    checks = check_slices_against_base(compare_slices(base, worse, test, sliced, SCHEMA), sliced)
+    found = compare_slices(base, worse, test, sliced, SCHEMA, PRICES)
+    checks = check_slices_against_base(found, sliced)
 
     assert len(checks) == LISTED + 1
     assert checks[-1].why == "10 more slices are worse than the base's beyond chance"
@@ -160,6 +163,6 @@ def test_slices_of_the_same_rows_cost_no_more_than_one() -> None:
 
 
 def test_chance_is_the_same_every_time(sliced: Params) -> None:
-    first, second = (compare_slices(*models("d"), sliced, SCHEMA) for _ in range(2))
+    first, second = (compare_slices(*models("d"), sliced, SCHEMA, PRICES) for _ in range(2))
 
     assert first == second

@@ -14,7 +14,7 @@ from mlops.bundle import REFERENCE_FILE, read_manifest
 from mlops.columns import Schema
 from mlops.errors import UserError
 from mlops.frames import write_rows
-from mlops.metrics import HIGHER_IS_BETTER, Predictions, estimates, score
+from mlops.metrics import Predictions
 from mlops.monitoring.log_reader import Window
 from mlops.monitoring.performance import overall, performance
 from mlops.monitoring.reasons import find_reasons
@@ -32,9 +32,9 @@ from mlops.review.sections import slices_section
 from mlops.review.slice_comparison import compare_slices
 from mlops.sampling import valid_rows
 from mlops.serving.home_page import _card
-from mlops.undefined import describe_undefined
 from paths import DEMO
 from project.schema import SCHEMA
+from standard import NAMES, PRICES, estimates, metrics_of
 
 
 def prices(actual: list[float], off: float = 1.0) -> Predictions:
@@ -48,11 +48,11 @@ def claimed(actual: list[int], *proba: list[float]) -> Predictions:
 
 
 def reasons(predictions: Predictions) -> dict[str, str]:
-    return describe_undefined(score(predictions), predictions)
+    return {name: one.reason for name, one in estimates(predictions).items() if one.reason}
 
 
 SHARES, HUGE = ("mape", "median_ape"), "the errors are too large for a number"
-EVERY = set(HIGHER_IS_BETTER["regression"])
+EVERY = set(NAMES["regression"])
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,17 @@ EVERY = set(HIGHER_IS_BETTER["regression"])
         (prices([3.0]), {"r2": "there is only one row"}),
         (prices([1e300, 2e300], 1e299), dict.fromkeys(("rmse", "r2"), HUGE)),
         (prices([1.0, 2.0], math.inf), dict.fromkeys(EVERY, "2 of 2 predictions are not finite")),
-        (claimed([0] * 3, [0.8, 0.2]), {"roc_auc": "no positive among the 3 rows"}),
-        (claimed([1] * 3, [0.8, 0.2]), {"roc_auc": "no negative among the 3 rows"}),
+        (claimed([0] * 3, [0.8, 0.2]), dict.fromkeys(
+            ("roc_auc", "average_precision", "recall"), "no positive among the 3 rows")
+            | {"precision": "none of the 3 rows is decided to be positive"}),
+        (claimed([0], [0.2, 0.8]), {"roc_auc": "there is only one row"} | dict.fromkeys(
+            ("average_precision", "recall"), "no positive among the 1 rows")),
+        (claimed([1] * 3, [0.2, 0.8]), {"roc_auc": "no negative among the 3 rows"}),
         (claimed([2] * 3, [0.2, 0.2, 0.6]), {"roc_auc": "all 3 rows are of one class"}),
         (claimed([0, 1], [math.nan, 0.5], [0.5, 0.5]), dict.fromkeys(
-            HIGHER_IS_BETTER["classification"], "1 of 2 predictions is not finite")),
+            NAMES["two classes"], "1 of 2 predictions is not finite")),
         (prices([1, 2, 3]), {}),
-        (claimed([0, 1], [0.8, 0.2]), {}),
+        (claimed([0, 1], [0.2, 0.8]), {}),
     ],
 )  # fmt: skip
 def test_why_rows_do_not_define_a_metric_is_said(
@@ -89,7 +93,7 @@ def test_whether_a_share_of_noughts_is_defined_is_a_matter_of_the_rows_not_of_th
 
 def test_an_undefined_metric_has_no_end_of_an_interval_either() -> None:
     for rows in (prices([0.0, 1, 2]), prices([7.0] * 3), claimed([0] * 3, [0.8, 0.2])):
-        for metric in evaluate.with_intervals(rows, 0.95).values():
+        for metric in evaluate.with_intervals(rows, metrics_of(rows), 0.95).values():
             if metric["value"] is None:
                 assert (metric["low"], metric["high"]) == (None, None)
                 assert metric["reason"]
@@ -162,7 +166,7 @@ def test_a_slice_that_lacks_a_metric_blocks_in_words(with_zero: str, params: Par
     )
     slices = json.loads(EVALUATION.read_text())["slices"]
 
-    checks = check_slices(slices, params.model_copy(update={"gate": gate}))
+    checks = check_slices(slices, params.model_copy(update={"gate": gate}), PRICES)
 
     lines = [check.why for check in checks if check.outcome == "block"]
     assert any("mape is undefined on the" in line and "is 0" in line for line in lines)
@@ -218,11 +222,13 @@ def test_a_model_that_predicts_infinity_is_refused_in_words() -> None:
 
 def test_a_comparison_says_on_which_side_a_metric_is_undefined(params: Params) -> None:
     base = prices([1.0, 2.0, 3.0])
-    found = {c.metric: c for c in compare(base, prices([1.0, 2, 3], math.inf), {}, params)}
+    found = {c.metric: c for c in compare(base, prices([1.0, 2, 3], math.inf), {}, params, PRICES)}
 
     assert found["rmse"].base_reason == ""
     assert found["rmse"].reason == "3 of 3 predictions are not finite"
-    whys = [c.why for c in check_floors({"mape": None}, params, {"mape": found["mape"].reason})]
+    whys = [
+        c.why for c in check_floors({"mape": None}, params, PRICES, {"mape": found["mape"].reason})
+    ]
     assert "mape is undefined: 3 of 3 predictions are not finite" in whys
 
 
@@ -232,7 +238,7 @@ def test_verdict_json_stays_strict_and_carries_the_reason(
     monkeypatch.chdir(tmp_path)
     rows = prices([0.0, 1.0, 2.0])
 
-    write(Review("b", "h", "block", [], compare(rows, rows, {}, params)), params)
+    write(Review("b", "h", "block", [], compare(rows, rows, {}, params, PRICES)), params)
 
     metrics = json.loads(VERDICT.read_text(), parse_constant=pytest.fail)["metrics"]
     assert metrics["mape"]["candidate"] is None
@@ -245,8 +251,10 @@ def test_changes_are_drawn_where_the_base_is_perfect_or_a_metric_undefined(
 ) -> None:
     exact = prices([0.0, 1.0, 2.0], 0.0)
 
-    draw_changes(tmp_path / "a.png", compare(exact, exact, {}, params), params)
-    draw_changes(tmp_path / "b.png", compare(exact, prices([0.0, 1, 2]), {}, params), params)
+    draw_changes(tmp_path / "a.png", compare(exact, exact, {}, params, PRICES), params)
+    draw_changes(
+        tmp_path / "b.png", compare(exact, prices([0.0, 1, 2]), {}, params, PRICES), params
+    )
 
     assert (tmp_path / "b.png").stat().st_size > 1000
 
@@ -258,7 +266,7 @@ def test_slices_of_the_report_give_the_reason(params: Params) -> None:
     evaluate = params.evaluate.model_copy(update={"slices": ["size"]})
     sliced = params.model_copy(update={"evaluate": evaluate})
 
-    text = slices_section(compare_slices(rows, rows, test, sliced, schema), "mape")
+    text = slices_section(compare_slices(rows, rows, test, sliced, schema, PRICES), "mape")
 
     assert "undefined: 1 of 2 targets is 0" in text
 
@@ -288,7 +296,7 @@ def test_a_metric_that_can_not_be_judged_in_production_is_named_and_watched(
     )
     rows = pd.DataFrame({"size": np.ones(len(actual))})
 
-    kept = performance(rows, prices(actual), reference(median_ape=then), SCHEMA, params)
+    kept = performance(rows, prices(actual), reference(median_ape=then), SCHEMA, params, PRICES)
 
     (reason,) = find_reasons(Window(rows[:0], 0, rows), [], overall(kept), SCHEMA, params)
     assert (reason.verdict, reason.cause) == ("watch", "notice")
@@ -297,4 +305,4 @@ def test_a_metric_that_can_not_be_judged_in_production_is_named_and_watched(
 
 def test_influences_of_undefined_metrics_never_raise() -> None:
     for rows in (prices([0.0] * 3), prices([7.0]), claimed([0], [1.0, 0.0])):
-        assert estimates(rows).keys() == HIGHER_IS_BETTER[rows.task].keys()
+        assert estimates(rows).keys() == metrics_of(rows).higher_is_better.keys()

@@ -26,6 +26,7 @@ from mlops.review.verdict_schema import json_schema
 from mlops.sampling import valid_rows
 from paths import ROOT
 from project.schema import SCHEMA
+from standard import PRICES
 from test_report import many
 
 RATIO = Ratio(1.0, 2.0, 2.0, 1.5, 2.5)
@@ -42,8 +43,8 @@ def verdict(params: Params) -> dict[str, Any]:
         "b" * 40,
         "h" * 40,
         "block",
-        check_floors({"r2": None}, params),
-        compare(base, candidate, {}, params),
+        check_floors({"r2": None}, params, PRICES),
+        compare(base, candidate, {}, params, PRICES),
         moved=moved_rows(valid_rows(SCHEMA, 9), base, candidate, SCHEMA, ["size"]),
         data=known["data"],  # type: ignore[arg-type]
         slices=[part | {"reasons": {}, "regression": {}, "chance": {}} for part in known["slices"]],  # type: ignore

@@ -20,6 +20,7 @@ from mlops.adopt.arguments import asked, named, parse_arguments
 from mlops.adopt.docs_examples import DOCS, rewritten
 from mlops.adopt.features_text import FEATURES_TEXT
 from mlops.adopt.guess import Guess
+from mlops.adopt.metrics_text import metrics_text
 from mlops.adopt.next_export import partition_name, prepare, write_next
 from mlops.adopt.project_tests import tests_of
 from mlops.adopt.proposal import Proposal, propose
@@ -28,6 +29,7 @@ from mlops.adopt.readme_templates import about_data, readme
 from mlops.adopt.rehearsal import rehearse
 from mlops.adopt.repository import (
     FEATURES_FILE,
+    METRICS_FILE,
     SCHEMA_FILE,
     SOURCE,
     WORDS,
@@ -144,6 +146,7 @@ def main() -> None:
         schema = {
             SCHEMA_FILE: schema_text(proposal.columns, options.timezone),
             FEATURES_FILE: FEATURES_TEXT,
+            METRICS_FILE: metrics_text(proposal.task),
         }
         settings, invalid, notes = fitted_params(proposal, schema, data, today)
         texts = schema | {PARAMS_FILE: settings}

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mlops.columns import Column
-from mlops.metrics import HIGHER_IS_BETTER, Predictions, Task, score
+from mlops.metric_registry import Metrics
+from mlops.metrics import Predictions, Task
 from mlops.pipeline.baseline import trivial_prediction
 from mlops.pipeline.model import actual_values
-from mlops.undefined import describe_undefined
+from mlops.standard_metrics import directions
 
 _DIGITS = 4
 
@@ -31,8 +32,10 @@ class Guess:
         task: Task = "classification" if target.choices else "regression"
         trivial = trivial_prediction(train, len(test), target)
         predictions = Predictions(task, actual_values(test, target), trivial)
-        found = score(predictions)
-        return cls(found, describe_undefined(found, predictions))
+        found = Metrics(task, target.choices).estimates(predictions, spread=False)
+        # A guess may decide for no positive, which says nothing of the rows.
+        undefined = {k: v.reason for k, v in found.items() if v.reason and k != "precision"}
+        return cls({name: one.value for name, one in found.items()}, undefined)
 
     def floors(self, task: Task) -> dict[str, float]:
         """Give limits that a model must keep to be better than the guess.
@@ -42,7 +45,7 @@ class Guess:
         """
         plain = {"regression": {"r2": 0.0}, "classification": {"roc_auc": 0.5}}[task]
         floors = {name: least for name, least in plain.items() if name not in self.undefined}
-        leading = next(iter(HIGHER_IS_BETTER[task]))
+        leading = next(iter(directions(task, 0)))
         if task == "classification" or not floors:
             floors[leading] = _rounded_down(self.metrics[leading])
         return floors

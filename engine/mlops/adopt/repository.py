@@ -11,9 +11,10 @@ from mlops.files import write_text
 from mlops.params import PARAMS_FILE
 
 SCHEMA_FILE, FEATURES_FILE = Path("src/project/schema.py"), Path("src/project/features.py")
+METRICS_FILE = Path("src/project/metrics.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
-_WRITTEN = (SCHEMA_FILE, FEATURES_FILE, PARAMS_FILE, FORM_FILE, LOCK)
+_WRITTEN = (SCHEMA_FILE, FEATURES_FILE, METRICS_FILE, PARAMS_FILE, FORM_FILE, LOCK)
 TESTS = Path("tests")
 TEMPLATES = tuple(
     Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")

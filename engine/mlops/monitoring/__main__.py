@@ -17,21 +17,23 @@ from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
 from mlops.files import read_json, whole_folder, write_json, write_text
+from mlops.metric_registry import Metrics
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.exposition import exposition
 from mlops.monitoring.log_reader import read_window
 from mlops.monitoring.monitor_plots import draw
 from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.params import Params
-from mlops.project import load_project_params, load_schema_of
+from mlops.project import load_metrics, load_project_params, load_schema_of
+from mlops.records import Manifest
 from mlops.review.html_report import html_page
 
 FAILURE = "failure.txt"
 """What a monitor that could not judge leaves in the place of its report."""
 
 
-def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
-    """Give the bundle's model version and its reference.
+def read_reference(bundle: Path, schema: Schema) -> tuple[Manifest, dict[str, Any]]:
+    """Give the bundle's manifest and its reference.
 
     Raises:
         UserError: there is none, it was altered, or it is of other features.
@@ -50,14 +52,16 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[str, dict[str, Any]]:
     problems += [f"{name}: unknown" for name in reference["features"] if name not in wanted]
     if problems:
         raise UserError(f"{bundle}: its reference is of another schema", problems, advice)
-    return manifest["model_version"], reference
+    return manifest, reference
 
 
-def monitor(url: str, bundle: Path, params: Params, schema: Schema, now: float) -> Decision:
+def monitor(
+    url: str, bundle: Path, params: Params, schema: Schema, metrics: Metrics, now: float
+) -> Decision:
     """Judge the prediction log at `url` against `bundle`; `now` in seconds since 1970."""
-    version, reference = read_reference(bundle, schema)
-    window = read_window(url, version, schema, params.monitor, now)
-    return decide(window, version, reference, schema, params)
+    manifest, reference = read_reference(bundle, schema)
+    window = read_window(url, manifest["model_version"], schema, params.monitor, now)
+    return decide(window, manifest, reference, schema, params, metrics)
 
 
 def write(folder: Path, decision: Decision, params: Params) -> str:
@@ -84,7 +88,8 @@ def main() -> None:
     try:
         params = load_project_params()
         schema = load_schema_of(options.bundle)
-        decision = monitor(url, options.bundle, params, schema, options.now)
+        metrics = load_metrics(schema)
+        decision = monitor(url, options.bundle, params, schema, metrics, options.now)
     except UserError as error:
         write_text(options.out / FAILURE, str(error))
         raise

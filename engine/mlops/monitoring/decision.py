@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mlops.columns import Schema
+from mlops.decision_rule import decided_choices
+from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.drift import Change, changes
 from mlops.monitoring.log_reader import ACTUAL, AT, PREDICTED, Window
@@ -14,6 +16,7 @@ from mlops.monitoring.new_texts import note_new_texts
 from mlops.monitoring.performance import Performance, performance
 from mlops.monitoring.reasons import Cause, Reason, Verdict, find_reasons
 from mlops.params import Params
+from mlops.records import Manifest
 
 COMMON = 0.05
 """Share of the predictions from which on a slice without feedback is named."""
@@ -56,15 +59,21 @@ class Decision:
 
 
 def decide(
-    window: Window, version: str, reference: dict[str, Any], schema: Schema, params: Params
+    window: Window,
+    manifest: Manifest,
+    reference: dict[str, Any],
+    schema: Schema,
+    params: Params,
+    metrics: Metrics,
 ) -> Decision:
-    """Judge a window against the reference of the served model `version`."""
+    """Judge a window against the reference of the served model, which `manifest` describes."""
+    version, threshold = manifest["model_version"], manifest.get("threshold")
     monitor = params.monitor
     notes = list(window.oddities)
     found: list[Change] = []
     kept: list[Performance] = []
     if len(window.rows) >= monitor.min_rows:
-        found = changes(window.rows, _said(window.rows), reference, schema, monitor)
+        found = changes(window.rows, _said(window.rows, threshold), reference, schema, monitor)
         notes += note_new_texts(window.rows, reference, schema)
     else:
         notes.append(
@@ -72,8 +81,8 @@ def decide(
             f"{monitor.max_age_days:g} days, wanted monitor.min_rows = {monitor.min_rows}"
         )
     if len(window.labelled) >= monitor.min_rows:
-        predictions = _predictions(window.labelled, schema, params)
-        kept = performance(window.labelled, predictions, reference, schema, params)
+        predictions = _predictions(window.labelled, schema, params, threshold)
+        kept = performance(window.labelled, predictions, reference, schema, params, metrics)
         notes += _one_sided(window, schema, params)
     else:
         notes.append(
@@ -94,21 +103,23 @@ def decide(
     )
 
 
-def _said(rows: pd.DataFrame) -> pd.Series:
-    """Give predictions as one column: numbers, or the likeliest choices."""
+def _said(rows: pd.DataFrame, threshold: float | None) -> pd.Series:
+    """Give predictions as one column: numbers, or the choices that were decided for."""
     if isinstance(rows[PREDICTED].iloc[0], dict):
-        return rows[PREDICTED].map(lambda shares: max(shares, key=shares.__getitem__))
+        return pd.Series(decided_choices(list(rows[PREDICTED]), threshold), index=rows.index)
     return rows[PREDICTED].astype("float64")
 
 
-def _predictions(labelled: pd.DataFrame, schema: Schema, params: Params) -> Predictions:
+def _predictions(
+    labelled: pd.DataFrame, schema: Schema, params: Params, threshold: float | None
+) -> Predictions:
     choices = list(schema.target.choices)
     if not choices:
         actual, predicted = (labelled[name].to_numpy(np.float64) for name in (ACTUAL, PREDICTED))
         return Predictions(params.task, actual, predicted)
     places = np.array([choices.index(actual) for actual in labelled[ACTUAL]], dtype=np.float64)
     shares = [[row[choice] for choice in choices] for row in labelled[PREDICTED]]
-    return Predictions(params.task, places, np.asarray(shares, dtype=np.float64))
+    return Predictions(params.task, places, np.asarray(shares, dtype=np.float64), threshold)
 
 
 def _one_sided(window: Window, schema: Schema, params: Params) -> list[str]:

@@ -9,10 +9,11 @@ from scipy import stats
 
 from mlops.columns import Schema
 from mlops.intervals import Spread, spread
-from mlops.metrics import HIGHER_IS_BETTER, Predictions, estimates, rounded
+from mlops.metric_registry import Metrics
+from mlops.metrics import Predictions, rounded
 from mlops.params import Monitor, Params
 from mlops.slices import slices
-from mlops.undefined import UNDEFINED, reason_of, why_undefined
+from mlops.undefined import UNDEFINED, reason_of
 
 
 @dataclass(frozen=True)
@@ -46,31 +47,33 @@ def performance(
     reference: dict[str, Any],
     schema: Schema,
     params: Params,
+    metrics: Metrics,
 ) -> list[Performance]:
     """Compare the metrics of `monitor.max_worse` with the review's, and show them slice by slice.
 
     Slices of fewer than `monitor.min_rows` rows are left out. They are shown without a judgement:
     some are harder than the whole from the start.
     """
-    found = _measured("all", predictions, reference["metrics"], params)
+    found = _measured("all", predictions, reference["metrics"], params, metrics)
     for column, label, members in slices(labelled, params.evaluate.slices, schema):
         if members.sum() >= params.monitor.min_rows:
-            found += _measured(f"{column}: {label}", predictions.take(members), {}, params)
+            found += _measured(f"{column}: {label}", predictions.take(members), {}, params, metrics)
     return found
 
 
 def _measured(
-    part: str, taken: Predictions, reference: dict[str, Any], params: Params
+    part: str, taken: Predictions, reference: dict[str, Any], params: Params, metrics: Metrics
 ) -> list[Performance]:
-    known, found = estimates(taken), []
+    known, found = metrics.estimates(taken), []
     for metric in params.monitor.max_worse:
-        value, influence = known[metric]
+        value, influence, reason = known[metric]
         margin = spread(influence).margin(params.evaluate.confidence)
         ends = rounded(value - margin), rounded(value + margin)
         then = reference.get(metric, {"value": None, "error": None})
-        worse = _loss(value, spread(influence), metric, then, params)
+        higher = metrics.higher_is_better[metric]
+        worse = _loss(value, spread(influence), higher, then, params)
         if not np.isfinite(value):
-            unknown = f"{UNDEFINED}: {why_undefined(metric, taken)}"
+            unknown = f"{UNDEFINED}: {reason}"
         else:
             unknown = _unknown(then) if reference and None in worse else ""
         line = (metric, part, len(taken.actual), rounded(value), *ends, then["value"], *worse)
@@ -88,13 +91,13 @@ def _unknown(then: dict[str, Any]) -> str:
 
 
 def _loss(
-    value: float, known: Spread, metric: str, then: dict[str, Any], params: Params
+    value: float, known: Spread, higher: bool, then: dict[str, Any], params: Params
 ) -> tuple[float | None, float | None]:
     """Give the loss as a share of the reference, and its lower bound over both samples' chance."""
     if not then["value"] or then["error"] is None:
         return None, None
     change = then["value"] - value
-    loss = change if HIGHER_IS_BETTER[params.task][metric] else -change
+    loss = change if higher else -change
     chance = params.monitor.alpha / len(params.monitor.max_worse)
     margin = np.hypot(known.error, then["error"]) * stats.t.ppf(1 - chance, known.degrees)
     scale = abs(then["value"])

@@ -18,12 +18,12 @@ from mlops.columns import Schema
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json, write_text
-from mlops.metrics import HIGHER_IS_BETTER
+from mlops.metric_registry import Metrics
 from mlops.monitoring.feedback import why_not_published
 from mlops.monitoring.label_shift import label_shift
 from mlops.monitoring.new_rows import NewRows, add_new_rows, is_corrected
 from mlops.params import PARAMS_FILE, Params
-from mlops.project import load_project_params, load_tabled_schema
+from mlops.project import load_metrics, load_project_params, load_tabled_schema
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.github_markdown import cell
 from mlops.review.model_comparison import Comparison
@@ -51,8 +51,7 @@ def is_better(comparisons: Sequence[Comparison], params: Params) -> bool:
         one = found.get(metric)
         if one is None or one.ci_low is None or one.ci_high is None:
             return False
-        higher = HIGHER_IS_BETTER[params.task][metric]
-        low, high = one.ci_low, one.ci_high
+        higher, low, high = one.higher_is_better, one.ci_low, one.ci_high
         signs.append((low > 0) - (high < 0) if higher else (high < 0) - (low > 0))
     return bool(signs) and max(signs) > 0 and min(signs) >= 0
 
@@ -68,14 +67,19 @@ def not_compared(comparisons: Sequence[Comparison], params: Params) -> list[str]
 
 
 def decide(
-    new: NewRows, withheld: str | None, force: bool, params: Params, schema: Schema
+    new: NewRows,
+    withheld: str | None,
+    force: bool,
+    params: Params,
+    schema: Schema,
+    metrics: Metrics,
 ) -> Decision:
     """Decide whether to open a pull request, and say why in words."""
     if new["until"] == new["was"] and not force and not is_corrected(params.ingest.source):
         why = f"no row is newer than ingest.until = {new['was']}, and none was corrected"
         return {**new, "withheld": withheld, "propose": False, "why": why}
     try:
-        found = review("HEAD", params, schema)
+        found = review("HEAD", params, schema, metrics)
     except PipelineFailed as error:
         raise UserError(f"the champion could not be reproduced: {error}") from error
     write_review(found, params)
@@ -126,7 +130,7 @@ def main() -> None:
     collected = [path for path in [collect(params.ingest.source, schema, options.today)] if path]
     new = add_new_rows(params, schema, options.today, "" if withheld else url, options.level)
     params = load_project_params()  # days have moved on
-    decision = decide(new, withheld, options.force, params, schema)
+    decision = decide(new, withheld, options.force, params, schema, load_metrics(schema))
     if withheld:
         print(f"retrain: feedback is left out: {withheld}", file=sys.stderr)
     with whole_folder(paths.RETRAIN) as folder:

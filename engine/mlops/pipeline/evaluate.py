@@ -16,23 +16,18 @@ from mlops.errors import UserError, run_command
 from mlops.files import whole_folder, write_json
 from mlops.frames import read_rows, with_derived, write_rows
 from mlops.intervals import spread
-from mlops.metrics import (
-    HIGHER_IS_BETTER,
-    Floats,
-    Predictions,
-    estimates,
-    rounded,
-    score,
-)
+from mlops.metric_registry import Metrics
+from mlops.metrics import Floats, Predictions, rounded
 from mlops.params import Evaluate
 from mlops.paths import EVALUATION, METRICS, MODEL, PLOTS, PREDICTIONS, TEST_ROWS, TRAIN_ROWS
 from mlops.pipeline.baseline import trivial_prediction
 from mlops.pipeline.evaluation_plots import draw_plots
 from mlops.pipeline.model import actual_values, predict
-from mlops.project import load_project_params, load_tabled_schema
+from mlops.pipeline.threshold import threshold_of
+from mlops.project import load_metrics, load_project_params, load_tabled_schema
 from mlops.records import Evaluation, MetricRecord, SliceRecord
 from mlops.slices import slices
-from mlops.undefined import in_words, why_undefined
+from mlops.undefined import in_words
 
 PROBABILITY_DIGITS = 8
 IMPORTANCE_ROWS = 2000
@@ -57,22 +52,19 @@ def refuse_infinite(predictions: Predictions) -> None:
         )
 
 
-def with_intervals(predictions: Predictions, confidence: float) -> dict[str, MetricRecord]:
+def with_intervals(
+    predictions: Predictions, metrics: Metrics, confidence: float
+) -> dict[str, MetricRecord]:
     """Give each metric as {value, low, high}; of an undefined one, why it is, as `reason`."""
-    metrics: dict[str, MetricRecord] = {}
-    for name, (value, influence) in estimates(predictions).items():
+    found: dict[str, MetricRecord] = {}
+    for name, (value, influence, reason) in metrics.estimates(predictions).items():
         if not np.isfinite(value):
-            reason = why_undefined(name, predictions)
-            metrics[name] = {"value": None, "low": None, "high": None, "reason": reason}
+            found[name] = {"value": None, "low": None, "high": None, "reason": reason}
             continue
         margin = spread(influence).margin(confidence)
-        low, high = value - margin, value + margin
-        if HIGHER_IS_BETTER[predictions.task][name]:
-            high = min(1.0, high)
-        else:
-            low = max(0.0, low)
-        metrics[name] = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
-    return metrics
+        low, high = metrics.ends(name, value - margin, value + margin)
+        found[name] = {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
+    return found
 
 
 def plain_metrics(evaluation: Evaluation) -> dict[str, Any]:
@@ -81,11 +73,16 @@ def plain_metrics(evaluation: Evaluation) -> dict[str, Any]:
     reasons = {name: m["reason"] for name, m in metrics.items() if m["value"] is None}
     plain: dict[str, Any] = {name: metric["value"] for name, metric in metrics.items()}
     plain |= {"rows": evaluation["rows"], "baseline": evaluation["baseline"]}
+    plain |= {} if evaluation["threshold"] is None else {"threshold": evaluation["threshold"]}
     return plain | ({"reasons": reasons} if reasons else {})
 
 
 def slice_table(
-    predictions: Predictions, test: pd.DataFrame, params: Evaluate, schema: Schema
+    predictions: Predictions,
+    test: pd.DataFrame,
+    params: Evaluate,
+    schema: Schema,
+    metrics: Metrics,
 ) -> list[SliceRecord]:
     """Score each slice by itself."""
     return [
@@ -93,20 +90,22 @@ def slice_table(
             "column": column,
             "slice": label,
             "rows": int(members.sum()),
-            "metrics": with_intervals(predictions.take(members), params.confidence),
+            "metrics": with_intervals(predictions.take(members), metrics, params.confidence),
         }
         for column, label, members in slices(test, params.slices, schema)
     ]
 
 
-def importance(model: Pipeline, test: pd.DataFrame, schema: Schema, seed: int) -> pd.DataFrame:
+def importance(
+    model: Pipeline, test: pd.DataFrame, schema: Schema, metrics: Metrics, seed: int
+) -> pd.DataFrame:
     """Measure how much worse the leading metric gets when a feature is shuffled.
 
     Source: Breiman, Random Forests, Machine Learning 45, 2001, section 10. On at most
     IMPORTANCE_ROWS rows, and of wide tables fewer times: by their shape, for a clock would give
     another table on another machine.
     """
-    leading, higher = next(iter(HIGHER_IS_BETTER[schema.task].items()))
+    leading = metrics.only(metrics.leading)
     rows = test.sample(min(len(test), IMPORTANCE_ROWS), random_state=seed)
     names = [column.name for column in schema.features]
     repeats = min(IMPORTANCE_REPEATS, max(1, IMPORTANCE_PREDICTIONS // len(names)))
@@ -115,8 +114,8 @@ def importance(model: Pipeline, test: pd.DataFrame, schema: Schema, seed: int) -
     def goodness(fitted: Pipeline, features: pd.DataFrame, actual: Floats) -> float:
         next(counted, None)
         predicted = predict(fitted, features, schema.target)
-        value = score(Predictions(schema.task, actual, predicted))[leading]
-        return value if higher else -value
+        value = leading.score(Predictions(schema.task, actual, predicted))[leading.leading]
+        return leading.goodness(leading.leading, value)
 
     found = permutation_importance(
         model[-1:],  # picking the features again each time would take longer than to predict
@@ -159,31 +158,34 @@ def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema
 
 def main() -> None:
     params, schema = load_project_params(), load_tabled_schema()
-    task, target = schema.task, schema.target
+    task, target, metrics = schema.task, schema.target, load_metrics(schema)
     train = read_rows(TRAIN_ROWS, [target.name])
     test = with_derived(read_rows(TEST_ROWS), schema)
     model = joblib.load(MODEL)
     actual = actual_values(test, target)
-    predictions = Predictions(task, actual, predict(model, test, target))
+    threshold = threshold_of(model)
+    predictions = Predictions(task, actual, predict(model, test, target), threshold)
     refuse_infinite(predictions)
     trivial = trivial_prediction(train, len(test), target)
-    baseline = score(Predictions(task, actual, trivial))
-    metrics = with_intervals(predictions, params.evaluate.confidence)
+    baseline = metrics.score(Predictions(task, actual, trivial, threshold))
+    found = with_intervals(predictions, metrics, params.evaluate.confidence)
     evaluation: Evaluation = {
         "task": task,
         "rows": len(test),
         "confidence": params.evaluate.confidence,
-        "metrics": metrics,
+        "threshold": threshold,
+        "metrics": found,
+        "own_metrics": metrics.described,
         "baseline": {name: rounded(value) for name, value in baseline.items()},
-        "slices": slice_table(predictions, test, params.evaluate, schema),
+        "slices": slice_table(predictions, test, params.evaluate, schema, metrics),
     }
     with whole_folder(PLOTS) as folder:
-        found = importance(model, test, schema, params.evaluate.seed)
-        draw_plots(folder, predictions, evaluation, found, schema)
+        table = importance(model, test, schema, metrics, params.evaluate.seed)
+        draw_plots(folder, predictions, evaluation, table, schema)
     write_rows(PREDICTIONS, prediction_rows(predictions, test, schema))
     write_json(EVALUATION, evaluation)
     write_json(METRICS, plain_metrics(evaluation))
-    shown = ", ".join(f"{name} {in_words(metric)}" for name, metric in metrics.items())
+    shown = ", ".join(f"{name} {in_words(metric)}" for name, metric in found.items())
     print(f"evaluate: {len(test)} test rows: {shown}")
 
 

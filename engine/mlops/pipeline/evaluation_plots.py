@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.columns import Schema
-from mlops.metrics import HIGHER_IS_BETTER, Floats, Predictions, rounded
+from mlops.metrics import Floats, Predictions, rounded
 from mlops.pipeline import figures
 from mlops.records import Evaluation
 
@@ -24,7 +24,7 @@ def draw_plots(
     schema: Schema,
 ) -> None:
     """Write NAME.csv and NAME.png of every plot into `folder`."""
-    leading = next(iter(HIGHER_IS_BETTER[predictions.task]))
+    leading = next(iter(evaluation["metrics"]))
     shown = "mape" if predictions.task == "regression" else leading  # comparable between slices
     unit = f" ({schema.target.unit})" if schema.target.unit else ""
     tables = {
@@ -53,14 +53,14 @@ def draw_plots(
 
 
 def _predicted_actual(predictions: Predictions, schema: Schema) -> pd.DataFrame:
-    """Pick rows evenly; for a classification, the most probable choice of each."""
+    """Pick rows evenly; for a classification, the choice that each is decided for."""
     rows = np.unique(np.linspace(0, len(predictions.actual) - 1, POINTS).astype(int))
-    actual, predicted = predictions.actual[rows], predictions.predicted[rows]
+    some = predictions.take(rows)
     if predictions.task == "regression":
-        return pd.DataFrame({"actual": actual, "predicted": predicted})
+        return pd.DataFrame({"actual": some.actual, "predicted": some.predicted})
     choices = np.array(schema.target.choices)
     return pd.DataFrame(
-        {"actual": choices[actual.astype(int)], "predicted": choices[predicted.argmax(axis=1)]}
+        {"actual": choices[some.actual.astype(int)], "predicted": choices[some.decided]}
     )
 
 

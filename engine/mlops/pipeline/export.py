@@ -16,7 +16,8 @@ from mlops.files import read_json, sha256, whole_folder, write_json
 from mlops.frames import read_groups, read_rows, with_derived
 from mlops.intervals import spread
 from mlops.lookups import LOOKUPS_FILE, looked_up
-from mlops.metrics import Predictions, estimates, rounded
+from mlops.metric_registry import Metrics
+from mlops.metrics import Predictions, rounded
 from mlops.paths import (
     BUNDLE,
     EVALUATION,
@@ -31,14 +32,14 @@ from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import export_form
 from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
+from mlops.pipeline.threshold import threshold_of
 from mlops.profile import prediction_profile, reference_profile
-from mlops.project import load_tabled_schema
+from mlops.project import load_metrics, load_tabled_schema
 from mlops.records import DataRecord, EngineRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
-from mlops.undefined import why_undefined
 
 SUGGESTED = 100
 """Texts of an open feature that the page suggests."""
@@ -76,18 +77,19 @@ def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
     return seen
 
 
-def describe_reference(rows: pd.DataFrame, predictions: Predictions, schema: Schema) -> Any:
+def describe_reference(
+    rows: pd.DataFrame, predictions: Predictions, schema: Schema, metrics: Metrics
+) -> Any:
     """Describe what production is compared with: the features of all rows, the predictions of
     those that tested the model, and its metrics on them with their standard errors.
     """
-    found = estimates(predictions)
     return {
         "features": reference_profile(rows, schema),
-        "predicted": prediction_profile(predictions.predicted, schema),
+        "predicted": prediction_profile(predictions, schema),
         "metrics": {
             name: {"value": rounded(value), "error": rounded(spread(influence).error)}
-            | ({} if np.isfinite(value) else {"reason": why_undefined(name, predictions)})
-            for name, (value, influence) in found.items()
+            | ({"reason": reason} if reason else {})
+            for name, (value, influence, reason) in metrics.estimates(predictions).items()
         },
     }
 
@@ -97,13 +99,12 @@ def _made_with(path: Path, schema: Schema) -> pd.DataFrame:
     return with_derived(read_rows(path, [column.name for column in schema.inputs]), schema)
 
 
-def _tested(schema: Schema) -> Predictions:
+def _tested(schema: Schema, threshold: float | None) -> Predictions:
     kept = read_rows(PREDICTIONS)
     names = [f"probability_{choice}" for choice in schema.target.choices]
     predicted = kept[names] if names else kept["predicted"]
-    return Predictions(
-        schema.task, actual_values(kept, schema.target), predicted.to_numpy(dtype=np.float64)
-    )
+    actual, values = actual_values(kept, schema.target), predicted.to_numpy(dtype=np.float64)
+    return Predictions(schema.task, actual, values, threshold)
 
 
 def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:
@@ -157,19 +158,23 @@ def main() -> None:
     training = read_json(TRAINING)
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
-        engine = publish_engine(folder, joblib.load(MODEL), schema)
+        model = joblib.load(MODEL)
+        engine, threshold = publish_engine(folder, model, schema), threshold_of(model)
         if looked_up(schema):
             write_json(folder / LOOKUPS_FILE, contents(schema))
             engine["engine_files"].append(LOOKUPS_FILE)
         known = [_made_with(path, schema) for path in (TRAIN_ROWS, TEST_ROWS)]
         rows = pd.concat(known, ignore_index=True)
-        tested = _tested(schema)
-        write_json(folder / REFERENCE_FILE, describe_reference(rows, tested, schema))
+        reference = describe_reference(
+            rows, _tested(schema, threshold), schema, load_metrics(schema)
+        )
+        write_json(folder / REFERENCE_FILE, reference)
         manifest = seal(
             folder,
             {
                 "task": evaluation["task"],
                 "target": schema.target.name,
+                "threshold": threshold,
                 **engine,
                 "libraries": libraries(),
                 "params": training["params"],

@@ -15,9 +15,11 @@ from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
 from mlops.joins import Join
 from mlops.lookups import looked_up
+from mlops.metric_registry import Metrics
+from mlops.params import Train
 from mlops.paths import FINGERPRINT
 from mlops.pipeline.code_meaning import hash_meaning
-from mlops.project import load_schema
+from mlops.project import load_metrics, load_project_params, load_schema
 
 ENGINE = Path("engine")
 PROJECT = Path("src")
@@ -27,15 +29,20 @@ STAGES = {
     "validate": ("columns", "schema"),
     "prepare": ("columns", "schema", "prepare"),
     "split": ("columns",),
-    "train": ("columns", "features", "models", "tables"),
-    "evaluate": ("columns", "features", "models", "tables"),
-    "export": ("columns", "schema", "features", "models", "tables"),
+    "train": ("columns", "features", "models", "tables", "chosen_by"),
+    "evaluate": ("columns", "features", "models", "tables", "metrics"),
+    "export": ("columns", "schema", "features", "models", "tables", "metrics"),
 }
 """What of the project each stage uses; of the engine, it is what its module imports."""
 
 
-def project_parts(schema: Schema) -> dict[str, Any]:
-    """Give what the project's files mean, without descriptions and units."""
+def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, Any]:
+    """Give what the project's files mean, without descriptions and units.
+
+    Of its own metrics, training depends only on one that a search or a threshold goes by.
+    """
+    named = {train.search.metric, getattr(train.threshold, "metric", None)}
+    chooses = any(metric.name in named for metric in metrics.own)
     words = {text for column in schema.columns for text in (column.description, column.unit)}
     words |= {rule.description for rule in schema.rules}
     words |= {
@@ -64,6 +71,8 @@ def project_parts(schema: Schema) -> dict[str, Any]:
         "tables": [_table(join) for join in looked_up(schema)],
         "prepare": hash_meaning("project.prepare", [PROJECT], words),
         "models": hash_meaning("project.models", [PROJECT], words),
+        "metrics": metrics.code,
+        "chosen_by": metrics.code if chooses else "",
     }
 
 
@@ -79,7 +88,8 @@ def libraries(requirements: str) -> list[str]:
 
 
 def main() -> None:
-    parts = project_parts(load_schema())
+    schema = load_schema()
+    parts = project_parts(schema, load_metrics(schema), load_project_params().train)
     common = {
         "engine": (ENGINE / "VERSION").read_text(encoding="utf-8").strip(),
         "libraries": libraries(Path("requirements.txt").read_text(encoding="utf-8")),

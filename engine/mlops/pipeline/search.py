@@ -5,34 +5,40 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.model_selection import KFold, ParameterSampler, TimeSeriesSplit
 from tqdm import tqdm
 
 from mlops.columns import Schema
 from mlops.errors import UserError
 from mlops.kinds import Kind
-from mlops.metrics import HIGHER_IS_BETTER, Predictions, score
+from mlops.metric_registry import Metrics
+from mlops.metrics import Predictions
 from mlops.params import Train
 from mlops.pipeline.cluster import run_all
 from mlops.pipeline.model import actual_values, build_model, fit_model, predict
 
+Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Places of the rows to fit on, and of those to predict."""
+
 
 def search(
-    rows: pd.DataFrame, given: Kind, train: Train, schema: Schema
+    rows: pd.DataFrame, given: Kind, train: Train, schema: Schema, metrics: Metrics
 ) -> tuple[Kind, list[dict[str, Any]]]:
     """Score draws from `train.search.space`, the given parameters first, on later folds.
 
     Returns:
-        The parameters with the best mean of the task's leading metric, the earlier one of equals,
-        and what was tried: one dict of parameters and score each.
+        The parameters with the best mean of `train.search.metric`, or of the task's leading one,
+        the earlier of equals, and what was tried: one dict of parameters and score each.
     """
     sampler = ParameterSampler(train.search.space, train.search.candidates, random_state=train.seed)
     candidates = [{}, *sampler]
-    folds = _folds(rows, train, schema)
+    folds = cut_folds(rows, train, schema)
+    name = train.search.metric or metrics.leading
     jobs = [(number, fold) for number in range(len(candidates)) for fold in range(len(folds))]
     scores = np.zeros((len(candidates), len(folds)))
     arguments = [(fold, given.model_copy(update=candidates[n])) for n, fold in jobs]
-    data = (rows, folds, train, schema.without_functions())
+    data = (rows, folds, train, schema.without_functions(), metrics.only(name), name)
     found = run_all(train.search, _score, data, arguments)
     for done, ((number, fold), value) in enumerate(
         zip(jobs, tqdm(found, desc="search", total=len(jobs), disable=None), strict=True), 1
@@ -41,25 +47,23 @@ def search(
         if not sys.stderr.isatty() and done % len(folds) == 0:
             print(f"search: {done} of {len(jobs)} fits", file=sys.stderr)
     means = scores.mean(axis=1)
-    leading, higher = next(iter(HIGHER_IS_BETTER[schema.task].items()))
     known = np.isfinite(means)
     if not known.all():
         few = f"{int((~known).sum())} of {len(candidates)} candidates predict no finite number"
         if not known.any():
             raise UserError(
-                f"train.search: {few}: {leading} is undefined", advice="Change train.search.space."
+                f"train.search: {few}: {name} is undefined", advice="Change train.search.space."
             )
-        print(f"search: {few}: {leading} is undefined, they are left out", file=sys.stderr)
-    goodness = np.where(known, means if higher else -means, -np.inf)
-    best = int(goodness.argmax())
+        print(f"search: {few}: {name} is undefined, they are left out", file=sys.stderr)
+    goodness = [metrics.goodness(name, mean) if np.isfinite(mean) else -np.inf for mean in means]
+    best = int(np.argmax(goodness))
     tried = [
-        {**candidate, leading: float(mean)}
-        for candidate, mean in zip(candidates, means, strict=True)
+        {**candidate, name: float(mean)} for candidate, mean in zip(candidates, means, strict=True)
     ]
     return given.model_copy(update=candidates[best]), tried
 
 
-def _folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[tuple[Any, Any]]:
+def cut_folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[Fold]:
     """Cut the rows into folds; with dates, each is scored by a model of earlier rows only.
 
     Raises:
@@ -87,12 +91,19 @@ def _folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[tuple[Any, 
 
 
 def _score(
-    data: tuple[pd.DataFrame, list[tuple[Any, Any]], Train, Schema], fold: int, kind: Kind
+    data: tuple[pd.DataFrame, list[Fold], Train, Schema, Metrics, str], fold: int, kind: Kind
 ) -> float:
-    rows, folds, params, schema = data
-    train, test = folds[fold]
+    rows, folds, params, schema, metrics, name = data
+    return metrics.score(predict_fold(rows, folds[fold], params, schema, kind))[name]
+
+
+def predict_fold(
+    rows: pd.DataFrame, fold: Fold, params: Train, schema: Schema, kind: Kind
+) -> Predictions:
+    """Predict a fold's second rows by a model of its first."""
+    train, test = fold
     target, held_out = schema.target, rows.iloc[test]
     model = fit_model(build_model(kind, params, schema), rows.iloc[train], target)
+    fixed = params.threshold if isinstance(params.threshold, float) else None
     predicted = predict(model, held_out, target)
-    predictions = Predictions(schema.task, actual_values(held_out, target), predicted)
-    return score(predictions)[next(iter(HIGHER_IS_BETTER[schema.task]))]
+    return Predictions(schema.task, actual_values(held_out, target), predicted, fixed)

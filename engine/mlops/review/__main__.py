@@ -8,7 +8,7 @@ import sys
 
 from mlops.errors import UserError, run_command
 from mlops.files import write_text
-from mlops.project import load_project_params, load_tabled_schema
+from mlops.project import load_metrics, load_project_params, load_tabled_schema
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.report import no_verdict
 from mlops.review.review_files import REPORT, VERDICT, write
@@ -27,8 +27,8 @@ def main() -> int:
     asked = parser.parse_args()
     VERDICT.unlink(missing_ok=True)  # an earlier one is none of this commit
     try:
-        params = load_project_params(with_models=True)
-        found = review(asked.base, params, load_tabled_schema(), exact=asked.exact)
+        params, schema = load_project_params(with_models=True), load_tabled_schema()
+        found = review(asked.base, params, schema, load_metrics(schema), exact=asked.exact)
     except (UserError, PipelineFailed) as error:
         print(f"The review could not judge:\n{error}", file=sys.stderr)
         write_text(REPORT, no_verdict(str(error)))

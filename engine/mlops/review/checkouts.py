@@ -55,6 +55,11 @@ class Side:
         return found
 
     @property
+    def threshold(self) -> float | None:
+        """What its own model decides by; a bundle of an older engine has none."""
+        return self.manifest.get("threshold")
+
+    @property
     def pythonpath(self) -> str:
         """PYTHONPATH of this side's own code."""
         return os.pathsep.join(str(self.root / folder) for folder in ("engine", "src"))

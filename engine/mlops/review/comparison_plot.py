@@ -5,7 +5,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mlops.files import atomic_write
-from mlops.metrics import HIGHER_IS_BETTER
 from mlops.params import Params
 from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED
@@ -20,7 +19,7 @@ def draw_changes(path: Path, comparisons: list[Comparison], params: Params) -> N
     for place, c in enumerate(comparisons):
         if c.regression is None or not c.base or c.ci_low is None or c.ci_high is None:
             continue
-        sign = -1 if HIGHER_IS_BETTER[params.task][c.metric] else 1
+        sign = -1 if c.higher_is_better else 1
         low, high = sorted(100 * sign * end / abs(c.base) for end in (c.ci_low, c.ci_high))
         colour = _BETTER if high < 0 else _WORSE if low > 0 else _UNSURE
         axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round")

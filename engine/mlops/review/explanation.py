@@ -14,6 +14,7 @@ from mlops import paths
 from mlops.columns import Schema
 from mlops.errors import UserError
 from mlops.frames import count_rows, read_rows, with_derived, write_rows
+from mlops.metric_registry import Metrics
 from mlops.metrics import Floats, Predictions
 from mlops.monitoring.replay_sample import get
 from mlops.params import Params
@@ -82,10 +83,11 @@ def explain(
     predicted: Sequence[Predictions],
     params: Params,
     schema: Schema,
+    metrics: Metrics,
 ) -> Explanation:
     """Explain a change whose stages differ from the base's; `predicted` are of the test rows."""
     was, now = predicted
-    uses, replay = _asked(base, candidate, test, predicted, params, schema)
+    uses, replay = _asked(base, candidate, test, predicted, params, schema, metrics)
     rate = params.gate.slices.error_rate
     return Explanation(
         find_causes(_facts(base, schema), _facts(candidate, schema), schema),
@@ -126,6 +128,7 @@ def _asked(
     predicted: Sequence[Predictions],
     params: Params,
     schema: Schema,
+    metrics: Metrics,
 ) -> tuple[list[Use], Replay | None]:
     """Let both models answer rows with a shuffled column, and production's requests."""
     columns = [column.name for column in schema.inputs if column.role != "time"]
@@ -142,7 +145,7 @@ def _asked(
             return [], None
     actual: Floats = scored[-1]["actual"][: len(asked)]
     answers = [one["predicted"][: len(asked)] for one in scored]
-    uses = compare_use(params.task, actual, answers, columns, params.evaluate.confidence)
+    uses = compare_use(metrics, actual, answers, columns, params.evaluate.confidence)
     if requests.empty:
         return uses, None
     return uses, compare_replay(

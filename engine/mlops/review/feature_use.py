@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mlops.intervals import Spread, spread
-from mlops.metrics import HIGHER_IS_BETTER, Floats, Predictions, Task, estimates
+from mlops.metric_registry import Metrics
+from mlops.metrics import Floats, Predictions
 from mlops.review.github_markdown import cell, folded, table
 
 MOST_ROWS = 2_000
@@ -54,7 +55,7 @@ def shuffled(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def compare_use(
-    task: Task,
+    metrics: Metrics,
     actual: Floats,
     answers: Sequence[Floats],
     columns: Sequence[str],
@@ -70,12 +71,13 @@ def compare_use(
     """
     columns = columns[:_MOST_COLUMNS]
     n_rows = len(actual) // (1 + len(columns))
-    metric, higher = next(iter(HIGHER_IS_BETTER[task].items()))
+    metric = metrics.leading
+    leading = metrics.only(metric)
     blocks = [
         [
-            estimates(Predictions(task, actual[:n_rows], side[k * n_rows : (k + 1) * n_rows]))[
-                metric
-            ]
+            leading.estimates(
+                Predictions(metrics.task, actual[:n_rows], side[k * n_rows : (k + 1) * n_rows])
+            )[metric]
             for k in range(1 + len(columns))
         ]
         for side in answers
@@ -83,7 +85,7 @@ def compare_use(
     usual = abs(blocks[0][0].value)
     if not usual > 0 or not np.isfinite(usual):  # nothing is a share of it
         return []
-    scale = (-1 if higher else 1) / usual
+    scale = (-1 if metrics.higher_is_better[metric] else 1) / usual
     found = []
     for k, name in enumerate(columns, 1):
         values = [scale * (side[k].value - side[0].value) for side in blocks]

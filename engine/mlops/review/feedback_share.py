@@ -4,7 +4,7 @@ Who may ask for predictions may also tell what never was. So a model that learnt
 is tested by it, is judged on rows of the source as well.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from mlops import paths
 from mlops.columns import Schema
 from mlops.frames import count_rows, read_rows
+from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.csv_parsing import parse_csv
@@ -54,7 +55,12 @@ def feedback_keys(source: str, schema: Schema) -> pd.Index:
 
 
 def feedback_share(
-    base: Side, candidate: Side, predicted: list[Predictions], params: Params, schema: Schema
+    base: Side,
+    candidate: Side,
+    predicted: list[Predictions],
+    params: Params,
+    schema: Schema,
+    metrics: Metrics,
 ) -> FeedbackShare | None:
     """Count feedback, and compare the models on rows of the source; None without any feedback.
 
@@ -73,24 +79,25 @@ def feedback_share(
     held_out, n_held_out = paths.HELD_OUT_ROWS, count_rows(paths.HELD_OUT_ROWS)
     if n_held_out:
         scored = [scored_by(side, held_out, n_held_out) for side in (base, candidate)]
-        for part, one in zip(parts, scored, strict=True):
-            part.append(Predictions(params.task, scored[-1]["actual"], one["predicted"]))
+        for part, one, known in zip(parts, scored, predicted, strict=True):
+            actual = scored[-1]["actual"]
+            part.append(Predictions(params.task, actual, one["predicted"], known.threshold))
     both = [_joined(part) for part in parts if part]
-    compared = compare(both[0], both[1], {}, params) if both else []
+    compared = compare(both[0], both[1], {}, params, metrics) if both else []
     n_source = len(both[0].actual) if both else 0
     counts = (int(train.sum()), len(train), int(test.sum()), len(test))
     return FeedbackShare(*counts, compared, n_source)
 
 
 def _joined(parts: list[Predictions]) -> Predictions:
-    return Predictions(
-        parts[0].task,
-        np.concatenate([part.actual for part in parts]),
-        np.concatenate([part.predicted for part in parts]),
+    return replace(
+        parts[0],
+        actual=np.concatenate([part.actual for part in parts]),
+        predicted=np.concatenate([part.predicted for part in parts]),
     )
 
 
-def check_feedback(found: FeedbackShare | None, params: Params) -> list[Check]:
+def check_feedback(found: FeedbackShare | None, params: Params, registry: Metrics) -> list[Check]:
     """Warn or block, as `gate.feedback` says, where feedback has too much to say."""
     if found is None:
         return []
@@ -109,7 +116,7 @@ def check_feedback(found: FeedbackShare | None, params: Params) -> list[Check]:
         return [*checks, Check("rows of the source", 0, 1, outcome, why)]
     metrics = {c.metric: c.candidate for c in found.comparisons}
     own = [
-        *check_floors(metrics, params, reasons(found.comparisons)),
+        *check_floors(metrics, params, registry, reasons(found.comparisons)),
         *check_regressions(found.comparisons, params),
     ]
     where = f"on {found.source_rows:,} rows of the source"

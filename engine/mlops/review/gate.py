@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mlops.metrics import HIGHER_IS_BETTER
+from mlops.metric_registry import Metrics
 from mlops.params import Params
 from mlops.records import SliceRecord
 from mlops.review.github_markdown import number
@@ -51,7 +51,10 @@ def verdict(checks: list[Check]) -> Outcome:
 
 
 def check_floors(
-    candidate: dict[str, Any], params: Params, reasons: Mapping[str, str] = _NONE
+    candidate: dict[str, Any],
+    params: Params,
+    metrics: Metrics,
+    reasons: Mapping[str, str] = _NONE,
 ) -> list[Check]:
     """Hold the candidate's own metrics against the least that a model must do.
 
@@ -66,7 +69,7 @@ def check_floors(
             why = f"is undefined: {reasons[metric]}" if metric in reasons else why
             checks.append(Check(name, None, limit, "block", f"{metric} {why}"))
             continue
-        higher = HIGHER_IS_BETTER[params.task][metric]
+        higher = metrics.higher_is_better[metric]
         reached = value >= limit if higher else value <= limit
         side = "at least" if higher else "at most"
         why = f"{metric} is {value:.4g}, wanted {side} {limit:g}"
@@ -74,7 +77,7 @@ def check_floors(
     return checks
 
 
-def check_slices(slices: list[SliceRecord], params: Params) -> list[Check]:
+def check_slices(slices: list[SliceRecord], params: Params, metrics: Metrics) -> list[Check]:
     """Hold each slice of enough rows against its floors: block where chance can't explain it.
 
     Args:
@@ -84,7 +87,7 @@ def check_slices(slices: list[SliceRecord], params: Params) -> list[Check]:
     return [
         check
         for metric, limit in params.gate.slices.floors.items()
-        for check in _check_slices(metric, limit, known, HIGHER_IS_BETTER[params.task][metric])
+        for check in _check_slices(metric, limit, known, metrics.higher_is_better[metric])
     ]
 
 
@@ -137,6 +140,13 @@ def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
     moved = [path for path in changed if path.startswith("gate.")]
     why = f"this change moves the gate's own limits: {', '.join(moved)}"
     return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
+
+
+def check_definitions(redefined: Collection[str]) -> list[Check]:
+    """Warn of metrics that this change defines otherwise: its limits then mean another thing."""
+    names = ", ".join(redefined)
+    why = f"this change defines {names} otherwise: both models are judged by the new definition"
+    return [Check("definitions of metrics", len(redefined), 0, "warn", why)] if redefined else []
 
 
 def check_storage_is_kept(changed: Collection[str]) -> list[Check]:

@@ -23,8 +23,10 @@ def headline(comparisons: Sequence[Comparison], checks: Sequence[Check]) -> str:
     return f"**{cell(found[0].why)}.** {in_short}{more}"
 
 
-def metric_table(comparisons: Sequence[Comparison], confidence: float, test: str) -> str:
-    """Show each metric of both models, and how sure its change is."""
+def metric_table(
+    comparisons: Sequence[Comparison], confidence: float, test: str, own: Mapping[str, str]
+) -> str:
+    """Show each metric of both models, how sure its change is, and what `own` metrics are."""
     rows = []
     for c in comparisons:
         share = "" if c.regression is None or not c.regression else f" ({_direction(c.regression)})"
@@ -35,6 +37,7 @@ def metric_table(comparisons: Sequence[Comparison], confidence: float, test: str
     interval = f"{confidence:.0%} interval of the change"
     metrics = table(("metric", "base", "candidate", "change", interval), "lrrrr", rows)
     same = f"Both models are scored on the same {test}."
+    same += "".join(f" {cell(name)}: {cell(text)}." for name, text in own.items())
     return "\n\n".join([metrics, *_undefined(comparisons), same])
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +14,14 @@ import pandas as pd
 from mlops import paths
 from mlops.frames import read_rows
 from mlops.intervals import Spread, spread
-from mlops.metrics import (
-    HIGHER_IS_BETTER,
-    Estimate,
-    Floats,
-    Predictions,
-    estimates,
-    rounded,
-)
+from mlops.metric_registry import Metrics
+from mlops.metrics import Estimate, Floats, Predictions, rounded
 from mlops.params import Params
 from mlops.review.checkouts import Side
-from mlops.undefined import describe_undefined
 
 _SCORING = "mlops.review.scoring"  # of the side's own checkout: each has its own engine
 _SCORING_SECONDS = 600
+_SAME = 1e-6  # of a metric, on another kind of processor
 
 
 class NotComparable(Exception):
@@ -56,6 +50,7 @@ class Comparison:
     spread: Spread | None
     base_reason: str = ""
     reason: str = ""
+    higher_is_better: bool = False
 
 
 def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
@@ -104,25 +99,44 @@ def models_on_same_rows(
         raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
     scored = [scored_by(side, paths.TEST_ROWS, len(test)) for side in (base, candidate)]
     actual = scored[-1]["actual"]  # as the candidate's code reads it
-    return test, [Predictions(params.task, actual, one["predicted"]) for one in scored]
+    return test, [
+        Predictions(params.task, actual, one["predicted"], side.threshold)
+        for side, one in zip((base, candidate), scored, strict=True)
+    ]
 
 
 def compare(
-    base: Predictions, candidate: Predictions, recorded: dict[str, float | None], params: Params
+    base: Predictions,
+    candidate: Predictions,
+    recorded: dict[str, float | None],
+    params: Params,
+    metrics: Metrics,
 ) -> list[Comparison]:
-    """Compare every metric of the task; `recorded` are the base's metrics on its own test rows."""
-    of_base, of_candidate = estimates(base), estimates(candidate)
-    why_base, why = (
-        describe_undefined({name: one.value for name, one in found.items()}, predictions)
-        for found, predictions in ((of_base, base), (of_candidate, candidate))
-    )
+    """Compare every metric, of both models as the candidate's code defines it.
+
+    Args:
+        recorded: the base's metrics on its own test rows, as its own code defines them.
+    """
+    of_base, of_candidate = metrics.estimates(base), metrics.estimates(candidate)
     return [
-        replace(
-            _compared(metric, recorded.get(metric), of_base[metric], of_candidate[metric], params),
-            base_reason=why_base.get(metric, ""),
-            reason=why.get(metric, ""),
+        _compared(
+            metric, higher, recorded.get(metric), of_base[metric], of_candidate[metric], params
         )
-        for metric in HIGHER_IS_BETTER[params.task]
+        for metric, higher in metrics.higher_is_better.items()
+    ]
+
+
+def redefined(base: Side, candidate: Side, comparisons: list[Comparison]) -> list[str]:
+    """Name metrics that the base's code computes otherwise: the same model on the same test rows
+    has another value there than here.
+    """
+    rows = [side.manifest["data"]["test"]["sha256"] for side in (base, candidate)]
+    return [
+        c.metric
+        for c in comparisons
+        if rows[0] == rows[1]
+        and None not in (c.base, c.base_recorded)
+        and not math.isclose(c.base or 0.0, c.base_recorded or 0.0, rel_tol=_SAME)
     ]
 
 
@@ -132,13 +146,18 @@ def reasons(comparisons: list[Comparison]) -> dict[str, str]:
 
 
 def _compared(
-    metric: str, recorded: float | None, base: Estimate, candidate: Estimate, params: Params
+    metric: str,
+    higher: bool,
+    recorded: float | None,
+    base: Estimate,
+    candidate: Estimate,
+    params: Params,
 ) -> Comparison:
     was, now, delta = base.value, candidate.value, candidate.value - base.value
     with np.errstate(invalid="ignore"):  # an undefined metric has no influences
         known = spread(candidate.influence - base.influence)
     margin = known.margin(params.evaluate.confidence)
-    worse = -delta if HIGHER_IS_BETTER[params.task][metric] else delta
+    worse = -delta if higher else delta
     share = 1 / abs(was) if was else math.nan  # of the base's value
     error = known.error * share
     return Comparison(
@@ -151,4 +170,7 @@ def _compared(
         ci_high=rounded(delta + margin),
         regression=rounded(worse * share) if delta else 0.0,
         spread=Spread(error, known.degrees) if math.isfinite(error) else None,
+        higher_is_better=higher,
+        base_reason=base.reason,
+        reason=candidate.reason,
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from mlops.columns import Schema
 from mlops.metrics import Floats, Predictions
@@ -107,7 +106,7 @@ def _numbers(base: Predictions, candidate: Predictions, _: Schema) -> tuple[Floa
 def _classes(base: Predictions, candidate: Predictions, schema: Schema) -> tuple[Floats, Any, Any]:
     old, new, actual = base.predicted, candidate.predicted, base.actual.astype(int)
     names = schema.target.choices
-    before, after = decisions(base), decisions(candidate)
+    before, after = base.decided, candidate.decided
     flipped = before != after
     # A flip counts as more than any move of probabilities that flips nothing.
     moves = np.abs(new - old).sum(axis=1) / 2 + flipped
@@ -143,12 +142,6 @@ def _classes(base: Predictions, candidate: Predictions, schema: Schema) -> tuple
         }
 
     return moves, found, most
-
-
-def decisions(predictions: Predictions) -> NDArray[np.intp]:
-    """Give the place of each row's predicted class."""
-    places: NDArray[np.intp] = predictions.predicted.argmax(axis=1)
-    return places
 
 
 def plain_value(value: Any) -> Any:

@@ -15,6 +15,7 @@ import pandas as pd
 from mlops import paths
 from mlops.columns import Schema
 from mlops.frames import read_rows, write_rows
+from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.prepared import Differences, differences, prepared_rows
@@ -68,7 +69,7 @@ class PreparedShare:
 
 
 def prepared_share(
-    base: Side, candidate: Side, params: Params, schema: Schema
+    base: Side, candidate: Side, params: Params, schema: Schema, metrics: Metrics
 ) -> PreparedShare | None:
     """Count what `prepare` did, and compare the models on test rows that it touches.
 
@@ -92,7 +93,9 @@ def prepared_share(
         parts,
         len(removed.difference(removed_there)),
         len(changed.difference(changed_there)),
-        _compared(base, candidate, before[test], params) if len(removed) + len(changed) else [],
+        _compared(base, candidate, before[test], params, metrics)
+        if len(removed) + len(changed)
+        else [],
     )
 
 
@@ -113,14 +116,19 @@ def _part(name: str, keys: pd.Series, found: Differences, schema: Schema) -> Par
     return Part(name, len(keys), len(removed), counts)
 
 
-def _compared(base: Side, candidate: Side, test: pd.DataFrame, params: Params) -> list[Comparison]:
+def _compared(
+    base: Side, candidate: Side, test: pd.DataFrame, params: Params, metrics: Metrics
+) -> list[Comparison]:
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "test.parquet"
         write_rows(rows, test)
         scored = [scored_by(side, rows, len(test)) for side in (base, candidate)]
     actual = scored[-1]["actual"]
-    both = [Predictions(params.task, actual, np.asarray(one["predicted"])) for one in scored]
-    return compare(both[0], both[1], {}, params)
+    of_base, of_candidate = (
+        Predictions(params.task, actual, np.asarray(one["predicted"]), side.threshold)
+        for side, one in zip((base, candidate), scored, strict=True)
+    )
+    return compare(of_base, of_candidate, {}, params, metrics)
 
 
 def check_prepared(found: PreparedShare | None, params: Params) -> list[Check]:

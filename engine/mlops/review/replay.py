@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
+from mlops.decision_rule import decided
 from mlops.metrics import Floats, Task
 from mlops.review.gate import Check
 from mlops.review.github_markdown import cell
@@ -54,10 +55,14 @@ class Replay:
         }
 
 
-def shares_moved(task: Task, base: Floats, candidate: Floats) -> dict[float, float]:
-    """Give the share of answers that differ by more than so much."""
+def shares_moved(
+    task: Task, answers: Sequence[Floats], thresholds: Sequence[float | None] = (None, None)
+) -> dict[float, float]:
+    """Give the share of answers that differ by more than so much, each side's by its threshold."""
+    base, candidate = answers
     if task == "classification":
-        return {0.0: float((base.argmax(axis=1) != candidate.argmax(axis=1)).mean())}
+        before, after = map(decided, answers, thresholds)
+        return {0.0: float((before != after).mean())}
     with np.errstate(divide="ignore", invalid="ignore"):
         far = np.abs(candidate / base - 1)
     far[(base == 0) & (candidate == 0)] = 0.0
@@ -84,10 +89,13 @@ def compare_replay(
         [_any(masks, len(requests)) for masks in sides] for sides in (refusals, outside)
     )
     answered = ~was_refused & ~refused
+    thresholds = [side.get("threshold") for side in manifests]
     return Replay(
         len(requests),
-        shares_moved(task, *(side[answered] for side in answers)) if answered.any() else {},
-        shares_moved(task, *on_test),
+        shares_moved(task, [side[answered] for side in answers], thresholds)
+        if answered.any()
+        else {},
+        shares_moved(task, on_test, thresholds),
         len(on_test[0]),
         (int(was_refused.sum()), int(refused.sum())),
         _only_now(refusals),

@@ -59,6 +59,7 @@ class Review:
         data: as `data_changes.data_changes` gives it.
         key, target: the names of these columns.
         detectable: metric -> smallest regression that the gate would have blocked.
+        own_metrics: what the project's own metrics are, in words.
         explanation: why and where the models differ, their cost, and a replay of requests.
         notes: what ingestion said of the rows.
         unpinned: as `unpinned.unpinned` gives it.
@@ -89,6 +90,7 @@ class Review:
     unpinned: dict[str, str] = field(default_factory=dict)
     explanation: Explanation | None = None
     feedback: FeedbackShare | None = None
+    own_metrics: dict[str, str] = field(default_factory=dict)
     prepared: PreparedShare | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -98,7 +100,9 @@ def markdown(review: Review) -> str:
     parts = [f"## {_HEADS[review.outcome]}", *_failures(review)]
     if review.comparisons:
         parts.append(headline(review.comparisons, review.checks))
-        parts.append(metric_table(review.comparisons, review.confidence, review.test))
+        parts.append(
+            metric_table(review.comparisons, review.confidence, review.test, review.own_metrics)
+        )
     parts.append(_checks(review, ("warn", "block")))
     parts += [moved_line(review.moved, review.key), data_line(review.data)]
     parts.append(params_line(review.params) if review.stages else "")

@@ -13,17 +13,20 @@ from mlops.errors import UserError
 from mlops.files import read_json
 from mlops.frames import count_rows, with_derived
 from mlops.integrity import ENGINE, edited
+from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.prepared import prepared_rows
 from mlops.repair_dvc import recover
 from mlops.review.checkouts import PipelineFailed, Side, base_tree, git, merge_base, reproduce
+from mlops.review.chosen_parameters import chosen_diff
 from mlops.review.data_changes import data_changes
 from mlops.review.differences import params_diff, stages_diff
 from mlops.review.explanation import Explanation, explain
 from mlops.review.feedback_share import check_feedback, feedback_share
 from mlops.review.gate import (
     Check,
+    check_definitions,
     check_engine_is_kept,
     check_floors,
     check_gate_is_kept,
@@ -41,6 +44,7 @@ from mlops.review.model_comparison import (
     compare,
     models_on_same_rows,
     reasons,
+    redefined,
 )
 from mlops.review.moved_rows import leading_features, moved_rows
 from mlops.review.prepared_share import check_prepared, prepared_share
@@ -50,7 +54,9 @@ from mlops.review.trusted_outputs import keep_believed, stages_at
 from mlops.review.unpinned import unpinned
 
 
-def review(revision: str, params: Params, schema: Schema, *, exact: bool = False) -> Review:
+def review(
+    revision: str, params: Params, schema: Schema, registry: Metrics, *, exact: bool = False
+) -> Review:
     """Review the work tree against the commit where it left `revision`.
 
     Args:
@@ -74,10 +80,10 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
     with base_tree(base_commit) as root:
         if (root / "dvc.yaml").exists():
             reproduce(root)
-            found = _against_base(Side.read(root), candidate, params, schema)
+            found = _against_base(Side.read(root), candidate, params, schema, registry)
         else:
             why = "the base has no pipeline yet; the floors alone decide"
-            found = _alone(base_commit, candidate, params, schema, why)
+            found = _alone(base_commit, candidate, params, schema, registry, why)
     vouched = stages_at(base_commit) if exact else None
     return replace(
         found,
@@ -87,38 +93,43 @@ def review(revision: str, params: Params, schema: Schema, *, exact: bool = False
     )
 
 
-def _against_base(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
+def _against_base(
+    base: Side, candidate: Side, params: Params, schema: Schema, registry: Metrics
+) -> Review:
     try:
-        found = _compared(base, candidate, params, schema)
+        found = _compared(base, candidate, params, schema, registry)
     except NotComparable as error:
-        found = _alone(base.commit, candidate, params, schema, str(error))
+        found = _alone(base.commit, candidate, params, schema, registry, str(error))
     return replace(
         found,
-        params=params_diff(base.params, candidate.params),
+        params=[*params_diff(base.params, candidate.params), *chosen_diff(base, candidate)],
         stages=stages_diff(base.stages, candidate.stages),
         data=data_changes(base, candidate, schema, params.review),
     )
 
 
-def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Review:
+def _compared(
+    base: Side, candidate: Side, params: Params, schema: Schema, registry: Metrics
+) -> Review:
     test, (of_base, of_candidate) = models_on_same_rows(base, candidate, params)
     why = Explanation()
     if any(stages_diff(base.stages, candidate.stages).values()):
-        why = explain(base, candidate, test, (of_base, of_candidate), params, schema)
+        why = explain(base, candidate, test, (of_base, of_candidate), params, schema, registry)
     recorded = {k: v["value"] for k, v in base.manifest["evaluation"]["metrics"].items()}
-    comparisons = compare(of_base, of_candidate, recorded, params)
+    comparisons = compare(of_base, of_candidate, recorded, params, registry)
     metrics = {c.metric: c.candidate for c in comparisons}
     changed = params_diff(base.params, candidate.params)
-    slices = compare_slices(of_base, of_candidate, test, params, schema)
-    feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema)
-    prepared = prepared_share(base, candidate, params, schema)
+    slices = compare_slices(of_base, of_candidate, test, params, schema, registry)
+    feedback = feedback_share(base, candidate, [of_base, of_candidate], params, schema, registry)
+    prepared = prepared_share(base, candidate, params, schema, registry)
     checks = [
-        *check_floors(metrics, params, reasons(comparisons)),
+        *check_floors(metrics, params, registry, reasons(comparisons)),
         *check_regressions(comparisons, params),
-        *check_slices(candidate.manifest["evaluation"]["slices"], params),
+        *check_slices(candidate.manifest["evaluation"]["slices"], params, registry),
         *check_slices_against_base(slices, params),
         *why.checks(params),
-        *check_feedback(feedback, params),
+        *check_feedback(feedback, params, registry),
+        *check_definitions(redefined(base, candidate, comparisons)),
         *check_prepared(prepared, params),
         *check_gate_is_kept(path for path, _, _ in changed),
         *check_storage_is_kept(_changed_files(base, ".dvc")),
@@ -134,6 +145,7 @@ def _compared(base: Side, candidate: Side, params: Params, schema: Schema) -> Re
         comparisons=comparisons,
         confidence=params.evaluate.confidence,
         test=_test_rows(len(test), candidate, schema) + _sample(candidate),
+        own_metrics=registry.described,
         slices=slices,
         slice_metric=next(iter(limits), comparisons[0].metric),
         key=schema.key.name,
@@ -155,13 +167,20 @@ def _changed_files(base: Side, *folders: str) -> list[str]:
     return git("diff", "--name-only", base.commit, "--", *folders).splitlines()
 
 
-def _alone(base_commit: str, candidate: Side, params: Params, schema: Schema, why: str) -> Review:
+def _alone(
+    base_commit: str,
+    candidate: Side,
+    params: Params,
+    schema: Schema,
+    registry: Metrics,
+    why: str,
+) -> Review:
     evaluated = candidate.manifest["evaluation"]
     metrics = {name: metric["value"] for name, metric in evaluated["metrics"].items()}
     why_not = {k: m["reason"] for k, m in evaluated["metrics"].items() if m["value"] is None}
     checks = [
-        *check_floors(metrics, params, why_not),
-        *check_slices(evaluated["slices"], params),
+        *check_floors(metrics, params, registry, why_not),
+        *check_slices(evaluated["slices"], params, registry),
         *check_leaks(schema),
     ]
     return Review(

@@ -20,7 +20,9 @@ WORDS = folded(
   middle row. **r2**: how much of the differences between rows the model explains; 1 is all.
 - **log_loss**, **brier**, **calibration_error**: how far predicted probabilities are from what
   happened. **roc_auc**, **f1_macro**, **balanced_accuracy**: how well classes are told apart; 1 is
-  best.
+  best. Of two classes, **precision** is the share of true ones among the rows decided to be the
+  second, **recall** the share of the second's rows that were found, **average_precision** the
+  precision over all thresholds.
 - **interval**: where the change may lie, because other test rows would give a different value. A
   change is **statistically significant** if its interval excludes 0.
 - **moved**: a prediction that the two models give differently for the same row.

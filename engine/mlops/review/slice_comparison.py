@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from mlops.columns import Schema
-from mlops.metrics import HIGHER_IS_BETTER, Estimate, Floats, Predictions, estimates, rounded
+from mlops.metric_registry import Metrics
+from mlops.metrics import Estimate, Floats, Predictions, rounded
 from mlops.params import Params
 from mlops.records import SliceComparison
 from mlops.review.gate import Check
 from mlops.slices import slices
-from mlops.undefined import describe_undefined
 
 LISTED = 10
 _DRAWS = 10_000
@@ -22,9 +22,14 @@ _SEED = 0
 
 
 def compare_slices(
-    base: Predictions, candidate: Predictions, test: pd.DataFrame, params: Params, schema: Schema
+    base: Predictions,
+    candidate: Predictions,
+    test: pd.DataFrame,
+    params: Params,
+    schema: Schema,
+    metrics: Metrics,
 ) -> list[SliceComparison]:
-    """Compare the task's metrics slice by slice.
+    """Compare the metrics slice by slice.
 
     Returns:
         A dict a slice: `regression` has how much worse each gated metric is, as a share of the
@@ -35,9 +40,10 @@ def compare_slices(
     found, placed = list[SliceComparison](), []
     for column, label, members in slices(test, params.evaluate.slices, schema):
         sides = base.take(members), candidate.take(members)
-        was, now = map(estimates, sides)
+        tested = members.sum() >= params.gate.slices.min_rows
+        was, now = (metrics.estimates(side, spread=bool(tested)) for side in sides)
         values = [{name: rounded(one.value) for name, one in side.items()} for side in (was, now)]
-        why_base, why = map(describe_undefined, values, sides)
+        reasons = {k: one.reason for side in (was, now) for k, one in side.items() if one.reason}
         found.append(
             {
                 "column": column,
@@ -45,15 +51,15 @@ def compare_slices(
                 "rows": int(members.sum()),
                 "base": values[0],
                 "candidate": values[1],
-                "reasons": why_base | why,
+                "reasons": reasons,
                 "regression": {},
                 "chance": {},
             }
         )
-        if found[-1]["rows"] < params.gate.slices.min_rows:
+        if not tested:
             continue
         for metric in params.gate.slice_limits:
-            worse = _worsening(metric, was[metric], now[metric], HIGHER_IS_BETTER[params.task])
+            worse = _worsening(metric, was[metric], now[metric], metrics.higher_is_better)
             if worse is not None:
                 found[-1]["regression"][metric] = _share(worse.mean(), abs(was[metric].value))
                 placed.append((found[-1], metric, np.flatnonzero(members), worse))

@@ -25,9 +25,11 @@ def as_verdict(found: Review) -> dict[str, Any]:
                 "base_on_this_data": c.base,
                 **{k: asdict(c)[k] for k in ("candidate", "delta", "ci_low", "ci_high")},
                 "reason": c.reason or c.base_reason or None,
+                "higher_is_better": c.higher_is_better,
             }
             for c in found.comparisons
         },
+        "own_metrics": found.own_metrics,
         "base": found.base,
         "head": found.head,
         "failure": found.failure or None,

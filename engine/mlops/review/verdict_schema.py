@@ -43,6 +43,7 @@ class MetricChange(_Part):
     ci_low: Number
     ci_high: Number
     reason: str | None
+    higher_is_better: bool
 
 
 class MoveRange(_Part):
@@ -323,12 +324,16 @@ class Prepare(_Part):
 
 
 class Verdict(_Part):
-    """The result of a review. Where base and candidate can't be compared, `metrics` is empty."""
+    """The result of a review. Where base and candidate can't be compared, `metrics` is empty.
+
+    `own_metrics` says in words what each metric of the project's own is.
+    """
 
     schema_version: Literal[1]
     verdict: Literal["pass", "warn", "block"]
     checks: list[CheckResult]
     metrics: dict[str, MetricChange]
+    own_metrics: dict[str, str]
     base: str
     head: str
     failure: str | None

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from mlops import validation
 from mlops.columns import Column, Schema
+from mlops.decision_rule import decided
 from mlops.errors import UserError
 from mlops.pipeline.equivalence import as_columns
 from mlops.pipeline.parquet_parsing import cast
@@ -66,7 +67,7 @@ def score_rows(rows: pa.Table, served: Served) -> pa.Table:
         predicted[fine] = found.reshape(fine.sum(), -1)
     values = [pa.array(value, mask=~fine) for value in predicted.T]
     if served.choices:
-        chosen = np.array(served.choices)[np.nan_to_num(predicted).argmax(axis=1)]
+        chosen = np.array(served.choices)[decided(np.nan_to_num(predicted), served.threshold)]
         each = pa.StructArray.from_arrays(values, served.choices, mask=pa.array(~fine))
         values = [pa.array(chosen, pa.string(), mask=~fine), each]
     texts = pa.array(reasons, pa.string(), from_pandas=True)

@@ -112,6 +112,12 @@ def _card(manifest: Manifest) -> str:
             ],
         ),
     ]
+    if (threshold := manifest.get("threshold")) is not None:
+        parts.append(
+            f"<p>Decides for the second of the classes from a probability of {threshold:g} on.</p>"
+        )
+    own = evaluation.get("own_metrics", {})
+    parts += [f"<p>{escape(name)}: {escape(words)}.</p>" for name, words in own.items()]
     leading = next(iter(evaluation["metrics"]))
     lines = [
         (f"{s['column']}: {s['slice']}", str(s["rows"]), *_interval(s["metrics"][leading]))

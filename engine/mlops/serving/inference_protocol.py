@@ -15,7 +15,6 @@ from mlops.serving.loaded_model import Served
 from mlops.serving.prediction_routes import Predictions
 from mlops.serving.quick_requests import Values
 from mlops.serving.requests import limited, problem
-from mlops.serving.response_models import most_likely
 from mlops.serving.service import Service
 from mlops.serving.tensors import Asked, columns_of, datatype, read_asked
 
@@ -88,7 +87,7 @@ def _output_kinds(served: Served) -> list[tuple[str, str, list[int]]]:
 
 
 def _outputs(served: Served, values: list[Any], ids: list[str]) -> list[dict[str, Any]]:
-    data = [[most_likely(value) for value in values], ids]
+    data = [served.answers(values), ids]
     if served.choices:
         data.append([value[choice] for value in values for choice in served.choices])
     return [

@@ -11,6 +11,7 @@ import numpy as np
 
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
+from mlops.decision_rule import decided_choices
 from mlops.errors import UserError
 from mlops.lookups import with_tables_of
 from mlops.records import Manifest
@@ -37,6 +38,11 @@ class Served:
     def choices(self) -> tuple[str, ...]:
         """The classes, in the order of the probabilities; none of a regression."""
         return self.schema.target.choices
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """What decides between two classes; None: the most likely one, as of older bundles."""
+        return self.manifest.get("threshold")
 
     @cached_property
     def version(self) -> str:
@@ -88,6 +94,10 @@ class Served:
         if not self.choices:
             return predicted.tolist()
         return [dict(zip(self.choices, line, strict=True)) for line in predicted.tolist()]
+
+    def answers(self, values: list[Any]) -> list[Any]:
+        """Give what stands for each written prediction: the number, or the choice decided for."""
+        return decided_choices(values, self.threshold) if self.choices else values
 
 
 class _Pickled:

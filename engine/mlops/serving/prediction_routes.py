@@ -19,7 +19,7 @@ from mlops.serving.loaded_model import Served
 from mlops.serving.prediction_log import UnknownPrediction
 from mlops.serving.quick_requests import Values
 from mlops.serving.requests import Parser, Unprocessable, parse_json, validated
-from mlops.serving.response_models import LIMITS, errors, most_likely, raw, refusal, reply
+from mlops.serving.response_models import LIMITS, errors, raw, refusal, reply
 from mlops.serving.service import Service
 
 PATH = "/predict"
@@ -40,7 +40,7 @@ class Predictions:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         served, values, ids = await self.predict(scope, lambda: self.parser.single(query))
         answer = {
-            served.key: most_likely(values[0]),
+            served.key: served.answers(values)[0],
             "prediction_id": ids[0],
             "model_version": served.version,
         }
@@ -53,7 +53,7 @@ class Predictions:
         body = scope["state"]["body"]
         served, values, ids = await self.predict(scope, lambda: self.parser.batch(body))
         answer = {
-            "predictions": [most_likely(v) for v in values] if served.choices else values,
+            "predictions": served.answers(values),
             "prediction_ids": ids,
             "model_version": served.version,
         }

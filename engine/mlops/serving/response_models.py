@@ -84,11 +84,6 @@ def _predicted(schema: Schema) -> Any:
     return str if schema.target.choices else float
 
 
-def most_likely(value: Any) -> Any:
-    """Give the answer that stands for a prediction: the number, or the likeliest choice."""
-    return max(value, key=value.__getitem__) if isinstance(value, dict) else value
-
-
 def reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Answer in JSON that any client can read: no NaN, and lone surrogates replaced."""
     body = _ENCODER.encode(content).encode("utf-8", "replace")

@@ -78,7 +78,7 @@ class Service:
             return served, predicted, ids
         if self.log is not None:
             await self._record(self.log, served, values, predicted, ids, request_id)
-        self.metrics.rows(values, predicted)
+        self.metrics.rows(values, served.answers(predicted))
         return served, predicted, ids
 
     async def _record(

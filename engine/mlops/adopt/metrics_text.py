@@ -1,0 +1,38 @@
+"""src/project/metrics.py of an adopted table: no metric yet, and an example of one for its task."""
+
+from mlops.metrics import Task
+
+_TEXT = '''\
+"""Metrics of your own: each counts in the review, the gate, slices, searches and the monitor.
+
+A function of two arrays, what happened and what was predicted, gives a value for each row, or one
+for all. Use its name wherever params.yaml wants a metric. For example:
+
+{example}
+
+docs/metrics.md tells the rest.
+"""
+
+from mlops.metrics import Metric
+
+METRICS: tuple[Metric, ...] = ()
+'''
+
+_EXAMPLES: dict[Task, str] = {
+    "regression": """\
+    def cost(actual, predicted):
+        error = predicted - actual
+        return np.where(error < 0, -3 * error, error)
+
+    METRICS = (Metric("cost", "What an error costs; too low, three times", "", cost),)""",
+    "classification": """\
+    def cost(actual, predicted):
+        return np.where(actual == predicted, 0, np.where(actual == "bad", 5, 1))
+
+    METRICS = (Metric("cost", "What an error costs; a bad one missed, 5", "", cost),)""",
+}
+
+
+def metrics_text(task: Task) -> str:
+    """Write the file."""
+    return _TEXT.format(example=_EXAMPLES[task])

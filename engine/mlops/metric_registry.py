@@ -1,0 +1,94 @@
+"""The metrics of a project by name: the engine's for its task, then those of its own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from mlops.metrics import Estimate, Metric, Predictions, Task
+from mlops.own_metrics import FILE, own_estimate
+from mlops.standard_metrics import directions, standard_estimates
+
+_TAKEN = ("rows", "baseline", "reasons", "threshold")
+"""Keys that stand beside the metrics where they are written."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """All metrics of a project.
+
+    Attributes:
+        choices: of the target.
+        code: hash of what the project's own metrics mean.
+
+    Raises:
+        ValueError: names that can't be told apart, and the like; the message has all of them.
+    """
+
+    task: Task
+    choices: tuple[str, ...] = ()
+    own: tuple[Metric, ...] = ()
+    code: str = ""
+
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ValueError(f"{FILE}: " + "; ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        known = dict.fromkeys(_TAKEN, "a key of metrics.json")
+        known |= dict.fromkeys(self._standard, "a metric of the engine")
+        for metric in self.own:
+            where = f"metric {metric.name!r}"
+            if not metric.name.isidentifier():
+                yield f"{where}: wanted a name of letters, digits and _"
+            if metric.name in known:
+                yield f"{where}: is {known[metric.name]}; wanted another name"
+            known[metric.name] = "there twice"
+            if metric.takes == "probabilities" and self.task == "regression":
+                yield f"{where}: takes probabilities, and a regression has none"
+
+    @cached_property
+    def _standard(self) -> dict[str, bool]:
+        return directions(self.task, len(self.choices))
+
+    @cached_property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Each metric's direction by its name, the leading one first."""
+        return self._standard | {metric.name: metric.higher_is_better for metric in self.own}
+
+    @property
+    def leading(self) -> str:
+        """The metric that counts where none is named."""
+        return next(iter(self._standard))
+
+    @property
+    def described(self) -> dict[str, str]:
+        """Say in words what each of the project's own metrics is."""
+        return {
+            metric.name: metric.description + (f", in {metric.unit}" if metric.unit else "")
+            for metric in self.own
+        }
+
+    def only(self, name: str) -> "Metrics":
+        """Drop the project's metrics but this one: their functions need not go anywhere else."""
+        return replace(self, own=tuple(metric for metric in self.own if metric.name == name))
+
+    def goodness(self, name: str, value: float) -> float:
+        """Turn a value so that higher is better."""
+        return value if self.higher_is_better[name] else -value
+
+    def ends(self, name: str, low: float, high: float) -> tuple[float, float]:
+        """Cut an interval where the metric ends; where one of the project's does, nobody knows."""
+        if name not in self._standard:
+            return low, high
+        return (low, min(1.0, high)) if self._standard[name] else (max(0.0, low), high)
+
+    def score(self, predictions: Predictions) -> dict[str, float]:
+        """Compute the metrics; one that these rows don't define (R² of one row) isn't finite."""
+        return {name: one.value for name, one in self.estimates(predictions, False).items()}
+
+    def estimates(self, predictions: Predictions, spread: bool = True) -> dict[str, Estimate]:
+        """Compute the metrics, with what their intervals follow from if that is wanted."""
+        return standard_estimates(predictions) | {
+            metric.name: own_estimate(metric, predictions, self.choices, spread)
+            for metric in self.own
+        }

@@ -1,0 +1,99 @@
+"""The decision threshold of a model of two classes: given, or chosen on rows that it didn't see.
+
+It is part of the fitted model, so that whatever has the model decides as the API does.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from mlops.columns import Schema
+from mlops.errors import UserError
+from mlops.kinds import Kind
+from mlops.metric_registry import Metrics
+from mlops.metrics import Floats, Predictions, rounded
+from mlops.params import BestMetric, ErrorCosts, Train
+from mlops.pipeline.search import cut_folds, predict_fold
+
+_TRIED = 500
+
+
+def keep_threshold(model: Pipeline, threshold: float | None) -> Pipeline:
+    """Put a threshold into a fitted model; None leaves it as it is."""
+    if threshold is not None:
+        model.threshold = threshold
+    return model
+
+
+def threshold_of(model: Pipeline) -> float | None:
+    """Give the threshold of a fitted model; None decides for the most likely class."""
+    return getattr(model, "threshold", None)
+
+
+def resolve_threshold(
+    rows: pd.DataFrame, kind: Kind, train: Train, schema: Schema, metrics: Metrics
+) -> float | None:
+    """Give `train.threshold`, or the best one for its costs or its metric.
+
+    Each row that counts is predicted by a model that was fitted on other rows, by the folds of
+    `train.search`: on rows that trained it, a model is too sure. No test row is looked at.
+    """
+    wanted = train.threshold
+    if wanted is None or isinstance(wanted, float):
+        return wanted
+    found = [
+        predict_fold(rows, fold, train, schema, kind) for fold in cut_folds(rows, train, schema)
+    ]
+    held_out = Predictions(
+        schema.task,
+        np.concatenate([one.actual for one in found]),
+        np.concatenate([one.predicted for one in found]),
+    )
+    return best_threshold(held_out, wanted, metrics)
+
+
+def best_threshold(
+    held_out: Predictions, wanted: ErrorCosts | BestMetric, metrics: Metrics
+) -> float:
+    """Choose the threshold of the least costs, or of the best metric; of equals, the middle one.
+
+    Raises:
+        UserError: the metric is defined at no threshold.
+    """
+    tried = _between(held_out.predicted[:, 1])
+    if isinstance(wanted, ErrorCosts):
+        goodness = [-_costs(held_out, wanted, one) for one in tried]
+    else:
+        name, own = wanted.metric, metrics.only(wanted.metric)
+        found = (own.score(_decided_by(held_out, one))[name] for one in tried)
+        goodness = [own.goodness(name, value) if np.isfinite(value) else -np.inf for value in found]
+        if not np.isfinite(goodness).any():
+            raise UserError(
+                f"train.threshold: {name} is undefined on the {len(held_out.actual)} training "
+                "rows that are held out in turn, whatever the threshold",
+                advice="Set another metric, or a number.",
+            )
+    best = np.flatnonzero(np.equal(goodness, max(goodness)))
+    return float(tried[best[len(best) // 2]])
+
+
+def _costs(held_out: Predictions, wanted: ErrorCosts, threshold: float) -> float:
+    positive, decided = held_out.actual == 1, _decided_by(held_out, threshold).decided == 1
+    false_positives, false_negatives = (decided & ~positive).sum(), (positive & ~decided).sum()
+    return float(false_positives * wanted.false_positive + false_negatives * wanted.false_negative)
+
+
+def _decided_by(held_out: Predictions, threshold: float) -> Predictions:
+    return Predictions(held_out.task, held_out.actual, held_out.predicted, threshold)
+
+
+def _between(claimed: Floats) -> Floats:
+    """Give thresholds between the probabilities that occur, and above and below all of them.
+
+    None of them is itself a probability: which side that would fall on, a last digit would decide.
+    """
+    values = np.unique(np.concatenate([[0.0], claimed, [1.0]]))
+    middles = (values[1:] + values[:-1]) / 2
+    places = np.unique(np.linspace(0, len(middles) - 1, _TRIED).astype(int))
+    shown = [rounded(value) for value in middles[places]]
+    return np.array([value for value in shown if value is not None and 0 < value < 1])

@@ -1,0 +1,22 @@
+"""What training chose by itself: the winners of a search, and the threshold of least costs."""
+
+from typing import Any
+
+from mlops.review.checkouts import Side
+from mlops.review.differences import ABSENT
+
+
+def chosen_diff(base: Side, candidate: Side) -> list[tuple[str, Any, Any]]:
+    """List name, the base's and the candidate's value of what either training chose."""
+    old, new = base.manifest.get("params", {}), candidate.manifest.get("params", {})
+    return [
+        (f"chosen in training: {name}", old.get(name, ABSENT), new.get(name, ABSENT))
+        for name in dict.fromkeys([*_chosen(base), *_chosen(candidate)])
+    ]
+
+
+def _chosen(side: Side) -> list[str]:
+    train = side.params.get("train") or {}
+    search = train.get("search") or {}
+    names = list(search.get("space") or {}) if search.get("candidates") else []
+    return names + ["threshold"] * isinstance(train.get("threshold"), dict)
