@@ -134,7 +134,8 @@ def test_a_stage_tells_dvc_every_section_of_params_that_it_reads(stage: str) -> 
 
     read = {s for s, name in sections.items() if re.search(rf"params(\(\))?\.{name}\b", code)}
 
-    assert read == {key.split(".")[0] for key in STAGES[stage].get("params", [])}
+    told = {key.split(".")[0] for key in STAGES[stage].get("params", [])}
+    assert read == told or STAGES[stage].get("always_changed")
 
 
 def test_every_section_of_params_belongs_to_a_stage_the_review_or_the_monitor() -> None:

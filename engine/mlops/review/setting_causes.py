@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops.review.differences import params_diff
+from mlops.review.differences import ABSENT, params_diff
 from mlops.review.value_causes import Cause
 
 _LEARNS = ("ingest", "split", "train")
@@ -56,6 +56,8 @@ def _parameters(base: dict[str, Any], candidate: dict[str, Any]) -> Iterator[Cau
         if path in _NO_CAUSE or not (own or section in _LEARNS or path == "validate.quarantine"):
             continue
         if path.startswith(_SEARCH) and not searches:
+            continue
+        if old == ABSENT and new is None:  # what an upgrade adds, switched off
             continue
         strength = 0.9 if own or section == "train" else 0.7
         yield Cause("parameter", path, f"{path} was {old} and is {new}", strength)
