@@ -246,9 +246,9 @@ def test_the_one_job_that_calls_cml_installs_it_and_writes_no_contents() -> None
     for path in WORKFLOWS:
         for job in load(path)["jobs"].values():
             said = [str(step.get("uses", step.get("run"))) for step in job.get("steps", [])]
-            if any("review.post" in line or "cml" in line for line in said):
+            if any("review_comment" in line or "cml" in line for line in said):
                 found.append(job)
-                place = max(i for i, line in enumerate(said) if "review.post" in line)
+                place = max(i for i, line in enumerate(said) if "review_comment" in line)
                 step = job["steps"][place - 1]
                 assert step["uses"].startswith("iterative/setup-cml@")
                 assert step["with"] == {"version": "0.20.6", "vega": False}
