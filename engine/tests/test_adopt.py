@@ -115,7 +115,7 @@ def test_a_column_of_many_texts_is_open_unless_they_are_long() -> None:
     found = propose(many, "y")
 
     assert column(found, "town").open
-    assert 'Column("town", "town", str, open=True),' in schema_text(found.columns)
+    assert 'Column("town", "Town", str, open=True),' in schema_text(found.columns)
     assert "texts of more than 200 characters" in left_out(found, "essay")
 
 

@@ -20,7 +20,7 @@ from mlops.errors import UserError
 from mlops.monitoring.log_reader import read_feedback, read_window
 from mlops.serving.prediction_log import LogAway, PredictionLog
 from mlops.serving.tables import migrate
-from paths import ROOT, SOURCES
+from paths import PYTHONPATH, ROOT
 from pooler import pooler
 from production import NOW, PARAMS, VERSION, Log, sales
 from project.schema import SCHEMA
@@ -200,7 +200,7 @@ def test_the_server_does_not_start_and_leaves_no_word_of_it(address: str, bundle
     done = subprocess.run(
         [sys.executable, "-m", "mlops.serving"],
         env=os.environ
-        | {"PREDICTION_LOG_URL": address, "SERVE_BUNDLE": str(bundle), "PYTHONPATH": SOURCES},
+        | {"PREDICTION_LOG_URL": address, "SERVE_BUNDLE": str(bundle), "PYTHONPATH": PYTHONPATH},
         cwd=ROOT,
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
