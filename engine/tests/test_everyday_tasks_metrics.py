@@ -113,7 +113,7 @@ def test_a_metric_edited_in_words_runs_nothing_and_in_meaning_what_it_concerns(
 
     edit(repository, "src/project/metrics.py", "A bad customer taken", "A bad client taken")
     assert "Running stage 'evaluate'" not in run(repository, "dvc repro")
-    edit(repository, "src/project/metrics.py", '"bad", 5, 1', '"bad", 7, 1')
+    edit(repository, "src/project/metrics.py", '"bad", 5, 1))\n\n\n', '"bad", 7, 1))\n\n\n')
     output = run(repository, "dvc repro")
 
     assert "Running stage 'evaluate'" in output
@@ -128,7 +128,7 @@ def test_the_decision_threshold_of_a_classifier(repository: Path) -> None:
     assert edited(repository) == (1, 1)
     report = review(repository)
 
-    assert "| train.threshold | None | 0.97 |" in report
+    assert "train.threshold None → 0.97" in report
     for metric in ("precision", "recall", "f1_macro"):  # each side decided by its own
         assert line_of(report, metric)[3] != "none", metric
     for metric in ("log_loss", "roc_auc", "average_precision"):
