@@ -177,7 +177,7 @@ def test_a_search_and_its_table_with_the_parameters_that_won(repository: Path) -
     won = best.get("alpha", 3.0)
     assert training["params"]["alpha"] == won
     assert f"| chosen in training: alpha | 3 | {won:g} |" in re.sub(r"(\d)\.0\b", r"\1", report)
-    shown = run(repository, "dvc exp show --csv --quiet")
+    shown = run(repository, "dvc exp show --csv")
     (here, *_) = list(csv.DictReader(io.StringIO(shown[shown.index("Experiment,") :])))
     assert float(here["chosen.alpha"]) == won
     assert here["chosen.kind"] == "ridge"
