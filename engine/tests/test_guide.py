@@ -77,7 +77,7 @@ class Service:
         """Ask for every page, and for predictions of the example that the document gives."""
         document = self.get("/openapi.json")
         request = json.loads(document)["paths"]["/predict"]["post"]["requestBody"]
-        (row,) = request["content"]["application/json"]["example"]["rows"]
+        (row,) = request["content"]["application/json"]["examples"]["rows"]["value"]["rows"]
         answer = self.get("/predict", "POST", {"rows": [row] * 40})
         assert len(json.loads(answer)["predictions"]) == 40
         return [document, answer, *map(self.get, ("/", "/model", "/metrics", "/docs"))]

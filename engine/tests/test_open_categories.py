@@ -278,4 +278,4 @@ def test_a_flood_of_one_new_text_is_drift(params: Params) -> None:
     known = reference(brands.rows(3_000, FEW))
     asked = brands.rows(300, FEW, 7).assign(brand="m1 quite new")
     decision = decide(window(asked), {"model_version": "1"}, known, SCHEMA, params, PRICES)
-    assert [reason for reason in decision.reasons if reason.text.startswith("brand: distributed")]
+    assert [reason for reason in decision.reasons if reason.text.startswith("brand: distribution")]

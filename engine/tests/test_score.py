@@ -219,11 +219,11 @@ _CHILD = f"""
 import sys
 from pathlib import Path
 from project.schema import SCHEMA
-from mlops.score import parts
+from mlops.score import part_files
 from mlops.score.__main__ import score_any, score_file
 from mlops.serving.loaded_model import Served
 
-parts.PART_ROWS = {GROUP}
+part_files.PART_ROWS = {GROUP}
 score_file(Path(sys.argv[1]), Path(sys.argv[2]), Served.read(Path(sys.argv[3]), SCHEMA))
 """
 
