@@ -115,7 +115,7 @@ def test_what_is_no_plain_file_is_refused(kind: str, tmp_path: Path) -> None:
         (lambda s: s["train"]["outs"].pop(), True),
         (lambda s: None, False),
         # Other bytes of the same inputs: made on another kind of processor.
-        (lambda s: s["train"]["outs"][0].update(md5="0" * 32), False),
+        (lambda s: s["train"]["outs"][1].update(md5="0" * 32), False),  # the model
         (lambda s: s["evaluate"]["deps"][0].update(md5="0" * 32), True),  # its fingerprint
         (
             lambda s: [
