@@ -13,6 +13,7 @@ CASES = Path(__file__).parent / "cases"
 TARGETS = {
     "a02b_target_None.csv": "severity", "f05b_rare_class.csv": "kind", "feedback.csv": "bought",
     "f05e_imbalanced.csv": "fraud", "h03_one_zero.csv": "rain", "h05_orig.csv": "'Sale Price'",
+    "h05_next.csv": "'Sale Price'",
     "h07_const_test.csv": "y", "h09_one_class_train.csv": "churn", "h10_single_day.csv": "y",
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.files import atomic_write, sha256
@@ -21,7 +22,7 @@ from mlops.paths import BUNDLE
 from mlops.project import load_schema
 from mlops.score import part_files
 from mlops.score.csv_text import text_rows, write_text_rows
-from mlops.score.rows import PROBLEMS, layout, typed
+from mlops.score.rows import PROBLEMS, columns, layout, typed
 from mlops.serving.loaded_model import Served
 
 
@@ -72,6 +73,16 @@ def _open(path: Path, schema: Schema) -> Any:
     return file
 
 
+def _is_export(path: Path, schema: Schema) -> bool:
+    """Tell whether a Parquet file has not our columns, but may have those that adoption took."""
+    try:
+        return FORM_FILE.exists() and not {c.name for c in columns(schema)} <= {
+            *pq.read_schema(path).names
+        }
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def score_any(given: Path, out: Path, served: Served, set_aside: bool = False) -> str:
     """Score a Parquet or CSV file into a file of either kind, by their names' endings.
 
@@ -79,6 +90,7 @@ def score_any(given: Path, out: Path, served: Served, set_aside: bool = False) -
         UserError: as `score_file`, or the CSV file is written in another way.
     """
     from_text, to_text = (path.name.lower().endswith((".csv", ".csv.gz")) for path in (given, out))
+    from_text = from_text or _is_export(given, served.schema)
     if not (from_text or to_text):
         return score_file(given, out, served, set_aside)
     if out.resolve() == given.resolve():
