@@ -254,13 +254,13 @@ def test_a_model_without_exported_form_is_served_pickled(built: Built, tmp_path:
 BROKEN = {
     "a file of the model altered": ("RUN sed -i s/1/2/ /app/bundle/form.json", "its bytes"),
     "a model that predicts otherwise": (
-        "RUN sed -i 's/return served, values, ids/return served, [v + 1 for v in values], ids/' "
+        "RUN sed -i 's/return served, predicted, ids/return served, [1 + v for v in predicted], "
+        "ids/' "
         "/app/mlops/serving/service.py && rm -r /app/mlops/serving/__pycache__",
         "row 0: found",
     ),
     "bad input answered": (
-        "RUN sed -i 's/problems, error.more}, 422/problems, error.more}, 200/;"
-        's/"more": error.more}, 422/"more": error.more}, 200/\' /app/mlops/serving/app.py '
+        "RUN sed -i 's/else 422)/else 200)/' /app/mlops/serving/app.py "
         "&& rm -r /app/mlops/serving/__pycache__",
         "bad input: found 200, wanted 422",
     ),
