@@ -16,7 +16,7 @@ from paths import ROOT
 from project.schema import SCHEMA
 
 PAGE = ROOT / "docs/experiments.md"
-ALL_BUT_TRAINING = {"ingest": "skipped", "validate": "skipped", "split": "skipped"}
+ALL_BUT_TRAINING = dict.fromkeys(("ingest", "validate", "prepare", "split"), "skipped")
 OMITTED = "…"
 
 
