@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from mlops.errors import run_command
 from mlops.frames import read_rows
 from mlops.pipeline.equivalence import as_requests
 from mlops.project import load_schema
@@ -42,4 +43,4 @@ def main(bundle: Path, rows: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    run_command(lambda: main(*map(Path, sys.argv[1:])))
