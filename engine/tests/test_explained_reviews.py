@@ -45,8 +45,8 @@ def parameter(folder: Path) -> None:
 
 
 def column(folder: Path) -> None:
-    schema(folder, r' *Column\("quality".*\n', "")
-    partitions(folder, lambda rows: rows.drop(columns="quality"))
+    # Without the column in its rows, the base's model could not be compared at all.
+    schema(folder, r'( *Column\("quality".*)\),\n', r'\1, role="ignore"),\n')
 
 
 def unit(folder: Path) -> None:
