@@ -30,10 +30,11 @@ from mlops.github.monitor_issue import BRANCH
 from mlops.monitoring.__main__ import monitor
 from mlops.monitoring.performance import overall
 from mlops.pipeline.partitions import read_partitions
-from mlops.project import load_project_params, load_schema
+from mlops.project import load_metrics, load_project_params, load_schema
 from mlops.serving.tables import FEEDBACK, PREDICTIONS
 
 SCHEMA = load_schema()
+METRICS = load_metrics(SCHEMA)
 HERE = Path("artifacts/loop").resolve()
 CLONE, SERVED, LOG = HERE / "repository", HERE / "served", HERE / "log.db"
 PICTURE = HERE / "loop.png"
@@ -64,7 +65,7 @@ def main() -> int:
         for number in range((END - START) // STEP):
             day = START + (number + 1) * STEP
             replay.week(day - STEP, day)
-            found = monitor(URL, SERVED, params, SCHEMA, _seconds(day))
+            found = monitor(URL, SERVED, params, SCHEMA, METRICS, _seconds(day))
             (metric, *_) = [*overall(found.performance), None]
             entry = {
                 "day": day,

@@ -13,7 +13,7 @@ import pytest
 
 from mlops.bundle import MANIFEST, read_manifest, seal
 from mlops.files import write_json
-from paths import ROOT, SOURCES
+from paths import PYTHONPATH, ROOT
 from production import NOW, Log, reference, sales
 from served import ROW, make_bundle, running, small_model
 
@@ -47,7 +47,7 @@ def monitor(folder: Path, bundle: Path, url: str, *more: str) -> subprocess.Comp
     return subprocess.run(
         [sys.executable, *command, "--out", str(folder / "monitor")],
         cwd=ROOT,
-        env=os.environ | {"PREDICTION_LOG_URL": url, "PYTHONPATH": SOURCES},
+        env=os.environ | {"PREDICTION_LOG_URL": url, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=60,

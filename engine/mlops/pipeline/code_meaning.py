@@ -9,7 +9,11 @@ from typing import Any
 
 
 def hash_meaning(
-    module: str, roots: Sequence[Path], words: Collection[str] = (), packages: Collection[str] = ()
+    module: str,
+    roots: Sequence[Path],
+    words: Collection[str] = (),
+    packages: Collection[str] = (),
+    unused: Collection[str] = (),
 ) -> str:
     """Hash what a module and all that it imports from `packages` mean.
 
@@ -20,15 +24,19 @@ def hash_meaning(
         roots: folders that hold the packages.
         words: texts that count for nothing, such as descriptions.
         packages: top-level packages whose modules count; by default the module's own.
+        unused: modules that are imported where they are needed, and are not needed here.
     """
-    trees = read_modules(module, roots, packages)
+    trees = read_modules(module, roots, packages, unused)
     found = {name: _meaning(tree, frozenset(words)) for name, tree in trees.items()}
     text = json.dumps(found, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_modules(
-    module: str, roots: Sequence[Path], packages: Collection[str] = ()
+    module: str,
+    roots: Sequence[Path],
+    packages: Collection[str] = (),
+    unused: Collection[str] = (),
 ) -> dict[str, ast.Module]:
     """Parse a module and all that it imports from `packages`: name -> syntax tree."""
     counted = packages or (module.partition(".")[0],)
@@ -37,7 +45,7 @@ def read_modules(
     while todo:
         name = todo.pop()
         path = _file_of(name, roots)
-        if name in found or path is None:
+        if name in found or name in unused or path is None:
             continue
         found[name] = tree = ast.parse(path.read_text(encoding="utf-8"))
         todo += [one for one in _imported(tree) if "." in one and one.split(".")[0] in counted]

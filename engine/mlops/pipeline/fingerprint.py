@@ -6,6 +6,7 @@ It runs every time, in less than a second.
 """
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ PROJECT = Path("src")
 STAGES = {
     "ingest": ("columns", "timezone", "source_form", "joins"),
     "validate": ("columns", "schema"),
-    "prepare": ("columns", "schema", "prepare"),
+    "prepare": ("columns", "prepare"),
     "split": ("columns",),
     "train": ("columns", "features", "models", "tables", "chosen_by"),
     "evaluate": ("columns", "features", "models", "tables", "metrics"),
     "export": ("columns", "schema", "features", "models", "tables", "metrics"),
 }
 """What of the project each stage uses; of the engine, it is what its module imports."""
+READS_TABLES = "mlops.pipeline.joining"
+"""What only a project with joins uses, in every stage that derives features."""
 
 
 def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, Any]:
@@ -69,11 +72,18 @@ def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, A
             for join in schema.joins
         ],
         "tables": [_table(join) for join in looked_up(schema)],
-        "prepare": hash_meaning("project.prepare", [PROJECT], words),
+        "prepare": _prepare(words),
         "models": hash_meaning("project.models", [PROJECT], words),
         "metrics": metrics.code,
         "chosen_by": metrics.code if chooses else "",
     }
+
+
+def _prepare(words: set[str]) -> list[str] | None:
+    """Hash what prepares rows, and the schema that holds for them afterwards."""
+    if find_spec("project.prepare") is None:
+        return None
+    return [hash_meaning(f"project.{name}", [PROJECT], words) for name in ("prepare", "schema")]
 
 
 def _table(join: Join) -> dict[str, str]:
@@ -94,9 +104,10 @@ def main() -> None:
         "engine": (ENGINE / "VERSION").read_text(encoding="utf-8").strip(),
         "libraries": libraries(Path("requirements.txt").read_text(encoding="utf-8")),
     }
+    unused = () if schema.joins else (READS_TABLES,)
     with whole_folder(FINGERPRINT) as folder:
         for stage, used in STAGES.items():
-            code = hash_meaning(f"mlops.pipeline.{stage}", [ENGINE])
+            code = hash_meaning(f"mlops.pipeline.{stage}", [ENGINE], unused=unused)
             known = {**common, "code": code, **{part: parts[part] for part in used}}
             write_json(folder / f"{stage}.json", known)
 
