@@ -31,9 +31,13 @@ def edited(repository: Path) -> dict[str, int]:
 
 
 def insert(path: Path, before: str, text: str) -> None:
+    edit(path, before, text + before)
+
+
+def edit(path: Path, old: str, new: str) -> None:
     content = path.read_text(encoding="utf-8")
-    assert before in content
-    path.write_text(content.replace(before, text + before, 1), encoding="utf-8")
+    assert old in content
+    path.write_text(content.replace(old, new, 1), encoding="utf-8")
 
 
 POOL = '        Column("pool", "Area of the pool", float, "square feet", 0, 2000, nullable=True),\n'
@@ -70,7 +74,7 @@ def test_a_new_raw_column_needs_no_older_partition_to_be_rewritten(own: Path) ->
 
     # A column that may not be missing has to be in each partition.
     schema = own / "src/project/schema.py"
-    schema.write_text(schema.read_text().replace("2000, nullable=True),", "2000),", 1))
+    edit(schema, POOL, POOL.replace(", nullable=True", ""))
     told = run(own, "dvc repro ingest", wanted=255)
     assert "2006-q1.csv: line 1: missing column(s) pool" in told
     assert "Traceback" not in told

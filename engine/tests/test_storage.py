@@ -53,14 +53,16 @@ def test_what_a_half_pushed_storage_lacks_is_made_anew_and_the_review_names_it(
     elsewhere: Path,
     storage: Storage,
 ) -> None:
-    model = read_lock(elsewhere)["train"]["outs"][0]
+    outs = read_lock(elsewhere)["train"]["outs"]
+    (model,) = (out for out in outs if out["path"].endswith("model.joblib"))
     storage.remove(storage.of_hash(model["md5"]))
 
     told, report = review(elsewhere)
 
     assert f"the storage lacks {model['path']} with hash {model['md5']}" in told
     assert (
-        f"**The storage lacks what dvc.lock names:** {model['path']}, artifacts/bundle." in report
+        f"**The storage lacks outputs that dvc.lock names:** {model['path']}, artifacts/bundle."
+        in report
     )
     assert "`dvc push`" in report
     assert set(stages_run(told)) <= {"train", "export"}
@@ -105,6 +107,6 @@ def test_data_that_nobody_pushed_stop_the_review_which_says_what_to_do(
 
     assert "the storage lacks artifacts/train/model.joblib" not in own, "the cache has it"
     for text in (told, report):
-        assert "has data that no stage makes:\n  data/source\n" in text
+        assert "Source data is missing both locally and in the remote:\n  data/source\n" in text
         assert "dvc push" in text
     assert stages_run(again) == []

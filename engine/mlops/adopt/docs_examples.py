@@ -20,7 +20,13 @@ _LINK = re.compile(rf"\[([^\]]*)\]\(\.\./{MEASURED.as_posix()}/[^)]*\)")
 def rewritten(text: str, proposal: Proposal, keep_measured: bool = False) -> str:
     """Write a page of docs/ for other data, without links to figures that are gone."""
     row = example_row(Schema(proposal.columns))
-    body = json.dumps(row).replace("'", "\\u0027")  # within a shell's quotes
+    body, columns = map(_in_quotes, (row, {name: [value] for name, value in row.items()}))
     text = re.sub(r"(/predict\?)[^'`\s]+", lambda found: found[1] + urlencode(row), text)
     text = re.sub(r'("rows": \[)\{[^}]*\}', lambda found: found[1] + body, text)
+    text = re.sub(r'("columns": )\{"[^}]*\}', lambda found: found[1] + columns, text)
     return text if keep_measured else _LINK.sub(r"\1", _IMAGE.sub("", text))
+
+
+def _in_quotes(content: object) -> str:
+    """Write JSON that stands within a shell's single quotes."""
+    return json.dumps(content).replace("'", "\\u0027")
