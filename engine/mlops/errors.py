@@ -1,4 +1,4 @@
-"""Report invalid input to a command: every problem at once, no stack trace, exit code 1."""
+"""How a command refuses bad input: every problem at once, no stack trace, exit code 1."""
 
 import atexit
 import contextlib
