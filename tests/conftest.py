@@ -1,4 +1,4 @@
-"""What the tests of this project share: run `make run` first, they look at what it has made."""
+"""Fixtures of the project's tests, which need the outputs of `make run`."""
 
 from collections.abc import Iterator
 
@@ -14,12 +14,12 @@ SCHEMA = load_schema()  # with the derived features
 
 @pytest.fixture(scope="session")
 def rows() -> pd.DataFrame:
-    """Give the test rows."""
+    """Return the test rows."""
     return testing.held_out_rows()
 
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[TestClient]:
-    """Give a client of the API."""
+    """Return a client of the API."""
     with testing.api(SCHEMA) as client:
         yield client

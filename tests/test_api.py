@@ -1,4 +1,4 @@
-"""What clients of the API rely on."""
+"""Tests of the behavior that clients of the API rely on."""
 
 import pytest
 from fastapi.testclient import TestClient

@@ -1,4 +1,4 @@
-"""What the model must never do, whatever its metrics are."""
+"""Tests of properties that the model must have, whatever its metrics are."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ SCHEMA = load_schema()  # with the derived features
 
 
 def ratio(rows: pd.DataFrame, **changes: object) -> np.ndarray:
-    """Predict rows before and after a change; give after / before, shape (n_rows,)."""
+    """Predict rows before and after a change; return after / before, shape (n_rows,)."""
     return predict(rows.assign(**changes), SCHEMA) / predict(rows, SCHEMA)
 
 

@@ -1,4 +1,4 @@
-"""Rows that the schema accepts and rejects."""
+"""Tests of rows that the schema accepts and rejects."""
 
 from typing import Any
 

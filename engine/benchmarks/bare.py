@@ -1,8 +1,8 @@
-"""What a careful person writes in one script of pandas and scikit-learn: the work to compare with.
+"""A careful single script of pandas and scikit-learn, as the baseline for the pipeline.
 
 It reads, checks, splits, fits, scores, plots and saves as the stages do, scores the slices, and
-makes sure that the saved model predicts every row as the fitted one does. It writes no Parquet, no
-intervals, no exported form and no manifest.
+checks that the saved model predicts every row as the fitted one does. It writes no Parquet, no
+intervals, no exported model and no manifest.
 """
 
 import json
@@ -100,7 +100,7 @@ def main() -> float:
 
 
 def draw(actual: Any, predicted: Any, slices: pd.Series, weights: pd.Series) -> None:
-    """Draw what the evaluation draws."""
+    """Draw the same plots as the evaluation."""
     groups = np.array_split(np.argsort(predicted), 10)
     figures = {name: Figure(figsize=(7, 4.5), layout="constrained") for name in "abcde"}
     scatter, residuals, calibration, by_slice, importance = (

@@ -1,7 +1,7 @@
-"""What ingest, validate and split do, in one script of Polars: the quickest careful way known.
+"""The work of ingest, validate and split in one script of Polars, the fastest way known.
 
 It reads, filters, drops duplicates, sorts, checks every column and rule, and writes all rows,
-training rows and test rows; it lists no problem and writes no report.
+training rows and test rows; it lists no problems and writes no report.
 """
 
 import datetime

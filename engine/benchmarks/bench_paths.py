@@ -1,5 +1,5 @@
-"""Paths for the benchmarks. They measure the engine with the project of its tests, and use their
-helpers: this module, imported first, puts both where Python finds them.
+"""Paths for the benchmarks, which use the project and the helpers of the engine's tests: import
+this module first, to add both to Python's path.
 """
 
 import sys

@@ -1,9 +1,9 @@
 """Does the review name the cause? 50 planted causes of ten kinds, and 50 changes that are none.
 
-On the demo's rows and on those of another table (car loans: two classes, no dates, gaps), described
-as adoption describes them. Beside each planted cause stands what a pull request usually has as
-well: another seed, rows in another order, sometimes new rows or a moved limit of the gate. The
-result stands in engine/docs/measured/review-causes.md.
+On the demo's rows and on those of another table (car loans: two classes, no dates, missing values),
+described as adoption does. Each planted cause comes with other usual changes of a pull request:
+another seed, rows in another order, sometimes new rows or a changed limit of the gate. The result
+is in engine/docs/measured/review-causes.md.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from tables import credit
 
 FIRST = 3
 NEW = 0.15
-"""Share of rows that are new on the candidate's side, where a plant is in new rows alone."""
+"""Share of rows that are new on the candidate's side, where a cause affects only new rows."""
 
 
 @dataclass
 class Side:
-    """One side of a change, which a plant alters in place."""
+    """One side of a change, modified in place by a planted cause."""
 
     rows: pd.DataFrame
     schema: Schema
@@ -63,7 +63,7 @@ def demo(params: dict[str, Any]) -> Side:
 
 
 def loans(params: dict[str, Any]) -> Side:
-    """Describe a table as adoption does; rows get a key that numbers them."""
+    """Describe a table as adoption does, with the row number as key."""
     table, columns, kept = credit(), [Column("row", "", int, role="key")], {}
     for name in table.columns.drop("Status"):
         try:
@@ -78,7 +78,7 @@ def loans(params: dict[str, Any]) -> Side:
 
 
 def some(side: Side, rng: np.random.Generator) -> Any:
-    """Choose the rows that a mistake reaches: the new ones, or all of them, or a part."""
+    """Choose the rows that a mistake affects: the new ones, all, or a random share."""
     if side.new:
         return np.arange(len(side.rows)) >= (1 - NEW) * len(side.rows)
     share = rng.choice([1.0, 0.5, 0.2])
@@ -198,11 +198,11 @@ KINDS = {
     labels: "labels", category: "category", fewer: "rows", leak: "leak", library: "library",
     bounds: "bounds",
 }  # fmt: skip
-"""What plants a cause, and the kind of cause that the review should call it."""
+"""Functions that plant a cause -> the kind of cause that the review should name."""
 
 
 def usual(side: Side, rng: np.random.Generator) -> None:
-    """Do what many pull requests do beside: none of it moves a model by itself."""
+    """Make changes of many pull requests that hardly affect a model by themselves."""
     side.params["train"]["seed"] = int(rng.integers(1000))
     side.rows = side.rows.sample(frac=1, random_state=int(rng.integers(1e6)))
     if rng.random() < 0.5:
@@ -213,7 +213,7 @@ def usual(side: Side, rng: np.random.Generator) -> None:
 
 def reordered(side: Side, rng: np.random.Generator) -> None:
     side.rows = side.rows.sample(frac=1, random_state=int(rng.integers(1e6)))
-    if rng.random() < 0.5 and side.schema.time is None:  # the key numbers the rows anew
+    if rng.random() < 0.5 and side.schema.time is None:  # the key renumbers the rows
         side.rows[side.schema.key.name] = np.arange(len(side.rows))
 
 
@@ -233,7 +233,7 @@ def formatted(side: Side, _: np.random.Generator) -> None:
 
 
 def few_rows(side: Side, rng: np.random.Generator) -> None:
-    """Correct a handful of values, and bring in a handful of rows: too few to move a model."""
+    """Correct the values of four rows: too few to affect a model."""
     where = rng.choice(len(side.rows), 4, replace=False)
     changed = side.pick(rng, number)
     values = side.rows[changed.name].astype("float64")

@@ -1,7 +1,7 @@
-"""Is a slower model called slower, and an equal one not, on a machine that does other work?
+"""Does the review call a slower model slower, and an equal one not, on a busy machine?
 
-The same small bundle is served on both sides; on the candidate's, each call is stretched by a
-share of its own time, or by nothing. Busy loops run beside. The result stands in
+The same small bundle is served on both sides; on the candidate's, each call is prolonged by a
+share of its own time, or not at all. Busy loops run in parallel. The result is in
 engine/docs/measured/review-cost.md.
 """
 
@@ -41,7 +41,7 @@ loaded_model.Served.read = slow
 
 
 def busy() -> None:
-    """Work for a while, and rest for a while, as a neighbour does."""
+    """Alternate between computing and sleeping, like other work on the machine."""
     while True:
         until = time.perf_counter() + 0.2
         while time.perf_counter() < until:

@@ -1,4 +1,4 @@
-"""Time and memory of the data diff on made-up tables, each diff in a process of its own.
+"""Time and memory of the data diff on generated tables, each diff in a separate process.
 
 python engine/benchmarks/data_diff.py [--rows 10000000]
 """
@@ -45,7 +45,7 @@ CHANGES = {
 
 
 def make(path: Path, n_rows: int, change: str) -> None:
-    """Write a table by row groups; the rows of each follow from its number alone."""
+    """Write a table by row groups; the rows of a group depend only on its number and change."""
     first = n_rows // 10 if change == "rows" else 0
     groups = range(first // GROUP_ROWS, -(-(first + n_rows) // GROUP_ROWS))
     writer = None
@@ -77,7 +77,7 @@ def rows_of(group: int, change: str) -> dict[str, Any]:
 
 
 def measure(base: Path, candidate: Path) -> None:
-    """Print what differs, seconds and the peak of memory."""
+    """Print the differences, the seconds and the peak memory."""
     start, worked = time.perf_counter(), time.process_time()
     found = data_diff(base, candidate, SCHEMA, {}, shown=True)
     seconds = time.perf_counter() - start

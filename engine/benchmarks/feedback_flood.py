@@ -1,8 +1,8 @@
-"""What a flood of false feedback can move, and what the review says of it.
+"""The effect of a flood of false feedback on the model, and the review's response to it.
 
-The demo's source ends with 2009; until 12 February 2010 clients tell what houses were sold for. The
-honest ones tell the truth; so many more rows are made up, of houses as they are, at a multiple of
-their price. Then the model is retrained as `make retrain` does, and reviewed against the base.
+The demo's source ends with 2009; until 12 February 2010 clients report the prices of sold houses.
+Honest clients report true prices; additional rows are fabricated from real houses, with a multiple
+of their price. The model is then retrained as by `make retrain`, and reviewed against the base.
 
 Usage: python engine/benchmarks/feedback_flood.py
 """
@@ -32,12 +32,12 @@ SOURCE, UNTIL = pd.Timestamp("2009-12-31"), pd.Timestamp("2010-02-12")
 FALSE_ROWS, FACTORS, LEVELS = (0, 15, 30, 60, 120, 500), (1.1, 1.3), (None, 14)
 SCHEMA = load_schema()
 METRICS = load_metrics(SCHEMA)
-MADE_UP = 10**7  # keys from here on
+MADE_UP = 10**7  # the first key of fabricated rows
 
 
 @dataclass(frozen=True)
 class Flood:
-    """One retraining: made-up rows, at a multiple of their price, and `train.level_days`."""
+    """One retraining: the number of fabricated rows, the price factor, `train.level_days`."""
 
     n: int
     factor: float
@@ -45,7 +45,7 @@ class Flood:
 
 
 def rows_with(flood: Flood, sales: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Give the source's rows and all feedback, and which rows are feedback."""
+    """Return the source's rows with all feedback, and a mask of the feedback rows."""
     random = np.random.default_rng(0)
     known = sales[sales["sold_on"] <= UNTIL]
     made_up = sales[sales["sold_on"] <= SOURCE].sample(flood.n, random_state=0)
@@ -82,7 +82,7 @@ def compared(
 
 
 def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> list[str]:
-    """Retrain with a flood, review it, and give the cells of a line of the table."""
+    """Retrain with a flood, review it, and return the cells of a line of the table."""
     rows, feedback = rows_with(flood, sales)
     test, held_out = parted(rows, params)
     train = ~test & ~held_out
@@ -117,7 +117,7 @@ def told(flood: Flood, sales: pd.DataFrame, base: Pipeline, params: Params) -> l
 
 
 def parted(rows: pd.DataFrame, params: Params) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which rows test the model and which are held out, as a retraining sets it."""
+    """Return masks of the test rows and the held-out rows, as a retraining splits them."""
     window = datetime.timedelta(days=params.monitor.retrain.test_days - 1)
     days = {
         "test_from": (UNTIL - window).date(),

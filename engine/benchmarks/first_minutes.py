@@ -1,7 +1,7 @@
-"""How long a newcomer waits: `git clone` and `make run`, up to the review in the terminal.
+"""Time from `git clone` to the review in the terminal, by `make run`, for a new user.
 
-Each round clones into an empty folder, once with an empty package cache and once with the one that
-the first filled, and prints seconds. Usage: python engine/benchmarks/first_minutes.py [ROUNDS]
+Each round clones into an empty folder, first with an empty package cache, then with the one filled
+by the first run, and prints seconds. Usage: python engine/benchmarks/first_minutes.py [ROUNDS]
 """
 
 import os
@@ -18,7 +18,7 @@ CACHES = ("UV_CACHE_DIR", "PIP_CACHE_DIR")
 
 
 def seconds(folder: Path, cache: Path) -> float:
-    """Clone and run, with packages kept in `cache`."""
+    """Clone and run, with `cache` as the package cache; return the seconds."""
     caches = {name: str(cache / name) for name in CACHES}
     path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if ".venv" not in p)
     start = time.perf_counter()

@@ -1,15 +1,15 @@
-"""How every part grows with the rows: seconds and memory, beside bare pandas and scikit-learn.
+"""Growth of seconds and memory with the rows, for every part and for bare pandas and scikit-learn.
 
-One made-up source a size; in turn the stages, batch scoring of all rows, a review (of another gate,
-so that both models stand there), the monitor on a log of as many predictions, and the bare script.
-The stages' seconds are those of their own work, as in pipeline.py; the others' those of the whole
-command. So are those of the processors, which other work on the machine stretches less: growth is
-theirs. Memory is the largest process of a stage, and all processes at once of the other commands.
-Where Polars is installed (uv pip install polars), it does what ingest, validate and split do, too,
-without their reports.
+One generated source per size; measured in sequence: the stages, batch scoring of all rows, a review
+(of a changed gate, so that both models are available), the monitor on a log of as many predictions,
+and the bare script. Seconds are those of a stage's own work, as in pipeline.py, and of the whole
+command for the others. So are the processor seconds, which depend less on other work on the
+machine: growth is computed from them. Memory is the largest process of a stage, and the sum of all
+processes of the other commands. If Polars is installed (uv pip install polars), it also does the
+work of ingest, validate and split, without their reports.
 
-On a machine that does other work, set OMP_WAIT_POLICY=passive: threads that wait for each other
-by spinning take five times the processors' seconds there.
+On a busy machine, set OMP_WAIT_POLICY=passive: threads that wait for each other by spinning take
+five times the processor seconds there.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from review_overhead import processor_seconds
 HERE = Path(__file__).parent
 SIZES = [10_000, 100_000, 1_000_000, 10_000_000]
 ONCE = 1_000_000
-"""From so many rows on, one round."""
+"""Number of rows from which one round is run."""
 
 OTHERS = {
     "all stages": "the pipeline",
@@ -54,13 +54,13 @@ from monitoring_log import fill, paths, read_manifest
 fill(sys.argv[1], int(sys.argv[2]), read_manifest(paths.BUNDLE)["model_version"])
 """
 Figures = dict[str, dict[str, float]]
-"""By part: seconds, processor (seconds), peak_mb."""
+"""Part -> seconds, processor (seconds), peak_mb."""
 
 KINDS = ("seconds", "processor", "peak_mb")
 
 
 def held(process: psutil.Process) -> int:
-    """Add up what a process and all below it hold in memory, in bytes; shared pages count twice."""
+    """Return the resident memory of a process tree in bytes; shared pages count repeatedly."""
     total = 0
     for one in [process, *process.children(recursive=True)]:
         try:
@@ -71,7 +71,7 @@ def held(process: psutil.Process) -> int:
 
 
 def watched(folder: Path, *command: str, **variables: str) -> dict[str, float]:
-    """Run Python in `folder`; give its seconds, and the most that its processes held at once."""
+    """Run Python in `folder`; return its seconds and the peak memory of its processes."""
     start, used, peak = time.perf_counter(), processor_seconds(), 0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -83,7 +83,7 @@ def watched(folder: Path, *command: str, **variables: str) -> dict[str, float]:
                 process.kill()
             peak = max(peak, held(psutil.Process(process.pid)))
             time.sleep(0.05)
-        if process.returncode not in (0, 1):  # a review that blocks, is one
+        if process.returncode not in (0, 1):  # 1: a review that blocks
             said.seek(0)
             raise RuntimeError(said.read().decode())
     took, used = time.perf_counter() - start, processor_seconds() - used
@@ -91,7 +91,7 @@ def watched(folder: Path, *command: str, **variables: str) -> dict[str, float]:
 
 
 def clone(folder: Path, source: Path) -> None:
-    """Make a repository that ingests `source`."""
+    """Create a repository that ingests `source`."""
     new_repository(folder)
     edit_params(folder, "ingest", source=str(source / "data/source"))
 
@@ -104,7 +104,7 @@ def edit_params(folder: Path, section: str, **values: Any) -> None:
 
 
 def commit(folder: Path) -> None:
-    """Commit what the stages made, to DVC and to git."""
+    """Commit the stages' outputs to DVC and git."""
     for command in (
         ["dvc", "commit", "--quiet", "--force"],
         ["git", "add", "--update"],
@@ -114,7 +114,7 @@ def commit(folder: Path) -> None:
 
 
 def one_round(source: Path, folder: Path, n_rows: int, log: str) -> Figures:
-    """Measure everything once, and say of each part what it took."""
+    """Measure every part once, and print its figures."""
     found: Figures = {}
 
     def add(part: str, figures: dict[str, float]) -> None:
@@ -141,10 +141,10 @@ def one_round(source: Path, folder: Path, n_rows: int, log: str) -> Figures:
 
 
 def of_size(scratch: Path, n_rows: int, n_rounds: int) -> Figures:
-    """Measure a size: medians of its rounds."""
+    """Measure one size; return the medians of its rounds."""
     source = scratch / "source"
     made = f"from pipeline import Path, make_source; make_source(Path({str(source)!r}), {n_rows})"
-    # In a process of its own: a process begins with the memory of the one that started it.
+    # In a separate process: a child process starts with the memory of its parent.
     subprocess.run([sys.executable, "-c", made], cwd=HERE, check=True, timeout=SECONDS)
     rounds = []
     for _ in range(1 if n_rows >= ONCE else n_rounds):
@@ -160,7 +160,7 @@ def of_size(scratch: Path, n_rows: int, n_rounds: int) -> Figures:
 
 
 def exponent(sizes: dict[int, Figures], part: str, low: int, high: int) -> str:
-    """Give b of processor seconds ~ rows^b between two sizes."""
+    """Return the exponent b of processor seconds ~ rows^b between two sizes."""
     times = [sizes.get(size, {}).get(part, {}).get("processor") for size in (low, high)]
     if not times[0] or not times[1]:
         return ""
@@ -168,7 +168,7 @@ def exponent(sizes: dict[int, Figures], part: str, low: int, high: int) -> str:
 
 
 def markdown(sizes: dict[int, Figures]) -> str:
-    """Write a line a part: seconds and MB of each size, exponents; empty: not reached."""
+    """Return a table, a line per part: seconds and MB by size, exponents; empty: not reached."""
     heads = [f"{size:,}: s (of processors)" for size in sizes] + [f"{size:,}: MB" for size in sizes]
     spans = ((100_000, 1_000_000), (1_000_000, 10_000_000), (100_000, 10_000_000))
     heads += [f"growth {low:,} to {high:,}" for low, high in spans]

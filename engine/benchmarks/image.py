@@ -1,8 +1,9 @@
-"""The serving image beside images of the same model as others document them: size, start, rebuild.
+"""Compare the serving image with peers' images of the same model: size, start, rebuild.
 
-`python engine/benchmarks/image.py [--base-from-tag]`; needs docker. Sizes are of the layers over
-the base, compressed as a registry has them. A peer's image is its documented way in one line: its
-packages and scikit-learn from pip, and the fitted model; one that can't be installed is left out.
+`python engine/benchmarks/image.py [--base-from-tag]`; needs docker. Sizes are those of the layers
+above the base image, compressed as in a registry. A peer's image follows its documentation, in one
+line: its packages and scikit-learn from pip, and the fitted model; peers that can't be installed
+are left out.
 """
 
 import argparse
@@ -35,7 +36,7 @@ ROUNDS = 3
 
 
 def megabytes(image: str) -> list[float]:
-    """Give the compressed size of each layer above the base's."""
+    """Return the compressed size of each layer above the base's."""
     base = len(json.loads(ask("docker", "inspect", "--format={{json .RootFS.Layers}}", BASE)))
     with tempfile.TemporaryDirectory() as folder:
         ask("docker", "save", image, "--output", f"{folder}/image.tar")
@@ -72,7 +73,7 @@ def seconds_to_ready(image: str) -> float:
 
 
 def rebuilt(options: list[str]) -> float:
-    """Build after the model has changed, and put the model back."""
+    """Return the seconds of a build after a change of the model, in a copy of the repository."""
     content = (BUNDLE / "leaves.npy").read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT, f"{folder}/copy", ignore=shutil.ignore_patterns(".venv", ".dvc"))

@@ -1,4 +1,4 @@
-"""Other intervals of a difference than the review's own, for metrics made of means.
+"""Alternatives to the review's intervals of a difference, for metrics computed from means.
 
 Percentile, BCa and bootstrap-t: Efron & Tibshirani, An Introduction to the Bootstrap, 1993,
 chapters 12 to 14.
@@ -14,7 +14,7 @@ SCALES = ("change", "logarithm")
 
 
 def draw_counts(n_rows: int, replicates: int, rng: np.random.Generator) -> Floats:
-    """Count how often each row is drawn, themselves first: shape (1 + replicates, n_rows)."""
+    """Count draws of each row, shape (1 + replicates, n_rows); the first line is the sample."""
     counts = np.ones((1 + replicates, n_rows))
     for line in counts[1:]:
         line[:] = np.bincount(rng.integers(0, n_rows, n_rows), minlength=n_rows)
@@ -22,15 +22,15 @@ def draw_counts(n_rows: int, replicates: int, rng: np.random.Generator) -> Float
 
 
 def moments(base: Floats, candidate: Floats) -> Floats:
-    """Stack what is averaged, shape (n_rows, 5); the two arguments are the rows' contributions."""
+    """Stack the terms to average, shape (n_rows, 5), from the rows' contributions."""
     return np.stack([base, candidate, base**2, candidate**2, base * candidate], axis=1)
 
 
 def bounds(rows: Floats, means: Floats, power: float, scale: str) -> dict[str, tuple[float, float]]:
-    """Give the 95 % interval of each method for candidate^power - base^power, or its logarithm.
+    """Return the 95 % interval of each method for candidate^power - base^power, or its logarithm.
 
     Args:
-        rows: as `moments` gives them.
+        rows: as `moments` returns them.
         means: their means, shape (1 + replicates, 5), for the counts of `draw_counts`.
     """
     n_rows, (b, c, bb, cc, bc) = len(rows), means.T
@@ -56,7 +56,7 @@ def bounds(rows: Floats, means: Floats, power: float, scale: str) -> dict[str, t
 
 
 def truths(base: Floats, candidate: Floats, power: float) -> dict[str, float]:
-    """Give the true difference on each scale."""
+    """Return the true difference on each scale."""
     b, c = base.mean(), candidate.mean()
     return {"change": c**power - b**power, "logarithm": power * np.log(c / b)}
 

@@ -1,9 +1,9 @@
-"""How often the monitor is right: false alarms without drift, and power against known changes.
+"""Error rates of the monitor: false alarms without drift, and power against known changes.
 
-Windows are drawn without replacement from the demo's sales, apart from the rows of the reference
-and from those that the model was trained on: so without a change there is no drift. The same
-windows, with the predictions as one more column, go through the textbook's PSI, and through
-Evidently where EVIDENTLY_PYTHON names a Python that has it, which needs pandas < 3:
+Windows are drawn without replacement from the demo's sales, disjoint from the rows of the reference
+and from those that the model was trained on, so that there is no drift without a change. The same
+windows, with the predictions as one more column, are tested with the textbook's PSI, and with
+Evidently if EVIDENTLY_PYTHON names a Python that has it, which needs pandas < 3:
 uv venv e && uv pip install -p e/bin/python evidently 'pandas<3'
 """
 
@@ -55,7 +55,7 @@ Alter = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 class Draw(NamedTuple):
-    """A window and what it is compared with; both hold the features, price and prediction."""
+    """A window and the rows it is compared with; both have features, price and prediction."""
 
     rows: pd.DataFrame
     known: pd.DataFrame
@@ -88,7 +88,7 @@ CASES: list[tuple[str, Alter, int]] = [
 
 
 class Worlds:
-    """Splits of the sales, each with a model of its own."""
+    """Random splits of the sales, each with its own model."""
 
     def __init__(self) -> None:
         rows = read_partitions(str(DEMO / "data/source"), SCHEMA).to_pandas()[SCHEMA.names]
@@ -104,7 +104,7 @@ class Worlds:
             self.sales.append(rows.assign(**{PREDICTION: predict(model, rows, SCHEMA.target)}))
 
     def draw(self, size: int, number: int, alter: Alter = nothing) -> Draw:
-        """Draw window `number`, alter it, and let the world's model answer."""
+        """Draw window `number`, alter it, and predict with the world's model."""
         world = number % WORLDS
         order, sales = self._orders[world], self.sales[world]
         mixed = np.random.default_rng([size, number]).permutation(order[TRAINED:])
@@ -113,7 +113,7 @@ class Worlds:
         if not rows[_FEATURES].equals(now[_FEATURES]):
             rows = rows.assign(**{PREDICTION: predict(self._models[world], rows, SCHEMA.target)})
         tested = Predictions("regression", then["price"].to_numpy(), then[PREDICTION].to_numpy())
-        # A model's predictions of rows that it was trained on are no reference.
+        # Predictions of a model's own training rows are not part of the reference.
         known = pd.concat([sales.iloc[order[:TRAINED]].assign(**{PREDICTION: np.nan}), then])
         return Draw(rows, known, describe_reference(known[SCHEMA.names], tested, SCHEMA, METRICS))
 
@@ -134,7 +134,7 @@ def judge(draw: Draw) -> Decision:
 
 
 def psi(draw: Draw) -> float:
-    """The largest population stability index of all columns: ten bins, or each choice."""
+    """Return the largest population stability index of all columns: ten bins, or each choice."""
     largest = 0.0
     for name in _COLUMNS:
         both = draw.rows[name].dropna(), draw.known[name].dropna()
@@ -155,7 +155,7 @@ def psi(draw: Draw) -> float:
 
 
 def strength(decision: Decision) -> float:
-    """How sure the drift tests are, over those whose effect is large enough to count."""
+    """Return -log10 of the lowest q-value among drift tests with a large enough effect."""
     limits = {"distribution": PARAMS.monitor.min_effect}
     counting = [
         c.q_value for c in decision.changes
@@ -165,7 +165,7 @@ def strength(decision: Decision) -> float:
 
 
 def share(hits: Any) -> str:
-    """Write a share with its 95% Wilson interval."""
+    """Format a share with its 95% Wilson interval."""
     n, p, z = len(hits), float(np.mean(hits)), 1.96
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -189,12 +189,12 @@ def table(worlds: Worlds, windows: int) -> None:
 
 
 def evidently(worlds: Worlds, draws: list[Draw]) -> list[list[float]]:
-    """Give Evidently's drift score of each column of each window."""
+    """Return Evidently's drift score of each column of each window."""
     with tempfile.TemporaryDirectory() as folder:
         for number, draw in enumerate(draws):
             draw.rows[_COLUMNS].to_csv(f"{folder}/{number}.csv")
         for world in range(WORLDS):
-            # Every sale is in a window's reference, if not in the window.
+            # Evidently's reference is every sale that is not in the window.
             draw = draws[world]
             known = pd.concat([draw.known, worlds.sales[world].loc[draw.rows.index]])
             known[_COLUMNS].to_csv(f"{folder}/world{world}.csv")
@@ -226,7 +226,7 @@ def curves(worlds: Worlds, windows: int, picture: Path) -> None:
     print(f"|---|---|{'---:|' * (len(RATES) + 2)}")
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     for axes, (change, alter, size) in zip(figure.subplots(1, 2), cases, strict=True):
-        with ThreadPoolExecutor() as pool:  # Evidently's processes are waited for side by side
+        with ThreadPoolExecutor() as pool:  # the threads wait for Evidently's processes
             pair = pool.map(scores, repeat(worlds), (nothing, alter), repeat(size), repeat(windows))
             without, changed = pair
         for name in without:
@@ -247,7 +247,7 @@ def curves(worlds: Worlds, windows: int, picture: Path) -> None:
 
 
 def _at_rate(without: Any, changed: Any, rate: float) -> Any:
-    """Tell what is found by the lowest threshold of no more than `rate` false alarms."""
+    """Return detections at the lowest threshold with at most `rate` false alarms."""
     return changed > np.sort(without)[::-1][int(rate * len(without))]
 
 

@@ -1,8 +1,8 @@
-"""After how many runs the monitor says watch or act, for each kind of shock, over many seeds.
+"""Number of runs until the monitor reports watch or act, by kind of shock, over many seeds.
 
-Weeks as in `make loop`, without its server: 13 houses sold a week, drawn by chance from the sales
-of 2010; eight houses asked for, for each that is sold; feedback four days after a sale; one run of
-the monitor a week. The shock begins after some weeks without, and stays.
+Weeks as in `make loop`, without its server: 13 houses sold a week, drawn at random from the sales
+of 2010; eight predictions requested for each house sold; feedback four days after a sale; one run
+of the monitor a week. The shock begins after some weeks without one, and stays.
 """
 
 import argparse
@@ -71,7 +71,7 @@ SHOCKS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] =
 
 
 def delay(shock: str, seed: int) -> int | None:
-    """Play one seed; give the number of the first run after the shock that has a reason to say."""
+    """Simulate one seed; return the number of the first run after the shock with a reason."""
     random, params = np.random.default_rng(seed), load_project_params()
     served = Served.read(BUNDLE, SCHEMA)
     of_2010 = SALES[SALES["sold_on"] >= "2010"].sample(frac=1, random_state=random)

@@ -1,4 +1,4 @@
-"""Evidently's drift scores of windows that monitoring.py beside it left, in its own Python."""
+"""Compute Evidently's drift scores of windows written by monitoring.py, in its own Python."""
 
 import json
 import sys
@@ -12,9 +12,9 @@ WORLDS = 10
 
 
 def main(folder: str, count: int) -> None:
-    """Print the drift score of every column, by Evidently's own choice of method, per window."""
+    """Print the drift scores of every column per window, by Evidently's default methods."""
     worlds = [pd.read_csv(f"{folder}/world{world}.csv", index_col=0) for world in range(WORLDS)]
-    # The scores are those of DataDriftPreset; drawing them would take ten times as long.
+    # The scores equal those of DataDriftPreset, whose plots would take ten times as long.
     ValueDriftCalculation._render = lambda *_: []
     found = []
     for number in range(count):

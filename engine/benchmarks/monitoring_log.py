@@ -1,4 +1,4 @@
-"""What the daily report costs on a log of ten million predictions of one day.
+"""Cost of the daily report on a log of ten million predictions of one day.
 
 Usage: python engine/benchmarks/monitoring_log.py sqlite:////tmp/log.db [ROWS]; or a postgresql://
 URL of an empty database. Needs 5 GB there, and some minutes to fill it.
@@ -31,7 +31,7 @@ _TOKEN = {"sqlite": "lower(hex(randomblob(14)))", "postgresql": "md5(CAST(i AS T
 
 
 def fill(url: str, rows: int, version: str) -> None:
-    """Write so many predictions, of some hundred different houses, and feedback for every tenth."""
+    """Write `rows` predictions of 500 different houses, and feedback for every tenth."""
     engine = open_database(url, 30)
     migrate(engine)
     dialect = engine.dialect.name
@@ -47,7 +47,7 @@ def fill(url: str, rows: int, version: str) -> None:
             for k, (row, price) in enumerate(pairs)
         ]
         connection.execute(sa.text("INSERT INTO kinds VALUES (:k, :f, :p)"), kinds)
-        # The keys come after the rows: to sort once is quicker than ten million random insertions.
+        # Keys are added after the rows: one sort is faster than ten million random insertions.
         whole = (
             f"CREATE TABLE predictions AS {_SERIES[dialect].format(rows=rows)} "
             f"SELECT {_TOKEN[dialect]} AS prediction_id, "
@@ -55,7 +55,7 @@ def fill(url: str, rows: int, version: str) -> None:
             f" '{version}' AS model_version, 'r' || i AS request_id, f AS features, p AS predicted"
             f" FROM n JOIN kinds ON k = i % {KINDS}"
         )
-        connection.execute(sa.text(whole))  # which knows what a driver makes of %
+        connection.execute(sa.text(whole))  # sa.text escapes % for the driver
         for statement in (
             "CREATE UNIQUE INDEX predictions_id ON predictions (prediction_id)",
             "CREATE INDEX predictions_at ON predictions (at)",

@@ -1,6 +1,6 @@
-"""The stages against bare pandas and scikit-learn: time, memory, growth; a table and a plot.
+"""Compare the stages with bare pandas and scikit-learn: time, memory, growth; a table and a plot.
 
-Both sides run in turn on the same made-up rows, each stage in a process of its own as DVC runs it.
+Both sides run alternately on the same generated rows, each stage in a separate process as with DVC.
 A stage's time is that of its `main()`: importing libraries costs every script the same.
 """
 
@@ -28,7 +28,7 @@ from project.schema import SCHEMA
 STAGES = ("ingest", "validate", "split", "train", "evaluate", "export")
 SECONDS = 1800
 AT_ONCE = 1_000_000
-"""Rows that are made up at a time."""
+"""Number of rows generated at a time."""
 
 RUN_STAGE = """
 import importlib, json, resource, sys, time
@@ -52,7 +52,7 @@ print(json.dumps(found))
 
 
 def make_source(folder: Path, n_rows: int) -> None:
-    """Write made-up rows as quarterly partitions, beside the shipped parameters."""
+    """Write generated rows as quarterly partitions, and the shipped parameters."""
     assert SCHEMA.time is not None
     source = folder / "data" / "source"
     source.mkdir(parents=True)
@@ -92,14 +92,14 @@ def one_round(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def new_repository(folder: Path) -> None:
-    """Commit the work tree, with the project of the engine's tests, to a repository of its own."""
+    """Commit the work tree, with the project of the engine's tests, to a new repository."""
     folder.mkdir(parents=True)
     copy_tracked(folder)
     run(folder, "git init -q -b main && git add -A && git commit -q -m start")
 
 
 def no_op_repro(folder: Path) -> float:
-    """Time `dvc repro` where there is nothing to do, on the demo, as a whole process."""
+    """Time the process of `dvc repro` on the demo if there is nothing to do."""
     copy = folder / "clone"
     new_repository(copy)
     subprocess.run(
@@ -127,7 +127,7 @@ def _ratio(found: dict[str, dict[str, float]], without_check: bool) -> float:
 
 
 def summary(sizes: list[int], rounds: dict[int, list[Any]]) -> pd.DataFrame:
-    """Condense the rounds: medians, and the ratio to the bare script with its spread."""
+    """Summarize the rounds: medians, and the ratio to the bare script with its spread."""
     table = []
     for size in sizes:
         line = {"rows": size}
@@ -145,18 +145,18 @@ def summary(sizes: list[int], rounds: dict[int, list[Any]]) -> pd.DataFrame:
 
 
 def growth(table: pd.DataFrame, part: str) -> float:
-    """Give the exponent b of time ~ rows^b over the two largest sizes."""
+    """Return the exponent b of time ~ rows^b over the two largest sizes."""
     last = table.tail(2)
     return float(np.diff(np.log(last[part]))[0] / np.diff(np.log(last["rows"]))[0])
 
 
 def spread(line: dict[str, float], name: str) -> str:
-    """Write a median with its least and greatest value."""
+    """Format a median with the minimum and maximum."""
     return f"{line[name]:.2f} ({line[f'{name}_low']:.2f} to {line[f'{name}_high']:.2f})"
 
 
 def markdown(table: pd.DataFrame, no_op: float, n_rounds: int) -> str:
-    """Write the table for the docs."""
+    """Return the table for the docs."""
     lines = [
         "# What the pipeline costs",
         "",

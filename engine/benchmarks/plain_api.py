@@ -1,4 +1,4 @@
-"""What ours is compared with: the plain way to serve a pipeline, and a server that does nothing."""
+"""Servers for comparison: the plain way to serve a pipeline, and one that does nothing."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ def predict(body: Rows) -> dict[str, list[float]]:
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
-    """Read the body, answer two bytes."""
+    """Read the body and respond with two bytes."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):

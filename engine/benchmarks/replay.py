@@ -1,9 +1,9 @@
-"""Does a replay of requests show what the test rows don't? And how long do 50,000 take?
+"""Does a replay of requests find regressions that the test rows miss, and how long do 50,000 take?
 
-The demo's rows, of which a region (large houses, new ones, a kind of building, a value missing) is
-in no test row, as when the newest rows have none of it. Ten changes spoil the model there, or let
-it refuse or guess: the metrics on the test rows pass, production would notice. And twenty changes
-spoil nothing. The result stands in engine/docs/measured/review-replay.md.
+In the demo's rows, one region (large houses, new ones, a kind of building, a missing value) is
+absent from the test rows, as if the newest rows had none of it. Ten changes damage the model there,
+or make it reject or guess: the metrics on the test rows pass, but production is affected. Twenty
+changes are harmless. The result is in engine/docs/measured/review-replay.md.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def fitted(rows: pd.DataFrame, params: Params, seed: int = 0) -> Any:
 def judged(
     models: tuple[Any, Any], trained: tuple[pd.DataFrame, pd.DataFrame], frames: list[pd.DataFrame]
 ) -> tuple[Replay, list[Check]]:
-    """Replay the first of the frames; the second are the test rows."""
+    """Replay the first of the frames; the second has the test rows."""
     answers, on_test = ([predict(m, frame, SCHEMA.target) for m in models] for frame in frames)
     columns = [describe_columns(SCHEMA)] * 2
     manifests = [seen(rows) for rows in trained]
@@ -94,7 +94,7 @@ def main() -> None:
         many = asked.sample(MANY, replace=True, random_state=1).reset_index(drop=True)
         answers = [predict(base, many, SCHEMA.target)] * 2
         compare_replay("regression", many, [seen(train)] * 2, [columns] * 2, answers, answers)
-        predict(base, many, SCHEMA.target)  # of the other side
+        predict(base, many, SCHEMA.target)  # for the other side
         shares_moved("regression", answers)
         seconds = max(seconds, time.perf_counter() - start)
     text = "\n".join(

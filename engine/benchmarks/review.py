@@ -1,7 +1,7 @@
-"""How often the review is right: its intervals, its blocks and what it says of its own sight.
+"""Error rates of the review: its intervals, its blocks and its stated detectable effects.
 
 Pairs of models with a known true difference are reviewed on many test sets drawn from a
-population, by the review's own code. Other intervals are held beside its own. The result stands in
+population, by the review's own code. Its intervals are compared with others. The result is in
 engine/docs/measured/review-error-rates.md.
 """
 
@@ -32,8 +32,8 @@ SMALL, MODEST = 1_000, 10_000
 
 
 class Draws(NamedTuple):
-    """How many test sets of one size: of each worse pair, of each harmless pair (of which few may
-    be blocked), and of those on which every method of intervals is tried."""
+    """Numbers of test sets of one size: for each worse pair, for each harmless pair (few of which
+    may be blocked), and for the comparison of interval methods."""
 
     worse: int
     harmless: int
@@ -51,10 +51,10 @@ QUICK = {300: Draws(32, 32, 16), 3_000: Draws(32, 32, 16)}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models and the metric whose true change is the given one.
+    """Two models and the metric whose true change is known.
 
     Attributes:
-        swapped: draw by lot for each row which model is the base: then no metric truly differs.
+        swapped: choose the base at random for each row, so that no metric truly differs.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Pair:
 def regressions(
     population: Population, metric: str, steps: tuple[float, ...], changes: list[str]
 ) -> list[Pair]:
-    """Make each change as much worse as the steps say."""
+    """Create pairs in which each change is worse by each of the steps."""
     return [
         Pair("worse", change, population.base, population.worsened(change, metric, by), metric, by)
         for change in changes
@@ -78,7 +78,7 @@ def regressions(
 
 
 def harmless(population: Population, metrics: list[str]) -> list[Pair]:
-    """Make pairs of which the candidate is not truly worse in any metric: equal, or better."""
+    """Create pairs whose candidate is not truly worse in any metric: equal, or better."""
     changes, pairs = usual(population), []
     for change, other in zip(changes, [*changes[1:], changes[0]], strict=True):
         worse = population.worsened(change, metrics[0], GAP)
@@ -92,7 +92,7 @@ def harmless(population: Population, metrics: list[str]) -> list[Pair]:
 
 
 def usual(population: Population) -> list[str]:
-    """List the changes whose harm, if any, is in many rows."""
+    """List the changes whose harm, if any, affects many rows."""
     return [change for change in population.directions if change not in RARE]
 
 
@@ -105,7 +105,7 @@ def reviewed(
     seed: int,
     params: Params,
 ) -> pd.DataFrame:
-    """Review each pair on `draws` test sets of so many rows: a line a pair, test set and metric."""
+    """Review each pair on `draws` test sets of `n_rows`; a line per pair, test set and metric."""
     rng, lines = np.random.default_rng(seed), []
     for _ in range(draws):
         rows, lot = rng.integers(0, len(population.actual), n_rows), rng.random(n_rows) < 0.5
@@ -142,7 +142,7 @@ def true_changes(population: Population, pair: Pair) -> dict[str, float]:
 def review_all(
     population: Population, pairs: list[Pair], n_rows: int, draws: int, params: Params
 ) -> pd.DataFrame:
-    """Review on all cores; the result depends on the number of rows and draws alone."""
+    """Review on all cores; the result depends only on the numbers of rows and draws."""
     truths = [true_changes(population, pair) for pair in pairs]
     share = draws // CHUNKS
     parts = Parallel(n_jobs=-1)(
@@ -159,7 +159,7 @@ def review_all(
 def at_stated_effect(
     population: Population, found: pd.DataFrame, n_rows: int, draws: int, params: Params
 ) -> pd.DataFrame:
-    """Find where the stated detectable effect is the true one, and review exactly there."""
+    """Find the regression that equals its stated detectable effect, and review pairs with it."""
     worse = found[(found["kind"] == "worse") & ~found["change"].isin(RARE)]
     pairs = []
     for (metric, change), part in worse.groupby(["of", "change"]):
@@ -175,7 +175,7 @@ def at_stated_effect(
 def other_intervals(
     population: Population, pairs: list[Pair], n_rows: int, draws: int, seed: int
 ) -> pd.DataFrame:
-    """Compute every method's intervals of RMSE and MAPE: a line an interval."""
+    """Compute every method's intervals of RMSE and MAPE; a line per interval."""
     actual, lines = population.actual, []
     cases = [
         (metric, power, of(pair.base), of(pair.candidate))
@@ -199,7 +199,7 @@ def other_intervals(
 
 
 def compare_methods(population: Population, sizes: dict[int, int]) -> pd.DataFrame:
-    """Cover the truth by every method: a line a method and scale, a column a size and metric."""
+    """Return coverage: a line per method and scale, a column per size and metric."""
     pairs = regressions(population, LEADING, (GAP,), usual(population))
     parts = []
     for n_rows, draws in sizes.items():
@@ -214,7 +214,7 @@ def compare_methods(population: Population, sizes: dict[int, int]) -> pd.DataFra
 
 
 def measure(population: Population, sizes: dict[int, Draws], params: Params) -> pd.DataFrame:
-    """Review all pairs at every size."""
+    """Review all pairs for every size of test set."""
     metrics, parts = list(params.gate.max_regression), []
     good = harmless(population, metrics)
     worse = regressions(population, LEADING, STEPS, list(RARE))
@@ -233,7 +233,7 @@ def measure(population: Population, sizes: dict[int, Draws], params: Params) -> 
 
 
 def of_classes(rows: int, sizes: dict[int, Draws], params: Params) -> pd.DataFrame:
-    """Cover the truth of two classes, one of them rare: a line a metric, a column a size."""
+    """Return coverage for two classes, one of them rare: a line per metric, a column per size."""
     population = classification(rows, seed=0)
     gate = params.gate.model_copy(update={"max_regression": {"log_loss": 0.05, "roc_auc": 0.05}})
     params = params.model_copy(update={"task": "classification", "gate": gate})

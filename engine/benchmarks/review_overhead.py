@@ -1,8 +1,8 @@
-"""What a review takes beyond reproducing both sides: both stand in the cache, none runs a stage.
+"""Overhead of a review beyond reproducing both sides: both are in the cache, no stage runs.
 
-The demo as it is, and made-up rows of which nearly all are test rows. The time is that of the whole
-command, DVC's start and its look at both pipelines included. So is that of the processors, which
-other work on the machine stretches less.
+Measured on the demo, and on generated rows of which nearly all are test rows. The time is that of
+the whole command, including DVC's start and its check of both pipelines. So is the processor time,
+which depends less on other work on the machine.
 """
 
 import argparse
@@ -26,7 +26,7 @@ TEST_SHARE = 0.95
 
 
 def run(folder: Path, *command: str, wanted: tuple[int, ...] = (0,)) -> None:
-    """Run a command in a clone, with the clone's own source."""
+    """Run a command in a clone, with the clone's own code."""
     done = subprocess.run(
         command, cwd=folder, env=os.environ | {"PYTHONPATH": SOURCES},
         capture_output=True, text=True, timeout=SECONDS,
@@ -36,7 +36,7 @@ def run(folder: Path, *command: str, wanted: tuple[int, ...] = (0,)) -> None:
 
 
 def commit(folder: Path) -> None:
-    """Reproduce, and commit all that git tracks."""
+    """Reproduce the pipeline, and commit all files that git tracks."""
     run(folder, "dvc", "repro", "--quiet", "--no-run-cache")
     identity = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
     run(folder, "git", "add", "--all")
@@ -44,7 +44,7 @@ def commit(folder: Path) -> None:
 
 
 def two_commits(folder: Path, n_test: int | None) -> None:
-    """Make a clone with two reproduced commits; of `n_test` made-up test rows, if given."""
+    """Create a clone with two reproduced commits; with `n_test` generated test rows, if given."""
     new_repository(folder)
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     if n_test:
@@ -62,7 +62,7 @@ def two_commits(folder: Path, n_test: int | None) -> None:
 
 
 def processor_seconds() -> float:
-    """Give what all commands so far took of the processors."""
+    """Return the processor seconds of all commands so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,4 +1,4 @@
-"""What engine/benchmarks/review.py found, as tables and a plot."""
+"""Tables and a plot of the results of engine/benchmarks/review.py."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from truth import RARE
 LEADING = "rmse"
 STEPS = (0.025, 0.05, 0.075, 0.1, 0.15)
 FAR = (0.2, 0.3, 0.5)
-"""Only to find the regression that a small test can detect."""
+"""Used only to find the regression that a small test set can detect."""
 GAP = 0.1
-"""How much worse than the base two models are that are held against each other."""
+"""Share by which one model is worse, in comparisons with a single regression."""
 HARMLESS = ("equal", "better", "no worse")
 
 
@@ -83,12 +83,12 @@ named group.
 
 
 def shares(values: pd.Series) -> str:
-    """Write the mean of shares, and their lowest."""
+    """Format the mean of shares, and the lowest."""
     return f"{values.mean():.1%} ({values.min():.1%})"
 
 
 def gate_table(found: pd.DataFrame, metrics: list[str]) -> list[str]:
-    """Write what the issue asks of the gate, a line a number of test rows."""
+    """Return the gate's table, a line per number of test rows."""
     usual_rows = found[~found["change"].isin(RARE)]
     cover = (f"intervals of {metric} cover" for metric in metrics)
     stated = (f"{metric}: stated effect | blocked there" for metric in metrics)
@@ -115,7 +115,7 @@ def gate_table(found: pd.DataFrame, metrics: list[str]) -> list[str]:
 
 
 def outcome_table(found: pd.DataFrame) -> list[str]:
-    """Write what is said of a true regression of the leading metric, by its size."""
+    """Return the table of outcomes for a true regression of the leading metric, by its size."""
     own = found[
         (found["of"] == LEADING) & (found["metric"] == LEADING) & (found["kind"] == "worse")
     ]
@@ -139,7 +139,7 @@ def outcome_table(found: pd.DataFrame) -> list[str]:
 
 
 def rare_table(found: pd.DataFrame) -> list[str]:
-    """Write how the gate fares where few rows carry the harm."""
+    """Return the table for changes that harm only few rows."""
     own = found[found["change"].isin(RARE) & (found["metric"] == LEADING) & (found["by"] == GAP)]
     lines = ["| change | test rows | intervals cover | blocked |", "|---|---:|---:|---:|"]
     for (change, n_rows), part in own.groupby(["change", "rows"]):
@@ -149,7 +149,7 @@ def rare_table(found: pd.DataFrame) -> list[str]:
 
 
 def share_table(table: pd.DataFrame, head: list[str]) -> list[str]:
-    """Write shares by line and column."""
+    """Return a table of shares."""
     columns = [
         f"{column[1]}, {column[0]:,} rows" if isinstance(column, tuple) else f"{column:,} rows"
         for column in table.columns
@@ -197,7 +197,7 @@ def draw(found: pd.DataFrame, params: Params, path: Path) -> None:
 def markdown(
     found: pd.DataFrame, methods: pd.DataFrame, classes: pd.DataFrame, params: Params
 ) -> str:
-    """Write the whole page."""
+    """Return the whole page."""
     worse = found[(found["kind"] == "worse") & ~found["change"].isin(RARE)]
     changes = worse["change"].unique()
     fits = found["change"].isin(changes) & found["kind"].isin(["worse", "equal"])

@@ -1,8 +1,9 @@
-"""Batch scoring against the scikit-learn pipeline on the same cores: rates as ratios, and memory.
+"""Compare batch scoring with the scikit-learn pipeline on the same cores: ratios, and memory.
 
-In turn, on the same file and the same model, each in a process of its own; the time is that from
-the open file to the written one, without starting Python and importing libraries. The plain way
-reads the whole file, predicts and writes key and prediction; it checks nothing and can't resume.
+Alternately, on the same file and the same model, each in a separate process; the time is from
+opening the input to closing the output, without starting Python and importing libraries. The plain
+script reads the whole file, predicts and writes key and prediction; it has no checks and can't
+resume.
 """
 
 import argparse
@@ -51,7 +52,7 @@ SIDES = {"ours": _OURS + _TIMED, "plain": _PLAIN + _TIMED}
 
 
 def prepare(folder: Path, n_rows: int, model: Any) -> None:
-    """Write made-up rows and a bundle."""
+    """Write generated rows and a bundle."""
     write_rows(folder / "in.parquet", valid_rows(SCHEMA, n_rows))
     make_bundle(folder / "bundle", model)
 
@@ -64,7 +65,7 @@ def demo_model() -> Any:
 
 
 def one_round(folder: Path) -> dict[str, dict[str, float]]:
-    """Measure each side once, and see to it that both say the same."""
+    """Measure each side once, and check that their predictions are equal."""
     found = {side: measured(folder, "-c", code) for side, code in SIDES.items()}
     ours, plain = (pq.read_table(folder / f"{side}.parquet").to_pandas() for side in SIDES)
     worst = (ours["predicted_price"] / plain["predicted_price"] - 1).abs().max()

@@ -1,8 +1,8 @@
-"""A search on two Dask workers against loky's two processes, on the same cores: seconds as ratios.
+"""Compare a search on two Dask workers with loky's two processes, on the same cores, as ratios.
 
-In turn, the same rows, parameters and seed; the model and what was tried must be the same bytes.
-The time is that of the whole stage: loky's processes and the data's way to the workers are in it,
-the start of the cluster is not.
+Alternately, with the same rows, parameters and seed; the model and the record of the search must be
+the same bytes. The time is that of the whole stage: it includes starting loky's processes and
+sending data to the workers, but not the start of the cluster.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def lay_out(folder: Path, n_rows: int, candidates: int) -> None:
 
 
 def one_round(folder: Path) -> dict[str, float]:
-    """Search by each backend once, and see to it that both find the same."""
+    """Search with each backend once, and check that both give the same result."""
     seconds, found = {}, set()
     for backend in BACKENDS:
         shutil.copy(folder / f"{backend}.yaml", folder / "params.yaml")

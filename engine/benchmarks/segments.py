@@ -1,9 +1,9 @@
-"""Does the review find where the error changed? And does it name segments where there are none?
+"""Does the review find where the error changed, and how often does it name segments falsely?
 
-Rows are the demo's, drawn again; the target is made up, and so are two models: a base with errors
-of about a tenth, and a candidate that moves each prediction by chance (4 %), and in a planted
+Rows are the demo's, resampled; the target is simulated, and so are two models: a base with errors
+of about a tenth, and a candidate that changes each prediction at random (4 %), and in a planted
 segment of one or two conditions by more, until its error there is worse by a given share. The
-result stands in engine/docs/measured/review-segments.md.
+result is in engine/docs/measured/review-segments.md.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from project.schema import SCHEMA
 RATE = 0.01
 SIZES = (650, 3_000, 10_000)
 WORSE = (0.2, 0.4, 0.8)
-OTHER = 0.04  # of each prediction, by which the models differ anyway
+OTHER = 0.04  # share of each prediction by which the models always differ
 NULLS = (
     "nothing but chance",
     "worse everywhere by a tenth",
@@ -35,7 +35,7 @@ def demo() -> pd.DataFrame:
 
 
 def segment(rows: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """Plant one or two conditions that hold in 5 to 30 % of the rows."""
+    """Return the rows of a random segment: one or two conditions, 5 to 30 % of the rows."""
     while True:
         members = np.ones(len(rows), dtype=bool)
         for feature in rng.choice(np.array(SCHEMA.features, dtype=object), rng.integers(1, 3),
@@ -51,7 +51,7 @@ def segment(rows: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
 
 
 def models(rows: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Give what happened, and what base and candidate predict if chance alone parts them."""
+    """Return the target and the predictions of base and candidate that differ only by chance."""
     actual = np.exp(12 + rng.normal(0, 0.4, len(rows)))
     common = actual * np.exp(rng.laplace(0, 0.07, len(rows)))
     sides = (common * np.exp(rng.normal(0, OTHER, len(rows))) for _ in range(2))
@@ -59,7 +59,7 @@ def models(rows: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, ..
 
 
 def null(kind: str, everything: pd.DataFrame, n_rows: int, seed: int) -> bool:
-    """Tell whether any segment is named where there is none."""
+    """Return whether any segment is named although there is none."""
     rng = np.random.default_rng(seed)
     rows = everything.sample(n_rows, replace=True, random_state=seed).reset_index(drop=True)
     actual, base, candidate = models(rows, rng)
@@ -74,7 +74,7 @@ def null(kind: str, everything: pd.DataFrame, n_rows: int, seed: int) -> bool:
 
 
 def power(by: float, everything: pd.DataFrame, n_rows: int, seed: int) -> tuple[bool, bool]:
-    """Tell whether a segment is named, and whether it is the planted one, in the main."""
+    """Return whether a segment is named, and whether one largely matches the planted one."""
     rng = np.random.default_rng(seed)
     rows = everything.sample(n_rows, replace=True, random_state=seed).reset_index(drop=True)
     actual, base, candidate = models(rows, rng)
@@ -97,7 +97,7 @@ def found(actual: np.ndarray, base: np.ndarray, candidate: np.ndarray, rows: pd.
 
 
 def holds(condition: str, rows: pd.DataFrame) -> np.ndarray:
-    """Read a condition as the review words it."""
+    """Return the rows that meet a condition, in the review's wording."""
     name, sign, value = (*condition.split(" ", 2), "")[:3]
     if sign == "is" and value == "missing":
         return rows[name].isna().to_numpy()

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, asked and read."""
+"""The servers to compare: how to start each one, send requests and read its responses."""
 
 import contextlib
 import json
@@ -27,10 +27,10 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Server:
-    """What runs, at which path it predicts, what it is sent and what it answers.
+    """A server's command, path for predictions, request and response formats.
 
     Attributes:
-        environment: folder of the virtual environment that has it; None for our own.
+        environment: folder of its virtual environment; None for our own.
     """
 
     command: list[str]
@@ -41,14 +41,14 @@ class Server:
     environment: Path | None = None
 
     def post(self, rows: Rows) -> bytes:
-        """Write a whole request."""
+        """Return a complete HTTP request."""
         body = json.dumps(self.content(rows)).encode()
         head = f"POST {self.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 def get(row: dict[str, Any]) -> bytes:
-    """Write a whole request with the row in its query."""
+    """Return a complete HTTP request with the row in its query."""
     return f"GET /predict?{urlencode(row)} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
 
 
@@ -58,7 +58,7 @@ def _split(rows: Rows) -> Any:
 
 
 def _columns(rows: Rows) -> Any:
-    """Write the columns by the Open Inference Protocol."""
+    """Return the columns in the format of the Open Inference Protocol."""
     inputs = []
     for column in SCHEMA.features:
         kind = "BYTES" if column.is_categorical else "FP64"
@@ -97,7 +97,7 @@ _NEEDS = {
 
 
 def install_peers(folder: Path) -> dict[str, Server]:
-    """Give each peer an environment of its own; leave out, with a word, what can't be had."""
+    """Install each peer in its own environment; skip, with a message, those that fail."""
     found = {}
     same = [f"{name}=={version(name)}" for name in ("scikit-learn", "pandas", "numpy", "joblib")]
     for name, details in PEERS.items():
@@ -117,7 +117,7 @@ def install_peers(folder: Path) -> dict[str, Server]:
 
 @contextlib.contextmanager
 def serving(server: Server) -> Iterator[tuple[int, float, int]]:
-    """Start a server; give its port, the seconds to its first answer, and its process id."""
+    """Start a server; yield its port, the seconds to its first response, and its process ID."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -174,14 +174,14 @@ _TYPICAL = {
 
 
 def memory(pid: int) -> float:
-    """Give the megabytes that a process and its children hold, shared pages by their share."""
+    """Return the memory of a process and its descendants in MB (proportional set size)."""
     found = [Path(f"/proc/{one}/smaps_rollup").read_text() for one in _family(pid)]
     return sum(int(text.split("Pss:")[1].split()[0]) for text in found) / 1024
 
 
 def _family(pid: int) -> list[int]:
     found = [pid]
-    for one in found:  # grows under way
+    for one in found:  # grows during the loop
         for task in Path(f"/proc/{one}/task").glob("*/children"):
             found += map(int, task.read_text().split())
     return found

@@ -1,10 +1,10 @@
-"""Ours against the plain way to serve the same bundle and against peers, interleaved, as ratios.
+"""Compare our server with the plain way to serve the same bundle and with peers, as ratios.
 
-The plain way: FastAPI, a typed body, the joblib pipeline, a DataFrame a request. The peers run the
-same pipeline in their documented way. Every server has one worker and OMP_NUM_THREADS=1, and
-answers distinct rows; answers are checked. Servers are measured in turn, round by round, so that a
-busy machine is busy for all. The load comes from this process, on the same cores: it holds the
-quick servers back more than the slow ones.
+The plain way: FastAPI, a typed body, the joblib pipeline, a DataFrame per request. The peers run
+the same pipeline as documented by them. Every server has one worker and OMP_NUM_THREADS=1, and gets
+distinct rows; responses are checked. Servers are measured alternately, round by round, so that
+other work on the machine affects all. The load comes from this process, on the same cores, which
+slows fast servers down more than slow ones.
 """
 
 import argparse
@@ -37,12 +37,12 @@ from servers import BUNDLE, HERE, SERVERS, Rows, Server, get, install_peers, mem
 ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 2
 OURS = ("ours", "ours, logging")
 Results = dict[str, dict[str, list[tuple[float, float]]]]
-"""By load and server, for each round: rows a second, 99th percentile of the milliseconds."""
+"""Load -> server -> for each round: rows per second, 99th percentile in milliseconds."""
 
 
 @dataclass
 class Load:
-    """One kind of load; `request` writes the one that asks for rows."""
+    """One kind of load; `request` returns the HTTP request for some rows."""
 
     name: str
     connections: int
@@ -53,7 +53,7 @@ class Load:
 
 
 def make_row(rng: random.Random) -> dict[str, Any]:
-    """Draw a row that the API takes, no two alike."""
+    """Draw a distinct row that the API accepts."""
     row: dict[str, Any] = {}
     for column in SCHEMA.features:
         if column.choices:
@@ -78,7 +78,7 @@ def make_loads() -> list[Load]:
 
 
 class Client(asyncio.Protocol):
-    """Sends one request after another until the time is up."""
+    """Sends one request after another until the end time."""
 
     def __init__(
         self, requests: list[bytes], start: int, end: float, done: "asyncio.Future[None]"
@@ -127,7 +127,7 @@ class Client(asyncio.Protocol):
 async def measure(
     port: int, requests: list[bytes], connections: int, seconds: float
 ) -> tuple[float, float]:
-    """Give requests a second, and the 99th percentile of their milliseconds."""
+    """Return requests per second, and the 99th percentile of latency in milliseconds."""
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     clients, waiting = [], []
@@ -150,7 +150,7 @@ def _spin() -> None:
 
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """Keep so many processes busy."""
+    """Run so many busy processes in the background."""
     running = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(processes)]
     for process in running:
         process.start()
@@ -161,7 +161,7 @@ def busy(processes: int) -> Iterator[None]:
 
 
 def check_answers(server: Server, port: int) -> float:
-    """Give the largest relative difference between a server and the pipeline itself."""
+    """Return the largest relative difference between a server and the pipeline itself."""
     rng = random.Random(7)
     rows = [make_row(rng) for _ in range(200)]
     wanted = load_model(BUNDLE).predict(pd.DataFrame(rows))
@@ -176,7 +176,7 @@ def check_answers(server: Server, port: int) -> float:
 
 
 def measure_all(servers: dict[str, Server], rounds: int, seconds: float) -> tuple[Results, Any]:
-    """Measure every load on every server; give results, and the memory after all of it."""
+    """Measure every load on every server; return results, and the memory afterwards."""
     results: Results = defaultdict(lambda: {name: [] for name in servers})
     with contextlib.ExitStack() as stack:
         ports, pids = {}, {}
@@ -206,7 +206,7 @@ def spread(values: list[float], form: str = ".3g") -> str:
 
 
 def rate_table(results: Results) -> str:
-    """Write how many times ours is as quick as each other, and how late the latest answers are."""
+    """Return a table of rates, our speed relative to each server, and latency."""
     lines = ["| load | server | rows/s | ours is so many times as quick | logging | p99, ms |"]
     lines.append("|---|---|---:|---:|---:|---:|")
     for load, servers in results.items():
@@ -222,7 +222,7 @@ def rate_table(results: Results) -> str:
 
 
 def goals_table(results: Results, servers: dict[str, Server], used: dict[str, float]) -> str:
-    """Write what is no rate: lateness, cold starts, memory, size."""
+    """Return a table of other figures: latency ratios, cold starts, memory, size."""
     few, many = results["POST, 8 connections"], results["POST, 32 connections"]
     one, noisy = (
         results["GET, 8 connections"],
@@ -251,7 +251,7 @@ def goals_table(results: Results, servers: dict[str, Server], used: dict[str, fl
 
 
 def sizes(servers: dict[str, Server]) -> dict[str, float]:
-    """Give the megabytes of environments: of the serving image's packages alone, and of peers."""
+    """Return the sizes in MB of the serving image's packages and of the peers' environments."""
     with tempfile.TemporaryDirectory() as folder:
         locked = ["--no-deps", "-r", str(HERE.parent / "requirements-serve.txt")]
         uv = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--target", folder]
@@ -268,7 +268,7 @@ def _size(folder: Path) -> float:
 
 
 def plot(results: Results, path: Path) -> None:
-    """Draw how many times as quick ours is, a panel a load."""
+    """Plot the relative speed of our server, a panel per load."""
     import matplotlib
 
     matplotlib.use("Agg")

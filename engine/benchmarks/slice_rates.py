@@ -1,8 +1,8 @@
-"""How often a slice blocks: of changes that make none worse, and of one that makes one worse.
+"""How often a slice blocks: for changes that make no slice worse, and for some that make one worse.
 
 Test sets of 3,000 rows are drawn from the population of `truth.py`, whose truth is known, and cut
-into 40 slices: the tenths of two numbers of the demo, and two columns of ten equal parts by
-chance. The review's own code judges them. The result stands in
+into 40 slices: tenths of the base's prediction and of one change to it, and two columns of ten
+equal parts at random. The review's own code judges them. The result is in
 engine/docs/measured/review-slices.md.
 """
 
@@ -37,7 +37,7 @@ SCHEMA = Schema(
 
 
 def cut(population: Population, seed: int) -> pd.DataFrame:
-    """Place all rows of the population in tenths, of what happened and what is predicted too."""
+    """Assign the rows to tenths: by the base's prediction, by a change, and twice at random."""
     rng = np.random.default_rng(seed)
     numbers = [population.base, population.directions["overgrown leaves"]]
     numbers += [rng.random(len(population.actual)) for _ in range(COLUMNS - len(numbers))]
@@ -53,7 +53,7 @@ def cut(population: Population, seed: int) -> pd.DataFrame:
 
 
 def planted(population: Population, members: Floats, change: str, metric: str) -> Floats:
-    """Make the error of the members alone truly worse by GAP."""
+    """Return predictions whose error is truly worse by GAP, only in the members' rows."""
     part = Population(
         population.task,
         population.actual[members],
@@ -66,7 +66,7 @@ def planted(population: Population, members: Floats, change: str, metric: str) -
 
 
 def pairs(population: Population, parts: pd.DataFrame) -> list[tuple[str, str, Floats, Floats]]:
-    """Give kind, change, base and candidate; of a null, rows are swapped by lot later."""
+    """Return kind, change, base and candidate; `judged` swaps rows of 'equal' pairs at random."""
     members = (parts[PLANTED[0]] == PLANTED[1]).to_numpy()
     usual = [name for name in population.directions if name not in RARE]
     usual.remove("the largest slice too high")
@@ -87,7 +87,7 @@ def pairs(population: Population, parts: pd.DataFrame) -> list[tuple[str, str, F
 def judged(
     population: Population, parts: pd.DataFrame, draws: int, seed: int, params: Params
 ) -> list[tuple[str, str, bool, bool]]:
-    """Judge each pair on so many test sets: kind, change, blocked, and whether by the slice."""
+    """Judge each pair on `draws` test sets: kind, change, blocked, and whether by the slice."""
     rng, lines = np.random.default_rng(seed), []
     known = pairs(population, parts)
     for _ in range(draws):

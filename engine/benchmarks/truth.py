@@ -1,8 +1,8 @@
-"""Populations of which everything is known: what happened, and what many pairs of models predict.
+"""Populations with a known truth: the target, and the predictions of many pairs of models.
 
-Rows are the demo's own, drawn again with their areas varied a little; the target is what the
-demo's fitted model predicts, times a residual drawn from its test rows. Models are then trained on
-such rows as on real ones, and made worse until their true regression is a given one.
+Rows are the demo's own, resampled with their areas varied a little; the target is the prediction of
+the demo's fitted model, times a residual drawn from its test rows. Models are then trained on such
+rows as on real ones, and made worse until their true regression is a given one.
 """
 
 import os
@@ -40,17 +40,17 @@ CHANGES: dict[str, tuple[float, dict[str, Any]]] = {
     "ridge": (1.0, {"name": "ridge"}),
 }
 RARE = ("ridge", "1 row in 100 far off")
-"""Changes whose harm is in so few rows that most small tests hold none of them."""
+"""Changes that harm so few rows that most small test sets contain none of them."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """All rows that a test could hold.
+    """All rows that a test set could contain.
 
     Attributes:
-        base: what the base predicts.
-        directions: change -> how it moves a prediction, for each row: by exp(scale x direction)
-            for a regression; for a classification, on the scale of log odds.
+        base: predictions of the base.
+        directions: change -> its effect on the prediction of each row: by exp(scale x direction)
+            for a regression; for a classification, added to the log odds.
     """
 
     task: Task
@@ -59,7 +59,7 @@ class Population:
     directions: dict[str, Floats]
 
     def moved(self, change: str, scale: float) -> Floats:
-        """Predict as the base does, moved by `scale` times the change."""
+        """Return the base's predictions, changed by `scale` times the direction."""
         if self.task == "regression":
             return self.base * np.exp(scale * self.directions[change])
         odds = np.log(self.base[:, 1] / self.base[:, 0]) + scale * self.directions[change]
@@ -68,7 +68,7 @@ class Population:
 
     @property
     def metrics(self) -> Metrics:
-        """The engine's, of two classes if of any."""
+        """The engine's metrics, for a regression or for two classes."""
         return Metrics(self.task, () if self.task == "regression" else ("no", "yes"))
 
     def truth(self, predicted: Floats) -> dict[str, float]:
@@ -76,14 +76,14 @@ class Population:
         return self.metrics.score(Predictions(self.task, self.actual, predicted))
 
     def worsened(self, change: str, metric: str, by: float) -> Floats:
-        """Predict so that an error metric is truly worse than the base's by the share `by`."""
+        """Return predictions with an error metric truly worse than the base's by the share `by`."""
         wanted = self.truth(self.base)[metric] * (1 + by)
         return self.moved(
             change, _root(lambda s: self.truth(self.moved(change, s))[metric] - wanted)
         )
 
     def no_worse(self, change: str, than: Floats, metrics: list[str]) -> Floats:
-        """Predict as badly as is possible with none of the error metrics worse than another's."""
+        """Return the worst predictions with no error metric worse than that of `than`."""
         limits = self.truth(than)
 
         def excess(scale: float) -> float:
@@ -94,7 +94,7 @@ class Population:
 
 
 def _root(excess: Callable[[float], float]) -> float:
-    """Find the scale at which a function that ends up above 0 gets there, just below it."""
+    """Return a scale just below the one at which an increasing function crosses 0."""
     high = 0.05
     while excess(high) < 0:
         high *= 1.3
@@ -106,7 +106,7 @@ def _root(excess: Callable[[float], float]) -> float:
 
 
 def regression(params: Params, n_rows: int, seed: int) -> Population:
-    """Make the population of the demo."""
+    """Create the population of the demo."""
     rng = np.random.default_rng(seed)
     train, test, model = _demo()
     residuals = np.log(test[SCHEMA.target.name] / predict(model, test, SCHEMA.target)).to_numpy()
@@ -141,7 +141,7 @@ def regression(params: Params, n_rows: int, seed: int) -> Population:
 
 
 def classification(n_rows: int, seed: int) -> Population:
-    """Make two classes, one of them in about 1 row of 10, and a base that errs a little."""
+    """Create two classes, one of them in about 1 of 10 rows, and a base with small errors."""
     rng = np.random.default_rng(seed)
     odds = rng.normal(-3.2, 1.8, n_rows)
     actual = (rng.random(n_rows) < 1 / (1 + np.exp(-odds))).astype(float)
@@ -156,7 +156,7 @@ def classification(n_rows: int, seed: int) -> Population:
 
 
 def _demo() -> tuple[pd.DataFrame, pd.DataFrame, Any]:
-    """Run the demo's stages elsewhere: training rows, test rows, the fitted model."""
+    """Run the demo's stages in a copy; return training rows, test rows and the fitted model."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         shutil.copytree(DEMO / "data", folder / "data")

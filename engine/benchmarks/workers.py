@@ -1,7 +1,7 @@
-"""One worker against several in the same container: rate, lateness, processor time, memory.
+"""Compare one worker with several in the same container: rate, latency, processor time, memory.
 
-Workers are processes of their own on ports of their own, as behind a proxy; the same 32 connections
-are dealt out among them. The load comes from this process, on the same cores, in turns, round by
+Workers are separate processes on separate ports, as behind a proxy; the same 32 connections are
+distributed among them. The load comes from this process, on the same cores, alternating round by
 round. Usage: python engine/benchmarks/workers.py [WORKERS ...]
 """
 
@@ -22,14 +22,14 @@ LOAD = make_loads()[1]
 
 
 async def ask(ports: list[int], requests: list[bytes]) -> tuple[float, float]:
-    """Give requests a second of all workers, and the worst 99th percentile in milliseconds."""
+    """Return requests per second of all workers, and the worst 99th percentile in ms."""
     share = CONNECTIONS // len(ports)
     found = await asyncio.gather(*(measure(port, requests, share, SECONDS) for port in ports))
     return sum(rate for rate, _ in found), max(late for _, late in found)
 
 
 def used(pids: list[int]) -> float:
-    """Give the seconds of the processors that these took so far."""
+    """Return the processor seconds of these processes so far."""
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 

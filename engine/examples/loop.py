@@ -1,8 +1,8 @@
 """The whole loop on this machine: serve, traffic, shock, alarm, retraining, review, release, ok.
 
-The model of 2009 is served for real; the sales of 2010 are asked for and told back on simulated
-days. The shock is made up and seeded: Ames' own prices did not change. Everything happens in a
-clone below artifacts/loop; nothing of this repository is changed.
+The model of 2009 is served by the API; predictions and feedback for the sales of 2010 are sent on
+simulated days. The shock is simulated with a fixed seed: prices in Ames did not change. Everything
+runs in a clone below artifacts/loop; this repository is not changed.
 """
 
 import datetime
@@ -43,13 +43,13 @@ URL = f"sqlite:///{LOG}"
 SEED = 0
 START, END = datetime.date(2010, 1, 4), datetime.date(2010, 7, 5)
 STEP = datetime.timedelta(days=7)
-ASKED = 8  # houses asked for, for each one that is sold
+ASKED = 8  # predictions requested for each house that is sold
 DELAY = datetime.timedelta(days=4)  # between a sale and its feedback
 
 SHOCK = datetime.date(2010, 3, 29)
 FALL = 0.85  # prices, from the shock on
-MISTAKE = SHOCK + STEP  # until then, a client sends lots in square metres
-STRANGERS = SHOCK + 2 * STEP  # until then, every fifth house stands where none was ever sold
+MISTAKE = SHOCK + STEP  # until then, a client sends lot sizes in square meters
+STRANGERS = SHOCK + 2 * STEP  # until then, every fifth house is where none was ever sold
 SQUARE_FEET = 10.764
 NOWHERE = "Landmrk"
 
@@ -90,7 +90,7 @@ def main() -> int:
 
 
 def run(*command: str, **variables: str) -> str:
-    """Run a command in the clone; its output is only shown if it fails."""
+    """Run a command in the clone; print its output only if it fails."""
     known = {"PYTHONPATH": "engine:src", "DVC_NO_ANALYTICS": "1", "PREDICTION_LOG_URL": URL}
     identity = {f"GIT_{who}_{what}": "loop@localhost" for who in ("AUTHOR", "COMMITTER")
                 for what in ("NAME", "EMAIL")}  # fmt: skip
@@ -104,7 +104,7 @@ def run(*command: str, **variables: str) -> str:
 
 
 def prepare() -> None:
-    """Clone this repository as it is committed, without the data of 2010, and make its model."""
+    """Clone this repository's HEAD, remove the data of 2010, and build the model."""
     shutil.rmtree(HERE, ignore_errors=True)
     HERE.mkdir(parents=True)
     subprocess.run(["git", "clone", "--quiet", ".", str(CLONE)], check=True)
@@ -119,7 +119,7 @@ def prepare() -> None:
 
 
 def release() -> None:
-    """Put the clone's bundle in the place of the one that is served, in one step."""
+    """Replace the served bundle with the clone's."""
     with whole_folder(SERVED) as folder:
         shutil.copytree(CLONE / "artifacts/bundle", folder, dirs_exist_ok=True)
 
@@ -146,14 +146,14 @@ def serve() -> tuple[subprocess.Popen[bytes], int]:
 
 
 def ask(port: int, path: str, body: Any = None) -> Any:
-    """Ask the API."""
+    """Send a request to the API; return the decoded JSON."""
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data, timeout=30) as answer:
         return json.load(answer)
 
 
 class Replay:
-    """The sales of 2010 as traffic: asked for in their week, told back later, on simulated days."""
+    """The sales of 2010 as traffic: requests in their week, feedback later, on simulated days."""
 
     def __init__(self, port: int) -> None:
         self._port, self._random = port, np.random.default_rng(SEED)
@@ -162,7 +162,7 @@ class Replay:
         self._engine = open_database(URL, 10)
 
     def week(self, first: datetime.date, after: datetime.date) -> None:
-        """Ask for the houses sold in a week, and for others; tell what is due."""
+        """Request predictions for the houses sold in a week and for others; send due feedback."""
         days = self._all["sold_on"].dt.date
         sold = self._all[(days >= first) & (days < after)]
         others = self._all.sample((ASKED - 1) * len(sold), random_state=self._random)
@@ -189,14 +189,14 @@ class Replay:
         return rows
 
     def _date(self, table: sa.Table, ids: list[str], day: datetime.date) -> None:
-        """Move what was logged just now to its simulated day."""
+        """Set the time of the newest log entries to their simulated day."""
         with self._engine.begin() as connection:
             change = sa.update(table).where(table.c.prediction_id.in_(ids))
             connection.execute(change.values(at=_seconds(day)))
 
 
 def retrain(day: datetime.date) -> str:
-    """Retrain on a branch, review, and if it is better and not blocked merge and release it."""
+    """Retrain on a branch and review; if better and not blocked, merge and release."""
     run("git", "checkout", "--quiet", "-B", BRANCH, "main")
     run(sys.executable, "-m", "mlops.monitoring.retrain", "--level", f"--today={day}")
     decision = json.loads((CLONE / "artifacts/retrain/decision.json").read_text())
@@ -212,12 +212,12 @@ def retrain(day: datetime.date) -> str:
         return "retrained; the review blocks it"
     run("git", "merge", "--quiet", "--no-ff", "--no-edit", BRANCH)
     release()
-    time.sleep(1.5)  # the server looks for a new bundle five times a second
+    time.sleep(1.5)  # the server checks for a new bundle five times a second
     return "reviewed, merged, released"
 
 
 def draw(history: list[dict[str, Any]]) -> None:
-    """Draw the error in production, the verdicts and what was done about them."""
+    """Plot the error in production, the verdicts and the retrainings."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()
     days = [entry["day"] for entry in history]

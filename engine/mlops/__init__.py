@@ -1,6 +1,6 @@
 """A model that is changed by pull requests. For a notebook: `load_rows` and `load_model`.
 
-Nothing is imported before it is asked for: the jobs that write to GitHub have no library.
+Imports are lazy: the jobs that write to GitHub have no third-party library.
 """
 
 import os
@@ -20,10 +20,10 @@ GIT_PLACES = (
     *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
     "GIT_IMPLICIT_WORK_TREE",
 )
-"""Variables that a hook of git's sets: they would lead our git calls, and DVC's, into the
-repository and the index of the hook, whatever folder they are called in."""
+"""Variables that git sets for a hook: they would direct our git calls, and DVC's, to the hook's
+repository and index, whatever folder they are called in."""
 
-for _name in GIT_PLACES:  # here, once, for this process and all that it starts
+for _name in GIT_PLACES:  # once, for this process and its children
     os.environ.pop(_name, None)
 
 
@@ -32,11 +32,11 @@ def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid")
 
     Args:
         which: `valid`: all rows that the schema accepts, oldest first; `train` and `test`: the two
-            parts of them; `quarantined`: rows that it rejects, as they came.
+            sets they are split into; `quarantined`: rows that it rejects, unchanged.
 
     Returns:
-        A frame with the columns of the schema, and the derived features of all but quarantined
-        rows.
+        A frame with the columns of the schema and, except for quarantined rows, the derived
+        features.
 
     Raises:
         UserError: the pipeline has not run here.
@@ -57,10 +57,10 @@ def load_rows(which: Literal["valid", "quarantined", "train", "test"] = "valid")
 
 
 def load_model() -> "Pipeline":
-    """Load the fitted scikit-learn pipeline: `load_model().predict(rows)` takes rows as above.
+    """Load the fitted scikit-learn pipeline; its `predict` accepts rows from `load_rows`.
 
     Raises:
-        UserError: the pipeline has not run here, or the model is of other library versions.
+        UserError: the pipeline has not run here, or the model needs other library versions.
     """
     from mlops import bundle, paths
 

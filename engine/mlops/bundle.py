@@ -1,4 +1,4 @@
-"""The serving bundle: a folder with a model and a manifest that vouches for every file in it."""
+"""The serving bundle: a folder with a model and a manifest with the hash of every file in it."""
 
 import hashlib
 import json
@@ -16,21 +16,21 @@ MODEL_FILE = "model.joblib"
 REFERENCE_FILE = "reference.json"
 FORMAT = 1
 
-# A model unpickles and predicts alike only under the releases that it was fitted with. Python is
-# none of them: every supported one writes the same pickle and reads it to the same predictions.
+# A model unpickles and predicts the same only with the releases that it was fitted with. Python's
+# version doesn't matter: all supported ones write the same pickle and give the same predictions.
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
 
 def libraries(names: Collection[str] = _LIBRARIES) -> dict[str, str]:
-    """Name installed releases without their last number; by default those of a pickled model."""
+    """Return installed releases, major and minor; by default those that a pickled model needs."""
     return {name: _installed(name) for name in names}
 
 
 def seal(folder: Path, content: ManifestContent) -> Manifest:
     """Complete a manifest: format, hashes of the folder's files, and the model's version.
 
-    The version is a hash of all the rest, so it changes with any byte of model, schema, metrics
-    or parameters, and with nothing else: no time of day, path or commit stands in it.
+    The version is a hash of the other content, so it changes with any byte of model, schema,
+    metrics or parameters, and with nothing else: it contains no time of day, path or commit.
     """
     files = {
         file.relative_to(folder).as_posix(): {"sha256": sha256(file), "bytes": file.stat().st_size}
@@ -45,12 +45,13 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> Manifest:
     """Read a bundle's manifest and check every file against it.
 
     Args:
-        to_serve: check only what the manifest's engine needs. An exported model needs neither the
-            pickled one nor the libraries that trained it: an image may leave them out.
+        to_serve: check only the files and libraries that the manifest's engine needs. An exported
+            model needs neither the pickled one nor the libraries that trained it: an image may
+            omit them.
 
     Raises:
-        UserError: the bundle is missing, cut short, altered, or made for other library releases;
-            the message names every file and release that doesn't fit.
+        UserError: the bundle is missing, truncated, altered, or made for other library releases;
+            the message names every file and release that doesn't match.
     """
     path = folder / MANIFEST
     advice = "Rebuild it: dvc repro export"
@@ -75,8 +76,8 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> Manifest:
 
 
 def load_model(folder: Path) -> Any:
-    """Unpickle the bundle's model, after `read_manifest` found every byte to be as recorded."""
-    import joblib  # the request path of an exported model has no use for it
+    """Unpickle the bundle's model, after `read_manifest` has verified the hash of every file."""
+    import joblib  # requests to an exported model don't need it
 
     read_manifest(folder)
     return joblib.load(folder / MODEL_FILE)

@@ -1,8 +1,8 @@
-"""Throw out of DVC's cache what is not what its name says; for a cache that came from elsewhere.
+"""Remove files from DVC's cache that don't match the hash in their name; for a restored cache.
 
-DVC trusts its cache: it never hashes again what stands there. One that was restored may have been
-written by anyone who could write to where it was kept. And of a folder it writes all files that the
-folder's list names, also where a name leads out of it. Usage: python -m mlops.cache_check [FOLDER]
+DVC trusts its cache: it never hashes its files again. A restored cache may have been written by
+anyone who could write to its storage. And DVC writes all files that a folder's list names, even
+where a name points outside that folder. Usage: python -m mlops.cache_check [FOLDER]
 """
 
 import hashlib
@@ -17,7 +17,7 @@ CACHE = Path(".dvc/cache/files/md5")
 
 
 def false_files(cache: Path) -> list[Path]:
-    """List files whose MD5 is not the one that they are named by, links, and false folders."""
+    """List files whose MD5 is not the one in their name, links, and invalid folder lists."""
     return [
         path
         for path in sorted(cache.rglob("*"))
@@ -26,7 +26,7 @@ def false_files(cache: Path) -> list[Path]:
 
 
 def drop_false(cache: Path, names: Iterable[str]) -> None:
-    """Throw out those of certain files, and of what certain folders list, that are false."""
+    """Remove invalid files among the named ones, and among those that named folders list."""
     for name in names:
         path = cache / name[:2] / name[2:]
         if not path.exists():
@@ -48,7 +48,7 @@ def _drop(path: Path) -> None:
 
 
 def _stays_inside(path: Path) -> bool:
-    """Tell whether a folder's list, if this is one, names files of that folder alone."""
+    """Return whether the file is no folder list, or lists only paths inside that folder."""
     if path.suffix != ".dir":
         return True
     try:
@@ -60,7 +60,7 @@ def _stays_inside(path: Path) -> bool:
 
 
 def md5(path: Path) -> str:
-    """Hash a file's bytes, as DVC names it."""
+    """Return the MD5 of a file, by which DVC names it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 

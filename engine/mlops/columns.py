@@ -1,4 +1,4 @@
-"""What a column, a derived feature and a rule are; `src/project` holds those of a project."""
+"""Classes for columns, derived features and rules; `src/project` defines those of a project."""
 
 import datetime
 from collections.abc import Callable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 Role = Literal["feature", "input", "key", "time", "target", "ignore"]
 ColumnType = type[float] | type[int] | type[bool] | type[str] | type[datetime.date]
-"""A datetime is a date, too."""
+"""`datetime.datetime` is allowed too: it is a subclass of date."""
 
 LONGEST = 200
-"""Characters of an open feature's text."""
+"""Maximum characters of an open feature's text."""
 
 _WORDS: dict[type, str] = {
     float: "a number",
@@ -45,10 +45,10 @@ _DTYPES: dict[type, str] = {
 class Column:
     """One column of the data, and of a request if its role is "feature" or "input".
 
-    An input is a field of a request that only feeds derived features; a column to ignore is read
-    and checked, and nothing else. Bounds are inclusive. A text feature names all its `choices`, or
-    is `open`: its categories are then those of the training rows, rare and unseen ones are one of
-    their own, and no text of up to LONGEST characters is refused. A missing value is allowed only
+    An "input" is a field of a request that is only used by derived features; an "ignore" column is
+    only read and checked. Bounds are inclusive. A text feature lists all its `choices`, or is
+    `open`: its categories are then those of the training rows, with one more for rare and unseen
+    texts, and any text of up to LONGEST characters is accepted. A missing value is allowed only
     where `nullable` is true.
     """
 
@@ -65,7 +65,7 @@ class Column:
 
     @property
     def wanted(self) -> str:
-        """Say in words which values the column takes."""
+        """Describe in words which values the column accepts."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.open:
@@ -81,34 +81,34 @@ class Column:
 
     @property
     def dtype(self) -> str:
-        """Name the dtype that the column has in every frame and Arrow table of the pipeline.
+        """The column's dtype in every frame and Arrow table of the pipeline.
 
-        Numbers are float64 even where they must be whole, and booleans are 1 and 0: a missing
-        value has no integer. Keys are int64 or text, times in the schema's time zone.
+        Numbers are float64 even where they must be whole, and booleans are 1 and 0, because
+        integers have no missing value. Keys are int64 or text, times in the schema's time zone.
         """
         return "int64" if self.role == "key" and self.type is int else _DTYPES[self.type]
 
     @property
     def is_categorical(self) -> bool:
-        """Tell whether a model takes the column as categories."""
+        """Whether models treat the column as categorical."""
         return bool(self.choices) or self.open
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A feature made of columns, by one function in training, serving, scoring and monitoring.
+    """A feature computed from columns, by one function in training, serving, scoring, monitoring.
 
-    `make` gets an array for each name in `needs`, shape (n_rows,), and gives one of that shape.
+    `make` gets an array for each name in `needs`, shape (n_rows,), and returns one of that shape.
     Numbers are float64, booleans bool, texts numpy's StringDType, dates and times datetime64[us];
-    the arrays can't be written to. The rows may be one request or all the data, so each value must
-    follow from its own row alone. A value that is no finite number, or none of `choices`, is
+    the arrays are read-only. The rows may be one request or all the data, so each value must depend
+    on its own row alone. A value that is not a finite number, or not one of `choices`, is
     missing.
 
     Attributes:
-        type: float, int, bool, or str with `choices` or `open`, as columns are.
-        needs: columns of role feature, input or time, or derived features that stand before.
-        takes_missing: also call `make` for rows in which a needed value is missing: NaN, NaT, or
-            an empty text, and booleans then come as float64. By default their value is missing.
+        type: float, int, bool, or str with `choices` or `open`, as for columns.
+        needs: columns of role feature, input or time, or derived features defined earlier.
+        takes_missing: also call `make` for rows in which a needed value is missing: NaN, NaT or
+            an empty text; booleans are then float64. By default the feature is missing there.
     """
 
     name: str
@@ -123,12 +123,12 @@ class Derived:
 
     @property
     def dtype(self) -> str:
-        """Name the dtype that the feature has in every frame, as of a column."""
+        """The feature's dtype in every frame, as for a column."""
         return _DTYPES[self.type]
 
     @property
     def is_categorical(self) -> bool:
-        """Tell whether a model takes the feature as categories."""
+        """Whether models treat the feature as categorical."""
         return bool(self.choices) or self.open
 
 
@@ -139,10 +139,10 @@ Feature = Column | Derived
 class Rule:
     """A condition between columns, as a function of their values in the order of `columns`.
 
-    `holds` is called with whole columns of a frame (and answers one truth value a row), or with the
+    `holds` is called with whole columns of a frame (and returns one boolean per row), or with the
     values of one request, where dates and times are `Moment` of mlops.timestamps: `day.dt.year`
-    works for both. It is never called with a missing value. In a request, a time that is left out
-    is the present moment.
+    works for both. It is never called with a missing value. In a request, an omitted time defaults
+    to the current time.
     """
 
     name: str
@@ -156,8 +156,8 @@ class Table:
     """Columns of which one is the key, and the rules among them.
 
     Attributes:
-        timezone: in which dates and times are meant; one with an offset is converted to it.
-        place: the file that names the columns, for messages.
+        timezone: time zone of dates and times without an offset; others are converted to it.
+        place: the file that defines the columns, for messages.
     """
 
     place: ClassVar[str] = "src/project/sources.py"
@@ -176,12 +176,12 @@ class Table:
 
     @property
     def key(self) -> Column:
-        """What tells one row from another."""
+        """The column that identifies a row."""
         return next(column for column in self.columns if column.role == "key")
 
     @property
     def optional(self) -> frozenset[str]:
-        """Columns that a file of rows may lack: there, their values are missing."""
+        """Columns that a file of rows may omit: their values are then missing."""
         return frozenset(column.name for column in self.columns if column.nullable)
 
 
@@ -190,12 +190,12 @@ class Schema(Table):
     """The columns, rules and derived features of one data set.
 
     Attributes:
-        derived: the composition root adds those of src/project/features.py.
-        derived_code: hash of what their functions mean.
+        derived: features; the composition root adds those of src/project/features.py.
+        derived_code: hash of the code of their functions.
         joins: the composition root adds those of src/project/sources.py, with their columns.
 
     Raises:
-        ValueError: the table contradicts itself; the message names every problem.
+        ValueError: the schema is inconsistent; the message names every problem.
     """
 
     place: ClassVar[str] = "src/project/schema.py"
@@ -219,29 +219,29 @@ class Schema(Table):
             raise ValueError("src/project/features.py: " + "; ".join(problems))
 
     def feature(self, name: str) -> Feature:
-        """Give what a model sees under a name."""
+        """Return the feature of that name."""
         return next(feature for feature in self.features if feature.name == name)
 
     @property
     def optional(self) -> frozenset[str]:
-        """As of any table; and a join brings its columns to the rows that lack them."""
+        """As for any table, and the columns that joins add to rows without them."""
         return super().optional.union(*(join.carried for join in self.joins))
 
     @property
     def own(self) -> tuple[Column, ...]:
-        """The columns without those that joins bring."""
+        """The columns without those that joins add."""
         brought = frozenset[str]().union(*(join.carried for join in self.joins))
         return tuple(column for column in self.columns if column.name not in brought)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """What a model sees: columns, then what is derived."""
+        """The features of a model: columns, then derived features."""
         own = (column for column in self.columns if column.role == "feature")
         return (*own, *self.derived)
 
     @cached_property
     def inputs(self) -> tuple[Column, ...]:
-        """What a request carries, in the table's order; the time if a derived feature needs it."""
+        """The fields of a request, in column order; the time if a derived feature needs it."""
         return tuple(
             column
             for column in self.columns
@@ -251,36 +251,36 @@ class Schema(Table):
 
     @cached_property
     def needed(self) -> frozenset[str]:
-        """What derived features are made of."""
+        """Names of the columns and features that derived features need."""
         return frozenset(name for feature in self.derived for name in feature.needs)
 
     @property
     def timed(self) -> Column | None:
-        """The time column if a request may carry it; without it, the present moment counts."""
+        """The time column if a request may have it; it defaults to the current time."""
         return next((column for column in self.inputs if column.role == "time"), None)
 
     @property
     def target(self) -> Column:
-        """What the model predicts."""
+        """The column that the model predicts."""
         return next(column for column in self.columns if column.role == "target")
 
     @property
     def task(self) -> Task:
-        """What predicting the target is."""
+        """The task: classification if the target has choices, else regression."""
         return "classification" if self.target.choices else "regression"
 
     @property
     def time(self) -> Column | None:
-        """When the row's event took place; None in data without dates."""
+        """The column with the time of the row's event; None in data without one."""
         return next((column for column in self.columns if column.role == "time"), None)
 
     def without_functions(self) -> "Schema":
-        """Drop what can't be sent to another process; rows there hold what was derived."""
+        """Drop functions, which can't be pickled; rows sent along contain the derived features."""
         derived = tuple(replace(feature, make=_not_here) for feature in self.derived)
         return replace(self, rules=(), derived=derived)
 
     def feature_kinds(self) -> dict[str, Literal["numeric", "categorical"]]:
-        """List the features that the drift monitor watches, and how."""
+        """Return the kind of each feature that the drift monitor tests."""
         return {c.name: "categorical" if c.is_categorical else "numeric" for c in self.features}
 
 

@@ -1,6 +1,6 @@
-"""Connections to the prediction log, and why they fail: told by its kind.
+"""Connections to the prediction log, and the causes of their failures, by kind.
 
-A driver's own words may hold any part of the address, and with it a piece of a password.
+A driver's message may contain any part of the address, and with it a part of a password.
 """
 
 import re
@@ -16,18 +16,18 @@ from mlops.database_address import VARIABLE, parse_address
 def open_database(
     address: str, timeout: float, read_only: bool = False, variable: str = VARIABLE
 ) -> sa.Engine:
-    """Prepare connections to a database; none is made yet. `timeout` in seconds.
+    """Create the engine of a database, without connecting yet. `timeout` in seconds.
 
     Args:
-        variable: of the environment, where the address stands.
+        variable: the environment variable that holds the address, for messages.
 
     Raises:
-        UserError: this is no address.
+        UserError: the address is invalid.
     """
     url = parse_address(address, variable)
     if url.get_backend_name() != "sqlite":
         return _postgres_engine(url, timeout, read_only)
-    if read_only:  # a missing file is an error then, and no new log
+    if read_only:  # a missing file is then an error instead of a new log
         file = f"file:{quote(str(url.database))}?mode=ro"
         return sa.create_engine(
             url,
@@ -40,7 +40,7 @@ def open_database(
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, record: Any) -> None:
         # Write-ahead, so that a reader never waits for the writer; FULL, so that a committed row
-        # outlives a power cut. Transactions begin below, not where the driver thinks best.
+        # survives a power failure. Transactions begin below, not where the driver starts them.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -53,10 +53,10 @@ def open_database(
 
 
 def _postgres_engine(url: sa.URL, timeout: float, read_only: bool) -> sa.Engine:
-    """Connect so that a pooler may stand between: it gives each transaction another session.
+    """Create an engine that works through a connection pooler.
 
-    Statements that a session prepared are unknown to the next one, and poolers refuse options at
-    the start of a session.
+    A pooler may run each transaction in another session, where prepared statements are unknown,
+    and rejects options at the start of a session.
     """
     waiting = {"connect_timeout": max(1, round(timeout)), "prepare_threshold": None}
     engine = sa.create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=waiting)
@@ -89,8 +89,8 @@ _CAUSES = (
 
 
 def cause_of(error: BaseException) -> str:
-    """Tell why a database failed, by its kind and never in its own words."""
-    if type(error) is RuntimeError:  # ours: of another version of the log
+    """Return why a database failed, by kind, never with the driver's message."""
+    if type(error) is RuntimeError:  # ours: the log has another version
         return str(error)
     own = getattr(error, "orig", None) or error
     state = getattr(own, "sqlstate", None) or ""

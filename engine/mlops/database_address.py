@@ -1,7 +1,6 @@
-"""The address of a database, of predictions or of a source, read in one way wherever it is used.
+"""Parse the address of a database, for the prediction log and for sources.
 
-An address that isn't written as it must be may hold a piece of a password anywhere. So no problem
-is told with a word of the address.
+A malformed address may contain a part of a password anywhere, so no message quotes any of it.
 """
 
 import re
@@ -22,18 +21,18 @@ _OPTIONS = {
     *("host", "port", "application_name", "target_session_attrs", "options", "channel_binding"),
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "gssencmode", "krbsrvname"),
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
-}  # libpq's, but for those that are ours to set, or say again what stands before
+}  # libpq's, except those that we set, or that repeat a part before the question mark
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _BAD_CODE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_UNUSABLE = re.compile(r"[\x00\ufffd]")  # what codes may stand for: no text, or none for C
+_UNUSABLE = re.compile(r"[\x00\ufffd]")  # decoded from %00 (no C string has it) or invalid UTF-8
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|(?!-)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?")
 
 
 def parse_address(text: str, variable: str = VARIABLE) -> sa.URL:
-    """Read the address that a variable of the environment holds.
+    """Parse the address that an environment variable holds.
 
     Raises:
-        UserError: it is none; every problem is named, and nothing of the address.
+        UserError: the address is invalid; the message names every problem, without quoting it.
     """
     try:
         return _parsed(text.strip())
@@ -44,7 +43,7 @@ def parse_address(text: str, variable: str = VARIABLE) -> sa.URL:
 
 
 class _NoAddress(Exception):
-    """What stands there is no address."""
+    """The address is invalid."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -60,7 +59,7 @@ def _parsed(text: str) -> sa.URL:
 
 
 def _file(rest: str) -> sa.URL:
-    """Read what stands after sqlite://; # and % are characters of a file's name as any other."""
+    """Parse the part after sqlite://; # and % are ordinary characters of a file name."""
     file = rest.removeprefix("/")
     checks = {
         "it names no file: wanted three slashes before a path, four before one from /": (
@@ -75,13 +74,13 @@ def _file(rest: str) -> sa.URL:
 
 
 def _server(rest: str) -> sa.URL:
-    """Read what stands after postgresql://."""
+    """Parse the part after postgresql://."""
     before, _, query = rest.partition("?")
     authority, _, path = before.partition("/")
     credentials, _, place = authority.rpartition("@")
     user, colon, password = credentials.partition(":")
     host, port = place, None
-    if not place.endswith("]") and ":" in place:  # an address of IPv6 has colons in brackets
+    if not place.endswith("]") and ":" in place:  # the colons of an IPv6 address are in brackets
         host, _, port = place.rpartition(":")
     options = parse_qsl(query, keep_blank_values=True)
     names = [name for name, _ in options]

@@ -1,4 +1,4 @@
-"""From probabilities to a decision: one rule for API, scoring, evaluation, review and monitor."""
+"""The decision from probabilities: one rule for API, scoring, evaluation, review and monitor."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,18 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TIE = 1e-9
-"""A probability this much below the threshold reaches it: the exported model adds up in another
-order than the one that was trained, and 3 of 10 is 0.3 for one and 0.29999999999999998 for the
-other."""
+"""A probability this much below the threshold still reaches it: the exported model sums in another
+order than the trained one, so that 3 of 10 is 0.3 in one and 0.29999999999999998 in the other."""
 
 
 def decided(proba: NDArray[np.float64], threshold: float | None) -> NDArray[np.intp]:
-    """Give the place of the class that each row is decided for, shape (n_rows,).
+    """Return the index of the class decided for each row, shape (n_rows,).
 
     Args:
         proba: shape (n_rows, n_classes).
-        threshold: of two classes, decide for the second where its probability reaches this; None
-            decides for the most likely class, the first of equals.
+        threshold: of two classes, choose the second where its probability reaches this; None
+            chooses the most likely class, the first on ties.
     """
     if threshold is None:
         return proba.argmax(axis=1)
@@ -26,7 +25,7 @@ def decided(proba: NDArray[np.float64], threshold: float | None) -> NDArray[np.i
 
 
 def decided_choices(shares: Sequence[Mapping[str, float]], threshold: float | None) -> list[Any]:
-    """Give the choice that each row is decided for, from probabilities by choice in their order."""
+    """Return the choice decided for each row, from its probabilities by choice, in that order."""
     if not shares:
         return []
     choices = list(shares[0])

@@ -1,4 +1,4 @@
-"""Derived features: one computation for training, serving, scoring and monitoring alike."""
+"""Derived features: one computation for training, serving, scoring and monitoring."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
 
 
 def as_array(values: Any, column: Feature) -> NDArray[Any]:
-    """Make an array, shape (n_rows,), of a column's values as `derive` takes them; None for a gap.
+    """Convert a column's values, None if missing, to an array for `derive`, shape (n_rows,).
 
-    Numbers and booleans become float64 with NaN for a gap, times datetime64[us] with NaT, texts
-    StringDType with an empty one.
+    Numbers and booleans become float64 with NaN for a missing value, times datetime64[us] with
+    NaT, texts StringDType with an empty one.
     """
     if column.dtype == "str":
         return np.array(["" if value is None else value for value in values], dtype=_TEXT)
@@ -32,7 +32,7 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
 
 
 class _Given(NamedTuple):
-    """A needed column: its values, which of them are missing, and whether any is."""
+    """A needed column: its values, a mask of missing ones, and whether any is missing."""
 
     values: NDArray[Any]
     gaps: NDArray[np.bool_]
@@ -40,7 +40,7 @@ class _Given(NamedTuple):
     is_bool: bool
 
     def argument(self, rows: Any, with_gaps: bool) -> NDArray[Any]:
-        """Give what a function takes, of all rows or some; it can't be written to."""
+        """Return a function's argument for all rows or some, as a read-only array."""
         own = self.values.view() if rows is None else self.values[rows]
         if self.is_bool and not with_gaps:
             own = own != 0
@@ -52,13 +52,13 @@ def derive(columns: Mapping[str, NDArray[Any]], schema: Schema) -> Arrays:
     """Compute the derived features.
 
     Args:
-        columns: name -> values as `as_array` makes them, of all that the features need.
+        columns: name -> values as `as_array` returns them, for all columns that features need.
 
     Returns:
-        Name -> values, shape (n_rows,): float64 with NaN for a gap, or objects with None.
+        Name -> values, shape (n_rows,): float64 with NaN for missing, or objects with None.
 
     Raises:
-        UserError: a function fails, or gives something else than a value for each row.
+        UserError: a function fails, or returns anything but one value per row.
     """
     needed, found = schema.needed, Arrays()
     known = {
@@ -81,12 +81,12 @@ def _given(values: NDArray[Any], column: Feature) -> _Given:
 
 
 def _any(truths: NDArray[np.bool_]) -> bool:
-    """Tell whether one is true; of a single row, as most requests are, far sooner."""
+    """Return whether any is true; much faster for a single row, the usual request."""
     return bool(truths[0] if len(truths) == 1 else truths.any())
 
 
 def _checked(feature: Derived, given: list[_Given]) -> NDArray[Any]:
-    """Call a feature's function for the rows whose needs are all known, or for all of them."""
+    """Call a feature's function for the rows without missing needed values, or for all rows."""
     some = any(one.some for one in given)
     if not some or feature.takes_missing:
         return _called(feature, [one.argument(None, some) for one in given])
@@ -128,7 +128,7 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
 
 
 def _text(value: Any) -> str | None:
-    """Give an open feature's text, None for an empty one."""
+    """Return an open feature's text, truncated; None for an empty one."""
     if value is None or value != value:
         return None
     if not isinstance(value, str):

@@ -1,8 +1,8 @@
-"""Two locks of one pipeline: do they stand for the same outputs?
+"""Compare two versions of dvc.lock: do they describe the same outputs?
 
-An output of the same inputs has the same bytes, with one excuse: another kind of processor may fit
-a model whose numbers differ in their last bits. What the model predicts is rounded where it is
-written, so the excuse ends at the model's own files: predictions and metrics have one hash.
+The same inputs produce the same bytes, with one exception: a model fitted on another kind of
+processor may differ in the last bits of its numbers. Predictions are rounded when written, so the
+exception covers only the model's own files: predictions and metrics must have the same hash.
 """
 
 from typing import Any
@@ -10,20 +10,20 @@ from typing import Any
 from mlops.paths import EVALUATION, METRICS, MODEL, PREDICTIONS
 
 Stages = dict[str, Any]
-"""Stage name -> what dvc.lock says of its command, dependencies, parameters and outputs."""
+"""Stage name -> its entry in dvc.lock: command, dependencies, parameters and outputs."""
 
 _ROUNDED = {path.as_posix() for path in (EVALUATION, METRICS, PREDICTIONS)}
 
 
 def outputs(stages: Stages) -> dict[str, str]:
-    """Give the hash of each output by its path."""
+    """Return path -> hash of each output."""
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
 def moved_with_model(reviewed: Stages, made: Stages) -> list[str]:
-    """List the outputs of a model refitted whose bytes differ; of the same model there are none.
+    """List the outputs that may differ because the model was refitted; none if it is the same.
 
-    They are those of the model's stage and of all stages behind it, save for what is rounded.
+    They are outputs of the model's stage and of all stages downstream, except rounded files.
     """
     before, after = outputs(reviewed), outputs(made)
     if before.get(MODEL.as_posix()) == after.get(MODEL.as_posix()):
@@ -33,7 +33,7 @@ def moved_with_model(reviewed: Stages, made: Stages) -> list[str]:
 
 
 def differences(reviewed: Stages, made: Stages) -> list[str]:
-    """List in what two locks differ, apart from `moved_with_model`; or the first in itself."""
+    """List differences of two locks except `moved_with_model`, and contradictions in the first."""
     excused = set(moved_with_model(reviewed, made))
     before, after = _facts(reviewed, excused), _facts(made, excused)
     found = [
@@ -45,9 +45,9 @@ def differences(reviewed: Stages, made: Stages) -> list[str]:
 
 
 def unvouched(committed: Stages, base: Stages, made: Stages) -> list[str]:
-    """List the outputs that a lock names otherwise than they were made, and nobody vouches for.
+    """List the outputs whose entry in a lock differs from the one produced, without confirmation.
 
-    The base vouches for a stage whose entry is its own to the letter, inputs included.
+    The base's lock confirms a stage if it has exactly the same entry, inputs included.
     """
     found = {out["path"]: out for stage in made.values() for out in stage.get("outs", [])}
     return [
@@ -69,14 +69,14 @@ def _facts(stages: Stages, excused: set[str]) -> dict[str, Any]:
         known = [entry for entry in stage.get("deps", []) if entry["path"] not in made]
         for entry in [*known, *stage.get("outs", [])]:
             told = {k: v for k, v in entry.items() if k != "path"}
-            if "md5" not in entry:  # a server's word; what was read of it is an output's hash
+            if "md5" not in entry:  # a server; the data read from it is hashed as an output
                 told = {}
             facts[f"{name}: {entry['path']}"] = "of a model" if entry["path"] in excused else told
     return facts
 
 
 def _contradictions(stages: Stages) -> list[str]:
-    """List the outputs that one stage is said to have used with another hash than they have."""
+    """List the outputs that a stage depends on with another hash than the one produced."""
     made = outputs(stages)
     return [
         f"{name}: {entry['path']}: used {entry.get('md5')}, made {made[entry['path']]}"
@@ -87,7 +87,7 @@ def _contradictions(stages: Stages) -> list[str]:
 
 
 def _behind_model(stages: Stages) -> set[str]:
-    """List the outputs of the stage that fits the model, and of all that use what they gave."""
+    """List the outputs of the stage that fits the model and of all stages downstream."""
     found = {MODEL.as_posix()}
     while True:
         more = {

@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 FAILURE_FILE = "MLOPS_FAILURE_FILE"
-"""Environment variable: where a failing command leaves its message."""
+"""Environment variable: the file to which a failing command writes its message."""
 
 _codes: list[int] = []
-"""The exit code of the command that is this process, once it is known."""
+"""The exit code of this process's command, once it is known."""
 
 LISTED = 20
-"""Problems shown on a terminal; a message of a thousand lines is read by nobody."""
+"""Problems shown on a terminal; nobody reads a message of a thousand lines."""
 
 
 class UserError(Exception):
     """Input that a person has to fix.
 
-    Each problem says where it stands, what was found and what was wanted; `advice` what to do.
+    Each problem names its place, the value found and the one wanted; `advice` says how to fix it.
     """
 
     def __init__(self, headline: str, problems: Sequence[str] = (), advice: str = "") -> None:
@@ -35,10 +35,10 @@ class UserError(Exception):
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Run `main`, turn UserError into its message on stderr, and leave with an exit code.
+    """Run `main`, print the message of a UserError to stderr, and exit with a code.
 
-    The message also goes into the file that FAILURE_FILE names: so a review can show why a stage
-    failed without taking the terminal, and with it the progress bar, away from the stage.
+    The message is also written to the file that FAILURE_FILE names, so that a review can show why a
+    stage failed without capturing the stage's terminal output, and with it the progress bar.
     """
     try:
         code = main()
@@ -55,14 +55,14 @@ def run_command(main: Callable[[], int | None]) -> None:
 
 
 def _announce(main: Callable[[], int | None], code: int) -> None:
-    if main.__module__ == "__main__":  # not a test that calls a command within its own process
+    if main.__module__ == "__main__":  # not a test that calls a command in its own process
         _codes.append(code)
 
 
 def _leave() -> None:
-    """End the process with the announced code, once all that Python cleans up is done.
+    """End the process with the announced code, after Python's own cleanup.
 
-    What C++ cleans up after that may abort: on a busy machine, threads of Arrow are still at work
+    The C++ cleanup after that may abort: on a busy machine, Arrow's threads are still running
     (https://github.com/apache/arrow/issues/34314), and the exit code would be 134.
     """
     if _codes:
@@ -72,7 +72,7 @@ def _leave() -> None:
         os._exit(_codes[-1])
 
 
-atexit.register(_leave)  # among the first to be registered, so among the last to run
+atexit.register(_leave)  # registered among the first, so run among the last
 
 
 def _record(message: str) -> None:

@@ -1,6 +1,6 @@
-"""Bring data and models here from real storage, if one is set.
+"""Fetch data and models from the remote, if one is configured.
 
-What is fetched is hashed; what a run cache says is never believed.
+Fetched files are hashed; the run cache is never trusted.
 """
 
 import re
@@ -23,17 +23,17 @@ from mlops.typed_yaml import parse_yaml, plain_text
 
 
 def fetch(root: Path) -> list[str]:
-    """Bring what dvc.lock and *.dvc files name from the storage into the cache, if one is set.
+    """Fetch the files named in dvc.lock and *.dvc files into the cache, if a remote is configured.
 
-    What the storage has with other bytes than its name says, it lacks: the whole cache is hashed
-    anew, for DVC believes what stands there; without storage, what is named.
+    A file that doesn't match the hash in its name counts as missing: the whole cache is hashed
+    again, because DVC trusts it; without a remote, only the named files.
 
     Returns:
-        The outputs that the storage lacks, wholly or in part: the pipeline makes them.
+        The outputs that the remote lacks, wholly or in part: the pipeline rebuilds them.
 
     Raises:
-        UserError: the storage can't be reached, or refuses; or neither cache nor storage has data
-            that no stage makes.
+        UserError: the remote can't be reached, or refuses access; or neither cache nor remote has
+            source data, which no stage can rebuild.
     """
     config, data = root / CONFIG, _data(root)
     connected = config.is_file() and f'remote "{NAME}"' in config.read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def _cache(root: Path) -> Path:
 
 
 def _bring(root: Path, cache: Path) -> None:
-    """Fetch all that the storage has; what is not there is no failure, though DVC ends so."""
+    """Fetch all that the remote has; missing files are no failure, although DVC exits with 1."""
     run = _dvc(root, "fetch")
     cache_check.main(cache)
     failed = re.findall(r"failed to transfer '(\w+)", run.stderr)
@@ -79,7 +79,7 @@ def _outputs(root: Path) -> dict[str, str]:
 
 
 def _data(root: Path) -> dict[str, str]:
-    """List what `dvc add` keeps out of git: path and hash."""
+    """Return path -> hash of the data tracked by `dvc add`."""
     files = subprocess.run(["git", "ls-files", "*.dvc"], cwd=root, capture_output=True, text=True)
     return {
         str(Path(name).parent / out["path"]): out["md5"]
@@ -97,7 +97,7 @@ def _yaml(path: Path) -> Any:
 
 
 def _has(cache: Path, name: str) -> bool:
-    """Tell whether the cache has a file, or a folder with all that its list names."""
+    """Return whether the cache has a file, or a folder with all files in its list."""
     path = cache / name[:2] / name[2:]
     if not path.exists() or not name.endswith(".dir"):
         return path.exists()
@@ -105,13 +105,13 @@ def _has(cache: Path, name: str) -> bool:
 
 
 def _not_there(root: Path, names: list[str]) -> bool:
-    """Ask the storage itself for files: DVC takes any answer of a web server for a no.
+    """Ask the remote itself for files: DVC treats any error of a web server as a missing file.
 
     Returns:
-        Whether it has none of them: 404, or 403, which is object storage's to who may not list.
+        Whether it has none of them: 404, or 403, which object storage returns without list rights.
 
     Raises:
-        UserError: it doesn't answer, or not to us.
+        UserError: the remote doesn't answer, or refuses access.
     """
     with Repo(str(root)) as repo, tempfile.TemporaryDirectory() as folder:
         storage = repo.cloud.get_remote_odb(NAME)
@@ -120,7 +120,7 @@ def _not_there(root: Path, names: list[str]) -> bool:
                 storage.fs.fs.get_file(storage.oid_to_path(name), f"{folder}/{name}")
             except FileNotFoundError:
                 continue
-            except Exception as error:  # each kind of storage has its own
+            except Exception as error:  # each kind of storage raises its own
                 if getattr(error, "status", None) != HTTPStatus.FORBIDDEN:
                     raise _failure(f"{type(error).__name__}: {error}") from error
             else:

@@ -1,4 +1,4 @@
-"""Write files whole or not at all: under a temporary name, to the disk, then renamed."""
+"""Write files atomically: under a temporary name, synced to disk, then renamed."""
 
 import gzip
 import hashlib
@@ -14,14 +14,14 @@ from typing import Any
 from mlops.errors import UserError
 
 TEMPORARY = ".partial"
-"""Ending of a file that is being written; nothing ever reads one."""
+"""Suffix of a file that is being written; such files are never read."""
 
 MOST_JSON_BYTES = 100_000_000
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path that takes the place of `path` when the block ends well."""
+    """Yield a temporary path that replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     try:
@@ -35,11 +35,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of `path` when the block ends well."""
+    """Yield a temporary folder that replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     old = path.with_name(f".{path.name}.old{TEMPORARY}")
-    for left in (temporary, old):  # by a killed run
+    for left in (temporary, old):  # of a killed run
         shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -47,7 +47,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         for file in sorted(temporary.rglob("*")):
             _sync(file)
         _sync(temporary)
-        # A folder can't be replaced in one step: between these two renames it is absent, not half.
+        # A folder can't be replaced in one step: between these renames it is absent, not partial.
         if path.exists():
             path.rename(old)
         temporary.rename(path)
@@ -58,7 +58,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole."""
+    """Write a UTF-8 text file atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -72,8 +72,8 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
     """Read a JSON file that the pipeline wrote.
 
     Raises:
-        UserError: it is larger than anybody needs, nested too deep, or no JSON.
-        FileNotFoundError: there is none.
+        UserError: the file is too large, nested too deep, or not JSON.
+        FileNotFoundError: the file does not exist.
     """
     if (size := path.stat().st_size) > most_bytes:
         raise UserError(f"{path}: found {size:,} bytes, wanted at most {most_bytes:,}")
@@ -84,13 +84,13 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """Hash a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:
-    """Bring a file's bytes or a folder's entries to the disk, so that a power cut keeps them."""
+    """Sync a file or a folder's entries to disk, so that they survive a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -99,10 +99,10 @@ def _sync(path: Path) -> None:
 
 
 def unpack(content: bytes, most: int) -> bytes:
-    """Unpack gzip, up to a size.
+    """Decompress gzip content, up to a size.
 
     Raises:
-        ValueError: there is more.
+        ValueError: the content is larger.
     """
     with gzip.open(io.BytesIO(content)) as packed:
         plain = packed.read(most + 1)

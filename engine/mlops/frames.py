@@ -1,4 +1,4 @@
-"""Frames of rows on the disk: Parquet, the same bytes for the same rows."""
+"""Frames of rows on disk: Parquet, the same bytes for the same rows."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from mlops.files import atomic_write
 _NOTES = b"notes"
 
 GROUP_ROWS = 250_000
-"""Rows of a row group, which is what a stage looks at where it needs no whole frame."""
+"""Rows per row group, the unit that a stage reads where it needs no whole frame."""
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def read_group(path: Path, group: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a row group of a Parquet file, on this thread alone; the index is the place in it."""
+    """Read a row group of a Parquet file on this thread; the index is the position in the file."""
     with pq.ParquetFile(path) as file:
         rows = as_frame(file.read_row_group(group, columns, use_threads=False))
     start = group_starts(path)[group]
@@ -39,7 +39,7 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd
 
 
 def group_starts(path: Path) -> list[int]:
-    """Give the place of each row group's first row, without reading any."""
+    """Return the position of each row group's first row, from the metadata alone."""
     metadata = pq.read_metadata(path)
     sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     return [0, *itertools.accumulate(sizes[:-1])]
@@ -51,14 +51,14 @@ def count_rows(path: Path) -> int:
 
 
 def read_notes(path: Path) -> list[str]:
-    """Give what a stage said of the rows that it wrote."""
+    """Return the notes that a stage wrote with its rows."""
     found = (pq.read_schema(path).metadata or {}).get(_NOTES, b"[]")
     notes: list[str] = json.loads(found)
     return notes
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """Make a table, of which nothing is left afterwards, a frame: at no time both are whole."""
+    """Convert a table to a frame and destroy it, so that both are never whole in memory."""
     return table.to_pandas(split_blocks=True, self_destruct=True)
 
 
@@ -79,11 +79,11 @@ def with_derived(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def write_rows(path: Path, rows: pd.DataFrame, notes: Sequence[str] = ()) -> None:
-    """Write rows as Parquet, whole, without anything in it that is not the rows or said of them."""
+    """Write rows and notes as Parquet, atomically and without any other metadata."""
     table = pa.Table.from_pandas(rows, preserve_index=False)
     said = {_NOTES: json.dumps(list(notes))} if notes else None
     with atomic_write(path) as temporary:
-        # pandas' own metadata holds its version, which would change the bytes of equal rows.
+        # pandas' own metadata contains its version, which would change the bytes of equal rows.
         pq.write_table(
             table.replace_schema_metadata(said),
             temporary,

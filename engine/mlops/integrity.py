@@ -1,8 +1,8 @@
-"""Which files of the template somebody has edited here. Standard library and git only.
+"""List files of the template that were edited here. Standard library and git only.
 
-`engine/FILES.sha256`, in the form of sha256sum, lists what a later template replaces. Exit code of
-`python -m mlops.integrity`: 0 if engine and workflows are as they came, 1 if not. The template's
-developers rewrite the list: `python -m mlops.integrity --write`.
+`engine/FILES.sha256`, in the format of sha256sum, lists the files that a template update replaces.
+Exit code of `python -m mlops.integrity`: 0 if engine and workflows are unchanged, 1 if not. The
+template's developers rewrite the list: `python -m mlops.integrity --write`.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from mlops.errors import UserError, run_command
 
 LIST = Path("engine/FILES.sha256")
 ENGINE = ("engine/", ".github/")
-"""What the engine's tests are about."""
+"""The folders that the engine's tests cover."""
 
 _MANAGED = (
     *ENGINE,
@@ -26,10 +26,10 @@ _MANAGED = (
 
 
 def managed(root: Path = Path()) -> Iterator[str]:
-    """Yield the files that a later template replaces, by name, as git knows them.
+    """Yield the names of the files in git that a template update replaces, sorted.
 
     Raises:
-        UserError: git refuses, in its own words.
+        UserError: git fails; the message is its own.
     """
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True)
     if listed.returncode:
@@ -40,25 +40,25 @@ def managed(root: Path = Path()) -> Iterator[str]:
 
 
 def is_managed(name: str) -> bool:
-    """Tell whether a later template replaces a file."""
+    """Return whether a template update replaces a file."""
     return name.startswith(_MANAGED) and name != LIST.as_posix()
 
 
 def sha256(path: Path) -> str:
-    """Hash a file's bytes."""
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def recorded(text: str) -> dict[str, str]:
-    """Read a list: name -> hash."""
+    """Parse a list into name -> hash."""
     lines = (line.partition("  ") for line in text.splitlines())
     return {name: found for found, _, name in lines}
 
 
 def edited(root: Path = Path(), under: tuple[str, ...] = ENGINE) -> list[str]:
-    """List the files under some folders that are not as the template has them, or are not its own.
+    """List the files under some folders that differ from the template's, or are not in it.
 
-    What is missing is not listed: adoption removes what only the template needs.
+    Missing files are not listed: adoption removes files that only the template needs.
     """
     listed = root / LIST
     known = recorded(listed.read_text(encoding="utf-8")) if listed.exists() else {}
@@ -67,7 +67,7 @@ def edited(root: Path = Path(), under: tuple[str, ...] = ENGINE) -> list[str]:
 
 
 def write(root: Path = Path()) -> None:
-    """Record the files as they are."""
+    """Write the list with the current hashes."""
     lines = (f"{sha256(root / name)}  {name}\n" for name in managed(root))
     (root / LIST).write_text("".join(lines), encoding="utf-8")
 

@@ -1,6 +1,6 @@
-"""How far a metric of some rows may be from that of all rows there could be.
+"""Estimate how far a metric of some rows may be from its value in the population.
 
-`engine/benchmarks/review.py` holds the methods here against others where the truth is known.
+`engine/benchmarks/review.py` compares these methods with others where the truth is known.
 """
 
 from typing import NamedTuple
@@ -12,26 +12,26 @@ from mlops.metrics import Floats
 
 
 class Spread(NamedTuple):
-    """A standard error, and how many degrees of freedom it is known by."""
+    """A standard error and its degrees of freedom."""
 
     error: float
     degrees: float
 
     def margin(self, confidence: float) -> float:
-        """Give half the width of the central interval, by Student's t."""
+        """Return half the width of the central interval, by Student's t."""
         return float(self.error * stdtrit(self.degrees, (1 + confidence) / 2))
 
     def surprise(self, confidence: float) -> float:
-        """Give the size that an estimate reaches by chance less often than 1 - confidence."""
+        """Return the size that chance alone exceeds with a probability of 1 - confidence."""
         return float(self.error * ndtri((1 + confidence) / 2))
 
 
 def spread(influence: Floats) -> Spread:
     """Estimate the spread of a metric, or of a difference of two, from the rows' influences.
 
-    A standard error from rows with a few large influences is itself badly known: as well as from
+    A standard error from rows with a few large influences is itself imprecise: as precise as from
     2n / (kurtosis - 1) normal rows (Satterthwaite, Biometrics Bulletin 2, 1946; Box, Biometrika
-    40, 1953, for the variance of a variance). Of one row it is NaN.
+    40, 1953, for the variance of a variance). For one row it is NaN.
     """
     n = len(influence)
     squares = influence**2
@@ -40,5 +40,5 @@ def spread(influence: Floats) -> Spread:
         kurtosis = (squares**2).mean() / squares.mean() ** 2
         degrees = np.fmin(
             n - 1, 2 * n / np.maximum(kurtosis - 1, 0)
-        )  # n - 1 where all have as much
+        )  # n - 1 where all influences are equal in size
         return Spread(float(error), float(degrees))

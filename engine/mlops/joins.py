@@ -1,4 +1,4 @@
-"""What a second table is that a project joins to its rows: an entry of src/project/sources.py."""
+"""Second tables that a project joins to its rows: the entries of src/project/sources.py."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")
 
 @dataclass(frozen=True, kw_only=True)
 class Join:
-    """A table that brings columns to each row, by the value of one of the row's own columns.
+    """A table that adds columns to each row, by the value of one of the row's own columns.
 
     Attributes:
         table: its name, for messages.
-        path: a CSV or Parquet file below data/, in git or kept by `dvc add`.
-        columns: those of the table; one has role "key", those to bring role "feature" or "input".
-        on: the column of src/project/schema.py in which a row names the key.
-        serve: how a request gets the columns. "request": it carries them, as any other column.
-            "table": it carries `on`; the table is part of the model's bundle.
-        unmatched: rows whose key the table lacks: "missing" values, or "refuse" the data.
+        path: a CSV or Parquet file below data/, in git or tracked by `dvc add`.
+        columns: the table's; one has role "key", those to add have role "feature" or "input".
+        on: the column of src/project/schema.py that holds the key.
+        serve: how a request gets the columns. "request": it has them, like any other column.
+            "table": it has `on`, and the table is part of the bundle.
+        unmatched: for rows whose key is not in the table: "missing" values, or "refuse" the data.
     """
 
     table: str
@@ -35,27 +35,27 @@ class Join:
 
     @property
     def keyed(self) -> Table:
-        """The table by itself, as it is validated."""
+        """The table itself, for validation."""
         return Table(self.columns)
 
     @property
     def brought(self) -> tuple[Column, ...]:
-        """The columns that the table brings."""
+        """The columns that the table adds."""
         return tuple(column for column in self.columns if column.role in ("feature", "input"))
 
     @property
     def carried(self) -> frozenset[str]:
-        """What of the columns stands in the rows, and in a request."""
+        """Names of the added columns that rows and requests contain."""
         if self.serve == "table":
             return frozenset()
         return frozenset(column.name for column in self.brought)
 
 
 def with_joins(schema: Schema, joins: tuple[Join, ...]) -> Schema:
-    """Add the columns that requests carry, and as derived features those that the bundle has.
+    """Add the columns that requests have and, as derived features, those that the bundle has.
 
     Raises:
-        ValueError: the entries contradict themselves or the schema; every problem is named.
+        ValueError: the entries are inconsistent or contradict the schema; names every problem.
     """
     if problems := [*_problems(schema, joins)]:
         raise ValueError("src/project/sources.py: " + "; ".join(problems))
@@ -97,7 +97,7 @@ def _problems(schema: Schema, joins: tuple[Join, ...]) -> Iterator[str]:
 
 
 def _own(join: Join) -> Iterator[str]:
-    """Check an entry by itself."""
+    """Check an entry on its own."""
     yield from column_problems(join.columns)
     keys = [column for column in join.columns if column.role == "key"]
     others = [c.name for c in join.columns if c.role not in ("key", "feature", "input", "ignore")]
@@ -118,7 +118,7 @@ def _own(join: Join) -> Iterator[str]:
 
 
 def _fits(join: Join, schema: Schema) -> Iterator[str]:
-    """Check an entry against the rows to which it is joined."""
+    """Check an entry against the schema that it is joined to."""
     on = next((column for column in schema.columns if column.name == join.on), None)
     key = next((column for column in join.columns if column.role == "key"), None)
     if on is None or on.role == "target":

@@ -1,4 +1,4 @@
-"""What a kind of model is; `src/project/models.py` holds those of a project."""
+"""Base class for kinds of model; `src/project/models.py` defines those of a project."""
 
 import importlib
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from mlops.metrics import Task
 from mlops.typed_yaml import Section, describe_error
 
 if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator  # a check of the parameters does without scikit-learn
+    from sklearn.base import BaseEstimator  # checking the parameters doesn't need scikit-learn
 
 
 class Kind(Section):
     """Hyper-parameters of one kind of model: the keys of its section of `models:`.
 
-    A subclass names them as typed fields, and builds the estimator that they describe.
+    A subclass defines them as typed fields, and builds the estimator from them.
     """
 
     def estimator(self, task: Task, seed: int) -> "BaseEstimator":
         """Build the unfitted estimator.
 
-        It is fitted with a frame of the features, shape (n_rows, n_features): numbers as float64,
-        a missing one NaN; a categorical one as pandas' category.
+        It is fitted with a frame of the features, shape (n_rows, n_features): numeric ones as
+        float64 with NaN for missing values; categorical ones as pandas' category.
         """
         raise NotImplementedError
 
@@ -33,7 +33,7 @@ def library(module: str, package: str) -> Any:
     """Import a library that only some kinds of model need, and that is not installed by default.
 
     Raises:
-        UserError: it is missing.
+        UserError: the library is missing.
     """
     try:
         return importlib.import_module(module)
@@ -48,8 +48,8 @@ def model_problems(kinds: Mapping[str, type[Kind]], content: Any) -> list[str]:
     """List what is wrong with `models:`, the chosen kind and its search space in params.yaml.
 
     Args:
-        kinds: by name; none of them checks nothing.
-        content: the file as read; parts of another form are left to the check of the whole file.
+        kinds: by name; if empty, nothing is checked.
+        content: the parsed file; parts of a wrong type are left to the check of the whole file.
     """
     models, train = _part(content, "models"), _part(content, "train")
     problems = []
@@ -77,7 +77,7 @@ def _part(content: Any, key: str) -> dict[str, Any]:
 def _space_problems(
     kinds: Mapping[str, type[Kind]], chosen: str, section: Any, search: dict[str, Any]
 ) -> list[str]:
-    """Check the values to try; those of another kind may stay while no search is wanted."""
+    """Check the values to try; those of another kind are allowed while the search is off."""
     kind, problems = kinds[chosen], []
     known = {*kind.model_fields}
     if not search.get("candidates"):

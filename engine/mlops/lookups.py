@@ -1,4 +1,4 @@
-"""Tables of joins in the bundle: their columns are derived features, by the key in a request."""
+"""Tables of joins in the bundle: derived features that are looked up by the key in a request."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,11 +17,11 @@ from mlops.joins import Join
 LOOKUPS_FILE = "lookups.json"
 
 Content = Mapping[str, list[Any]]
-"""Column name -> values, None for a gap, of a whole table; its key's among them."""
+"""Column name -> values, None if missing, of a whole table including its key."""
 
 
 class Lookup:
-    """Gives the value of one column for each key; a key that the table lacks has none."""
+    """Maps each key to the value of one column; missing for a key that is not in the table."""
 
     def __init__(self, key: Column, column: Column, content: Content) -> None:
         keys = as_array(content[key.name], key).tolist()
@@ -31,13 +31,13 @@ class Lookup:
         self._values = np.array([*content[column.name], gap], dtype=kind)
 
     def __call__(self, keys: NDArray[Any]) -> NDArray[Any]:
-        """Look up keys as `mlops.derived` gives them."""
+        """Look up keys, an array as `mlops.derived` passes it."""
         found: NDArray[Any] = self._values[[self._places.get(key, -1) for key in keys.tolist()]]
         return found
 
 
 def with_tables(schema: Schema, tables: Mapping[str, Content]) -> Schema:
-    """Give the schema's looked-up features what they look up: table name -> content."""
+    """Return the schema with its lookup features connected to `tables`: name -> content."""
     made = {
         column.name: Lookup(join.keyed.key, column, tables[join.table])
         for join in looked_up(schema)
@@ -51,10 +51,10 @@ def with_tables(schema: Schema, tables: Mapping[str, Content]) -> Schema:
 
 
 def with_tables_of(schema: Schema, bundle: Path) -> Schema:
-    """Give the same by the tables that a bundle holds.
+    """Return the schema with the tables of a bundle.
 
     Raises:
-        UserError: it holds none, or not those.
+        UserError: a table is not in the bundle.
     """
     if not looked_up(schema):
         return schema
@@ -68,5 +68,5 @@ def with_tables_of(schema: Schema, bundle: Path) -> Schema:
 
 
 def looked_up(schema: Schema) -> list[Join]:
-    """List the joins whose table serves in the bundle."""
+    """List the joins that are served from the bundle."""
     return [join for join in schema.joins if join.serve == "table"]

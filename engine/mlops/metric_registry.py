@@ -1,4 +1,4 @@
-"""The metrics of a project by name: the engine's for its task, then those of its own."""
+"""The metrics of a project by name: the engine's for its task, then the project's own."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from mlops.own_metrics import FILE, own_estimate
 from mlops.standard_metrics import directions, standard_estimates
 
 _TAKEN = ("rows", "baseline", "reasons", "threshold")
-"""Keys that stand beside the metrics where they are written."""
+"""Keys next to the metrics in the files that hold them."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class Metrics:
     """All metrics of a project.
 
     Attributes:
-        choices: of the target.
-        code: hash of what the project's own metrics mean.
+        choices: the target's.
+        code: hash of the code of the project's own metrics.
 
     Raises:
-        ValueError: names that can't be told apart, and the like; the message has all of them.
+        ValueError: duplicate or invalid names and the like; the message lists every problem.
     """
 
     task: Task
@@ -52,42 +52,42 @@ class Metrics:
 
     @cached_property
     def higher_is_better(self) -> dict[str, bool]:
-        """Each metric's direction by its name, the leading one first."""
+        """Metric name -> whether higher is better, the leading metric first."""
         return self._standard | {metric.name: metric.higher_is_better for metric in self.own}
 
     @property
     def leading(self) -> str:
-        """The metric that counts where none is named."""
+        """The default metric."""
         return next(iter(self._standard))
 
     @property
     def described(self) -> dict[str, str]:
-        """Say in words what each of the project's own metrics is."""
+        """Name -> description of each of the project's own metrics."""
         return {
             metric.name: metric.description + (f", in {metric.unit}" if metric.unit else "")
             for metric in self.own
         }
 
     def only(self, name: str) -> "Metrics":
-        """Drop the project's metrics but this one: their functions need not go anywhere else."""
+        """Drop the project's other metrics, so that their functions need not be pickled."""
         return replace(self, own=tuple(metric for metric in self.own if metric.name == name))
 
     def goodness(self, name: str, value: float) -> float:
-        """Turn a value so that higher is better."""
+        """Return a value with its sign set so that higher is better."""
         return value if self.higher_is_better[name] else -value
 
     def ends(self, name: str, low: float, high: float) -> tuple[float, float]:
-        """Cut an interval where the metric ends; where one of the project's does, nobody knows."""
+        """Clip an interval to the metric's range, unknown for the project's own metrics."""
         if name not in self._standard:
             return low, high
         return (low, min(1.0, high)) if self._standard[name] else (max(0.0, low), high)
 
     def score(self, predictions: Predictions) -> dict[str, float]:
-        """Compute the metrics; one that these rows don't define (R² of one row) isn't finite."""
+        """Compute the metrics; one that is undefined for the rows (R² of one row) isn't finite."""
         return {name: one.value for name, one in self.estimates(predictions, False).items()}
 
     def estimates(self, predictions: Predictions, spread: bool = True) -> dict[str, Estimate]:
-        """Compute the metrics, with what their intervals follow from if that is wanted."""
+        """Compute the metrics and, with `spread`, the influences that their intervals need."""
         return standard_estimates(predictions) | {
             metric.name: own_estimate(metric, predictions, self.choices, spread)
             for metric in self.own

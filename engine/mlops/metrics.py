@@ -1,4 +1,4 @@
-"""What metrics are made of: predictions, what is known of a metric of them, one of one's own."""
+"""Types for metrics: predictions, an estimate of a metric, a metric of the project's own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: not finite where the rows don't define it.
-        influence: shape (n_rows,), how much the metric leans on each row; of a metric that comes
-            as one number, how much each resample of the rows moved it. `intervals.spread` takes
-            either, and those of two models on the same rows subtract.
+        influence: shape (n_rows,), how much the metric depends on each row; for a metric that is
+            one number, how much each resample of the rows changed it. `intervals.spread` accepts
+            either, and those of two models on the same rows can be subtracted.
         reason: why the value isn't finite.
     """
 
@@ -31,11 +31,11 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What happened and what was predicted, row by row.
+    """Actual and predicted values, row by row.
 
     Attributes:
-        actual: shape (n_rows,); the target, or for a classification the place of the class that
-            came true among the classes.
+        actual: shape (n_rows,); the target, or for a classification the index of the true
+            class.
         predicted: shape (n_rows,) for a regression; probabilities of shape (n_rows, n_classes)
             for a classification.
         threshold: the model's: see `decision_rule.decided`.
@@ -52,11 +52,11 @@ class Predictions:
 
     @property
     def decided(self) -> NDArray[np.intp]:
-        """The places of the classes that are decided for, shape (n_rows,)."""
+        """The indices of the classes that are decided for, shape (n_rows,)."""
         return decided(self.predicted, self.threshold)
 
     def take(self, rows: NDArray[Any]) -> "Predictions":
-        """Keep the rows that are marked, or that stand at these places."""
+        """Return the selected rows; `rows` is a mask or an array of indices."""
         return replace(self, actual=self.actual[rows], predicted=self.predicted[rows])
 
 
@@ -64,15 +64,15 @@ class Predictions:
 class Metric:
     """A metric of the project: an entry of METRICS in `src/project/metrics.py`.
 
-    `compute(actual, predicted)` gets two arrays, a value a row. Of a classification they are texts:
-    the class that came true, and the one that was decided for. It gives a value for each row, of
-    which the metric is the mean, or one number for all; where rows define none, NaN, or it raises
-    `mlops.undefined.Undefined` with the reason.
+    `compute(actual, predicted)` gets two arrays, one value per row. For a classification they are
+    texts: the true class, and the one that was decided for. It returns a value per row, whose mean
+    is the metric, or one number for all rows; where the metric is undefined, it returns NaN or
+    raises `mlops.undefined.Undefined` with the reason.
 
     Attributes:
-        unit: as of a column; "" for a share.
-        takes: "probabilities" gives a classification's as shape (n_rows, n_classes), in the order
-            of the target's choices.
+        unit: as for a column; "" for a share.
+        takes: with "probabilities", `predicted` of a classification has shape (n_rows,
+            n_classes), in the order of the target's choices.
     """
 
     name: str

@@ -1,9 +1,9 @@
-"""A metric of the project's own: its function called and checked, and its spread by a bootstrap.
+"""Metrics of the project's own: call and check the function, estimate the spread by a bootstrap.
 
-A metric that gives a value for each row is their mean, and has influences as the engine's have. One
-that gives a single number is computed again of resampled rows (Efron & Tibshirani, An Introduction
-to the Bootstrap, 1993, chapter 6). As many rows give the same resamples, so that two models on the
-same rows are compared in pairs.
+A metric that returns a value per row is their mean, and has influences like the engine's. One that
+returns a single number is recomputed on resampled rows (Efron & Tibshirani, An Introduction to the
+Bootstrap, 1993, chapter 6). The resamples depend only on the number of rows, so that two models on
+the same rows are compared in pairs.
 """
 
 from typing import Any
@@ -17,16 +17,16 @@ from mlops.undefined import Undefined
 FILE = "src/project/metrics.py"
 RESAMPLES = 200
 _LOST = 0.1
-"""Share of resamples that may leave the metric undefined; of more, there is no interval."""
+"""Share of resamples for which the metric may be undefined; above it, there is no interval."""
 
 
 def own_estimate(
     metric: Metric, predictions: Predictions, choices: tuple[str, ...], spread: bool = True
 ) -> Estimate:
-    """Compute a metric and, if wanted, what its interval follows from.
+    """Compute a metric and, with `spread`, the influences that its interval needs.
 
     Raises:
-        UserError: its function fails, or gives neither a number nor one for each row.
+        UserError: its function fails, or returns neither a number nor one per row.
     """
     n = len(predictions.actual)
     unknown = np.full(n, np.nan)
@@ -47,7 +47,7 @@ def own_estimate(
 
 
 def _arguments(metric: Metric, predictions: Predictions, choices: tuple[str, ...]) -> list[Any]:
-    """Give what the function takes; it can't be written to."""
+    """Return the function's arguments, as read-only arrays."""
     given: list[Any] = [predictions.actual, predictions.predicted]
     if choices:
         names = np.array(choices)
@@ -78,7 +78,7 @@ def _called(metric: Metric, actual: Any, predicted: Any) -> Floats:
 
 
 def _moved(metric: Metric, value: float, actual: Any, predicted: Any) -> Floats:
-    """Give how far each resample moves a number, on the scale that `intervals.spread` reads."""
+    """Return how much each resample changes the metric, scaled for `intervals.spread`."""
     n = len(actual)
     rng, moved = np.random.default_rng(n), np.full(RESAMPLES, np.nan)
     for place in range(RESAMPLES if n > 1 else 0):
@@ -92,5 +92,5 @@ def _moved(metric: Metric, value: float, actual: Any, predicted: Any) -> Floats:
     if known.mean() < 1 - _LOST:
         return np.full(RESAMPLES, np.nan)
     moved = np.where(known, moved - moved[known].mean(), 0.0)
-    # Resampled rows spread a little less than rows do; spread() divides by the resamples' root.
+    # Resamples vary a little less than samples do; spread() divides by the root of RESAMPLES.
     return np.asarray(moved * np.sqrt(RESAMPLES / known.mean() * n / (n - 1)))

@@ -22,7 +22,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _day(value: Any) -> Any:
-    """Take the text '2009-12-31' for the day that it names."""
+    """Parse a date in quotes, such as '2009-12-31'; reject one without."""
     if isinstance(value, datetime.date):
         raise ValueError(
             f'found a bare date, wanted it in quotes, for DVC reads no other: "{value}"'
@@ -76,7 +76,7 @@ class Search(Section):
 
 
 class ErrorCosts(Section):
-    """What the two kinds of error cost, in any unit: their ratio decides."""
+    """Costs of the two kinds of error, in any unit: only their ratio matters."""
 
     false_positive: PositiveFloat
     false_negative: PositiveFloat
@@ -87,7 +87,7 @@ class BestMetric(Section):
 
 
 def _threshold(value: Any) -> Any:
-    """Take a number, what errors cost, or the metric to choose by."""
+    """Parse a number, the costs of errors, or the metric to choose the threshold by."""
     if value is None or (isinstance(value, float) and 0 < value < 1):
         return value
     for form in (ErrorCosts, BestMetric):
@@ -137,13 +137,13 @@ class Gate(Section):
 
     @property
     def slice_limits(self) -> dict[str, float]:
-        """How much worse a metric may get in a slice; without own limits, as in all rows."""
+        """Allowed regression of a metric in a slice; by default, the limits for all rows."""
         own = self.slices.max_regression
         return self.max_regression if own is None else own
 
 
 class Reviewing(Section):
-    """What a review compares and shows."""
+    """Settings of what a review compares and shows."""
 
     tolerance: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(default_factory=dict)
     examples: bool = True
@@ -199,7 +199,7 @@ class Params(Section):
 
 
 def _schema_problems(params: Params, schema: Schema) -> list[str]:
-    """List what contradicts the columns."""
+    """List settings that contradict the schema."""
     problems, target = [], schema.target
     if params.task == "classification" and not target.choices:
         problems.append(f"task: classification needs choices of the target {target.name}")
@@ -235,7 +235,7 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
 
 
 def _replay_problems(replay: Replay, schema: Schema) -> list[str]:
-    """List columns that no request has, and required ones without which none can be answered."""
+    """List replay columns that no request has, and required inputs that are not listed."""
     inputs = {column.name: column for column in schema.inputs}
     wanted, named = ", ".join(inputs), ", ".join(replay.columns)
     problems = [
@@ -251,7 +251,7 @@ def _replay_problems(replay: Replay, schema: Schema) -> list[str]:
 
 
 def _metric_problems(params: Params, metrics: Metrics) -> list[str]:
-    """List the metrics that are neither the engine's nor the project's."""
+    """List metric names that neither the engine nor the project defines."""
     known, gate, threshold = metrics.higher_is_better, params.gate, params.train.threshold
     return [
         f"{part}: {name!r}: wanted metrics: {', '.join(known)}"
@@ -281,17 +281,17 @@ def load_params(
     """Read params.yaml and check it against the columns, the metrics and, if given, the kinds.
 
     Args:
-        metrics: by default the engine's alone.
+        metrics: by default only the engine's.
 
     Raises:
-        UserError: the file holds anything that is not allowed; the message names all of it.
+        UserError: the file has invalid content; the message names every problem.
     """
     known = metrics or Metrics(schema.task, schema.target.choices)
     return load_yaml(path, Params, (schema, known), partial(model_problems, kinds or {}))
 
 
 def _main() -> None:
-    from mlops.project import load_project_params  # which needs the classes above
+    from mlops.project import load_project_params  # it needs the classes above
 
     load_project_params(*map(Path, sys.argv[1:]), with_models=True)
 

@@ -1,4 +1,4 @@
-"""The text of params.yaml with other values: comments, order, quotes and line ends stay."""
+"""Edit the text of params.yaml: comments, order, quotes and line ends are kept."""
 
 import datetime
 import io
@@ -12,7 +12,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes null for nothing; of its own, for others write as they are used to."""
+    """Writes None as null; a subclass, so that other users of ruamel.yaml are not affected."""
 
     def represent_none(self, _: None) -> Any:
         return self.represent_scalar("tag:yaml.org,2002:null", "null")
@@ -22,7 +22,7 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 
 
 def edit_params(text: str, change: Callable[[Any], None]) -> str:
-    """Give the text after `change` has altered the sections, which it takes as one mapping."""
+    """Return the text after `change` has modified the parsed file, a mapping of sections."""
     yaml = YAML()
     yaml.Representer = _Representer
     yaml.preserve_quotes, yaml.width = True, 100
@@ -34,12 +34,12 @@ def edit_params(text: str, change: Callable[[Any], None]) -> str:
 
 
 def quoted(day: datetime.date) -> DoubleQuotedScalarString:
-    """Give a day as params.yaml has it: a string, for YAML's own dates are none."""
+    """Return a date for params.yaml: a quoted string, because DVC does not read YAML dates."""
     return DoubleQuotedScalarString(day.isoformat())
 
 
 def on_one_line(items: Sequence[Any]) -> CommentedSeq:
-    """Give a list that is written as [a, b]."""
+    """Return a list that is written in flow style, as [a, b]."""
     sequence = CommentedSeq(items)
     sequence.fa.set_flow_style()
     return sequence

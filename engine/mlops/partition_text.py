@@ -1,4 +1,4 @@
-"""Rows of a schema as the text of a CSV partition, as ingestion reads it."""
+"""Write rows as the text of a CSV partition that ingestion can read."""
 
 import datetime
 import io
@@ -10,7 +10,7 @@ from mlops.columns import Schema
 
 
 def csv_text(rows: pd.DataFrame, schema: Schema) -> str:
-    """Write rows in the order of their keys; the same rows are the same text."""
+    """Return rows as CSV in the order of their keys; the same rows give the same text."""
     shown: dict[str, Any] = {}
     for column in (column for column in schema.columns if column.name in rows):
         values = rows[column.name]

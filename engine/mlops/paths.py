@@ -1,4 +1,4 @@
-"""Where the pipeline writes: the same paths as in dvc.yaml, relative to the repository."""
+"""Paths of the pipeline's outputs, as in dvc.yaml, relative to the repository."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What rows look like, as counts: small enough for the bundle, and enough to test drift against."""
+"""Counts that describe rows: small enough for the bundle, and sufficient for drift tests."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,40 +11,40 @@ from mlops.columns import Feature, Schema
 from mlops.metrics import Predictions
 
 BINS = 20
-"""Bins of a numeric column, of about equally many reference rows each."""
+"""Bins of a numeric column, each with about the same number of reference rows."""
 
 LISTED_TEXTS = 1000
-"""Texts of an open feature that are counted, the frequent ones; there may be any number."""
+"""Number of texts of an open feature that are counted, the most frequent ones."""
 
 Profile = dict[str, Any]
 
 
 def reference_profile(rows: pd.DataFrame, schema: Schema) -> dict[str, Profile]:
-    """Count every feature of the rows that a model was made with.
+    """Count every feature of the rows that a model was trained on.
 
     Returns:
-        Column -> {rows, missing, choices: {choice: rows}} for categories, of an open feature the
-        frequent ones, and `whole` if these are all; or {rows, missing,
-        edges: [ascending, inner], low, high, counts: [one more than edges]} for numbers. `low` and
-        `high` are the least and greatest value.
+        Column -> {rows, missing, choices: {choice: rows}} for categorical features; an open one
+        has the most frequent texts, and `whole`: whether these are all. For numbers: {rows,
+        missing, edges: [ascending, inner], low, high, counts: [one more than edges]}, where `low`
+        and `high` are the minimum and maximum.
     """
     return {column.name: _counted(rows[column.name], column) for column in schema.features}
 
 
 def prediction_profile(predictions: Predictions, schema: Schema) -> Profile:
-    """Count predictions: numbers, or the choices that are decided for."""
+    """Count predictions: numbers, or the choices decided for."""
     if not schema.target.choices:
         return number_profile(predictions.predicted)
     return choice_profile(pd.Series(np.array(schema.target.choices)[predictions.decided]))
 
 
 def number_profile(values: Any) -> Profile:
-    """Count numbers in bins cut at their own quantiles; a value on an edge falls below it."""
+    """Count numbers in bins between their quantiles; a value on an edge is in the lower bin."""
     numbers = pd.Series(values, dtype="float64")
     present = numbers.dropna().to_numpy()
     if not len(present):
         return {"rows": len(numbers), "missing": len(numbers), "edges": [], "counts": [0]}
-    # An edge is a value that occurs: so whole numbers of which there are few get a bin each.
+    # Edges are values that occur, so that each of a few distinct whole numbers gets a bin.
     cuts = np.quantile(present, np.arange(1, BINS) / BINS, method="lower")
     edges = [float(edge) for edge in np.unique(cuts) if edge < present.max()]
     return {
@@ -58,7 +58,7 @@ def number_profile(values: Any) -> Profile:
 
 
 def choice_profile(values: pd.Series) -> Profile:
-    """Count choices, the frequent ones first."""
+    """Count choices, the most frequent first."""
     counts = values.value_counts()
     return {
         "rows": len(values),

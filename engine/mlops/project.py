@@ -1,6 +1,6 @@
 """The composition root: the one module of the engine that imports the project.
 
-Commands call it and pass on what they got; nothing else in the engine knows a column or a kind of
+Commands call it and pass on the results; no other module of the engine knows a column or a kind of
 model by name.
 """
 
@@ -19,7 +19,7 @@ from mlops.metric_registry import Metrics
 from mlops.own_metrics import FILE
 from mlops.pipeline.code_meaning import hash_meaning
 
-if TYPE_CHECKING:  # these need libraries that the serving image lacks
+if TYPE_CHECKING:  # these need libraries that are not in the serving image
     import pandas as pd
     from fastapi import FastAPI
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:  # these need libraries that the serving image lacks
 
 
 def load_schema() -> Schema:
-    """Give the project's columns, rules, joins and derived features, of joins without their tables.
+    """Return the project's columns, rules, derived features and joins, these without tables.
 
     Raises:
-        UserError: they contradict themselves.
+        UserError: the definitions are inconsistent.
     """
     try:
         from project.schema import SCHEMA
@@ -43,15 +43,15 @@ def load_schema() -> Schema:
         code += [_meaning("features", features)] if features else []
         derived = (*schema.derived, *features)
         return replace(schema, derived=derived, derived_code=" ".join(code))
-    except ValueError as error:  # the tables' own checks
+    except ValueError as error:  # from the checks of the schema and the joins
         raise UserError(str(error)) from error
 
 
 def load_metrics(schema: Schema) -> Metrics:
-    """Give the engine's metrics for the target, and those of the project if it has any.
+    """Return the engine's metrics for the target, and the project's own if it has any.
 
     Raises:
-        UserError: they contradict themselves.
+        UserError: the definitions are inconsistent.
     """
     task, choices = schema.task, schema.target.choices
     if importlib.util.find_spec("project.metrics") is None:  # a project without any
@@ -69,15 +69,15 @@ def load_metrics(schema: Schema) -> Metrics:
 
 
 def load_schema_of(bundle: Path) -> Schema:
-    """Give the same with the tables of joins that a bundle holds."""
+    """Return the schema with the tables of joins from a bundle."""
     return with_tables_of(load_schema(), bundle)
 
 
 def load_tabled_schema() -> Schema:
-    """Give the same with the tables of joins that the repository holds.
+    """Return the schema with the tables of joins from the repository.
 
     Raises:
-        UserError: a table is faulty.
+        UserError: a table is invalid.
     """
     schema = load_schema()
     if not schema.joins:
@@ -88,7 +88,7 @@ def load_tabled_schema() -> Schema:
 
 
 def load_prepare() -> "Callable[[pd.DataFrame], pd.DataFrame] | None":
-    """Give the function of src/project/prepare.py; None without such a file.
+    """Return the function of src/project/prepare.py; None without such a file.
 
     Raises:
         UserError: the file has no function `prepare`.
@@ -100,10 +100,10 @@ def load_prepare() -> "Callable[[pd.DataFrame], pd.DataFrame] | None":
 
 
 def _optional(module: str, name: str) -> Any:
-    """Give what a module of the project has under a name; None without that module.
+    """Return an attribute of a module of the project; None without that module.
 
     Raises:
-        UserError: the module has nothing of that name.
+        UserError: the module does not define the name.
     """
     if importlib.util.find_spec(f"project.{module}") is None:
         return None
@@ -114,16 +114,16 @@ def _optional(module: str, name: str) -> Any:
 
 
 def _meaning(module: str, features: "Sequence[Derived]") -> str:
-    """Hash what a module of the project means, without what it says of features."""
+    """Hash the code of a module of the project, without descriptions and units of features."""
     words = {text for one in features for text in (one.description, one.unit)}
     return hash_meaning(f"project.{module}", [project_folder().parent], words)
 
 
 def load_extension() -> "Callable[[FastAPI], None] | None":
-    """Give what src/project/service.py does to the API; None without such a file.
+    """Return the function `extend` of src/project/service.py; None without such a file.
 
     Raises:
-        UserError: the file has no function `extend`, or it needs a library that is not here.
+        UserError: the file has no function `extend`, or needs a library that is not installed.
     """
     if importlib.util.find_spec("project.service") is None:
         return None
@@ -140,14 +140,14 @@ def load_extension() -> "Callable[[FastAPI], None] | None":
 
 
 def load_kinds() -> "Mapping[str, type[Kind]]":
-    """Give the project's kinds of model by name; imports scikit-learn."""
+    """Return the project's kinds of model by name; imports scikit-learn."""
     from project.models import KINDS
 
     return KINDS
 
 
 def project_folder() -> Path:
-    """Give the folder of the project's code."""
+    """Return the folder of the project's code."""
     import project
 
     return Path(project.__file__ or "").parent
@@ -157,11 +157,11 @@ def load_project_params(path: Path | None = None, *, with_models: bool = False) 
     """Read params.yaml and check it against the project's schema.
 
     Args:
-        path: another file than the repository's.
+        path: by default the repository's params.yaml.
         with_models: check the sections of `models:` too, which imports scikit-learn.
 
     Raises:
-        UserError: the file holds anything that is not allowed.
+        UserError: the file has invalid content.
     """
     from mlops.params import PARAMS_FILE, load_params
 

@@ -1,10 +1,10 @@
-"""What the JSON files between pipeline, bundle, review and release hold, as types."""
+"""Types of the JSON files that pipeline, bundle, review and release exchange."""
 
 from typing import Any, NotRequired, TypedDict
 
 
 class MetricRecord(TypedDict):
-    """A metric with its interval; all null where some rows don't define it, with the reason."""
+    """A metric with its interval; all null where it is undefined, with the reason."""
 
     value: float | None
     low: float | None
@@ -22,9 +22,9 @@ class SliceRecord(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """How good a model is on its test rows: artifacts/evaluate/evaluation.json.
+    """A model's evaluation on its test rows: artifacts/evaluate/evaluation.json.
 
-    Older engines wrote neither the threshold nor what the project's own metrics are.
+    Older engines wrote neither the threshold nor the descriptions of the project's own metrics.
     """
 
     task: str
@@ -40,8 +40,9 @@ class Evaluation(TypedDict):
 class SliceComparison(TypedDict):
     """The metrics of both models on the test rows of one slice.
 
-    `regression` has how much worse each gated metric is, as a share of the base's; `chance`, how
-    probably chance alone makes any slice look so much worse. Both lack what can't be told.
+    `regression` is how much worse each gated metric is, as a share of the base's; `chance` is the
+    probability that chance alone makes any slice look that much worse. Both omit metrics that are
+    undefined, and all metrics of a slice with too few rows.
     """
 
     column: str
@@ -61,16 +62,16 @@ class FileRecord(TypedDict):
     bytes: int
 
 
-# By call, for `from` is a keyword. The days are missing where the schema has no time column.
+# By call, because `from` is a keyword. The days are missing if the schema has no time column.
 RowsRecord = TypedDict(
     "RowsRecord",
     {"rows": int, "sha256": str, "from": NotRequired[str], "to": NotRequired[str]},
 )
-"""Which rows trained or tested a model."""
+"""The rows that trained or tested a model."""
 
 
 class DataRecord(TypedDict):
-    """The data that a model was made of; `seen` has each feature's choices or its range."""
+    """The data of a model; `seen` has each feature's choices or its range."""
 
     train: RowsRecord
     test: RowsRecord
@@ -78,7 +79,7 @@ class DataRecord(TypedDict):
 
 
 class EngineRecord(TypedDict):
-    """What serves the model; the reason says why it isn't an exported form."""
+    """The engine that serves the model; the reason says why it isn't an exported form."""
 
     engine: str
     engine_reason: str | None
@@ -87,7 +88,7 @@ class EngineRecord(TypedDict):
 
 
 class ManifestContent(EngineRecord):
-    """What export knows of the bundle that it writes; one of an older engine has no threshold."""
+    """The manifest's content from the export stage; older engines wrote no threshold."""
 
     task: str
     target: str

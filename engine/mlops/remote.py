@@ -1,7 +1,7 @@
-"""Keep data and models in real storage: `make remote` points DVC at the URL in DVC_REMOTE_URL.
+"""Configure the DVC remote: `make remote` points DVC at the URL in DVC_REMOTE_URL.
 
-Without it, at the address in .dvc/public-url, if that is committed: all that forks can read, for
-no variable of a repository reaches their runs. Nothing that git tracks changes.
+Without it, at the address in .dvc/public-url, if that file is committed: forks need it, because
+their runs get no variables of the repository. No file that git tracks is changed.
 """
 
 import os
@@ -15,21 +15,21 @@ from mlops.errors import UserError, run_command
 from mlops.files import atomic_write
 
 NAME = "storage"
-"""The remote in .dvc/config, of which only the address and the credentials differ."""
+"""The remote in .dvc/config; only its address and credentials are overridden."""
 
 CONFIG = Path(".dvc/config.local")
 PUBLIC = Path(".dvc/public-url")
 
 
 def connect(root: Path, url: str, settings: str = "") -> None:
-    """Write `.dvc/config.local`, readable by its owner alone.
+    """Write `.dvc/config.local`, readable only by its owner.
 
     Args:
-        url: `s3://`, `gs://`, `azure://`, `ssh://`, `https://` (to read), or a folder.
-        settings: lines `option = value` of `dvc remote modify`, such as credentials.
+        url: `s3://`, `gs://`, `azure://`, `ssh://`, `https://` (read-only), or a folder.
+        settings: lines `option = value` as for `dvc remote modify`, such as credentials.
 
     Raises:
-        UserError: a setting is no such line, or would switch off the check of what is fetched.
+        UserError: a setting is malformed, or would change the URL or disable verification.
     """
     options = {"url": url if "://" in url else str((root / url).resolve())}
     for number, line in enumerate(filter(None, map(str.strip, settings.splitlines())), start=1):
@@ -39,7 +39,7 @@ def connect(root: Path, url: str, settings: str = "") -> None:
                 f"DVC_REMOTE_SETTINGS: line {number}: wanted option = value of a remote"
             )
         options[name] = value
-    # What a pull request writes into .dvc/config neither moves the storage nor stops its check.
+    # A pull request's .dvc/config can then neither change the remote nor disable verification.
     content = {"core": {"remote": NAME}, f'remote "{NAME}"': {"verify": "true", **options}}
     config = ConfigObj(content, encoding="utf-8", list_values=False, interpolation=False)
     with atomic_write(root / CONFIG) as temporary:
@@ -48,10 +48,10 @@ def connect(root: Path, url: str, settings: str = "") -> None:
 
 
 def public_url(root: Path) -> str:
-    """Give the address that everybody may read, or an empty text where there is none.
+    """Return the publicly readable address, or an empty text if there is none.
 
     Raises:
-        UserError: it is not of https.
+        UserError: the file is not one https:// address.
     """
     path = root / PUBLIC
     url = path.read_text(encoding="utf-8").strip() if path.exists() else ""

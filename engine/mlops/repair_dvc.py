@@ -1,7 +1,7 @@
-"""Put right the files that DVC writes in place, where a kill has left one of them cut.
+"""Repair the files that DVC writes in place, if a killed run has left one of them truncated.
 
-DVC refuses to run beside an unreadable `.dvc/tmp/rwlock` or `dvc.lock`, and says of neither what to
-do. All else that a killed run leaves, DVC and the stages mend by themselves.
+DVC refuses to run with an unreadable `.dvc/tmp/rwlock` or `dvc.lock`, and does not say how to fix
+it. DVC and the stages recover from anything else that a killed run leaves.
 """
 
 import json
@@ -27,14 +27,14 @@ _WRITE_SECONDS = 0.5
 
 
 def recover(root: Path) -> list[Path]:
-    """Mend both files of a checkout, and list those that needed it.
+    """Repair both files of a checkout, and list those that needed it.
 
     Raises:
-        UserError: dvc.lock holds a merge conflict, which a person has to decide; or no plain YAML.
+        UserError: dvc.lock has a merge conflict, which a person must resolve, or is no plain YAML.
     """
     mended = []
     if _is_cut_rwlock(root / RWLOCK):
-        # Who holds which file: of no use once the holder is dead.
+        # It lists the locks of processes, and is useless once these have ended.
         (root / RWLOCK).unlink(missing_ok=True)
         mended.append(RWLOCK)
     lock = root / LOCK
@@ -53,7 +53,7 @@ def recover(root: Path) -> list[Path]:
 
 
 def _is_cut_rwlock(path: Path) -> bool:
-    """Tell whether the file is unreadable, and stays so: a DVC that runs may just be writing it."""
+    """Return whether the file stays unreadable: a running DVC may be writing it at the moment."""
     for pause in (_WRITE_SECONDS, 0.0):
         try:
             json.loads(path.read_bytes())
@@ -67,10 +67,10 @@ def _is_cut_rwlock(path: Path) -> bool:
 
 
 def _is_cut_lock(text: str) -> bool:
-    """Tell whether DVC would refuse the text, or its last line has no end.
+    """Return whether DVC would reject the text, or its last line has no line end.
 
     Raises:
-        UserError: it holds a merge conflict.
+        UserError: the text has a merge conflict, or is no plain YAML.
     """
     if any(line.startswith(_CONFLICT) for line in text.splitlines()):
         raise UserError(

@@ -1,4 +1,4 @@
-"""The inputs as a typed request: pydantic model and JSON schema, derived from the table."""
+"""Requests: pydantic model and JSON schema, derived from the schema's inputs."""
 
 import dataclasses
 import datetime
@@ -12,7 +12,7 @@ from mlops.timestamps import Moment, parse_time, present
 
 
 def _whole(value: Any) -> Any:
-    """Take 6.0 for 6: clients that hold columns with missing values have only floats."""
+    """Convert 6.0 to 6: clients whose columns have missing values send only floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -20,8 +20,8 @@ def request_model(schema: Schema, name: str = "Row") -> type[BaseModel]:
     """Build the model of one row of inputs.
 
     Strict: unknown fields, numbers as text, booleans as numbers, NaN and infinity are errors. A
-    nullable input may be null or left out, and so may the time. Rules among inputs hold here as
-    they do in frames.
+    nullable input may be null or omitted, and so may the time. Rules among inputs apply as in
+    frames.
     """
     known = {column.name for column in schema.inputs}
     rules = [rule for rule in schema.rules if known.issuperset(rule.columns)]
@@ -58,12 +58,12 @@ def _base(rules: list[Rule], schema: Schema) -> type[BaseModel]:
 
 
 def column_field(column: Column, timezone: str = "UTC") -> tuple[Any, Any]:
-    """Give the type and constraints of one column, as pydantic takes them."""
+    """Return the type and the pydantic field of one column."""
     optional = column.nullable or column.role == "time"
     kind: Any = Literal[column.choices] if column.choices else column.type
     bounds = {"ge": column.low, "le": column.high}
     constraints: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
-    # Bounds stand by the type: beside the default, the JSON schema of a nullable one lacks them.
+    # Bounds are on the type: next to the default, they are lost in a nullable's JSON schema.
     if column.type is int:
         constraints = {k: int(v) for k, v in constraints.items()}
         kind = Annotated[int, Field(**constraints), BeforeValidator(_whole)]
@@ -85,7 +85,7 @@ def column_field(column: Column, timezone: str = "UTC") -> tuple[Any, Any]:
 
 
 def describe_schema(schema: Schema) -> dict[str, Any]:
-    """Write the columns as plain values, and the JSON schema of a request."""
+    """Return the columns as plain values, and the JSON schema of a request."""
     columns = []
     for column in schema.columns:
         fields = {f.name: getattr(column, f.name) for f in dataclasses.fields(column)}
@@ -107,13 +107,13 @@ def describe_schema(schema: Schema) -> dict[str, Any]:
 
 
 def describe_columns(schema: Schema) -> list[dict[str, Any]]:
-    """Write what a model is made for: the columns without their wording."""
+    """Return the columns that a model was fitted for, without descriptions and units."""
     wording = ("description", "unit")
     columns = describe_schema(schema)["columns"]
     return [{k: v for k, v in column.items() if k not in wording} for column in columns]
 
 
 def describe_derived(schema: Schema) -> dict[str, Any]:
-    """Write what derived features are, and a hash of what their functions mean."""
+    """Return the names of the derived features, the time zone, and a hash of their code."""
     names = [feature.name for feature in schema.derived]
     return {"names": names, "timezone": schema.timezone, "code": schema.derived_code}

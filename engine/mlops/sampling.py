@@ -1,4 +1,4 @@
-"""Rows made up from the table of columns: valid ones of any number, and one of each wrong kind."""
+"""Generate rows from a schema: any number of valid ones, and one for each way to be invalid."""
 
 import datetime
 from typing import Any, NamedTuple
@@ -10,20 +10,20 @@ from mlops.columns import LONGEST, Column, Schema
 from mlops.validation import frame_schema
 
 FIRST_DAY, DAYS = datetime.date(2006, 1, 1), 4 * 365
-"""Event times of made-up rows: so many days from the first."""
+"""Event times of generated rows: the first day, and the number of days."""
 
 _ATTEMPTS = 1000
 
 
 def valid_rows(schema: Schema, n_rows: int, seed: int = 0, missing: float = 0.02) -> pd.DataFrame:
-    """Make up rows that the contract allows.
+    """Generate rows that the schema accepts.
 
     Numbers are uniform within their bounds and the target rises with the numeric features, so
     that a model has something to learn. `missing`, 0 to 1, is the share of missing values in each
     nullable column. Keys count from 1. The same seed gives the same rows.
 
     Raises:
-        ValueError: the rules can't be met by drawing at random (they contradict the bounds).
+        ValueError: no random row meets the rules (they contradict the bounds).
     """
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame({c.name: _values(c, n_rows, rng, missing) for c in schema.columns})
@@ -66,13 +66,13 @@ def _values(column: Column, n_rows: int, rng: np.random.Generator, missing: floa
 
 
 def _bounds(column: Column) -> tuple[float, float]:
-    """Give finite bounds also to a column that has none."""
+    """Return a column's bounds, finite even where it has none."""
     low = column.low if column.low is not None else min(0.0, (column.high or 0.0) - 1000.0)
     return low, column.high if column.high is not None else low + 1000.0
 
 
 def _target(rows: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.Series:
-    """Let the target follow the mean of the scaled numeric features, with some noise."""
+    """Generate the target from the mean of the scaled numeric features, with noise."""
     scaled = [
         (rows[c.name].fillna(_bounds(c)[0]) - _bounds(c)[0]) / (_bounds(c)[1] - _bounds(c)[0])
         for c in schema.columns
@@ -89,7 +89,7 @@ def _target(rows: pd.DataFrame, schema: Schema, rng: np.random.Generator) -> pd.
 
 
 class InvalidRow(NamedTuple):
-    """A row with exactly one thing wrong, in `column`, by the reason given."""
+    """A row with exactly one invalid value, in `column`, and the reason."""
 
     row: dict[str, Any]
     column: str
@@ -97,7 +97,7 @@ class InvalidRow(NamedTuple):
 
 
 def invalid_rows(schema: Schema, seed: int = 0) -> list[InvalidRow]:
-    """Make up one row for every way in which a frame's columns can be wrong, rules excepted."""
+    """Generate one row for every way in which a column can be invalid; rules are not covered."""
     good = {str(k): v for k, v in valid_rows(schema, 1, seed, missing=0.0).iloc[0].items()}
     found = []
     for column in schema.columns:

@@ -1,4 +1,4 @@
-"""Where a project's columns and derived features contradict themselves, in words."""
+"""Check a project's columns, rules and derived features for inconsistencies."""
 
 import datetime
 import keyword
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.timestamps import Moment, zone
 
-if TYPE_CHECKING:  # whose checks these are
+if TYPE_CHECKING:  # the classes that are checked here
     from mlops.columns import Column, Schema
 
 
 def column_problems(columns: "tuple[Column, ...]") -> list[str]:
-    """Check each column by itself, and that no name is duplicated."""
+    """Check each column on its own, and that no name is duplicated."""
     problems = []
     for place, column in enumerate(columns):
         where = f"column {column.name!r}"
@@ -45,7 +45,7 @@ def column_problems(columns: "tuple[Column, ...]") -> list[str]:
 
 
 def role_problems(schema: "Schema") -> list[str]:
-    """Check that each role stands as often as it may, and that there is such a time zone."""
+    """Check the number of columns of each role, and that the time zone exists."""
     columns, problems = schema.columns, []
     for role, least, most in (("key", 1, 1), ("time", 0, 1), ("target", 1, 1)):
         found = [column.name for column in columns if column.role == role]
@@ -62,7 +62,7 @@ def role_problems(schema: "Schema") -> list[str]:
 
 
 def rule_problems(schema: "Schema") -> list[str]:
-    """Check that rules on dates and times of a request also work for the values of one."""
+    """Check that rules on dates and times also work for the values of one request."""
     inputs = {column.name: column for column in schema.inputs}
     dated = {name for name, one in inputs.items() if issubclass(one.type, datetime.date)}
     problems = []

@@ -1,4 +1,4 @@
-"""Parts of the rows that an average may hide: by choice, or by quartile of a number."""
+"""Slices of the rows, which an average may hide: by choice, or by quartile of a number."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlops.columns import Schema
 
 MOST_TEXTS = 20
-"""Slices of an open feature."""
+"""Maximum number of slices of an open feature."""
 
 
 def slices(
@@ -36,13 +36,13 @@ def slices(
 
 
 def _frequent(values: pd.Series) -> list[str]:
-    """List the most frequent texts of an open feature, of which there may be any number."""
+    """List the most frequent texts of an open feature."""
     counts = values.value_counts()
     return sorted(counts.index, key=lambda text: (-counts[text], text))[:MOST_TEXTS]
 
 
 def _quartiles(values: pd.Series) -> tuple[list[str], NDArray[np.intp]]:
-    """Name the quartiles of these numbers, and give the place of each number's."""
+    """Return the labels of the quartiles, and the index of each number's quartile."""
     present = values.dropna()
     edges = np.unique(np.quantile(present, [0.25, 0.5, 0.75])) if len(present) else np.array([])
     named = [f"{edge:,.6g}" for edge in edges]

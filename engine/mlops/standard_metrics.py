@@ -1,9 +1,9 @@
-"""The engine's metrics, each with the influence of every row on it, from which intervals follow.
+"""The engine's metrics, each with the influence of every row, from which intervals are computed.
 
-A row's influence is the slope of the metric in that row's weight (Hampel, JASA 69, 1974): over the
-rows it has mean 0, and its spread over √rows is the metric's standard error (the delta method, or
-infinitesimal jackknife: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 22).
-Influences of two models on the same rows subtract, so a difference is compared in pairs.
+A row's influence is the derivative of the metric in that row's weight (Hampel, JASA 69, 1974): over
+the rows it has mean 0, and its spread over √rows is the metric's standard error (the delta method,
+or infinitesimal jackknife: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 22).
+Influences of two models on the same rows can be subtracted, which gives paired comparisons.
 """
 
 import numpy as np
@@ -29,9 +29,9 @@ _TINY = 1e-15
 
 
 def directions(task: Task, n_classes: int) -> dict[str, bool]:
-    """Tell of each metric whether higher is better, the leading one first.
+    """Return metric -> whether higher is better, the leading metric first.
 
-    None of the errors is below 0, none of the others above 1.
+    Errors are never below 0, the other metrics never above 1.
     """
     return _HIGHER_IS_BETTER[task] | (_OF_TWO_CLASSES if n_classes == 2 else {})
 
@@ -66,11 +66,11 @@ def _mean(values: Floats) -> Estimate:
 def _regression(actual: Floats, predicted: Floats) -> dict[str, Estimate]:
     error = predicted - actual
     squares, spread = error**2, (actual - actual.mean()) ** 2
-    # The mean of equal numbers may be another one in its last digit.
+    # The mean of equal numbers may differ from them in its last digit.
     mse, variance = squares.mean(), spread.mean() if np.ptp(actual) else 0.0
     rmse, share = np.sqrt(mse), np.where(actual == 0, np.inf, np.abs(error / actual))
     return {
-        # Without any error it is 0 / 0: no row has influence then.
+        # Without any error it is 0 / 0; no row has influence then.
         "rmse": Estimate(rmse, np.nan_to_num((squares - mse) / (2 * rmse))),
         "mae": _mean(np.abs(error)),
         "mape": _mean(share),
@@ -80,7 +80,7 @@ def _regression(actual: Floats, predicted: Floats) -> dict[str, Estimate]:
 
 
 def _median(values: Floats) -> Estimate:
-    """Take the median; the density there is that of the √n values on each side of it."""
+    """Compute the median; its density is estimated from the √n values on each side of it."""
     n, median = len(values), np.median(values)
     reach = int(np.ceil(np.sqrt(n)))
     low, high = max(0, (n - 1) // 2 - reach), min(n - 1, n // 2 + reach)
@@ -113,7 +113,7 @@ def _classification(
 def _mean_ratio(part: Floats, whole: Floats) -> Estimate:
     """Average the classes' ratios of two sums; both have shape (n_rows, n_classes).
 
-    A class that is in no row's `whole` counts for nothing.
+    A class that is in no row's `whole` is left out.
     """
     seen = whole.any(axis=0)
     part, whole = part[:, seen], whole[:, seen]
@@ -127,10 +127,10 @@ def _ratio(part: Floats, whole: Floats) -> Estimate:
 
 
 def _average_precision(positive: Floats, claimed: Floats) -> Estimate:
-    """Average the precision at each positive row's claim, rows of an equal claim included.
+    """Average the precision at each positive row's score, rows with equal scores included.
 
-    It is scikit-learn's area under the curve of precision and recall. The influence follows from
-    the two means behind each precision, of all rows and of positives claimed at least as much.
+    It equals scikit-learn's average_precision_score. The influence follows from the two means in
+    each precision: of all rows, and of positive rows, with at least that score.
     """
     values, place = np.unique(claimed, return_inverse=True)
     n, share = len(claimed), positive.mean()
@@ -138,7 +138,7 @@ def _average_precision(positive: Floats, claimed: Floats) -> Estimate:
     above = np.cumsum(np.bincount(place, minlength=len(values))[::-1])[::-1] / n
     precision = np.cumsum(positives[::-1])[::-1] / n / above
     area = positives @ precision / positives.sum()
-    # What a row adds to the precision of the positives that are claimed no more than it is.
+    # A row's contribution to the precision at positives with a score not above its own.
     as_positive = np.cumsum(positives / above) / n
     as_any = np.cumsum(positives * precision / above) / n
     slope = positive * (precision + as_positive)[place] - as_any[place] - area * share
@@ -146,7 +146,7 @@ def _average_precision(positive: Floats, claimed: Floats) -> Estimate:
 
 
 def _roc_auc(happened: Floats, proba: Floats) -> Estimate:
-    """Average each class's area under the ROC curve by its share; of two classes, the second's."""
+    """Average the classes' areas under the ROC curve by share; of two classes, the second's."""
     if proba.shape[1] == 2:
         return _area(happened[:, 1], proba[:, 1])
     shares, value, influence = happened.mean(axis=0), 0.0, np.zeros(len(proba))
@@ -158,7 +158,7 @@ def _roc_auc(happened: Floats, proba: Floats) -> Estimate:
 
 
 def _area(positive: Floats, claimed: Floats) -> Estimate:
-    """Chance that a positive row is claimed above a negative one, ties counting half.
+    """Compute the probability that a positive row scores above a negative one; ties count half.
 
     The influences are those of DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988.
     """
@@ -174,7 +174,7 @@ def _area(positive: Floats, claimed: Floats) -> Estimate:
 
 
 def _calibration_error(right: Floats, confidence: Floats) -> Estimate:
-    """Expected calibration error over ten equal bins (Naeini et al., AAAI 2015)."""
+    """Compute the expected calibration error in ten equal bins (Naeini et al., AAAI 2015)."""
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gap = np.bincount(bins, right - confidence, _BINS)
     return _mean(np.sign(gap)[bins] * (right - confidence))

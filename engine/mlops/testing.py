@@ -1,4 +1,4 @@
-"""For a project's own tests: its rows, its model and its API, as the pipeline has made them."""
+"""Helpers for a project's own tests: the rows, model and API of the last pipeline run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,18 +22,18 @@ from mlops.serving.settings import Settings
 
 
 def held_out_rows() -> pd.DataFrame:
-    """Give the test rows, all columns of the schema."""
+    """Return the test rows with all columns of the schema."""
     return read_rows(TEST_ROWS)
 
 
 def recorded_metrics() -> dict[str, Any]:
-    """Give the metrics of the last evaluation; `baseline` has those of a prediction by chance."""
+    """Return the last evaluation's metrics; `baseline`: predicting the median or class shares."""
     found: dict[str, Any] = read_json(METRICS)
     return found
 
 
 def row_problems(row: Mapping[str, Any], schema: Schema) -> list[str]:
-    """List what the validate stage would say of a row; none if the row is valid.
+    """List the problems that the validate stage would report for a row; none if it is valid.
 
     Args:
         row: a value for each column, None for a missing one; dates as text.
@@ -44,7 +44,7 @@ def row_problems(row: Mapping[str, Any], schema: Schema) -> list[str]:
 
 
 def predict(rows: pd.DataFrame, schema: Schema) -> Floats:
-    """Predict by what serves the model.
+    """Predict with the engine that serves the model.
 
     Args:
         rows: shape (n_rows, …), at least the features.
@@ -57,10 +57,10 @@ def predict(rows: pd.DataFrame, schema: Schema) -> Floats:
 
 
 def api(schema: Schema, extend: Extension | None = None) -> TestClient:
-    """Give a client of the API in this process, which logs nothing; use it in a with statement.
+    """Return a client of the API in this process, without a log; use it in a with statement.
 
     Args:
-        extend: the project's own, of src/project/service.py.
+        extend: the function of src/project/service.py.
     """
     values: dict[str, Any] = {"PREDICTION_LOG_URL": "none", "access_log": False}
     settings = Settings(**values, bundle=BUNDLE, reload_seconds=0)

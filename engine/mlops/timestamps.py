@@ -1,4 +1,4 @@
-"""Dates and times of a project: without an offset, in its own time zone."""
+"""Dates and times of a project: without an offset, in the project's time zone."""
 
 import datetime
 import zoneinfo
@@ -6,23 +6,23 @@ from typing import Any, Self
 
 
 def zone(name: str) -> datetime.tzinfo:
-    """Give a time zone by its name; UTC also where the system has no table of them.
+    """Return a time zone by its name; UTC also works without a time zone database.
 
     Raises:
-        ZoneInfoNotFoundError, ValueError or OSError: there is none of that name.
+        ZoneInfoNotFoundError, ValueError or OSError: there is no time zone of that name.
     """
     return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
 
 
 def parse_time(value: Any, kind: type, timezone: str) -> Any:
-    """Parse a text such as 2024-05-01 or 2024-05-01T10:30:00+02:00; leave anything else as it is.
+    """Parse a text such as 2024-05-01 or 2024-05-01T10:30:00+02:00; return other types unchanged.
 
     Args:
         kind: datetime.date or datetime.datetime.
-        timezone: a value with an offset is converted to it; one without is meant in it.
+        timezone: of a value without an offset; one with an offset is converted to it.
 
     Raises:
-        ValueError: the text names no moment.
+        ValueError: the text is not a valid date or time.
     """
     if not isinstance(value, str):
         return value
@@ -48,22 +48,22 @@ def parse_time(value: Any, kind: type, timezone: str) -> Any:
 
 
 class Moment(datetime.datetime):
-    """A date or time of one request, which a rule may use as it uses a column's."""
+    """A date or time of one request, which a rule can use like a column of them."""
 
     @property
     def dt(self) -> Self:
-        """Itself: what pandas calls the accessor of a column's parts."""
+        """Itself, so that pandas' accessor `.dt` works on a single value too."""
         return self
 
     @classmethod
     def of(cls, day: datetime.date) -> Self:
-        """Take a date as its midnight, as frames do."""
+        """Create it from a datetime, or from a date as midnight, as in frames."""
         if isinstance(day, datetime.datetime):
             return cls.combine(day.date(), day.time())
         return cls.combine(day, datetime.time())
 
 
 def present(kind: type, timezone: str) -> datetime.date:
-    """Give the present day or moment in a time zone, without its offset."""
+    """Return the current date or time in a time zone, without an offset."""
     now = datetime.datetime.now(zone(timezone)).replace(tzinfo=None)
     return now.date() if kind is datetime.date else now

@@ -1,4 +1,4 @@
-"""Experiment tracking by MLflow, where MLFLOW_TRACKING_URI names a server; else nothing."""
+"""Experiment tracking with MLflow, if MLFLOW_TRACKING_URI is set."""
 
 import os
 import re
@@ -11,14 +11,14 @@ from mlops.records import Manifest
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 
 DEADLINE_SECONDS = 60.0
-"""What a run may take in all: a server that answers drop by drop outlasts every timeout."""
+"""Total time limit: a server that responds byte by byte never reaches the client's timeout."""
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # By default the client tries for minutes.
+    # By default the client retries for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    # Its own line would show the password of a URI that has one.
+    # The line that it prints would show a password in the URI.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
@@ -26,7 +26,7 @@ SETTINGS = {
 def track(manifest: Manifest) -> None:
     """Log a bundle's parameters, metrics and model version as one MLflow run.
 
-    The record is Git and DVC; a tracking server that is away costs a warning, never a model.
+    Git and DVC are the record; an unavailable tracking server causes a warning, never a failure.
     """
     if not (uri := os.environ.get("MLFLOW_TRACKING_URI")):
         return
@@ -48,7 +48,7 @@ def track(manifest: Manifest) -> None:
 
 
 def _log(mlflow: Any, manifest: Manifest, problems: list[str]) -> None:
-    """Log the run, and leave in `problems` what went wrong, or nothing."""
+    """Log the run; clear `problems` if that succeeds, else leave the error in it."""
     try:
         mlflow.set_experiment(os.environ.get(EXPERIMENT, manifest["target"]))
         with mlflow.start_run(run_name=manifest["model_version"]):
@@ -68,7 +68,7 @@ def _log(mlflow: Any, manifest: Manifest, problems: list[str]) -> None:
                 }
             )
         problems.clear()
-    except Exception as error:  # whatever a tracker does wrong, the model stands
+    except Exception as error:  # a tracker's failure must not affect the model
         problems[:] = [f"{type(error).__name__}: {error}"]
 
 
@@ -77,5 +77,5 @@ def _warn(problem: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Bring a text to one short line, without the user and password of an address in it."""
+    """Shorten a text to one line, without the user and password of a URL in it."""
     return re.sub(r"//[^/\s]*@", "//***@", " ".join(text.split()))[:500]

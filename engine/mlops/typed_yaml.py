@@ -1,7 +1,7 @@
-"""Read a YAML file into a pydantic model, or say everything that is wrong with it at once.
+"""Read a YAML file into a pydantic model, or report all its problems at once.
 
-A pull request writes these files, so they are read as plain files of plain YAML: what can make a
-small file expensive, or print another file's content, is refused before anything is built of it.
+A pull request writes these files, so they must be plain files of plain YAML: anything that can make
+a small file expensive, or print another file's content, is rejected before objects are built.
 """
 
 import difflib
@@ -20,7 +20,7 @@ MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
 MOST_DEPTH = 40
 MOST_CHARACTERS = 2_000
-"""Of a scalar without quotes, which may be a number; converting one takes the square of it."""
+"""Limit of an unquoted scalar: it may be a number, whose conversion takes quadratic time."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -28,7 +28,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """A part of params.yaml: its keys and no others, of exactly these types."""
+    """A section of params.yaml: exactly these keys, of exactly these types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -37,7 +37,7 @@ def plain_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """Read a text file that a pull request can write.
 
     Raises:
-        UserError: it is missing, a link, a device, too large, or not UTF-8.
+        UserError: the file is missing, a link, a device, too large, or not UTF-8.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise UserError(f"{path}: is a link or no file, wanted a plain file")
@@ -53,16 +53,16 @@ def parse_yaml(text: str) -> Any:
     """Parse plain YAML.
 
     Raises:
-        ValueError: it has an anchor, an alias, a merge key or a tag, by which a small text becomes
-            a large object; or it is nested deeper, or has longer numbers, than anybody needs.
-        yaml.YAMLError: it is not YAML.
+        ValueError: the text has an anchor, an alias, a merge key or a tag, with which a small text
+            becomes a large object; or it is too deeply nested, or has too long numbers.
+        yaml.YAMLError: the text is not YAML.
     """
     check_plain(text)
     return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def check_plain(text: str) -> None:
-    """Refuse as `parse_yaml` does, and build nothing."""
+    """Reject the same texts as `parse_yaml`, without building objects."""
     if len(text) > MOST_BYTES:
         raise ValueError(f"found {len(text):,} characters, wanted at most {MOST_BYTES:,}")
     depth = 0
@@ -91,9 +91,9 @@ def _fault(event: Any) -> str:
 
 
 class _Loader(yaml.CSafeLoader):
-    """SafeLoader that notes repeated keys, of which PyYAML silently keeps the last.
+    """SafeLoader that records repeated keys, of which PyYAML silently keeps the last.
 
-    A day that doesn't exist stays a text, for the typed check to refuse beside all else.
+    A date that doesn't exist stays a text, so that the typed check reports it with the rest.
     """
 
     repeated: list[str]
@@ -102,7 +102,7 @@ class _Loader(yaml.CSafeLoader):
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
-            if not isinstance(key, Hashable):  # PyYAML refuses it below, in words
+            if not isinstance(key, Hashable):  # PyYAML rejects it below, with a message
                 continue
             if key in seen:
                 self.repeated.append(f"{key}: stands on line {seen[key]} and again on line {line}")
@@ -126,14 +126,14 @@ def _none(content: Any) -> list[str]:
 def load_yaml(
     path: Path, model: type[Model], context: Any = None, more: Callable[[Any], list[str]] = _none
 ) -> Model:
-    """Read `path` and check it against `model`, whose validators see `context`.
+    """Read `path` and validate it with `model`, whose validators get `context`.
 
     Args:
-        more: finds problems of the raw content that the model leaves to others.
+        more: returns problems of the parsed content that the model does not check.
 
     Raises:
-        UserError: the file is missing, is not YAML, repeats a key, or holds anything that the model
-            doesn't allow; the message names every problem by its path in the file.
+        UserError: the file is missing, is not YAML, repeats a key, or has content that the model
+            rejects; the message names every problem by its path in the file.
     """
     text = plain_text(path)
     try:
@@ -156,25 +156,25 @@ def load_yaml(
 
 
 def describe_error(item: Any, model: type[BaseModel]) -> list[str]:
-    """Turn one pydantic error into lines of 'path: found …, wanted …'."""
+    """Convert one pydantic error to lines of 'path: found …, wanted …'."""
     path, found = ".".join(str(part) for part in item["loc"]), item["input"]
     if item["type"] == "missing":
         return [f"{path}: missing"]
     if item["type"] == "extra_forbidden":
         return [f"{path}: unknown key{_suggestion(item['loc'], model)}"]
     wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if item["type"] == "value_error":  # of a validator above: one problem a line
+    if item["type"] == "value_error":  # from a validator of ours: one problem per line
         joint = ": " if wanted.startswith("found ") else "."
         return [f"{path}{joint}{line}" if path else line for line in wanted.split("\n")]
     hint = ""
     if isinstance(found, str) and _is_number(found):
-        # YAML 1.1 takes a number without a point, such as 1e-3, for a text.
+        # YAML 1.1 reads a number without a decimal point, such as 1e-3, as text.
         hint = f" (YAML reads {found} as text: write {float(found)!r})"
     return [f"{path}: found {found!r}, wanted {wanted}{hint}"]
 
 
 def _suggestion(loc: tuple[str | int, ...], model: Any) -> str:
-    """Name the key that was probably meant, or all that stand at that place."""
+    """Suggest the key that was probably meant, or list all valid ones."""
     for part in loc[:-1]:
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         model = fields[str(part)].annotation

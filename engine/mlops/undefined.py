@@ -1,14 +1,14 @@
-"""Why some rows don't define a metric, in words that stand wherever its value would.
+"""Reasons why a metric is undefined for some rows, shown in place of its value.
 
-What decides is the rows, hardly ever the model: so both sides of a comparison say the same. This
-module needs nothing but the standard library.
+They depend on the rows, hardly ever on the model, so both sides of a comparison have the same one.
+This module needs only the standard library.
 """
 
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # what writes to GitHub has these words, and no library
+if TYPE_CHECKING:  # jobs that write to GitHub import this without any library
     from mlops.metrics import Predictions
 
 UNDEFINED = "undefined"
@@ -17,11 +17,11 @@ _UNKNOWN = "no finite number"
 
 
 class Undefined(Exception):
-    """Raised by a metric of the project's own for rows that don't define it; says why."""
+    """Raised by a project's metric that is undefined for the rows; the message is the reason."""
 
 
 def why_undefined(metric: str, predictions: "Predictions") -> str:
-    """Say why a metric of these rows isn't finite, as '1 of 9 targets is 0'."""
+    """Return why a metric of these rows isn't finite, such as '1 of 9 targets is 0'."""
     actual, predicted, n = predictions.actual, predictions.predicted, len(predictions.actual)
     if odd := n - int((abs(predicted.reshape(n, -1)) < math.inf).all(axis=1).sum()):
         return f"{odd} of {n} predictions {'is' if odd == 1 else 'are'} not finite"
@@ -43,12 +43,12 @@ def why_undefined(metric: str, predictions: "Predictions") -> str:
 
 
 def in_words(metric: Mapping[str, Any]) -> str:
-    """Write an evaluated metric with 5 digits; if it is undefined, say so, and why."""
+    """Format an evaluated metric with 5 digits, or as undefined with the reason."""
     if metric["value"] is None:
         return f"{UNDEFINED} ({reason_of(metric)})"
     return f"{metric['value']:.5g}"
 
 
 def reason_of(metric: Mapping[str, Any]) -> str:
-    """Give the reason that stands beside an undefined value; one of an older release has none."""
+    """Return the reason of an undefined value; older releases recorded none."""
     return str(metric.get("reason") or _UNKNOWN)

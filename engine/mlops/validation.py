@@ -1,6 +1,6 @@
-"""The table of columns as a pandera frame schema, and what it says of given rows.
+"""Validate rows: the columns as a pandera schema, and the problems that it finds.
 
-Whole numbers are checked as floats: pandera's own coercion would turn 1.7 into 1 without a word.
+Whole numbers are checked as floats: pandera's own coercion would silently turn 1.7 into 1.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def _frame_column(column: Column) -> pa.Column:
 
 
 def _in_range(values: pd.Series, column: Column) -> pd.Series:
-    """Tell which numbers are finite, within the bounds and, where wanted, whole."""
+    """Return which numbers are finite, within the bounds and, for an int column, whole."""
     low = -np.inf if column.low is None else column.low
     high = np.inf if column.high is None else column.high
     fits = values.between(low, high) & np.isfinite(values)  # infinity passes a lone `>=`
@@ -68,10 +68,10 @@ def _frame_rule(rule: Rule) -> pa.Check:
 def problems(
     rows: pd.DataFrame, schema: Table, columns: Sequence[Column] | None = None
 ) -> pd.DataFrame:
-    """List everything in `rows` that the contract forbids, at most one line a row and condition.
+    """List everything in `rows` that the schema forbids, at most one line per row and condition.
 
     Args:
-        columns: those that `rows` has to have, and no others (default: all of the schema's).
+        columns: exactly the columns that `rows` must have (default: all of the schema's).
 
     Returns:
         A frame with the columns row (position in `rows`, counted from 0; missing for a problem of
@@ -82,7 +82,7 @@ def problems(
 
 
 def file_problems(path: Path, schema: Table) -> pd.DataFrame:
-    """List the same of a Parquet file, a row group for each core at a time; keys count in all."""
+    """List the problems of a Parquet file, row groups in parallel; keys across the whole file."""
 
     def of_group(group: int) -> pd.DataFrame:
         return _row_problems(read_group(path, group), schema, None)
@@ -106,7 +106,7 @@ def _gathered(found: list[pd.DataFrame]) -> pd.DataFrame:
 def _row_problems(
     rows: pd.DataFrame, schema: Table, columns: Sequence[Column] | None
 ) -> pd.DataFrame:
-    """List what single rows break and which columns are wrong; rows by their label."""
+    """List the problems of single rows and of columns, with rows by their index label."""
     try:
         frame_schema(schema, columns).validate(rows, lazy=True, inplace=True)
     except pa.errors.SchemaErrors as errors:
@@ -114,7 +114,7 @@ def _row_problems(
     else:
         return pd.DataFrame(columns=PROBLEM_COLUMNS)
     rules = {rule.description: ", ".join(rule.columns) for rule in schema.rules}
-    # A rule on a column that is missing adds nothing to that.
+    # A rule on a missing column only repeats that the column is missing.
     cases = cases[cases["index"].notna() | ~cases["check"].isin(rules)]
     wording = {
         "not_nullable": "a value",
@@ -132,7 +132,7 @@ def _row_problems(
             "wanted": cases["check"].astype(str).replace(wording),
         }
     )
-    # pandera repeats a failing rule once a column of the frame; its own value says nothing there.
+    # pandera repeats a failing rule for each column of the frame, with an unrelated value.
     of_rule = cases["check"].isin(rules).to_numpy()
     found.loc[of_rule, "found"] = [
         _values(rows, row, columns)
@@ -142,7 +142,7 @@ def _row_problems(
 
 
 def _key_problems(rows: pd.DataFrame, schema: Table) -> pd.DataFrame:
-    """List the rows whose key stands on several."""
+    """List the rows whose key is duplicated."""
     name = schema.key.name
     if name not in rows:
         return pd.DataFrame(columns=PROBLEM_COLUMNS)
@@ -159,19 +159,19 @@ def _key_problems(rows: pd.DataFrame, schema: Table) -> pd.DataFrame:
 
 
 def reasons(problems: pd.DataFrame) -> pd.Series:
-    """Write all that is wrong with each failing row as one text, by the row's position."""
+    """Return the problems of each invalid row as one text, by the row's position."""
     of_rows = problems.dropna(subset="row")
     texts = of_rows["column"] + ": found " + of_rows["found"] + ", wanted " + of_rows["wanted"]
     return texts.groupby(of_rows["row"].astype("int64")).agg("; ".join).astype("str")
 
 
 def _values(rows: pd.DataFrame, row: int, columns: str) -> str:
-    """Write the values of several columns of one row, as 'rooms 4, bedrooms 5'."""
+    """Format the values of several columns of one row, as 'rooms 4, bedrooms 5'."""
     return ", ".join(f"{name} {_text(rows.at[row, name])}" for name in columns.split(", "))
 
 
 def _text(value: object) -> str:
-    """Write a cell as a person would: 4 for 4.0, 2009-12-31 for a midnight, a word for nothing."""
+    """Format a cell for people: 4 for 4.0, 2009-12-31 for a midnight, 'missing' for no value."""
     if value is None or value is pd.NaT or value != value:
         return "missing"
     if isinstance(value, float) and value.is_integer():

@@ -1,8 +1,8 @@
-"""Command versions: the models that were released, newest first, and what changed in each.
+"""List the released models, newest first, and the changes in each.
 
-`python -m mlops.versions [--url http://127.0.0.1:8000]` reads the git tags that a release makes,
-the parameters of their commits, and their metrics where the storage still has them; with `--url`,
-it marks the one that answers there. To roll back: docs/release.md.
+`python -m mlops.versions [--url http://127.0.0.1:8000]` reads the git tags that a release creates,
+the parameters of their commits, and their metrics if DVC's cache or remote still has them; with
+`--url`, it marks the version served there. To roll back: docs/release.md.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TAG = "model-"
 
 
 def released(revision: str) -> list[tuple[str, str, str]]:
-    """List tag, commit and day of the releases up to a revision, newest first."""
+    """List tag, commit and date of the releases up to a revision, newest first."""
     form = "%(refname:short) %(objectname) %(*objectname) %(creatordate:short)"
     listed = git(
         "for-each-ref", "--sort=-creatordate", f"--merged={revision}", f"--format={form}",
@@ -37,7 +37,7 @@ def released(revision: str) -> list[tuple[str, str, str]]:
 
 
 def metrics_of_tags() -> dict[str, dict[str, Any]]:
-    """Give the metrics of each tag, as far as DVC's cache or storage has them."""
+    """Return the metrics of each tag, as far as DVC's cache or remote has them."""
     run = subprocess.run(
         ["dvc", "metrics", "show", "--all-tags", "--json"], capture_output=True, text=True
     )
@@ -47,10 +47,10 @@ def metrics_of_tags() -> dict[str, dict[str, Any]]:
 
 
 def served_at(url: str) -> str:
-    """Ask a server which version it serves.
+    """Return the model version that a server serves.
 
     Raises:
-        UserError: it doesn't say.
+        UserError: the server doesn't report one.
     """
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/model", timeout=10) as answer:
@@ -60,10 +60,10 @@ def served_at(url: str) -> str:
 
 
 def params_at(commit: str) -> dict[str, Any]:
-    """Read params.yaml as it was.
+    """Read params.yaml of a commit.
 
     Raises:
-        UserError: it is no plain YAML.
+        UserError: the file is not plain YAML.
     """
     try:
         content: dict[str, Any] = parse_yaml(git("show", f"{commit}:params.yaml"))
@@ -73,7 +73,7 @@ def params_at(commit: str) -> dict[str, Any]:
 
 
 def describe(commit: str, before: str | None, metrics: dict[str, Any]) -> list[str]:
-    """Say how good a release is, and what its parameters changed."""
+    """Return lines with a release's metrics and its changes of parameters."""
     known = [k for k, v in metrics.items() if isinstance(v, int | float) and k != "rows"]
     lines = [", ".join(f"{name} {metrics[name]:,.5g}" for name in known) or "metrics: not here"]
     if before is None:

@@ -1,9 +1,9 @@
-"""Derived features: made of the columns in schema.py, by one function each.
+"""Derived features: computed from the columns in schema.py, by one function each.
 
-A feature here holds in training, in the API, in batch scoring and in monitoring alike. Its
-function gets whole numpy arrays, a value a row, and gives one; each value must follow from its own
-row alone. A row in which a needed value is missing has none of the feature either.
-docs/features.md has the details: dates, texts, missing values.
+A feature defined here is used in training, in the API, in batch scoring and in monitoring. Its
+function gets numpy arrays with one value per row, and returns one; each value must depend on its
+own row alone. Where a needed value is missing, the feature is missing too. See docs/features.md for
+dates, texts and missing values.
 """
 
 from typing import Any
@@ -13,12 +13,12 @@ import numpy as np
 from mlops.columns import Derived
 
 USUAL_QUALITY = 6
-"""Grade of most houses: what counts where it is not known."""
+"""Grade of most houses, used where the grade is missing."""
 
 
 def age(sold_on: Any, year_built: Any) -> Any:
     year_sold = sold_on.astype("datetime64[Y]").astype(int) + 1970
-    return np.maximum(year_sold - year_built, 0)  # a house may be sold from the plan
+    return np.maximum(year_sold - year_built, 0)  # a house may be sold before it is built
 
 
 def quality_size(size: Any, quality: Any) -> Any:
@@ -34,7 +34,7 @@ FEATURES: tuple[Derived, ...] = (
         "square feet",
         ("size", "quality"),
         quality_size,
-        takes_missing=True,  # a request of size and rooms alone keeps what its size tells
+        takes_missing=True,  # a request with only size and rooms still has this feature
     ),
     Derived(
         "bathrooms_per_bedroom",

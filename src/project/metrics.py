@@ -1,7 +1,7 @@
-"""Metrics of your own: each counts in the review, the gate, slices, searches and the monitor.
+"""Metrics of your own, for the review, the gate, slices, searches and the monitor.
 
-A function of two arrays, what happened and what was predicted, gives a value for each row, or one
-for all. Use its name wherever params.yaml wants a metric. docs/metrics.md tells the rest.
+A function of two arrays, actual and predicted values, returns a value for each row, or one for all.
+Use its name wherever params.yaml expects a metric. See docs/metrics.md for the rest.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from mlops.metrics import Metric
 
 
 def cost(actual: Any, predicted: Any) -> Any:
-    """A house priced too low is sold at once, and the difference lost; too high, it waits."""
+    """Compute the cost: too low a price loses the difference; too high a price delays the sale."""
     error = predicted - actual
     return np.where(error < 0, -error, 0.3 * error)
 

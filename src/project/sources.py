@@ -1,6 +1,6 @@
-"""Second tables: each brings columns to the rows, by the value of one of their own.
+"""Second tables: each adds columns to the rows, by the value of one of the rows' own columns.
 
-A table is a file below data/, validated by its own columns. No row is multiplied or lost; rows
+A table is a file below data/, validated by its own columns. No row is duplicated or lost; rows
 without a match are counted. For example:
 
     JOINS = (
@@ -16,7 +16,7 @@ without a match are counted. For example:
         ),
     )
 
-docs/sources.md tells the rest: what a request carries, unmatched rows, new columns, databases.
+See docs/sources.md for fields of requests, unmatched rows, new columns and databases.
 """
 
 from mlops.joins import Join

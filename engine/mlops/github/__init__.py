@@ -1,6 +1,6 @@
-"""All that runs with rights on GitHub, or asks GitHub anything: one room, easy to read whole.
+"""All code that runs with write access to GitHub or calls its API, in one package for review.
 
 These modules run on a runner's own Python, without our dependencies: standard library, `git`,
-`gh` and `cml` only. `lock_commit` alone needs the locked libraries: it reads YAML. What they take
-from a pull request is hostile text.
+`gh` and `cml` only. Only `lock_commit` needs the locked libraries, to read YAML. Any input from a
+pull request is untrusted.
 """

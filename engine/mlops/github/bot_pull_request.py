@@ -1,6 +1,6 @@
 """Open or update the one pull request of a retraining, or of newer libraries.
 
-Runs with the right to write. Pushes to its own branch, never to another.
+Runs with write permission. Pushes only to its own branch.
 
 Usage: python -m mlops.github.bot_pull_request FOLDER [BRANCH]
 """
@@ -21,7 +21,7 @@ from mlops.paths import FEEDBACK
 
 LIBRARIES = "update/libraries"
 FILES = {BRANCH: ("*",), LIBRARIES: ("requirements*.txt", "dvc.lock")}
-"""What the branches take: newer libraries have run in the job that left the files."""
+"""Files that each branch accepts; few from the job that ran newer, untested libraries."""
 NAME, EMAIL = BOT, "41898282+github-actions[bot]@users.noreply.github.com"
 MOST_BYTES = 60_000
 NOT_PERMITTED = (
@@ -32,14 +32,14 @@ NOT_PERMITTED = (
 
 
 class NotProposed(Exception):
-    """It could not be, or must not be; the message says why."""
+    """The pull request could not or must not be opened; the message says why."""
 
 
 def git(*arguments: str) -> str:
-    """Run git; the token goes by the environment, and stays in no file.
+    """Run git; the token is passed in the environment and not written to any file.
 
     Raises:
-        NotProposed: git refuses.
+        NotProposed: git failed.
     """
     token = base64.b64encode(f"x-access-token:{os.environ['REPO_TOKEN']}".encode()).decode()
     settings = {"user.name": NAME, "user.email": EMAIL}
@@ -58,11 +58,11 @@ def git(*arguments: str) -> str:
 
 
 def push(files: Path, title: str, url: str, here: str, branch: str) -> None:
-    """Commit the files on top of the run's commit, and put that in the place of the branch.
+    """Commit the files on top of the run's commit, and force-push that to the branch.
 
     Raises:
-        NotProposed: somebody else committed to the branch, and it would be lost; or a file is none
-            that the branch takes.
+        NotProposed: a commit of somebody else on the branch would be lost; or the branch does not
+            accept a file.
     """
     paths = [str(path.relative_to(files)) for path in sorted(files.rglob("*")) if path.is_file()]
     wrong = [path for path in paths if not any(fnmatch(path, one) for one in FILES[branch])]
@@ -74,7 +74,7 @@ def push(files: Path, title: str, url: str, here: str, branch: str) -> None:
         if author != EMAIL and not _is_left_over(tip, here, branch):
             raise NotProposed(f"{author} works on {branch}: merge or close its pull request first")
     if branch == BRANCH:
-        # Feedback that the source has caught up with is in no partition any more.
+        # Feedback that the source now contains is no longer in a partition of its own.
         git("rm", "--quiet", "--ignore-unmatch", "--", f"*/{FEEDBACK}")
     shutil.copytree(files, Path(), dirs_exist_ok=True)
     git("add", "--", *paths)
@@ -83,7 +83,7 @@ def push(files: Path, title: str, url: str, here: str, branch: str) -> None:
 
 
 def _is_left_over(tip: str, here: str, branch: str) -> bool:
-    """Tell whether a commit of the branch is in main already, or of a pull request that is closed.
+    """Return whether the branch's commit is already in main or belongs to a closed pull request.
 
     "Update branch" makes a person the author of the branch's last commit.
     """
@@ -95,10 +95,10 @@ def _is_left_over(tip: str, here: str, branch: str) -> bool:
 
 
 def open_pull(title: str, body: str, here: str, branch: str) -> int:
-    """Open the pull request, or bring the open one's text up to date; give its number.
+    """Open the pull request, or update the text of the open one; return its number.
 
     Raises:
-        NotProposed: this repository doesn't let workflows open any.
+        NotProposed: this repository doesn't let workflows open pull requests.
         GitHubRefused: a call failed.
     """
     waiting = api(f"{here}/pulls?state=open&head={here.split('/')[1]}:{branch}")
@@ -109,7 +109,7 @@ def open_pull(title: str, body: str, here: str, branch: str) -> int:
         return number
     base = os.environ["GITHUB_REF_NAME"]
     try:
-        # The list of pull requests may not have it for a moment: this answer is what counts.
+        # The list of pull requests may lag behind: use the number in this response.
         return int(api(f"{here}/pulls", body=text | {"head": branch, "base": base})["number"])
     except GitHubRefused as error:
         if "not permitted to create" in str(error):
@@ -131,7 +131,7 @@ def main() -> int:
         url = f"{os.environ['GITHUB_SERVER_URL']}/{repository}.git"
         push(folder / "files", title, url, here, branch)
         number = open_pull(title, body, here, branch)
-        if not os.environ.get("APP_TOKEN"):  # an App's push has started them
+        if not os.environ.get("APP_TOKEN"):  # a push by an App starts them itself
             start_checks(here, branch, os.environ["GITHUB_REF_NAME"])
     except (NotProposed, GitHubRefused) as error:
         print(f"bot_pull_request: {error}", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Rules on GitHub for the default branch: what must pass before a merge, what may use environments.
+"""Rules on GitHub for the default branch: required checks, and who may use environments.
 
-What somebody else has set is kept.
+Settings made by others are kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,17 @@ Write = tuple[str, str, Json]
 """Method, path and body of a call."""
 
 CHECKS = ("The model may be merged", "All checks passed")
-"""The checks without which nothing is merged: names of jobs."""
+"""The checks required before a merge: names of jobs."""
 RULESET = "MLOps Loop: required checks"
 ACTIONS_APP = 15368
-"""GitHub Actions itself, on github.com: a check of this name by anybody else does not count."""
+"""App ID of GitHub Actions on github.com: checks of these names by others do not count."""
 
 
 def required_checks(here: str, branch: str) -> tuple[str, tuple[Write, ...]]:
-    """Compare all rules that hold on `branch`, whoever made them, with what must be required.
+    """Compare all rules that apply to `branch`, whoever made them, with the checks to require.
 
     Returns:
-        What is required now, in words, and the calls that are missing.
+        The current requirements, in words, and the calls to make.
 
     Raises:
         GitHubRefused: GitHub does not show the rules.
@@ -31,7 +31,7 @@ def required_checks(here: str, branch: str) -> tuple[str, tuple[Write, ...]]:
     rules = api(f"{here}/rules/branches/{branch}")
     checks = [rule["parameters"] for rule in rules if rule["type"] == "required_status_checks"]
     required = {one["context"] for rule in checks for one in rule["required_status_checks"]}
-    # A merge queue tests each pull request on top of the ones before it: that is up to date.
+    # A merge queue tests each pull request on top of the ones before it, so it is up to date.
     queued = any(rule["type"] == "merge_queue" for rule in rules)
     strict = queued or any(rule["strict_required_status_checks_policy"] for rule in checks)
     if required >= set(CHECKS) and strict:
@@ -41,7 +41,7 @@ def required_checks(here: str, branch: str) -> tuple[str, tuple[Write, ...]]:
 
 
 def _ruleset(here: str, strict: bool) -> Write:
-    """Write our ruleset; of one that exists, keep every other rule, check and exception."""
+    """Return the call that writes our ruleset; its other rules, checks and exceptions are kept."""
     path, rules, checks = f"{here}/rulesets", [], []
     listed = api(f"{path}?includes_parents=false&per_page=100")
     known = next((one["id"] for one in listed if one["name"] == RULESET), None)
@@ -68,10 +68,10 @@ def _ruleset(here: str, strict: bool) -> Write:
 def environment_rules(
     here: str, names: Sequence[str], branch: str
 ) -> Iterator[tuple[str, str, tuple[Write, ...]]]:
-    """Compare each environment's rule for branches with `branch` alone.
+    """Find the calls that limit each environment to selected branches, including `branch`.
 
     Yields:
-        Its name, the branches that may use it now, and the calls that are missing.
+        Its name, the branches that may use it now, and the calls to make.
 
     Raises:
         GitHubRefused: GitHub does not show the environments.
@@ -100,7 +100,7 @@ def environment_rules(
 
 
 def _other_rules(environment: Json) -> Json:
-    """Give reviewers and waiting time as a PUT takes them, for it removes what it lacks."""
+    """Return reviewers and wait timer for a PUT, which removes settings that it omits."""
     kept: Json = {}
     for rule in environment.get("protection_rules", []):
         if rule["type"] == "wait_timer":

@@ -1,7 +1,7 @@
-"""Find the pull request that a finished review is about.
+"""Find the pull request of a finished review.
 
-GitHub is asked, for what the run left is hostile: the run's own word decides only between pull
-requests of the same head.
+GitHub is asked, because the run's files are untrusted: they only decide between pull requests with
+the same head.
 """
 
 from pathlib import Path
@@ -10,15 +10,15 @@ from typing import Any
 from mlops.github.gh_api import BOT, api
 
 BASE = "base"
-"""File beside the report: the branch that the run compared with."""
+"""File next to the report, with the name of the run's base branch."""
 
 
 def find_pull(run: dict[str, Any], repository: str, folder: Path) -> dict[str, Any] | None:
-    """Find the open pull request whose head the run reviewed; None if there is none any more.
+    """Find the open pull request whose head the run reviewed; None if there is none.
 
     Args:
         run: of the event `workflow_run`; its `head_repository` is null once a fork is deleted.
-        folder: what the run left.
+        folder: the files of the run.
     """
     home = (run["head_repository"] or {}).get("full_name")
     query = ["-f", "state=open", "-f", "per_page=100"]
@@ -38,7 +38,7 @@ def find_pull(run: dict[str, Any], repository: str, folder: Path) -> dict[str, A
 
 
 def _is_reviewed(head: str, run: dict[str, Any], repository: str) -> bool:
-    """Tell whether a head is the run's commit, or the commit of dvc.lock that its own job made."""
+    """Return whether a head is the run's commit, or the bot's commit of dvc.lock on top of it."""
     if head == run["head_sha"]:
         return True
     if (run["head_repository"] or {}).get("full_name") != repository:

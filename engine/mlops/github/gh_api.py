@@ -1,4 +1,4 @@
-"""Calls of GitHub's API through `gh api`, for what workflows do."""
+"""Calls to GitHub's API through `gh api`, for workflows."""
 
 import json
 import os
@@ -9,10 +9,10 @@ from typing import Any
 SECONDS = 120
 
 BOT = "github-actions[bot]"
-"""Who acts by a workflow's own token."""
+"""The account behind a workflow's own token."""
 
-# Every workflow with a required check. The runs that a push by a workflow's own token starts wait
-# for a person's approval (GitHub, since June 2026), so they are dispatched; they count by a status.
+# All workflows with a required check. Runs started by a push with a workflow's own token wait for a
+# person's approval (GitHub, since June 2026), so they are dispatched; they report by a status.
 CHECKS = ("check.yml", "pull-request.yml")
 
 
@@ -20,11 +20,11 @@ GITHUB = "https://api.github.com"
 
 
 class GitHubRefused(Exception):
-    """A call failed; the message is GitHub's."""
+    """A call failed; the message is GitHub's, sometimes with advice."""
 
     @property
     def answer(self) -> str:
-        """GitHub's sentence without the call, for a table; `gh` ends it with (HTTP 403)."""
+        """GitHub's message without the call, for a table; `gh` ends it with (HTTP 403)."""
         said = re.search(r"gh: (.+)", str(self))
         return said[1] if said else str(self)
 
@@ -32,8 +32,8 @@ class GitHubRefused(Exception):
 def api(path: str, *arguments: str, body: Any = None) -> Any:
     """Call `repos/OWNER/NAME/…` and return the decoded answer, None if it is empty.
 
-    The address is given in full: so `gh` asks the server that the workflow runs on, and on a
-    person's machine github.com.
+    The URL is complete, so that `gh` calls the server that the workflow runs on, or github.com on a
+    person's machine.
 
     Raises:
         GitHubRefused: the call failed, or got no answer in SECONDS.
@@ -58,7 +58,7 @@ def api(path: str, *arguments: str, body: Any = None) -> Any:
 
 
 def start_checks(here: str, branch: str, base: str) -> None:
-    """Start the checks of a branch that is to be merged into `base`; `here` is repos/OWNER/NAME.
+    """Start the checks of a branch to be merged into `base`; `here` is repos/OWNER/NAME.
 
     Raises:
         GitHubRefused: a call failed.
@@ -81,10 +81,10 @@ NEEDED = {
         "Actions are switched off here: run `make github`, or allow them under Settings, Actions."
     ),
 }
-"""GitHub's answers to a repository that is not set up, and what to do about each."""
+"""Parts of GitHub's errors for a repository that is not set up -> advice."""
 
 
 def what_to_set(answer: str) -> str:
-    """Put below GitHub's answer the sentence that says what a person has to set."""
+    """Append advice on settings to GitHub's error, if there is any."""
     said = next((text for part, text in NEEDED.items() if part in answer), None)
     return f"{answer}\n{said}" if said else answer

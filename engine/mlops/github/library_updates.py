@@ -1,6 +1,6 @@
-"""Newer libraries as a pull request: which versions change, and what that does to the model.
+"""Prepare a pull request with newer libraries: the changed versions and the model's review.
 
-After `make lock UPGRADE=1` and `make run`. Writes files, text and decision for
+Run after `make lock UPGRADE=1` and `make run`. Writes files, text and decision for
 `mlops.github.bot_pull_request`. Usage: python -m mlops.github.library_updates FOLDER
 """
 
@@ -19,32 +19,32 @@ TITLE = "Update the locked libraries"
 
 
 def pins(text: str) -> dict[str, str]:
-    """Give the version of each library that a requirements file locks."""
+    """Return the version of each library that a requirements file locks."""
     return dict(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)", text, re.MULTILINE))
 
 
 def newer(old: dict[str, str], new: dict[str, str]) -> list[tuple[str, str, str]]:
-    """List each library whose version differs, with both; an empty one where it is not locked."""
+    """List (name, old, new) for each changed version; an empty one if it is not locked."""
     names = sorted(old.keys() | new.keys())
     pairs = [(name, old.get(name, ""), new.get(name, "")) for name in names]
     return [line for line in pairs if line[1] != line[2]]
 
 
 def committed(root: Path, name: str) -> str:
-    """Read a file of the last commit; empty if it has none of the name."""
+    """Read a file of the last commit; empty if it doesn't exist there."""
     git = ["git", "-C", str(root), "show", f"HEAD:{name}"]
     return subprocess.run(git, capture_output=True, text=True, encoding="utf-8").stdout
 
 
 def describe(changes: list[tuple[str, str, str]], report: str) -> str:
-    """Write the pull request's text: the versions, and the review of the model under them."""
+    """Return the pull request's text: the versions, and the review of the model with them."""
     rows = [f"| {name} | {old or 'new'} | {new or 'gone'} |" for name, old, new in changes]
     table = "\n".join(["| library | locked | now |", "|---|---|---|", *rows])
     return f"Made by `make lock UPGRADE=1`: releases of the last week wait.\n\n{table}\n\n{report}"
 
 
 def leave(root: Path, folder: Path) -> str:
-    """Leave in `folder` what `propose` takes, and say what it is.
+    """Write the input of `bot_pull_request` to `folder`, and return a summary.
 
     Raises:
         UserError: the pipeline has not run with the newer libraries.

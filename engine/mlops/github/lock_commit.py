@@ -1,7 +1,7 @@
 """Commit a pull request's new dvc.lock to its branch and start the checks of that commit.
 
-Runs with the right to write, on the default branch's code. The lock comes from a job that ran the
-pull request's code: it is checked, and rewritten. Usage: python -m mlops.github.lock_commit FILE
+Runs with write permission, on the default branch's code. The lock comes from a job that ran the
+pull request's code: it is validated and rewritten. Usage: python -m mlops.github.lock_commit FILE
 """
 
 import base64
@@ -24,11 +24,11 @@ MESSAGE = "Bring dvc.lock up to date"
 
 
 def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignore[type-arg]
-    """Do it, and say what was done.
+    """Commit the lock if it is new, and return a summary.
 
     Raises:
-        UserError: the lock is not one of this pull request's pipeline.
-        GitHubRefused: a call failed, for one because somebody else just changed the file.
+        UserError: the lock does not belong to this pull request's pipeline.
+        GitHubRefused: a call failed, for example because somebody else just changed the file.
     """
     head, base = event["pull_request"]["head"], event["pull_request"]["base"]
     branch, here = head["ref"], f"repos/{repository}"
@@ -38,7 +38,7 @@ def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignor
     text = checked_lock(lock, _stages(_file(f"{here}/contents/dvc.yaml?ref={tip}")[0]))
     try:
         committed, blob = _file(f"{here}/contents/{LOCK}?ref={tip}")
-    except GitHubRefused:  # the branch has none; of any other cause the next call tells
+    except GitHubRefused:  # the branch has no lock; any other cause also fails the next call
         committed, blob = b"", ""
     if committed == text.encode():
         return "The branch has this dvc.lock already."

@@ -1,4 +1,4 @@
-"""Command model_release: publish a model's release note on its git tag, by `gh`.
+"""Publish a model's release note on its git tag, through `gh`.
 
 Usage: python -m mlops.github.model_release TAG COMMIT NOTE
 """
@@ -12,13 +12,13 @@ from mlops.github.gh_api import GitHubRefused, api
 
 
 def publish_note(note: Path, tag: str, commit: str) -> str:
-    """Make the release of a git tag, and say so; one that exists stays as it is.
+    """Create the release of a git tag unless it exists, and return a summary.
 
-    GitHub lets no workflow tag a commit whose workflow files are others than those of the default
-    branch's newest commit; then the line to type is said instead.
+    GitHub does not let a workflow tag a commit whose workflow files differ from those of the
+    default branch's newest commit; the summary is then the command to run by hand.
 
     Raises:
-        UserError: GitHub refuses for another reason.
+        UserError: GitHub rejects the call for another reason.
     """
     releases = f"repos/{os.environ['GITHUB_REPOSITORY']}/releases"
     model, text = tag.removeprefix("model-"), note.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Keep one issue about production up to date, and start a retraining where that may help.
 
-Runs with the right to write. What was tried before is asked of
-GitHub itself, so that nothing has to be remembered.
+Runs with write permission. Earlier retrainings are read from GitHub, so that no state has to be
+stored.
 
 Usage: python -m mlops.github.monitor_issue FOLDER
 """
@@ -31,14 +31,14 @@ _MONTH = datetime.timedelta(days=30)
 def keep_issue(here: str, verdict: str, text: str) -> str:
     """Open, update or close the one issue; `verdict` is ok, watch, act or failed.
 
-    Two runs at once may each open one: who sees both closes the newer one.
+    Two simultaneous runs may each open one; a run that sees both closes the newer one.
     """
     number, *newer = _open_issues(here) or [0]
     change: dict[str, Any] = {"body": text}
     if verdict in ("act", "failed"):
         change |= {"title": TITLES[verdict], "labels": [LABEL]}
         if not number:
-            # The list may not have it for a moment: the answer does.
+            # The list may lag behind: use the number in the response.
             made = api(f"{here}/issues", body=change)["number"]
             number, *newer = sorted({made, *_open_issues(here)})
         else:
@@ -58,7 +58,7 @@ def _open_issues(here: str) -> list[int]:
 
 
 def why_no_retraining(here: str, limits: dict[str, Any], now: datetime.datetime) -> str | None:
-    """Say why none is to be started now; None if one may be."""
+    """Return why no retraining may start now; None if one may."""
     owner = here.split("/")[1]
     waiting = api(f"{here}/pulls?state=open&head={owner}:{BRANCH}")
     if waiting:
@@ -85,7 +85,7 @@ def _time(text: str) -> datetime.datetime:
 
 
 def retrain(here: str, report: dict[str, Any]) -> str:
-    """Start a retraining if one may be, and say what was done."""
+    """Start a retraining if allowed, and return a summary."""
     limits = report["parameters"]["retrain"]
     if why := why_no_retraining(here, limits, datetime.datetime.now(datetime.UTC)):
         return why
@@ -96,7 +96,7 @@ def retrain(here: str, report: dict[str, Any]) -> str:
 
 
 def tell(folder: Path, result: str, here: str, link: str) -> tuple[str, list[str]]:
-    """Tell what the monitor left in `folder`; give what was done, and what went wrong."""
+    """Report the monitor's result in `folder` as an issue; return a summary and the failures."""
     report_file, failures = folder / "report.json", []
     if not report_file.exists():
         if result == "success":

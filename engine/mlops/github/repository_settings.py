@@ -1,8 +1,8 @@
-"""Set up the repository on GitHub: `make github` asks, sets what the workflows need, says the rest.
+"""Set up the repository on GitHub: `make github` asks, applies settings, reports the rest.
 
-`gh` holds the login; a second run changes nothing.
+`gh` provides the login; a second run changes nothing.
 
-Usage: python -m mlops.github.repository_settings [--yes] [NAME=VALUE …], a repository variable each
+Usage: python -m mlops.github.repository_settings [--yes] [NAME=VALUE …], for repository variables
 """
 
 import re
@@ -21,16 +21,16 @@ SITE = "https://github.com"
 
 
 def workflow_texts(root: Path) -> str:
-    """Join all files that GitHub runs."""
+    """Concatenate all .yml files under .github."""
     files = sorted((root / ".github").glob("**/*.yml"))
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
 def read_values(arguments: Sequence[str], workflows: str) -> dict[str, str]:
-    """Read NAME=VALUE of variables that the workflows know.
+    """Parse NAME=VALUE of variables that the workflows read.
 
     Raises:
-        UserError: an argument is no such pair, or no workflow reads the variable.
+        UserError: an argument is not NAME=VALUE, or no workflow reads the variable.
     """
     known, values, problems = variables_in(workflows), {}, []
     for argument in arguments:
@@ -46,7 +46,7 @@ def read_values(arguments: Sequence[str], workflows: str) -> dict[str, str]:
 
 
 def find_repository(root: Path, workflows: str, values: dict[str, str]) -> Repository:
-    """Ask GitHub for the repository of the remote `origin`.
+    """Read the repository of the remote `origin` from GitHub.
 
     Raises:
         UserError: there is no remote, no `gh`, no login, or no right to change settings.
@@ -85,7 +85,7 @@ def _why_not_shown(name: str, error: GitHubRefused) -> str:
 
 
 def apply(setting: Setting) -> Setting:
-    """Make the calls of one setting; stop at the first that GitHub refuses."""
+    """Make the calls of one setting; stop at the first that GitHub rejects."""
     for method, path, body in setting.writes:
         try:
             api(path, "--method", method, body=body)
@@ -95,7 +95,7 @@ def apply(setting: Setting) -> Setting:
 
 
 def print_table(settings: Sequence[Setting], site: str) -> None:
-    """Print what was found, what was set, and the page for each that could not be set."""
+    """Print each setting as found and as applied, with the page of those that failed."""
     rows = [("setting", "found", "now")]
     for one in settings:
         done = f"set: {one.wanted}" if one.writes else "unchanged"
@@ -107,10 +107,10 @@ def print_table(settings: Sequence[Setting], site: str) -> None:
 
 
 def agreed(changes: Sequence[Setting]) -> bool:
-    """Show what would be changed and ask.
+    """Print the changes and ask for confirmation.
 
     Raises:
-        UserError: there is nobody to ask.
+        UserError: standard input has no answer.
     """
     for one in changes:
         print(f"  {one.name}: {one.found} -> {one.wanted}")
@@ -124,7 +124,7 @@ def agreed(changes: Sequence[Setting]) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Set what a yes was given for; 0 also where GitHub refuses a setting, which the table says."""
+    """Apply the confirmed settings; 0 even if GitHub rejects one, which the table shows."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     yes, root = "--yes" in given, Path()
     workflows = workflow_texts(root)

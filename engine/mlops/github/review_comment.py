@@ -1,8 +1,8 @@
 """Post a review as the one comment of its pull request.
 
-Runs with the right to comment, on the default branch's code. The report comes from a pull request's
-run and is hostile text, which `sanitize` has rewritten before; which pull request it belongs to is
-asked of GitHub, never of the report.
+Runs with permission to comment, on the default branch's code. The report comes from a pull
+request's run and is untrusted text, which `sanitize` has rewritten; its pull request is looked up
+on GitHub, never in the report.
 
 Usage: python -m mlops.github.review_comment outdated, as soon as there is a newer review, then
 python -m mlops.github.review_comment COMMENT
@@ -22,13 +22,13 @@ from mlops.github.gh_api import SECONDS, GitHubRefused, api
 from mlops.review.github_markdown import plain
 
 TITLE = "model-review"
-"""CML finds its own comment again by this title."""
+"""CML finds its own comment by this title."""
 
 _PAGES = 100
 
 
 def comment_text(comment: Path, run: dict[str, Any]) -> str:
-    """Make the comment from what `sanitize` left, or say that there was nothing to show."""
+    """Return the comment from the output of `sanitize`, or a notice that the review failed."""
     link = f"[the run]({run['html_url']})"
     if not comment.is_file():
         return f"## ❌ The review did not finish\n\nSee {link} for what went wrong.\n"
@@ -37,7 +37,7 @@ def comment_text(comment: Path, run: dict[str, Any]) -> str:
 
 
 def mark_outdated(number: int, run: dict[str, Any], repository: str) -> None:
-    """Replace our comment until the new one is posted: whatever fails, no old verdict stays."""
+    """Replace our comment until the new one is posted, so that no old verdict stays on failure."""
     link = f"[this run]({run['html_url']})"
     text = (
         f"## ⏳ Out of date\n\nCommit {run['head_sha'][:10]} has been reviewed since: see {link}. "
@@ -49,12 +49,12 @@ def mark_outdated(number: int, run: dict[str, Any], repository: str) -> None:
 
 
 def _mark(sha: str) -> str:
-    """Write what CML finds its own comment by."""
+    """Return the mark by which CML finds its own comment."""
     return f'\n\n![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'
 
 
 def post(text: str, number: int, sha: str, repository: str) -> str:
-    """Update or create the comment through CML, or where that can't be through `gh`; say which."""
+    """Update or create the comment with CML, or with `gh` if that fails; return how."""
     report = Path(os.environ["RUNNER_TEMP"]) / "comment.md"
     report.write_text(text, encoding="utf-8")
     try:
@@ -79,7 +79,7 @@ def post(text: str, number: int, sha: str, repository: str) -> str:
 
 
 def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
-    """Tell whether the review of the lock job's commit was posted before that of its parent."""
+    """Return whether the lock job's commit on top of `sha` already has its review posted."""
     head = pull["head"]["sha"]
     return head != sha and any(
         f"watermark.png#{head} " in comment["body"] for comment in _own(pull["number"], repository)
@@ -87,19 +87,19 @@ def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
 
 
 def remove_duplicates(number: int, repository: str) -> None:
-    """Keep the newest of our comments: CML looks through 30 only, and then posts a new one."""
+    """Delete all but our newest comment: CML looks only through 30, then posts a new one."""
     for comment in _own(number, repository)[:-1]:
         api(f"repos/{repository}/issues/comments/{comment['id']}", "--method", "DELETE")
 
 
 def _own(number: int, repository: str) -> list[dict[str, Any]]:
-    """List our comments, the latest written last."""
+    """List our comments, the last updated one last."""
     mine = [c for c in _marked(number, repository) if c["user"]["login"] == AUTHOR]
     return sorted(mine, key=lambda comment: (comment["updated_at"], comment["id"]))
 
 
 def _marked(number: int, repository: str) -> list[dict[str, Any]]:
-    """List the comments that have CML's mark; anyone may plant it in theirs."""
+    """List the comments that have CML's mark, which anyone can put in a comment."""
     found = []
     for page in range(1, _PAGES + 1):
         path = f"repos/{repository}/issues/{number}/comments?per_page=100&page={page}"
@@ -131,7 +131,7 @@ def main(command: str) -> int:
 
 
 def _end(told: str, code: int) -> int:
-    """Say how it ended in the log and in the run's summary."""
+    """Write the outcome to the log and to the run's summary; return the exit code."""
     print(told, file=sys.stderr if code else sys.stdout)
     with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
         summary.write(f"{plain(told)}\n")

@@ -1,4 +1,4 @@
-"""Which settings of a repository on GitHub the workflows need, and the calls that make them so."""
+"""The repository settings on GitHub that the workflows need, and the calls to apply them."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,18 +9,18 @@ from mlops.github.branch_rules import CHECKS, Json, Write, environment_rules, re
 from mlops.github.gh_api import GitHubRefused, api
 
 MAX_VARIABLES = 500
-"""What GitHub allows a repository."""
+"""GitHub's limit per repository."""
 VARIABLES_PAGE = "settings/variables/actions"
 
 
 @dataclass(frozen=True)
 class Repository:
-    """The repository as GitHub describes it, and as its workflow files do.
+    """The repository as described by GitHub and by its workflow files.
 
     Args:
         here: `repos/OWNER/NAME`.
-        workflows: the text of all files under `.github`.
-        values: repository variables that somebody wants to set.
+        workflows: the text of all .yml files under `.github`.
+        values: repository variables to set.
     """
 
     here: str
@@ -31,11 +31,11 @@ class Repository:
 
 @dataclass(frozen=True)
 class Setting:
-    """One line of the table: as found, as wanted, and the calls from the one to the other.
+    """One line of the table: the setting as found, as wanted, and the calls to apply it.
 
     Args:
-        page: where a person sets it, below the repository's address.
-        writes: method, path and body of each call; without one there is nothing to change.
+        page: the page to set it by hand, relative to the repository's address.
+        writes: method, path and body of each call; empty if there is nothing to change.
         problem: why it could not be read or set.
     """
 
@@ -57,12 +57,12 @@ def variables_in(workflows: str) -> list[str]:
 
 
 def environments_in(workflows: str) -> list[str]:
-    """List the environments that jobs belong to, in any of YAML's three ways to say it."""
+    """List the environments of jobs, in any of the three YAML notations."""
     return names_in(workflows, r"(?m)^ +environment:\s*(?:\{\s*)?(?:name:\s*)?([\w-]+)")
 
 
 def _default_branch(repository: Repository) -> Iterator[Setting]:
-    """Compare it with the branch that the triggers name; renaming it is left to people."""
+    """Compare it with the branch in the triggers; renaming it is left to a person."""
     branch = repository.facts["default_branch"]
     named = names_in(repository.workflows, r"(?m)^ +branches: \[([\w./-]+)\]")
     differs = named and branch not in named
@@ -81,7 +81,7 @@ def _actions(repository: Repository) -> Iterator[Setting]:
 
 
 def _token(repository: Repository) -> Iterator[Setting]:
-    """Two settings of one address; each call names one, so that one may be refused alone."""
+    """Two settings of one endpoint, set by separate calls so that each can fail on its own."""
     path = f"{repository.here}/actions/permissions/workflow"
     found = api(path)
     for name, key, wanted in (
@@ -103,7 +103,7 @@ def _required_checks(repository: Repository) -> Iterator[Setting]:
 
 
 def _environments(repository: Repository) -> Iterator[Setting]:
-    """Let each environment of the workflows be used from the default branch alone."""
+    """Limit each environment to the default branch and any branches selected already."""
     branch, names = repository.facts["default_branch"], environments_in(repository.workflows)
     for name, found, writes in environment_rules(repository.here, names, branch):
         yield Setting(f"environment {name}", "settings/environments", found, branch, writes)
@@ -122,7 +122,7 @@ def _secret_scanning(repository: Repository) -> Iterator[Setting]:
 
 
 def _variables(repository: Repository) -> Iterator[Setting]:
-    """Show the variables that the workflows read; set those for which there is a value."""
+    """Show the variables that the workflows read; set those for which there is a new value."""
     path = f"{repository.here}/actions/variables"
     found: dict[str, str] = {}
     for page in range(1, MAX_VARIABLES // 30 + 2):
@@ -140,7 +140,7 @@ def _variables(repository: Repository) -> Iterator[Setting]:
 
 
 def _one_line(text: str) -> str:
-    """Give the beginning of a value, such as a key of several lines, as a table has room for it."""
+    """Return the start of a value, such as a multi-line key, on one line for the table."""
     line = " ".join(text.split())
     return line if len(line) <= 50 else f"{line[:49]}…"
 
@@ -157,7 +157,7 @@ READERS: dict[str, tuple[str, Callable[[Repository], Iterator[Setting]]]] = {
 
 
 def read_settings(repository: Repository) -> Iterator[Setting]:
-    """Read every setting; one that GitHub does not show is a line with its answer."""
+    """Read every setting; for one that GitHub does not show, yield its error."""
     for name, (page, read) in READERS.items():
         try:
             yield from list(read(repository))
