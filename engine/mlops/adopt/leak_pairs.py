@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from mlops.metrics import Floats, Task
 
-_ROWS, _COLUMNS = 2000, 30  # the most that are examined
+_ROWS, _COLUMNS = 2000, 30  # maximum numbers to examine
 _RANKS = 0.999  # rank correlation with the target, or 2 AUC - 1 (absolute values)
 _NEARLY_ALL = 0.97  # R² of a tree on one feature, cross-validated
 

@@ -8,7 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 from mlops.metrics import Task
 
 _RANKS = 0.98  # rank correlation of two numbers
-_RANGES, _IN_RANGE = 20, 5  # most ranges of the target that a feature encodes, least rows in each
+_RANGES, _IN_RANGE = 20, 5  # maximum of ranges that a feature encodes, minimum of rows in each
 _ROWS = 20  # with fewer, any column may predict the target by chance
 _RIGHT = 0.999  # share of rows whose class one column predicts
 
