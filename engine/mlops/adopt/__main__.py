@@ -1,10 +1,10 @@
-"""Command adopt: put data of one's own in the demo's place.
+"""Command adopt: replace the demo with your own data.
 
 Proposes src/project/schema.py and params.yaml for a CSV or Parquet file, tries ingestion and
-validation with them, shows the difference, asks, and writes: those two, an empty
-src/project/features.py, the data, the first words of README.md and data/README.md, the tests in
-tests/, and the examples in docs/. The demo goes, and with it the engine's own tests, benchmarks and
-measurements, unless --keep-engine-tests is given.
+validation with them, shows the difference, asks for confirmation, and writes: those two, empty
+src/project/features.py and metrics.py, the file's format, the data, the beginning of README.md and
+data/README.md, the tests in tests/, and the examples in docs/. It removes the demo and, unless
+--keep-engine-tests is given, the engine's own tests, benchmarks, measurements and examples.
 """
 
 import argparse
@@ -43,11 +43,11 @@ from mlops.errors import UserError, run_command
 from mlops.params import PARAMS_FILE
 from mlops.project import load_kinds, load_schema
 
-_LARGE = 50_000_000  # bytes; above that, git is not the place
+_LARGE = 50_000_000  # bytes; larger files do not belong in git
 
 
 def write_partition(folder: Path, source: Path, proposal: Proposal, text: bool) -> str:
-    """Write the rows as a partition; give its name."""
+    """Write the rows as a partition; return its name."""
     name = partition_name(source, text)
     if text:
         proposal.rows.to_csv(folder / name, index=False, lineterminator="\n")
@@ -65,7 +65,7 @@ def show(proposal: Proposal, texts: dict[Path, str]) -> None:
 
 
 def pages(proposal: Proposal, keep_measured: bool) -> dict[Path, str]:
-    """Rewrite the pages in docs/ whose examples or links are the demo's."""
+    """Return the pages in docs/ whose examples or links are the demo's, rewritten."""
     texts = {page: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
     new = {page: rewritten(text, proposal, keep_measured) for page, text in texts.items()}
     return {page: text for page, text in new.items() if text != texts[page]}
@@ -74,10 +74,10 @@ def pages(proposal: Proposal, keep_measured: bool) -> dict[Path, str]:
 def fitted_params(
     proposal: Proposal, schema: dict[Path, str], data: Path, today: datetime.date
 ) -> tuple[str, str, list[str]]:
-    """Rehearse, and give params.yaml, why the validation would stop, and what to know of both.
+    """Rehearse; return the text of params.yaml, why validation would fail, and notes.
 
     Raises:
-        UserError: the rows have no two sides, one to train and one to test.
+        UserError: the rows can't be split into training and test rows.
     """
     old, notes = PARAMS_FILE.read_text(encoding="utf-8"), list[str]()
     by_day = proposal.of_role("time") is not None
@@ -104,7 +104,7 @@ def fitted_params(
 
 
 def add(options: argparse.Namespace) -> None:
-    """Put the next file of an adopted system into the source."""
+    """Add the next file of an adopted system to the source."""
     schema = load_schema()
     rows, notes = prepare(options.file, schema, str(SOURCE))
     print("\n".join(f"- {note}" for note in notes))

@@ -1,4 +1,4 @@
-"""params.yaml for other data: the keys that depend on the data, every comment and all else kept."""
+"""Adapt params.yaml to other data: change the keys that depend on it, keep all else."""
 
 import datetime
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from mlops.params_text import edit_params, on_one_line, quoted
 
 _TEST_SHARE = 0.2
 _SLICES = 3
-_MANY_ROWS = 5000  # for which hyper-parameters that were chosen for few are too tame
-_FEW_CHOICES = 12  # of a feature whose slices fit into a table
+_MANY_ROWS = 5000  # above this, hyper-parameters chosen for few rows are too conservative
+_FEW_CHOICES = 12  # at most, of a feature whose slices fit into a table
 
 _OF_TASK: dict[str, dict[str, dict[str, float]]] = {
-    # Floors until the test rows are known, on which `Guess` finds what a guess reaches.
+    # Floors until the test rows are known; `Guess` then computes them.
     "regression": {
         "floors": {"r2": 0.0},
         "max_regression": {"rmse": 0.05, "mae": 0.05},
@@ -44,13 +44,13 @@ def adapted(
     guess: Guess | None = None,
     kinds: Mapping[str, type[Kind]] | None = None,
 ) -> str:
-    """Give the text of params.yaml for the proposed data.
+    """Return the text of params.yaml for the proposed data.
 
     Args:
-        today: stands as `ingest.until` where rows have no time.
-        by_day: let the newest rows test the model, if rows have a time; else rows by chance.
-        guess: what a guess reaches on the test rows, once these are known.
-        kinds: of which the chosen one gets the library's hyper-parameters, if there are many rows.
+        today: the value of `ingest.until` if rows have no time.
+        by_day: test on the newest rows, if rows have a time; otherwise on random rows.
+        guess: the metrics of a guess on the test rows, once these are known.
+        kinds: the chosen one gets the library's hyper-parameters if there are many rows.
     """
 
     def change(params: Any) -> None:
@@ -88,9 +88,9 @@ def _set_limits(params: Any, task: Task, guess: Guess | None) -> None:
 
 
 def _take_defaults(section: Any, kind: type[Kind], task: Task) -> None:
-    """Give hyper-parameters, which were chosen for other rows, the values that their library has.
+    """Set hyper-parameters, which were chosen for other rows, to the library's defaults.
 
-    Only those of an estimator that stands alone, and only if the kind takes them.
+    Does nothing if the estimator is a Pipeline, or if the kind rejects the defaults.
     """
     estimator = kind(**section).estimator(task, 0)
     if isinstance(estimator, Pipeline):

@@ -1,4 +1,4 @@
-"""What a person may say to adoption on the command line."""
+"""Command line options of adoption."""
 
 import argparse
 from pathlib import Path
@@ -41,7 +41,7 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
 
 
 def asked(options: argparse.Namespace) -> Asked:
-    """Gather what is said about the values of the file."""
+    """Return the options that describe the file's values."""
     return Asked(
         decimal=options.decimal,
         thousands=options.thousands,
@@ -53,7 +53,7 @@ def asked(options: argparse.Namespace) -> Asked:
 
 
 def named(options: argparse.Namespace) -> dict[str, str]:
-    """Give the delimiter and the quote, where they are said."""
+    """Return the delimiter and the quote, if they are given."""
     return {
         name: getattr(options, name) for name in ("delimiter", "quote") if getattr(options, name)
     }

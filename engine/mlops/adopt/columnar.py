@@ -1,4 +1,4 @@
-"""A Parquet file as columns of texts and columns of values; nothing vanishes without a note."""
+"""Read a Parquet file into columns of texts and of values; each omission has a note."""
 
 import io
 from typing import Any
@@ -15,10 +15,10 @@ _UNNAMED_INDEX = "__index_level_"
 
 
 def columns_of(content: bytes, zone: str | None) -> tuple[dict[str, pd.Series], list[str]]:
-    """Give the columns by name, an index as one of them, and what was left out or changed.
+    """Return the columns by name, an index included, and notes on omissions and changes.
 
     Raises:
-        UserError: the bytes are no Parquet.
+        UserError: the bytes are not Parquet.
     """
     try:
         table = pq.read_table(io.BytesIO(content), partitioning=None)
@@ -37,7 +37,7 @@ def columns_of(content: bytes, zone: str | None) -> tuple[dict[str, pd.Series], 
 
 
 def _range_index(metadata: dict[str, Any] | None, n_rows: int) -> dict[str, pd.Series]:
-    """Give an index with a name that pandas wrote as its ends alone."""
+    """Return a named index that pandas stored only as a range."""
     indexes = (metadata or {}).get("index_columns", [])
     ranges = [index for index in indexes if isinstance(index, dict) and index.get("name")]
     return {

@@ -1,8 +1,8 @@
-"""The bytes of a text file as rows of fields: encoding, delimiter and quote by evidence alone.
+"""Split the bytes of a text file into rows of fields; detect encoding, delimiter and quote.
 
-What fits in two ways is asked for by name. DuckDB's sniffer was measured on the files that broke
-us (2026-11): it drops a trailing field, takes a header for a row and shifts times to UTC in
-silence, so the standard library's reader does the work.
+If two dialects fit, the user has to name one. DuckDB's sniffer was measured on the files that
+failed here (2026-11): it drops a trailing field, takes a header for a row and silently shifts
+times to UTC, so the standard library's reader is used.
 """
 
 import codecs
@@ -14,12 +14,12 @@ from mlops.errors import UserError
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, because it begins with the UTF-16 mark
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_GUESSES = ("cp1252", "cp1250", "cp1251", "shift_jis")  # shown to a person, never taken
+_GUESSES = ("cp1252", "cp1250", "cp1251", "shift_jis")  # shown to the user, never applied
 _DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_FIELD = 10_000_000
 
@@ -28,12 +28,12 @@ Lines = list[tuple[int, list[str]]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text file is written.
+    """The format of a text file.
 
     Attributes:
-        escape: what stands before a quote within quotes; empty: the quote is doubled.
-        spaced: blanks stand between a delimiter and the quote after it.
-        above: lines above the header, as Excel's `sep=;`.
+        escape: the character before a quote within quotes; empty: the quote is doubled.
+        spaced: there are blanks between a delimiter and the quote after it.
+        above: number of lines above the header, such as Excel's `sep=;`.
     """
 
     encoding: str = "utf-8"
@@ -44,7 +44,7 @@ class Dialect:
     above: int = 0
 
     def notes(self) -> list[str]:
-        """Say what is not as in a plain CSV file."""
+        """Describe the differences from a plain CSV file."""
         shown = {"\t": "a tab"}.get(self.delimiter, repr(self.delimiter))
         said = {
             f"encoding {self.encoding}": self.encoding not in ("utf-8", "utf-8-sig"),
@@ -59,10 +59,10 @@ class Dialect:
 
 
 def decode(content: bytes, asked: str | None) -> tuple[str, str]:
-    """Give the text and its encoding: what is asked for, what a mark at the start says, or UTF-8.
+    """Decode by the requested encoding, the byte order mark or UTF-8; return text and encoding.
 
     Raises:
-        UserError: the bytes are of another encoding; some readings of the place are shown.
+        UserError: the bytes have another encoding; the message shows possible readings.
     """
     marked = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
     encoding = asked or marked
@@ -94,14 +94,14 @@ def _no_text(content: bytes, encoding: str, error: UnicodeError) -> UserError:
 
 
 def split(text: str, asked: Dialect | None = None, **named: str) -> tuple[Dialect, Lines]:
-    """Part a text into lines of fields, each with the number of its last line.
+    """Split a text into lines of fields, each with the number of its last line.
 
     Args:
-        asked: a dialect that is known.
-        named: `delimiter` and `quote`, where a person names them.
+        asked: the dialect, if it is known.
+        named: `delimiter` and `quote`, if the user names them.
 
     Raises:
-        UserError: lines have another number of fields than the header, or two dialects fit.
+        UserError: a line has another number of fields than the header, or two dialects fit.
     """
     if asked:
         found = _read(text, asked)
@@ -136,7 +136,7 @@ def _named(named: dict[str, str], found: list[str]) -> list[str]:
 def _best(
     text: str, delimiter: str, quote: str | None, above: int
 ) -> tuple[Dialect, Lines | UserError]:
-    """Read with one delimiter in the plainest way that fits each line."""
+    """Read with one delimiter and the simplest dialect that fits each line."""
     plain = Dialect(delimiter=delimiter, quote=quote or '"', above=above)
     others = [replace(plain, spaced=True), replace(plain, escape="\\")]
     others += [] if quote or '"' in text else [replace(plain, quote="'")]
@@ -151,12 +151,12 @@ def _best(
 
 
 def _quotes_left(lines: Lines, quote: str) -> bool:
-    """Tell whether fields begin with blanks and a quote: then they were not taken as quoted."""
+    """Return whether fields begin with blanks and a quote, so were not parsed as quoted."""
     return any(f[:1] == " " and f.lstrip()[:1] == quote for _, line in lines for f in line)
 
 
 def _single_quoted(text: str, dialect: Dialect, lines: Lines | UserError) -> tuple[Dialect, Lines]:
-    """Take single quotes for quotes where they stand around every value of a column."""
+    """Parse single quotes as quotes if they surround every value of a column."""
     assert isinstance(lines, list)
     for values in zip(*(fields for _, fields in lines[1:]), strict=True):
         known = [value for value in values if value]
@@ -169,7 +169,7 @@ def _single_quoted(text: str, dialect: Dialect, lines: Lines | UserError) -> tup
 
 
 def _read(text: str, dialect: Dialect) -> Lines | UserError:
-    """Give the lines of fields without the empty ones, or what is wrong with them."""
+    """Return the lines of fields without empty lines, or the error in them."""
     source = io.StringIO(text.lstrip("\r\n"), newline="")
     for _ in range(dialect.above):
         source.readline()
@@ -183,7 +183,7 @@ def _read(text: str, dialect: Dialect) -> Lines | UserError:
         strict=True,
     )
     above = len(text) - len(text.lstrip("\r\n")) + dialect.above
-    limit = csv.field_size_limit(_LONGEST_FIELD)  # of the whole process
+    limit = csv.field_size_limit(_LONGEST_FIELD)  # process-wide
     try:
         lines = [(reader.line_num + above, fields) for fields in reader if fields]
     except csv.Error as error:

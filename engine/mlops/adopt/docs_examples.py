@@ -1,4 +1,4 @@
-"""The pages in docs/: their examples ask for a row of the schema, and the demo's figures go."""
+"""Adapt the pages in docs/: examples request a row of the schema, the demo's figures go."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _LINK = re.compile(rf"\[([^\]]*)\]\(\.\./{MEASURED.as_posix()}/[^)]*\)")
 
 
 def rewritten(text: str, proposal: Proposal, keep_measured: bool = False) -> str:
-    """Write a page of docs/ for other data, without links to figures that are gone."""
+    """Return a page of docs/ for other data, without links to removed figures."""
     row = example_row(Schema(proposal.columns))
     body, columns = map(_in_quotes, (row, {name: [value] for name, value in row.items()}))
     text = re.sub(r"(/predict\?)[^'`\s]+", lambda found: found[1] + urlencode(row), text)
@@ -28,5 +28,5 @@ def rewritten(text: str, proposal: Proposal, keep_measured: bool = False) -> str
 
 
 def _in_quotes(content: object) -> str:
-    """Write JSON that stands within a shell's single quotes."""
+    """Return JSON for use within a shell's single quotes."""
     return json.dumps(content).replace("'", "\\u0027")

@@ -1,4 +1,4 @@
-"""A file of the adopted system, read as the first one was, under the schema's names."""
+"""Read a file of the adopted system as the first one, under the schema's names."""
 
 import pandas as pd
 
@@ -13,10 +13,10 @@ from mlops.errors import UserError
 
 
 def fields_of(content: bytes, form: SourceForm) -> dict[str, pd.Series]:
-    """Give the columns of a file by their headers, in the dialect of the adopted one.
+    """Return a file's columns by header, parsed with the adopted file's dialect.
 
     Raises:
-        UserError: it has another one.
+        UserError: the file has another dialect.
     """
     if form.dialect is None:
         return columns_of(content, None)[0]
@@ -30,14 +30,14 @@ def fields_of(content: bytes, form: SourceForm) -> dict[str, pd.Series]:
 def read_export(content: bytes, form: SourceForm, columns: tuple[Column, ...]) -> pd.DataFrame:
     """Read a file as the adopted one was read, under the schema's names.
 
-    A column that came into the schema since then has its own name in the file, too; a nullable one
-    may lack.
+    A column added to the schema since then has the same name in the file; a nullable one may be
+    missing.
 
     Args:
-        columns: those that are wanted of it.
+        columns: the columns to read.
 
     Raises:
-        UserError: it is written in another way; each place is named.
+        UserError: the file's format differs; the message lists each place.
     """
     given = fields_of(content, form)
     since = {c.name for c in columns} - {*form.names.values(), form.numbered}

@@ -1,4 +1,4 @@
-"""What a guess reaches on the test rows: the floors that adoption proposes."""
+"""Metrics of a guess on the test rows, and the floors that adoption proposes from them."""
 
 import math
 from dataclasses import dataclass
@@ -28,20 +28,20 @@ class Guess:
 
     @classmethod
     def of(cls, train: pd.DataFrame, test: pd.DataFrame, target: Column) -> "Guess":
-        """Guess each test row's target from those of the training rows alone."""
+        """Guess each test row's target from the training rows' targets alone."""
         task: Task = "classification" if target.choices else "regression"
         trivial = trivial_prediction(train, len(test), target)
         predictions = Predictions(task, actual_values(test, target), trivial)
         found = Metrics(task, target.choices).estimates(predictions, spread=False)
-        # A guess may decide for no positive, which says nothing of the rows.
+        # If a guess predicts no positive, its precision is undefined for any rows.
         undefined = {k: v.reason for k, v in found.items() if v.reason and k != "precision"}
         return cls({name: one.value for name, one in found.items()}, undefined)
 
     def floors(self, task: Task) -> dict[str, float]:
-        """Give limits that a model must keep to be better than the guess.
+        """Return the limits that a model must meet to be better than the guess.
 
-        An R² of 0 is that of the test rows' own mean, than which no guess is better; where it is
-        undefined, and of classes, the leading metric has to be better than the guess's.
+        R² is 0 for the test rows' own mean, and no guess is better. For classification, and if
+        R² is undefined, the leading metric must be better than the guess's.
         """
         plain = {"regression": {"r2": 0.0}, "classification": {"roc_auc": 0.5}}[task]
         floors = {name: least for name, least in plain.items() if name not in self.undefined}
@@ -51,7 +51,7 @@ class Guess:
         return floors
 
     def notes(self) -> list[str]:
-        """Say which metrics the test rows don't define."""
+        """Describe the metrics that the test rows don't define."""
         return [
             f"{name} is undefined on the test rows: {why}; no limit is set on it"
             for name, why in self.undefined.items()
@@ -59,7 +59,7 @@ class Guess:
 
 
 def _rounded_down(value: float) -> float:
-    """Keep 4 digits, none of them rounded up: the limit is never worse than the guess."""
+    """Round down to 4 digits, so that the limit is never worse than the guess."""
     if value <= 0:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(value)) + 1 - _DIGITS)

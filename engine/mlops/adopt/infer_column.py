@@ -1,4 +1,4 @@
-"""From the values of one column to its line in the schema."""
+"""Infer a column's line in the schema from its values."""
 
 import re
 from typing import Any
@@ -12,14 +12,14 @@ from mlops.adopt.texts import is_whole, texts
 from mlops.columns import LONGEST, Column
 
 MOST_CHOICES = 200
-"""A column of more texts is open: its categories are learned from the training rows."""
+"""A column of more distinct texts is open: its categories are learned from the training rows."""
 
-_HEAD_ROOM = 0.25  # of the range that was found, on either side
+_HEAD_ROOM = 0.25  # share of the observed range, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
 _OFTEN = 0.9
 _HIGH_SKEW = 1.0
 _SHOWN = 60  # characters of a text
-_FEW = 5  # texts: so many are categories, also if each stands once
+_FEW = 5  # distinct texts: up to this many are categories, even if each occurs once
 
 
 class Unusable(Exception):
@@ -30,10 +30,10 @@ _DATE = "a date; name it by --time, and derive numbers from it: docs/features.md
 
 
 def describe(values: pd.Series, name: str, description: str) -> tuple[Column, pd.Series]:
-    """Describe a feature, and give its values as the partition holds them.
+    """Describe a feature; return it with its values as the partition stores them.
 
     Raises:
-        Unusable: it can be none.
+        Unusable: the column can't be a feature.
     """
     present = values.dropna()
     if present.nunique() < 2:
@@ -77,7 +77,7 @@ def _text(
 
 
 def is_row_number(values: pd.Series) -> bool:
-    """Tell whether values count the rows, or are an id in each: as name and values say."""
+    """Return whether values number the rows, or are unique ids by their name."""
     if values.isna().any() or values.duplicated().any() or len(values) < 2:
         return False
     if is_whole(values):
@@ -91,14 +91,14 @@ def _is_id(header: Any) -> bool:
 
 
 def _bounds(present: pd.Series, kind: type) -> tuple[float, float]:
-    """Give bounds around what was found, with room, at round numbers, on the same side of 0."""
+    """Return round bounds with headroom around the values, on the same side of 0."""
     least, most = float(present.min()), float(present.max())
     if not np.isfinite([least, most]).all():
         raise Unusable("infinite values; leave such fields empty")
     if least >= 0 and most <= 1:
         return 0, 1
     room = _HEAD_ROOM * (most - least)
-    digit = int(np.floor(np.log10(most - least))) - 1  # the second one of the range
+    digit = int(np.floor(np.log10(most - least))) - 1  # the range's second significant digit
     low = round(float(np.floor((least - room) / 10.0**digit) * 10.0**digit), max(0, -digit))
     high = round(float(np.ceil((most + room) / 10.0**digit) * 10.0**digit), max(0, -digit))
     low, high = (max(0.0, low) if least >= 0 else low), (min(0.0, high) if most <= 0 else high)
@@ -106,7 +106,7 @@ def _bounds(present: pd.Series, kind: type) -> tuple[float, float]:
 
 
 def follows_ratios(values: pd.Series) -> bool:
-    """Tell whether a target is above 0 and highly skewed, and its logarithm less so.
+    """Return whether a target is positive and highly skewed, and its logarithm less so.
 
     Source: Bulmer, Principles of Statistics, 1979, chapter 4: a skewness above 1 is high.
     """

@@ -1,4 +1,4 @@
-"""Do two features together tell the target, or one of them nearly all of it? Asked in words."""
+"""Find pairs of features, or single ones, that nearly determine the target; ask about each."""
 
 import itertools
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from sklearn.tree import DecisionTreeRegressor
 
 from mlops.metrics import Floats, Task
 
-_ROWS, _COLUMNS = 2000, 30  # looked at, of more
-_RANKS = 0.999  # correlation of ranks with the target, or area under the ROC curve
-_NEARLY_ALL = 0.97  # R² of one feature, on rows that a tree has not seen
+_ROWS, _COLUMNS = 2000, 30  # maximum numbers to examine
+_RANKS = 0.999  # rank correlation with the target, or 2 AUC - 1 (absolute values)
+_NEARLY_ALL = 0.97  # R² of a tree on one feature, cross-validated
 
 
 Finding = tuple[str, tuple[str, ...]]
-"""What was found, in words, and of which features."""
+"""The finding in words, and its features."""
 
 
 def questions(features: pd.DataFrame, target: pd.Series, task: Task) -> list[Finding]:
-    """Find features that together, or nearly alone, give the target: each is a question."""
+    """Find features that determine the target, two together or one nearly alone."""
     rows = features.sample(min(_ROWS, len(features)), random_state=0)
     actual = target.loc[rows.index]
     if task == "classification":
@@ -34,7 +34,7 @@ def questions(features: pd.DataFrame, target: pd.Series, task: Task) -> list[Fin
     asked = list[Finding]()
     if known.sum() >= 20 and np.ptp(truth[known]):
         told = numbers.loc[known]
-        # Of many, those that move most with the target: one of a pair does.
+        # Of many, keep those that agree most with the target: one of a pair does.
         alone = {name: _agreement(told[name].to_numpy(), truth[known], task) for name in told}
         names = sorted(alone, key=lambda name: -alone[name])[:_COLUMNS]
         for a, b in itertools.combinations(sorted(names, key=list(told).index), 2):
@@ -60,7 +60,7 @@ def _together(a: str, b: str, x: Floats, y: Floats) -> Iterator[tuple[str, Float
 
 
 def _agreement(values: Floats, truth: Floats, task: Task) -> float:
-    """Tell how well ranks agree: their correlation, or for two classes the area, as -1 to 1."""
+    """Return the agreement of ranks, 0 to 1: |correlation|, or |2 AUC - 1| for two classes."""
     if not np.ptp(values):
         return 0.0
     ranks = rankdata(values)

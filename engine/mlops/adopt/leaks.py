@@ -1,4 +1,4 @@
-"""Does one column alone tell the target? Then it is the target in other words, or its result."""
+"""Find a column that alone predicts the target: it is the target in other form, or its result."""
 
 import numpy as np
 import pandas as pd
@@ -7,14 +7,14 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlops.metrics import Task
 
-_RANKS = 0.98  # correlation of ranks, of a number with a number
-_RANGES, _IN_RANGE = 20, 5  # most ranges of the target that a feature may name, least rows in each
-_ROWS = 20  # of fewer, any column may tell the target by chance
-_RIGHT = 0.999  # share of rows whose class one column tells
+_RANKS = 0.98  # rank correlation of two numbers
+_RANGES, _IN_RANGE = 20, 5  # maximum of ranges that a feature encodes, minimum of rows in each
+_ROWS = 20  # with fewer, any column may predict the target by chance
+_RIGHT = 0.999  # share of rows whose class one column predicts
 
 
 def gives_away(values: pd.Series, target: pd.Series, task: Task) -> bool:
-    """Tell whether a feature alone predicts the target all but perfectly."""
+    """Return whether a feature alone predicts the target almost perfectly."""
     known = values.notna()
     feature = values[known]
     if len(feature) < _ROWS or feature.nunique() < 2 or target[known].nunique() < 2:
@@ -25,7 +25,7 @@ def gives_away(values: pd.Series, target: pd.Series, task: Task) -> bool:
         if _is_cut(feature, target[known]):
             return True
         return bool(abs(spearmanr(feature, target[known]).statistic) > _RANKS)
-    # As many leaves as classes: more would learn the rows by heart.
+    # As many leaves as classes: more would overfit.
     tree = DecisionTreeClassifier(max_leaf_nodes=max(2, target.nunique()), random_state=0)
     column = feature.to_numpy(dtype=np.float64)[:, None]
     labels = target[known].astype(str)
@@ -33,9 +33,9 @@ def gives_away(values: pd.Series, target: pd.Series, task: Task) -> bool:
 
 
 def _is_cut(feature: pd.Series, target: pd.Series) -> bool:
-    """Tell whether a feature is the target's sign, or which of a few ranges it lies in.
+    """Return whether a feature is the target's sign, or encodes one of a few ranges of it.
 
-    Then its values stand in blocks where rows are sorted by the target.
+    Then its values form contiguous blocks when rows are sorted by the target.
     """
     counts = feature.value_counts()
     if len(counts) > _RANGES or counts.min() < _IN_RANGE:

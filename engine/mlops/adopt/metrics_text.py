@@ -34,5 +34,5 @@ _EXAMPLES: dict[Task, str] = {
 
 
 def metrics_text(task: Task) -> str:
-    """Write the file."""
+    """Return the text of the file."""
     return _TEXT.format(example=_EXAMPLES[task])

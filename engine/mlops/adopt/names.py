@@ -1,4 +1,4 @@
-"""From the headers of a table to names that Python, the API and people can use."""
+"""Convert a table's headers to names that Python, the API and people can use."""
 
 import keyword
 import re
@@ -12,7 +12,7 @@ _UNIT = re.compile(r"\s*[(\[]([^()\[\]]+)[)\]]\s*$")
 
 
 def column_names(headers: Iterable[Any]) -> dict[Any, str]:
-    """Give each header a name of its own: lower case, words joined by underscores."""
+    """Return a unique name for each header: lower case, words joined by underscores."""
     found: dict[Any, str] = {}
     for header in headers:
         name = _name(header)
@@ -34,12 +34,12 @@ def _name(header: Any) -> str:
 
 
 def words(header: Any) -> str:
-    """Write a header as a person would say it."""
+    """Return a header as readable words."""
     text = re.sub(r"[\W_]+", " ", _UNIT.sub("", str(header))).strip() or str(header)
     return text[0].upper() + text[1:]
 
 
 def unit(header: Any) -> str:
-    """Give what stands in brackets at a header's end, as in `length (cm)`."""
+    """Return the text in brackets at a header's end, as in `length (cm)`."""
     found = _UNIT.search(str(header))
     return found[1].strip() if found else ""

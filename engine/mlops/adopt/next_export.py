@@ -1,4 +1,4 @@
-"""The next file of a system whose first one was adopted: the same names, the same conversions."""
+"""Add the next file of an adopted system, with the first file's names and conversions."""
 
 import tempfile
 from pathlib import Path
@@ -24,7 +24,7 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
     """Read a file as the adopted one was read, under the schema's names.
 
     Raises:
-        UserError: it is written in another way; each place is named.
+        UserError: the file's format differs; the message lists each place.
     """
     content = content_of(path)
     try:
@@ -34,7 +34,7 @@ def read_next(path: Path, form: SourceForm, columns: tuple[Column, ...]) -> pd.D
 
 
 def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list[str]]:
-    """Make the rows of the next partition; say what a person should know before it is written."""
+    """Return the next partition's rows, and notes for the user before it is written."""
     form, notes = load_form(), list[str]()
     rows = read_next(path, form, schema.own)
     known = rows[schema.target.name].notna()
@@ -74,13 +74,13 @@ def _in_types(rows: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
 
 
 def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, text: bool) -> Path:
-    """Write the partition beside the others, or in the file's place if that is one of them.
+    """Write the partition to the source folder; replace the file itself if it is there.
 
     Raises:
-        UserError: it would not, or a file of that name is there.
+        UserError: ingestion would reject the rows, or a file of that name exists.
     """
     name = partition_name(path, text)
-    dropped = path.resolve().parent == source.resolve()  # by hand, and to be converted in place
+    dropped = path.resolve().parent == source.resolve()  # by hand; convert it in place
     if (source / name).exists() and not (dropped and path.name == name):
         raise UserError(f"{source / name}: is there already", advice="Give the file another name")
     with tempfile.TemporaryDirectory() as folder:
@@ -100,10 +100,10 @@ def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, tex
 
 
 def partition_name(path: Path, text: bool) -> str:
-    """Name the partition of a file.
+    """Return the name of a file's partition.
 
     Raises:
-        UserError: the name is that of the partition which retraining writes and deletes.
+        UserError: the name is reserved: retraining writes and deletes that partition.
     """
     name = f"{path.name.split('.')[0]}.{'csv' if text else 'parquet'}"
     if name.lower() == FEEDBACK:

@@ -1,4 +1,4 @@
-"""One column of texts -> its values, how they were read, and what a person should know of it."""
+"""Convert one column of texts to values; return the conversion and notes for the user too."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ _NOTHING = {
     *("unknown", "undefined", "k.a.", "#div/0!", "#value!", "#ref!", "inf", "-inf", "\\n", "x"),
 }
 _TRUE = {"true": True, "false": False}
-_DIGITS = 17  # of a decimal; a float holds no more
+_DIGITS = 17  # significant ones of a decimal; a float has no more
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person says about a file, for all columns or, in `missing`, for one."""
+    """The user's settings for a file, for all columns or, in `missing`, for one."""
 
     decimal: str | None = None
     thousands: str | None = None
@@ -32,14 +32,14 @@ class Asked:
     loose: bool = False
 
     def missing_in(self, header: str) -> set[str]:
-        """Give the words for nothing in one column; `COLUMN=WORD` counts in that one only."""
+        """Return the missing-value words of a column; `COLUMN=WORD` is for that one only."""
         own = {w[len(header) + 1 :] for w in self.missing if w.startswith(f"{header}=")}
         return own | set(self.missing)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """True and false, in any case of letters."""
+    """The texts true and false, in any letter case."""
 
 
 Conversion = Numeral | Clock | Truth | None
@@ -51,7 +51,7 @@ class Read:
 
     Attributes:
         conversion: how its texts become values; None: they stay texts.
-        doubt: why it should be no feature as it stands; empty: nothing is wrong.
+        doubt: why it should not be a feature as it is; empty: nothing is wrong.
     """
 
     values: pd.Series
@@ -61,7 +61,7 @@ class Read:
 
 
 def without_missing(header: str, texts: Sequence[str], asked: Asked) -> tuple[list[str], list[str]]:
-    """Take blanks around values off, and empty the words for nothing; say how many there were."""
+    """Strip values and empty the missing-value words; return notes with their counts too."""
     words, notes = asked.missing_in(header), list[str]()
     numbers = {
         float(word)
@@ -88,10 +88,10 @@ def _number(text: str) -> float | None:
 
 
 def read_column(header: str, given: Sequence[str], asked: Asked, plain_noted: bool = False) -> Read:
-    """Find out what the texts of a column are; an empty one is missing.
+    """Infer how a column's texts are to be converted; an empty text is missing.
 
     Args:
-        plain_noted: say so too where texts are plain numbers, as in a file that has types.
+        plain_noted: add a note on plain numbers too, because the file has types.
     """
     texts, notes = without_missing(header, given, asked)
     present = dict.fromkeys(filter(None, texts))
@@ -132,7 +132,7 @@ def _known(texts: list[str], present: tuple[str, ...], header: str, asked: Asked
 def _but_for(
     texts: list[str], present: tuple[str, ...], words: list[str], header: str, asked: Asked
 ) -> Doubt | None:
-    """Tell whether a column is of numbers or times, but for words that may mean nothing."""
+    """Return a doubt if all but words that may mean missing are numbers or times."""
     rest = tuple(text for text in present if text not in words)
     found = parse_numbers.recognise(rest, asked.decimal, asked.thousands, asked.loose)
     kind = "numbers" if found and not parse_numbers.is_code(rest) else ""
@@ -149,7 +149,7 @@ def _but_for(
 
 
 def _numbers(texts: list[str], present: tuple[str, ...], numeral: Numeral) -> Read:
-    """Give numbers, or the texts as they are where a number would not be the same."""
+    """Convert texts to numbers, or keep the texts if numbers would not be the same."""
     kept = ""
     if parse_numbers.is_code(present):
         kept = "leading zeros or the like are kept: these are codes, not numbers"
@@ -172,7 +172,7 @@ def _is_whole(number: str) -> bool:
 
 
 def apply(conversion: Conversion, texts: Sequence[str]) -> pd.Series:
-    """Give the values of texts in a known form; what does not fit is missing."""
+    """Convert texts by a known conversion; a text that does not fit is missing."""
     if conversion is None:
         return pd.Series([text or None for text in texts], dtype="object")
     if isinstance(conversion, Truth):
@@ -190,7 +190,7 @@ def apply(conversion: Conversion, texts: Sequence[str]) -> pd.Series:
 
 
 def _shown(texts: list[str], read: Read, plain_noted: bool) -> list[str]:
-    """Say what was read otherwise than any program would, with the first and the last value."""
+    """Describe a conversion that is not obvious, with the first and the last value."""
     known = [(text, value) for text, value in zip(texts, read.values, strict=True) if text]
     if isinstance(read.conversion, Numeral):
         form = read.conversion

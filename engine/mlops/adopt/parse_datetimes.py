@@ -1,4 +1,4 @@
-"""Days and times as people and their programs write them; both orders of day and month tried."""
+"""Parse dates and times in common formats; both orders of day and month are tried."""
 
 import itertools
 import re
@@ -29,17 +29,17 @@ _YEAR, _COMPACT = re.compile(r"(1[89]|20|21)\d\d"), re.compile(r"(1[89]|20|21)\d
 
 @dataclass(frozen=True)
 class Clock:
-    """How the times of one column are written.
+    """The format of a column's times.
 
     Attributes:
-        zone: where times with an offset are told; empty: as written.
+        zone: time zone that times with an offset are converted to; empty: as written.
     """
 
     format: str = ISO
     zone: str = ""
 
     def read(self, texts: pd.Series) -> pd.Series:
-        """Give the times on the wall, NaT where a text is none."""
+        """Parse texts to local times without a zone; NaT where that fails."""
         if self.format in _NUMBERS:
             origin = "1899-12-30" if self.format == "excel" else "unix"
             numbers = pd.to_numeric(texts, errors="coerce")
@@ -64,15 +64,15 @@ class Clock:
 def recognise(
     texts: Collection[str], asked: str | None, zone: str | None, named: bool = False
 ) -> Clock | Doubt | None:
-    """Find the one way in which all texts are days or times.
+    """Find the only format in which all texts are dates or times.
 
     Args:
-        asked: a format to try first; on bare numbers only where a person says that they are times.
-        zone: where times with different offsets are to be told, or "written".
-        named: a person says that these are times, so 1990 and 20230101 are years and days.
+        asked: a format to try first; on bare numbers only if `named`.
+        zone: time zone that times with an offset are converted to, or "written".
+        named: the user says that these are times, so 1990 is a year and 20230101 a day.
     """
     values = pd.Series(list(texts), dtype="object").astype("str")
-    bare = all(map(is_plain, values))  # 1990 fits %Y, and any number is a second since 1970
+    bare = all(map(is_plain, values))  # 1990 fits %Y, any number fits seconds since 1970
     if asked and (named or not bare) and len(values) and Clock(asked).read(values).notna().all():
         return _in_zone(values, Clock(asked), zone)
     if named:
@@ -114,7 +114,7 @@ def _day(clock: Clock, text: str) -> str:
 
 
 def _in_zone(values: pd.Series, clock: Clock, zone: str | None) -> Clock | Doubt:
-    """Keep times as written unless a zone is asked for; many offsets are of no one place.
+    """Keep times as written unless a zone is requested; differing offsets are a doubt.
 
     Raises:
         UserError: there is no such zone.
@@ -139,6 +139,6 @@ def _in_zone(values: pd.Series, clock: Clock, zone: str | None) -> Clock | Doubt
 
 
 def offset(texts: Collection[str]) -> str:
-    """Give the offset that all times share, or nothing."""
+    """Return the offsets of the times, joined by commas; empty if there are none."""
     found = {match[1] for text in texts if (match := re.search(_OFFSET, text))}
     return ", ".join(sorted(found))

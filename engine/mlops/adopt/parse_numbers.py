@@ -1,11 +1,11 @@
-"""Numbers as people and their programs write them: decimal, thousands, currency, per cent, sign."""
+"""Parse numbers in common notations: decimal, thousands, currency, percent, sign."""
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 EXACT = 2**53
-"""Whole numbers beyond this have no exact float."""
+"""Whole numbers beyond this may have no exact float."""
 
 _MARKS = (
     *(r"US\$", r"R\$", "C\\$", "A\\$", r"\$", "€", "£", "¥", "₹", "₩", "₽", "₺", "zł", "Kč", "kr"),
@@ -28,10 +28,10 @@ _BARE_POWER = re.compile(r"[0-9]+[eE][0-9]+")
 
 @dataclass(frozen=True)
 class Numeral:
-    """How the numbers of one column are written.
+    """The notation of a column's numbers.
 
     Attributes:
-        sure: false where a point before three digits in every value was taken for a decimal one.
+        sure: false if a point before three digits in every value was taken as a decimal point.
     """
 
     decimal: str = "."
@@ -46,7 +46,7 @@ class Numeral:
         return self.before or self.after
 
     def read(self, text: str) -> str | None:
-        """Give a number as Python writes it, or None where this is none."""
+        """Return a number as Python writes it, or None if the text is not a number."""
         parts = _PARTS.fullmatch(text)
         if not parts or (parts["before"] or "", parts["after"] or "") != (self.before, self.after):
             return None
@@ -64,7 +64,7 @@ class Numeral:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why texts that look like numbers were not taken for them, and what to say."""
+    """Why texts were not read as numbers or times, and which option decides it."""
 
     reason: str
 
@@ -87,16 +87,16 @@ def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
 def recognise(
     texts: Collection[str], decimal: str | None, thousands: str | None, loose: bool
 ) -> Numeral | Doubt | None:
-    """Find the one way in which all texts are numbers.
+    """Find the only notation in which all texts are numbers.
 
     Args:
-        texts: each different one.
+        texts: the distinct texts.
         decimal: the file's decimal character, if it is known.
         thousands: the character between groups of three digits, if it is known.
-        loose: a lone point in front of three digits may part thousands in this file, too.
+        loose: in this file, a single point before three digits may be a thousands separator.
 
     Returns:
-        How they are written; a doubt, if they are numbers in several ways; None, if they are none.
+        The notation; a doubt, if several fit or marks differ; None, if some are not numbers.
     """
     parts = [_PARTS.fullmatch(text) for text in texts]
     if not texts or not all(parts):
@@ -129,7 +129,7 @@ def recognise(
 
 
 def is_code(texts: Collection[str]) -> bool:
-    """Tell whether figures are written as no number is: 01234, or 1E2 without any point."""
+    """Return whether texts are codes, not numbers: 01234, or 1E2 without any point."""
     if any(_CODE.fullmatch(text) for text in texts):
         return True
     power = any(_BARE_POWER.fullmatch(text) for text in texts)
@@ -137,5 +137,5 @@ def is_code(texts: Collection[str]) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether a text is a number as any program writes it."""
+    """Return whether a text is a number as programs write it."""
     return bool(_PLAIN.fullmatch(text))

@@ -1,4 +1,4 @@
-"""The first tests of a project's own: its rows, its model, its API, for a person to go on from."""
+"""Generate a project's first tests of its rows, model and API, for the user to extend."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from mlops.adopt.proposal import Proposal
 from mlops.columns import Column, Schema
 from mlops.serving.response_models import example_row
 
-_EACH = 2  # wrong values of each kind that are shown
+_EACH = 2  # wrong values of each kind that are tested
 
 _SCHEMA = '''\
 """Rows that the schema accepts and rejects."""
@@ -98,13 +98,13 @@ def test_an_unknown_field_is_named(client: TestClient) -> None:
 
 
 def tests_of(proposal: Proposal) -> dict[Path, str]:
-    """Write the files in tests/ that depend on the data; conftest.py does not."""
+    """Return the files in tests/ that depend on the data; conftest.py does not."""
     schema = Schema(proposal.columns)
     regression = schema.task == "regression"
     row = {c.name: _plain(proposal.rows[c.name].iloc[0]) for c in schema.columns}
     for column in schema.columns:
         if column.type is bool and row[column.name] is not None:
-            row[column.name] = row[column.name] == "True"  # the partition holds the word
+            row[column.name] = row[column.name] == "True"  # the partition stores the word
     request = _indented(example_row(schema))
     return {
         Path("tests/test_schema.py"): _SCHEMA.format(
@@ -122,7 +122,7 @@ def tests_of(proposal: Proposal) -> dict[Path, str]:
 
 
 def _wrong(columns: tuple[Column, ...]) -> list[str]:
-    """Give lines of a column and a value that it does not take: some of each kind."""
+    """Return test lines, each a column and an invalid value: some of each kind."""
     found: dict[str, list[str]] = {"missing": [], "high": [], "choice": []}
     for column in columns:
         name = json.dumps(column.name)
@@ -138,7 +138,7 @@ def _wrong(columns: tuple[Column, ...]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Give a cell as a literal that a person would write."""
+    """Return a cell as a literal that a person would write."""
     if value is None or value is pd.NaT or value != value:
         return None
     if isinstance(value, pd.Timestamp):
@@ -148,7 +148,7 @@ def _plain(value: Any) -> Any:
 
 
 def _indented(row: dict[str, Any]) -> str:
-    """Write a dict as ruff would: an entry a line."""
+    """Format a dict as ruff would: one entry per line."""
     entries = "".join(f"    {json.dumps(k)}: {_literal(v)},\n" for k, v in row.items())
     return "{\n" + entries + "}"
 

@@ -1,4 +1,4 @@
-"""A table of one's own as columns of the schema: what each becomes, what is left out and why."""
+"""Propose schema columns for a user's table; note which columns are left out and why."""
 
 import datetime
 from collections.abc import Collection, Mapping
@@ -28,17 +28,17 @@ _NOTHING_LEFT = (
     "Add a column that a model can take. Of a text, that may be its length, its number of words, "
     "or whether it holds a certain word; of a date, name it by --time and see docs/features.md"
 )
-_FEW_CLASSES = 10  # whole numbers of so few kinds are taken for classes
+_FEW_CLASSES = 10  # at most so many distinct whole numbers are classes
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the schema, the parameters and the partition are written from.
+    """The content of the schema, the parameters and the partition.
 
     Attributes:
         rows: under the columns' names, in their order, each with a target.
-        notes: what was decided, in words, for the person to contradict.
-        names: header -> column, of those that are taken.
+        notes: the decisions in words, for the user to review.
+        names: header -> column, of the columns that are used.
     """
 
     task: Task
@@ -48,7 +48,7 @@ class Proposal:
     names: dict[str, str] = field(default_factory=dict)
 
     def of_role(self, role: str) -> Column | None:
-        """Give the column of a role that one column has, or none."""
+        """Return the column of a role that at most one column has, or None."""
         return next((column for column in self.columns if column.role == role), None)
 
 
@@ -62,18 +62,18 @@ def propose(
     doubts: Mapping[str, str] | None = None,
     time_format: str | None = None,
 ) -> Proposal:
-    """Describe a table's columns. Columns are named as in the table's header.
+    """Propose a schema for a table. Arguments name columns as its header does.
 
     Args:
-        key: what tells one row from another; None: a column that numbers the rows, or a new one.
-        task: None: guessed by the target's values.
-        keep: features that are to stay although they seem to give the target away, or are in
-            doubt: these as texts.
-        doubts: header -> why its values are not sure to be what they seem.
-        time_format: how the days of `time` are written, if they are not yet read.
+        key: column that identifies a row; None: one that numbers the rows, or a new one.
+        task: None: inferred from the target's values.
+        keep: features to keep although they seem to leak the target, or are in doubt; these
+            are kept as texts.
+        doubts: header -> why its values may not be what they seem.
+        time_format: format of the days in `time`, if they are not parsed yet.
 
     Raises:
-        UserError: a column that is asked for is not there or can't have its role.
+        UserError: a requested column does not exist or can't have its role.
     """
     _check_asked(table, [target, *filter(None, (key, time)), *keep])
     doubts = {header: doubt for header, doubt in (doubts or {}).items() if header not in keep}
@@ -132,7 +132,7 @@ def _features(
     keep: Collection[str],
     doubts: Mapping[str, str],
 ) -> tuple[list[tuple[Column, pd.Series]], list[str]]:
-    """Describe what can be a feature; say of the others why they can't."""
+    """Describe the usable features; note why the others are left out."""
     found, notes = [], []
     for header in table.columns:
         try:
@@ -168,7 +168,7 @@ def _check_keys(keys: pd.Series) -> None:
 
 
 def _row_number(table: pd.DataFrame, taken: Collection[str | None]) -> str | None:
-    """Find a column that can be the key: one that numbers the rows, or is called an id."""
+    """Find a column that can be the key: it numbers the rows or is named as an id."""
     for header in table.columns:
         if header not in taken and is_row_number(table[header]):
             return str(header)
@@ -176,10 +176,10 @@ def _row_number(table: pd.DataFrame, taken: Collection[str | None]) -> str | Non
 
 
 def _days(values: pd.Series, header: str, form: str | None) -> pd.Series:
-    """Read days and times, hours kept.
+    """Parse days and times; keep the hours.
 
     Raises:
-        UserError: some are none, or are days in two ways.
+        UserError: some values are not days, or several formats fit.
     """
     if pd.api.types.is_datetime64_any_dtype(values) and values.notna().all():
         return values.dt.tz_localize(None).astype("datetime64[us]")
@@ -208,10 +208,10 @@ def _guess(target: pd.Series) -> Task:
 
 
 def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series]:
-    """Describe what is to be predicted.
+    """Describe the target.
 
     Raises:
-        UserError: it can't be, in this task.
+        UserError: the column can't be the target of this task.
     """
     try:
         if task == "classification":
@@ -221,7 +221,7 @@ def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series
         column, described = describe(values, name, words(str(values.name)))
     except Unusable as reason:
         raise UserError(f"{values.name} can't be the target: {reason}") from reason
-    kind = str if task == "classification" else float  # a mean of whole numbers is none
+    kind = str if task == "classification" else float  # a mean of whole numbers need not be whole
     if kind is float and (column.low or 0) <= 0 and follows_ratios(described):
-        column = replace(column, low=float(f"{described.min() / 10:.1g}"))  # it has a logarithm
+        column = replace(column, low=float(f"{described.min() / 10:.1g}"))  # for the logarithm
     return replace(column, type=kind, role="target", nullable=False), described

@@ -1,4 +1,4 @@
-"""A file as it comes -> a table whose values are what they mean, and what was done to get there."""
+"""Read a user's file into a table of typed values, with notes on the conversions."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from mlops.adopt.source_form import SourceForm
 from mlops.errors import UserError
 from mlops.files import unpack
 
-_LARGEST = 4_000_000_000  # bytes of a file that was packed
+_LARGEST = 4_000_000_000  # bytes of a file after decompression
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Reading:
     """A table that was read.
 
     Attributes:
-        notes: what was recognised, changed or left out, in words.
-        doubts: header -> why the column should be no feature, and what to say to make it one.
+        notes: the formats found, changes and omissions, in words.
+        doubts: header -> why the column should not be a feature, and which option changes that.
     """
 
     table: pd.DataFrame
@@ -37,13 +37,13 @@ class Reading:
 def read_table(
     path: Path, asked: Asked | None = None, encoding: str | None = None, **named: str
 ) -> Reading:
-    """Read a CSV or Parquet file, packed by gzip or not; its bytes say which, not its name.
+    """Read a CSV or Parquet file, gzipped or not; its bytes decide the format, not its name.
 
     Args:
-        named: `delimiter` and `quote`, where a person names them.
+        named: `delimiter` and `quote`, if the user names them.
 
     Raises:
-        UserError: it can't be read, or in two ways; or holds too little.
+        UserError: the file can't be read, is ambiguous, or has too few rows or columns.
     """
     asked = asked or Asked()
     content = content_of(path)
@@ -61,10 +61,10 @@ def read_table(
 
 
 def content_of(path: Path) -> bytes:
-    """Give the bytes of a file, unpacked.
+    """Return a file's bytes, decompressed.
 
     Raises:
-        UserError: they are of no table.
+        UserError: the file can't be read, or is a zip archive.
     """
     try:
         content = path.read_bytes()
@@ -94,10 +94,10 @@ def _text(content: bytes, asked: Asked, encoding: str | None, named: dict[str, s
 
 
 def header_names(fields: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Give each field of a header a name of its own, and say where it had none.
+    """Return a unique name for each header field, and notes on the changed ones.
 
     Raises:
-        UserError: it holds numbers alone, so it is a row.
+        UserError: all fields are numbers, so this is a row, not a header.
     """
     if all(parse_numbers.is_plain(field.strip()) and field.strip() for field in fields):
         raise UserError("line 1 holds numbers alone", advice="Wanted the columns' names in line 1")
@@ -146,7 +146,7 @@ def _is_word(value: Any, words: set[str]) -> bool:
 
 
 def _typed(columns: Mapping[str, Sequence[str]], asked: Asked, typed: bool = False) -> Reading:
-    """Read the columns; what one of them proves of the decimal character counts for all."""
+    """Read the columns; a decimal character that one of them proves applies to all."""
     read = {
         header: parse_column.read_column(header, t, asked, typed) for header, t in columns.items()
     }
@@ -168,7 +168,7 @@ def _typed(columns: Mapping[str, Sequence[str]], asked: Asked, typed: bool = Fal
 
 
 def _proof(read: Read) -> str:
-    """Give the decimal character that a column's own values prove, or nothing."""
+    """Return the decimal character that a column's own values prove, or an empty text."""
     form = read.conversion
     if not isinstance(form, Numeral) or not form.sure:
         return ""

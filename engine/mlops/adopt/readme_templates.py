@@ -1,4 +1,4 @@
-"""What README.md and data/README.md begin with, for a person to go on from."""
+"""The first version of README.md and data/README.md, for the user to extend."""
 
 import datetime
 
@@ -51,7 +51,7 @@ Write it under another ending and rename it when it is whole.
 
 
 def readme(proposal: Proposal) -> str:
-    """Write README.md."""
+    """Return the text of README.md."""
     roles = [column.role for column in proposal.columns]
     return _README.format(
         target=proposal.columns[roles.index("target")].name,
@@ -62,7 +62,7 @@ def readme(proposal: Proposal) -> str:
 
 
 def about_data(proposal: Proposal, name: str, origin: str, day: datetime.date) -> str:
-    """Write data/README.md; `name` is the partition's, `origin` that of the file it was made of."""
+    """Return the text of data/README.md; `name` is the partition's, `origin` the user's file."""
     rows = f"{len(proposal.rows):,}"
     return _ABOUT.format(name=name, day=day, origin=origin, rows=rows, until=_until(proposal))
 

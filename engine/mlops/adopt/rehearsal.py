@@ -1,4 +1,4 @@
-"""Adoption tried in a copy of the repository: the stages before the training, as they will run."""
+"""Rehearse adoption in a copy of the repository: run the stages before training."""
 
 import os
 import shutil
@@ -19,12 +19,12 @@ from mlops.paths import TEST_ROWS, TRAIN_ROWS
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of it.
+    """The result of a rehearsal.
 
     Attributes:
-        invalid: why the validation would stop, for it is for a person to say what good data are.
-        unsplit: why the rows have no two sides, one to train and one to test.
-        train, test: those sides; None if there are none, or the validation stops.
+        invalid: why validate or prepare would fail; the user decides which data are valid.
+        unsplit: why the rows can't be split into training and test rows.
+        train, test: these rows; None if a stage failed.
     """
 
     invalid: str = ""
@@ -37,7 +37,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
     """Check the parameters, ingest, validate and split in a copy of the repository.
 
     Raises:
-        UserError: the rows can't be ingested, with the reason.
+        UserError: the parameters are invalid or the rows can't be ingested, with the reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -64,7 +64,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
 
 
 def _run(module: str, root: Path) -> str:
-    """Run a module in the copy; give what it says where it stops."""
+    """Run a module in the copy; return its error output if it fails."""
     run = subprocess.run(
         [sys.executable, "-m", module],
         cwd=root,

@@ -1,4 +1,4 @@
-"""What adoption does to the repository: all of it or nothing."""
+"""Adoption's changes to the repository: all of them or none."""
 
 import shutil
 import subprocess
@@ -19,14 +19,14 @@ TESTS = Path("tests")
 TEMPLATES = tuple(
     Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")
 )
-"""What is about the demo, or tests and measures the engine where it is developed."""
+"""The demo's figures, and tests and measurements that only the engine's development needs."""
 
 
 def check_committed() -> None:
-    """Refuse to write over what git could not give back.
+    """Check that git can restore every file that would be overwritten.
 
     Raises:
-        UserError: some of what would be written is not committed.
+        UserError: some of these files are not committed.
     """
     paths = [str(path) for path in (*_WRITTEN, *WORDS, DOCS, TESTS, SOURCE)]
     status = subprocess.run(
@@ -38,10 +38,10 @@ def check_committed() -> None:
 
 
 def check_replaced(allowed: bool) -> None:
-    """Refuse to remove the rows of an earlier adoption unless that is asked for.
+    """Check that rows of an earlier adoption are removed only on request.
 
     Raises:
-        UserError: there was one; what would go is named.
+        UserError: there are such rows; the message lists the files.
     """
     if FORM_FILE.exists() and not allowed:
         raise UserError(
@@ -52,7 +52,7 @@ def check_replaced(allowed: bool) -> None:
 
 
 def write(texts: dict[Path, str], data: Path, keep_engine_tests: bool) -> None:
-    """Write the texts and the data, and remove what is the template's; all of it or nothing."""
+    """Write the texts and the data and remove the template's files; restore all on failure."""
     removed = () if keep_engine_tests else TEMPLATES
     try:
         for path in (SOURCE, *removed):
@@ -62,7 +62,7 @@ def write(texts: dict[Path, str], data: Path, keep_engine_tests: bool) -> None:
             path.unlink()  # about the demo
         for path, text in texts.items():
             write_text(path, text)
-        LOCK.unlink(missing_ok=True)  # of other data; the first run writes another
+        LOCK.unlink(missing_ok=True)  # of other data; the first run writes a new one
     except BaseException:
         shutil.rmtree(SOURCE, ignore_errors=True)
         subprocess.run(["git", "checkout", "--quiet", "--", "."])

@@ -1,4 +1,4 @@
-"""The table of columns as the source code that a person would write, in ruff's form."""
+"""Write the schema as source code, formatted as by ruff."""
 
 import datetime
 import json
@@ -6,7 +6,7 @@ import json
 from mlops.columns import Column
 
 _WIDTH = 100
-_EACH_ON_A_LINE = 12  # of so many choices; more stand in lines of several
+_EACH_ON_A_LINE = 12  # up to this many choices; more are written several to a line
 
 _HEAD = '''\
 """THE columns of the data set: the only place where they are named.
@@ -20,10 +20,10 @@ and a column of that name in the source.
 
 
 def schema_text(columns: tuple[Column, ...], timezone: str | None = None) -> str:
-    """Write src/project/schema.py for these columns, without rules.
+    """Return the text of src/project/schema.py for these columns, without rules.
 
     Args:
-        timezone: in which times are told; "written" or None: nothing is known of it.
+        timezone: time zone of the times; "written" or None: unknown.
     """
     zone = f"    timezone={_text(timezone)},\n" if timezone not in (None, "written") else ""
     dated = any(column.role == "time" for column in columns)
@@ -53,7 +53,7 @@ def _column(column: Column) -> str:
 
 
 def _call(name: str, arguments: list[str], indent: int) -> str:
-    """Write a call on one line, its arguments on one line, or each on its own."""
+    """Format a call on one line, its arguments on one line, or each on its own."""
     pad, inner = " " * indent, " " * (indent + 4)
     whole, within = f"{name}({', '.join(arguments)})", ", ".join(arguments)
     flat = "\n" not in whole

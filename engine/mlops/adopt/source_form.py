@@ -1,4 +1,4 @@
-"""How the files of one's own system are written, kept beside the schema for the next of them."""
+"""The format of the user's files, stored beside the schema to read the next files."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -19,15 +19,15 @@ _KINDS: dict[str, Any] = {"Numeral": Numeral, "Clock": Clock, "Truth": Truth}
 
 @dataclass(frozen=True)
 class SourceForm:
-    """What adoption found out about a file.
+    """The format that adoption found in a file.
 
     Attributes:
-        dialect: None of a Parquet file.
-        missing: words for nothing, as --missing takes them.
+        dialect: None for a Parquet file.
+        missing: words for missing values, in the form of --missing.
         conversions: header -> how its texts become values.
-        names: header -> the schema's column; headers that were left out are not there.
-        numbered: the column of row numbers that adoption made, if no other is the key.
-        questions: what adoption asked of columns that seem to give the target away.
+        names: header -> the schema's column, without the headers that were left out.
+        numbered: the column of row numbers that adoption added, if no other is the key.
+        questions: adoption's questions on columns that seem to leak the target.
     """
 
     dialect: Dialect | None
@@ -38,7 +38,7 @@ class SourceForm:
     questions: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Write it as JSON."""
+        """Return the form as JSON."""
         kinds = {
             header: {"kind": type(conversion).__name__, **asdict(conversion)}
             for header, conversion in self.conversions.items()
@@ -50,10 +50,10 @@ class SourceForm:
 
 
 def load_form(path: Path = FORM_FILE) -> SourceForm:
-    """Read what adoption wrote.
+    """Load the form that adoption wrote.
 
     Raises:
-        UserError: it did not, or somebody broke the file.
+        UserError: the file does not exist or is invalid.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

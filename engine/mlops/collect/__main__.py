@@ -1,8 +1,8 @@
 """Collect new rows of a database into the next partition: `python -m mlops.collect`.
 
-The query in data/query.sql is asked at SOURCE_DATABASE_URL for the days after the newest one in
-`ingest.source`, up to yesterday. A day is taken once it is over; rows that come late for a day
-already taken are named, and taken with --late. A second run adds nothing.
+The query in data/query.sql runs at SOURCE_DATABASE_URL for the days after the newest one in
+`ingest.source`, up to yesterday. A day is collected once it is over; late rows of a collected
+day are listed, and collected with --late. A second run adds nothing.
 """
 
 import argparse

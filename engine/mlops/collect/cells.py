@@ -1,4 +1,4 @@
-"""What a database gives as a frame of the schema's types, or all that is of another kind."""
+"""Convert a database's rows to a frame of the schema's types, or report all other values."""
 
 import datetime
 import uuid
@@ -15,11 +15,11 @@ from mlops.timestamps import parse_time, zone
 
 
 def as_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], schema: Schema) -> pd.DataFrame:
-    """Give each value the type of its column: a decimal is a number, 1 is true, a moment a time of
-    the schema's time zone.
+    """Convert each value to its column's type: a decimal to a number, 1 to true, a moment to a
+    time in the schema's time zone.
 
     Raises:
-        UserError: columns are missing or unknown, or values are of another kind; all are named.
+        UserError: columns are missing or unknown, or values have another type; all are listed.
     """
     if problems := name_problems(list(names), schema):
         raise UserError("The query does not give the columns of the schema", problems)
@@ -39,7 +39,7 @@ def as_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], schema: Schema)
 
 
 class _Wrong:
-    """Stands for a cell that is of another kind than its column."""
+    """Marks a cell whose type does not fit its column."""
 
 
 _WRONG = _Wrong()
@@ -76,7 +76,7 @@ def _whole(cell: Any, _: str) -> Any:
 
 
 def _truth(cell: Any, _: str) -> Any:
-    # SQLite and MySQL have no type of their own for it.
+    # SQLite and MySQL have no boolean type.
     return float(cell) if isinstance(cell, bool) or cell in (0, 1) else _WRONG
 
 
@@ -85,7 +85,7 @@ def _text(cell: Any, _: str) -> Any:
 
 
 def _moment(cell: Any, timezone: str) -> Any:
-    found = parse_time(cell, datetime.datetime, timezone)  # SQLite gives texts
+    found = parse_time(cell, datetime.datetime, timezone)  # SQLite returns texts
     if not isinstance(found, datetime.date):
         return _WRONG
     if not isinstance(found, datetime.datetime):
@@ -98,7 +98,7 @@ def _moment(cell: Any, timezone: str) -> Any:
 def _day(cell: Any, timezone: str) -> Any:
     found = _moment(cell, timezone)
     if found is _WRONG or found.time() != datetime.time():
-        return _WRONG  # cut to a day, it might be another one in another time zone
+        return _WRONG  # truncated, the day could differ between time zones
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which rows of a database a source lacks, and the partition that brings them."""
+"""Find a database's rows that a source lacks, and write them as a partition."""
 
 import datetime
 import os
@@ -21,7 +21,7 @@ from mlops.pipeline.parsing import FILE
 from mlops.pipeline.partitions import PARSERS, read_partitions
 
 LATE_DAYS = 30
-"""So many days before the newest one are asked for rows that came late."""
+"""The query covers this many days before the newest one, to find late rows."""
 
 _FIRST = datetime.date(1900, 1, 1)
 _DAY = datetime.timedelta(days=1)
@@ -35,7 +35,7 @@ class New:
     Attributes:
         rows: of days after the source's newest one.
         late: of days up to that one.
-        newest: that day; None of a source without partitions.
+        newest: that day; None for a source without partitions.
     """
 
     rows: pd.DataFrame
@@ -46,11 +46,11 @@ class New:
 def find_new(
     address: str, query: sa.TextClause, source: str, today: datetime.date, schema: Schema
 ) -> New:
-    """Ask for all that the source may lack of the days before `today`.
+    """Query the rows of days before `today` that the source may lack.
 
     Raises:
-        UserError: the source has no days or is no folder here; the database refuses; or what it
-            gives does not fit the schema.
+        UserError: the schema has no time, the source is not a local folder, the query fails,
+            or its rows do not fit the schema or the source.
     """
     if schema.time is None:
         raise UserError("The schema has no column of role 'time': nothing tells new rows from old")
@@ -58,7 +58,7 @@ def find_new(
     known = _known(source, schema)
     newest = known[time].max().date() if len(known) else None
     since = newest - LATE_DAYS * _DAY if newest else _FIRST
-    # A day more on either side, for the database may be in another time zone; the rows decide.
+    # One more day on either side: the database's time zone may differ. Rows are filtered below.
     names, found = ask(address, query, max(_FIRST, since - _DAY), today + _DAY)
     rows = as_rows(names, found, schema)
     rows = rows[(rows[time] < pd.Timestamp(today)) & (rows[time] >= pd.Timestamp(since))]
@@ -74,7 +74,7 @@ def find_new(
 
 
 def _known(source: str, schema: Schema) -> pd.DataFrame:
-    """Read what the source has, feedback left out."""
+    """Read the source's rows without feedback."""
     folder = Path(source)
     if "://" in source:
         raise UserError(
@@ -89,10 +89,10 @@ def _known(source: str, schema: Schema) -> pd.DataFrame:
 
 
 def write_new(new: New, source: str, late: bool, schema: Schema) -> Path | None:
-    """Write the next partition, if there is a row for it.
+    """Write the next partition, if there is a row for it; return its path.
 
     Raises:
-        UserError: ingestion would refuse the rows, or a file of that name is there.
+        UserError: ingestion would reject the rows, or a file of that name exists.
     """
     assert schema.time is not None
     rows = pd.concat([new.late, new.rows]) if late else new.rows
@@ -114,7 +114,7 @@ def write_new(new: New, source: str, late: bool, schema: Schema) -> Path | None:
 
 
 def _content(rows: pd.DataFrame, schema: Schema) -> tuple[bytes, str]:
-    """Write a CSV file, which git shows; or Parquet, where a text has several lines."""
+    """Return CSV, which git can diff, or Parquet if a text has several lines; and the ending."""
     texts = [rows[c.name].dropna() for c in schema.columns if c.type is str and c.name in rows]
     if any(values.str.contains(r"[\r\n]").any() for values in texts):
         return rows.sort_values(schema.key.name).to_parquet(index=False), ".parquet"
@@ -122,7 +122,7 @@ def _content(rows: pd.DataFrame, schema: Schema) -> tuple[bytes, str]:
 
 
 def said_of_late(new: New, schema: Schema) -> str:
-    """Name the rows that came late."""
+    """Describe the late rows; return an empty text if there are none."""
     if new.late.empty:
         return ""
     keys = ", ".join(map(str, new.late[schema.key.name].head(LISTED)))
@@ -136,7 +136,7 @@ def said_of_late(new: New, schema: Schema) -> str:
 def collect(
     source: str, schema: Schema, today: datetime.date, late: bool = False, dry: bool = False
 ) -> Path | None:
-    """Write the next partition if an address is set, and say what came of it.
+    """Write the next partition if an address is set, and print a summary.
 
     Raises:
         UserError: as `find_new` and `write_new`.

@@ -1,4 +1,4 @@
-"""Ask a source's database the query of a file, without a word of its address in any message."""
+"""Run the query of a file on a source's database; no message contains its address."""
 
 import datetime
 import re
@@ -20,10 +20,10 @@ _PARAMETERS = {"since", "until"}
 
 
 def read_query(path: Path = QUERY) -> sa.TextClause:
-    """Read the query, which names the first day wanted and the day after the last.
+    """Read the query; its parameters are the first day and the day after the last.
 
     Raises:
-        UserError: there is none, or it has other parameters.
+        UserError: it can't be read, or has other parameters.
     """
     advice = "Wanted e.g.: SELECT … FROM sales WHERE sold_on >= :since AND sold_on < :until"
     try:
@@ -42,10 +42,10 @@ def read_query(path: Path = QUERY) -> sa.TextClause:
 def ask(
     address: str, query: sa.TextClause, since: datetime.date, until: datetime.date
 ) -> tuple[list[str], Sequence[Sequence[Any]]]:
-    """Give the columns' names and the rows of the days from `since` to before `until`.
+    """Return the column names and the rows of the days from `since` to before `until`.
 
     Raises:
-        UserError: this is no address, its driver is not installed, or the database refuses.
+        UserError: the address is invalid, its driver is not installed, or the query fails.
     """
     bound = query.bindparams(
         sa.bindparam("since", since, type_=sa.Date()), sa.bindparam("until", until, type_=sa.Date())
@@ -74,7 +74,7 @@ def _open(address: str) -> sa.Engine:
             f"{VARIABLE}: the library for {scheme}:// is not installed",
             advice="Add SQLAlchemy's driver to dependencies of pyproject.toml, then: make lock",
         ) from None
-    except Exception:  # each dialect has its own, with pieces of the address in its words
+    except Exception:  # each dialect has its own, with parts of the address in its message
         raise UserError(
             f"{VARIABLE}: this is no address of a database",
             advice="Wanted DIALECT://USER:PASSWORD@HOST:PORT/DATABASE, as SQLAlchemy reads it.",

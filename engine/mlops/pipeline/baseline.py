@@ -1,4 +1,4 @@
-"""What a guess predicts: every model has to beat it."""
+"""The trivial prediction (guess) that every model has to beat."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from mlops.pipeline.model import actual_values
 
 
 def trivial_prediction(train: pd.DataFrame, n_rows: int, target: Column) -> Floats:
-    """Predict without looking: the training rows' median, or the share of each choice."""
+    """Predict without features: the training rows' median, or the share of each choice."""
     values = actual_values(train, target)
     if not target.choices:
         return np.full(n_rows, np.median(values))

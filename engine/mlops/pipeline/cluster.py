@@ -1,4 +1,4 @@
-"""Where a search runs: on this machine's cores, or on the workers of a Dask cluster."""
+"""Run a search on this machine's cores, or on the workers of a Dask cluster."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from mlops.project import project_folder
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
-_SECONDS = 30  # to reach the scheduler, and for a first worker to come
+_SECONDS = 30  # to reach the scheduler, and to wait for a first worker
 _LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "distributed")
 _INSTALL = "Start each worker from this commit, after make .venv/dask: see docs/scale.md"
 
@@ -26,12 +26,12 @@ def run_all(
 ) -> Iterator[Any]:
     """Yield `function(data, *each)` for each of `arguments`, in their order.
 
-    On Dask by its own client: joblib's Dask backend waits for ever on a fit that kills its workers,
-    and keeps the data on workers alone, where they are lost with them (joblib 1.5).
+    Dask is used by its own client: joblib's Dask backend waits forever on a fit that kills its
+    workers, and keeps the data only on workers, so they are lost with them (joblib 1.5).
 
     Raises:
-        UserError: there is no cluster, or its workers would not compute what this machine does, or
-            die of it.
+        UserError: there is no cluster, its workers have other versions or threads than wanted, or
+            a fit killed several of them.
     """
     if search.backend == "loky":
         here = Parallel(n_jobs=search.jobs, backend="loky", return_as="generator")
@@ -43,7 +43,7 @@ def run_all(
         raise UserError("distributed is not installed", advice="make .venv/dask") from error
     with _connect() as client:
         _check(client)
-        # As a task's result, which the scheduler can have made again if a worker is lost with it.
+        # As a task's result: the scheduler can recompute it if its worker is lost.
         there = client.submit(_itself, data, pure=False)
         found = [client.submit(function, there, *each, pure=False) for each in arguments]
         try:
@@ -56,7 +56,7 @@ def run_all(
 
 
 def versions() -> dict[str, str]:
-    """Name all that decides what a fit gives: Python, libraries, and hashes of the code."""
+    """Return all that a fit's result depends on: versions of Python and libraries, code hashes."""
     found = {name: version(name) for name in _LIBRARIES}
     code = {"mlops": _hash(Path(__file__).parents[1]), "project": _hash(project_folder())}
     return {"python": platform.python_version(), **found, **code}
@@ -100,7 +100,7 @@ def _check(client: Any) -> None:
             for name in wanted
             if found.get(name) != wanted[name]
         ]
-    # Fits that share a process set each other's number of threads, and with it the last bits.
+    # Fits that share a process change each other's number of threads, and so the last bits.
     problems += [
         f"{worker}: found {threads} threads, wanted --nthreads 1"
         for worker, threads in client.nthreads().items()

@@ -1,4 +1,4 @@
-"""What Python code means, without its wording: comments, docstrings, layout and given texts."""
+"""Hash the meaning of Python code, without comments, docstrings, layout and given texts."""
 
 import ast
 import hashlib
@@ -15,16 +15,16 @@ def hash_meaning(
     packages: Collection[str] = (),
     unused: Collection[str] = (),
 ) -> str:
-    """Hash what a module and all that it imports from `packages` mean.
+    """Hash the meaning of a module and of all its imports from `packages`.
 
     The same code gives the same hash under every supported Python.
 
     Args:
         module: dotted name.
         roots: folders that hold the packages.
-        words: texts that count for nothing, such as descriptions.
+        words: texts that are ignored, such as descriptions.
         packages: top-level packages whose modules count; by default the module's own.
-        unused: modules that are imported where they are needed, and are not needed here.
+        unused: modules to ignore, because they are imported inside functions and not needed here.
     """
     trees = read_modules(module, roots, packages, unused)
     found = {name: _meaning(tree, frozenset(words)) for name, tree in trees.items()}
@@ -75,7 +75,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _meaning(node: Any, words: frozenset[str]) -> Any:
-    """Write a syntax tree as plain values, without docstrings and `words`.
+    """Convert a syntax tree to plain values, without docstrings and `words`.
 
     Fields that are empty are left out: newer Pythons have more of them.
     """
@@ -87,7 +87,7 @@ def _meaning(node: Any, words: frozenset[str]) -> Any:
         return repr(node)
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        # Also the texts that describe an attribute, below it.
+        # Attribute docstrings are dropped too.
         fields["body"] = [line for line in node.body if not _is_text(line)]
     known = {name: _meaning(value, words) for name, value in fields.items() if value}
     return [type(node).__name__, known]

@@ -1,4 +1,4 @@
-"""The bytes of a CSV partition as a typed table, or all that is wrong with them, by line."""
+"""Parse the bytes of a CSV partition to a typed table, or list all faults by line."""
 
 import csv
 import datetime
@@ -54,7 +54,7 @@ def parse_csv(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]
         table = _converted(read, [schema[name] for name in header], schema.timezone)
     except pa.ArrowInvalid as error:
         problem = str(error)
-    # Arrow takes an empty line for a row of missing values, and line breaks within quotes.
+    # Arrow reads an empty line as a row of missing values, and accepts line breaks in quotes.
     if table is None or table[schema.key.name].null_count or len(table) + 1 != text.count("\n"):
         return None, shortened(_line_problems(text, header, schema)) or [problem]
     if problems := shortened(_inexact(text, header, table, schema)):
@@ -63,7 +63,7 @@ def parse_csv(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]
 
 
 def _read_as(column: Column) -> pa.DataType:
-    """Give what Arrow reads of a text: of a time only the text, for it may have an offset."""
+    """Return the type that Arrow reads; times are read as text, because they may have an offset."""
     return {bool: pa.bool_(), datetime.datetime: pa.string()}.get(column.type, arrow_type(column))
 
 
@@ -78,10 +78,10 @@ def _converted(table: pa.Table, columns: list[Column], timezone: str) -> pa.Tabl
 
 
 def _fields(line: str) -> list[str]:
-    """Part a line at its commas.
+    """Split a line at its commas.
 
     Raises:
-        ValueError: it can't be parted; the message says what is wrong.
+        ValueError: the line can't be split; the message describes the fault.
     """
     line = line.removesuffix("\r")
     if "\r" in line:
@@ -95,7 +95,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _line_problems(text: str, header: list[str], schema: Table) -> Iterator[str]:
-    """Say line by line what Arrow, which stops at the first fault, could not read."""
+    """Yield all faults by line, because Arrow stops at the first one."""
     checks = [(schema[name], _READERS[schema[name].type]) for name in header]
     for number, line in enumerate(text.removesuffix("\n").split("\n")[1:], 2):
         try:
@@ -116,7 +116,7 @@ def _line_problems(text: str, header: list[str], schema: Table) -> Iterator[str]
 
 
 def _inexact(text: str, header: list[str], table: pa.Table, schema: Table) -> Iterator[str]:
-    """Name the whole numbers that the column's type can't hold: each would become another one."""
+    """Yield the whole numbers that the column's type can't hold and would change."""
     numbers = [
         c.name
         for c in schema.columns
@@ -136,7 +136,7 @@ def _inexact(text: str, header: list[str], table: pa.Table, schema: Table) -> It
 
 _TRUE, _FALSE = ["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"]
 
-# These refuse all that Arrow refuses: Python's own float() and fromisoformat() take more.
+# These reject all that Arrow rejects: Python's float() and fromisoformat() accept more.
 _NUMBER = re.compile(
     r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?[ \t]*|[ \t]*[+-]?(nan|inf(inity)?)[ \t]*",
     re.ASCII | re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""Does an exported model predict what the pipeline predicts? On real rows, and on hard ones."""
+"""Compare the predictions of an exported model and its pipeline, on real and on edge rows."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ def edge_rows(
     seed: int = 0,
     texts: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """Make up inputs: gaps, unknown texts, bounds and values on and beside split thresholds.
+    """Generate inputs: gaps, unknown texts, bounds, values on and beside split thresholds.
 
-    The same seed gives the same rows. Rules between columns don't hold in them.
+    The same seed gives the same rows. They need not satisfy the rules between columns.
 
     Args:
         texts: open feature -> texts that the model knows.
@@ -56,7 +56,7 @@ def edge_rows(
 
 
 def _pool(column: Column, rng: np.random.Generator, texts: Sequence[str]) -> Any:
-    """Give booleans, texts or times to draw from, with a gap among them."""
+    """Return booleans, texts or times to draw from, including a gap."""
     if column.type is bool:
         return np.array([0.0, 1.0, np.nan])
     if column.choices:
@@ -71,7 +71,7 @@ def _pool(column: Column, rng: np.random.Generator, texts: Sequence[str]) -> Any
 
 
 def as_requests(rows: pd.DataFrame, schema: Schema) -> list[dict[str, Any]]:
-    """Give the inputs of each row as a request has them, parsed: None for a gap."""
+    """Return each row's inputs as those of a parsed request: None for a gap."""
     names = [column.name for column in schema.inputs]
     values = rows[names].astype(object)
     values = values.where(values.notna(), None)
@@ -85,7 +85,7 @@ def as_requests(rows: pd.DataFrame, schema: Schema) -> list[dict[str, Any]]:
 
 
 def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
-    """Give the inputs of many rows as the engine takes them; no choice is taken out."""
+    """Return the inputs of many rows in the engine's form; unknown choices are kept."""
     columns: dict[str, NDArray[Any] | Coded] = {}
     for column in schema.inputs:
         values = rows[column.name]
@@ -100,7 +100,7 @@ def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
 def largest_error(
     engine: Engine, model: Pipeline, rows: pd.DataFrame, schema: Schema, as_requested: bool = True
 ) -> float:
-    """Compare engine and pipeline on every row; also as requests, if wanted.
+    """Return the largest error of the engine against the pipeline; also as requests, if wanted.
 
     A value that is not finite counts as infinite.
     """

@@ -33,15 +33,15 @@ PROBABILITY_DIGITS = 8
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_REPEATS = 5
 IMPORTANCE_PREDICTIONS = 1500
-"""About so many predictions are made, but one for each feature in any case."""
+"""Approximate number of predictions of the test rows, but at least one per feature."""
 SHOWN_EVERY = 250
 
 
 def refuse_infinite(predictions: Predictions) -> None:
-    """Refuse a model that predicts what is no number.
+    """Check that all predictions are finite.
 
     Raises:
-        UserError: it does.
+        UserError: some are not.
     """
     n = len(predictions.actual)
     odd = n - int(np.isfinite(predictions.predicted.reshape(n, -1)).all(axis=1).sum())
@@ -55,7 +55,7 @@ def refuse_infinite(predictions: Predictions) -> None:
 def with_intervals(
     predictions: Predictions, metrics: Metrics, confidence: float
 ) -> dict[str, MetricRecord]:
-    """Give each metric as {value, low, high}; of an undefined one, why it is, as `reason`."""
+    """Return each metric as {value, low, high}, and `reason` if it is undefined."""
     found: dict[str, MetricRecord] = {}
     for name, (value, influence, reason) in metrics.estimates(predictions).items():
         if not np.isfinite(value):
@@ -68,7 +68,7 @@ def with_intervals(
 
 
 def plain_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Give what DVC compares: values alone, null where undefined, then with `reasons` beside."""
+    """Return the values that DVC compares, null where undefined, and `reasons` for these."""
     metrics = evaluation["metrics"]
     reasons = {name: m["reason"] for name, m in metrics.items() if m["value"] is None}
     plain: dict[str, Any] = {name: metric["value"] for name, metric in metrics.items()}
@@ -84,7 +84,7 @@ def slice_table(
     schema: Schema,
     metrics: Metrics,
 ) -> list[SliceRecord]:
-    """Score each slice by itself."""
+    """Score each slice separately."""
     return [
         {
             "column": column,
@@ -102,8 +102,8 @@ def importance(
     """Measure how much worse the leading metric gets when a feature is shuffled.
 
     Source: Breiman, Random Forests, Machine Learning 45, 2001, section 10. On at most
-    IMPORTANCE_ROWS rows, and of wide tables fewer times: by their shape, for a clock would give
-    another table on another machine.
+    IMPORTANCE_ROWS rows, with fewer repeats for wide tables. The table's shape decides, because
+    a time limit would give different results on different machines.
     """
     leading = metrics.only(metrics.leading)
     rows = test.sample(min(len(test), IMPORTANCE_ROWS), random_state=seed)
@@ -118,7 +118,7 @@ def importance(
         return leading.goodness(leading.leading, value)
 
     found = permutation_importance(
-        model[-1:],  # picking the features again each time would take longer than to predict
+        model[-1:],  # selecting the features each time would take longer than predicting
         model[:-1].transform(rows[names]),
         actual_values(rows, schema.target),
         scoring=goodness,
@@ -131,7 +131,7 @@ def importance(
 
 
 def _counted(total: int) -> Generator[None, None, None]:
-    """Show how many predictions are made: as a bar, or as a line each SHOWN_EVERY of them."""
+    """Show the progress of predictions: as a bar, or as a line every SHOWN_EVERY of them."""
     for done in tqdm(range(1, total + 1), desc="evaluate: importance", disable=None):
         if not sys.stderr.isatty() and done % SHOWN_EVERY == 0:
             print(f"evaluate: importance, {done:,} of {total:,} predictions", file=sys.stderr)
@@ -139,10 +139,10 @@ def _counted(total: int) -> Generator[None, None, None]:
 
 
 def prediction_rows(predictions: Predictions, test: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Put predictions beside the keys: `predicted`, or a probability a choice.
+    """Return keys, targets and predictions: `predicted`, or one probability per choice.
 
-    Rounded, so that their hash is the same on every processor: by it, row by row, a release tells
-    whether its model is the reviewed one.
+    Rounded, so that their hash is the same on every processor. A release compares its model's
+    predictions with them, row by row, to check that it is the reviewed one.
     """
     rows = test[[schema.key.name, schema.target.name]].reset_index(drop=True)
     if predictions.task == "regression":

@@ -1,4 +1,4 @@
-"""The evaluation as plots: a CSV of points for `dvc plots`, and a PNG of each."""
+"""Plot the evaluation: for each plot, a CSV of points for `dvc plots`, and a PNG."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mlops.pipeline import figures
 from mlops.records import Evaluation
 
 POINTS = 1000
-"""Points of a scatter plot: more hide each other."""
+"""Maximum number of points in a scatter plot: more would hide each other."""
 
 _BINS = 10
 
@@ -53,7 +53,7 @@ def draw_plots(
 
 
 def _predicted_actual(predictions: Predictions, schema: Schema) -> pd.DataFrame:
-    """Pick rows evenly; for a classification, the choice that each is decided for."""
+    """Pick rows evenly; for classification, return the actual and the decided choice of each."""
     rows = np.unique(np.linspace(0, len(predictions.actual) - 1, POINTS).astype(int))
     some = predictions.take(rows)
     if predictions.task == "regression":
@@ -65,7 +65,7 @@ def _predicted_actual(predictions: Predictions, schema: Schema) -> pd.DataFrame:
 
 
 def _errors(predictions: Predictions) -> Floats:
-    """Predicted minus actual; for a classification, what the true choice's probability lacks."""
+    """Return predicted minus actual; for classification, 1 minus the true choice's probability."""
     if predictions.task == "regression":
         return predictions.predicted - predictions.actual
     places = np.arange(len(predictions.actual)), predictions.actual.astype(int)
@@ -80,7 +80,7 @@ def _residuals(predictions: Predictions) -> pd.DataFrame:
 
 
 def _calibration(predictions: Predictions) -> pd.DataFrame:
-    """Compare predictions with what happened, in ten groups of rows of rising prediction."""
+    """Compare mean predictions with mean actual values, in ten groups of rows by prediction."""
     if predictions.task == "regression":
         claimed, happened = predictions.predicted, predictions.actual
     else:

@@ -42,11 +42,11 @@ from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
 
 SUGGESTED = 100
-"""Texts of an open feature that the page suggests."""
+"""Maximum number of texts of an open feature that the page suggests."""
 
 
 def describe_data(schema: Schema) -> DataRecord:
-    """Say which rows trained and tested the model: number, hash, days, and the values seen."""
+    """Describe the training and test rows: number, hash, days, and the values seen."""
     return {
         "train": _describe_rows(TRAIN_ROWS, schema),
         "test": _describe_rows(TEST_ROWS, schema),
@@ -64,7 +64,7 @@ def _describe_rows(path: Path, schema: Schema) -> RowsRecord:
 
 
 def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
-    """Give the choices, the frequent texts, or the least and greatest number, of each feature."""
+    """Return each feature's choices, frequent texts, or least and greatest number."""
     seen: dict[str, list[Any]] = {}
     for column in schema.features:
         values = rows[column.name].dropna()
@@ -80,8 +80,8 @@ def describe_seen(rows: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
 def describe_reference(
     rows: pd.DataFrame, predictions: Predictions, schema: Schema, metrics: Metrics
 ) -> Any:
-    """Describe what production is compared with: the features of all rows, the predictions of
-    those that tested the model, and its metrics on them with their standard errors.
+    """Describe the reference for the monitor: the features of all rows, the predictions of the
+    test rows, and the metrics on these with their standard errors.
     """
     return {
         "features": reference_profile(rows, schema),
@@ -95,7 +95,7 @@ def describe_reference(
 
 
 def _made_with(path: Path, schema: Schema) -> pd.DataFrame:
-    """Read inputs and features of a file of rows."""
+    """Read the inputs from a file of rows, and derive the features."""
     return with_derived(read_rows(path, [column.name for column in schema.inputs]), schema)
 
 
@@ -108,10 +108,10 @@ def _tested(schema: Schema, threshold: float | None) -> Predictions:
 
 
 def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:
-    """Write what serves the model, and say what that is: the exported form, if it agrees.
+    """Write the exported form, if it agrees with the pipeline; return a record of the engine.
 
-    Agreement is with the pipeline itself, on all training and test rows and on edge rows. Where
-    there is none, the pickled pipeline serves, and `engine_reason` says why.
+    Both are compared on all training and test rows and on edge rows. If there is no exported form
+    or they disagree, the pickled pipeline serves, and `engine_reason` has the reason.
     """
     try:
         files = _write_form(folder, model, schema)

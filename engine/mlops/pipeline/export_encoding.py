@@ -1,4 +1,4 @@
-"""From a pipeline's preprocessing to the tables by which serving encodes a request."""
+"""Convert a pipeline's preprocessing to the tables by which serving encodes a request."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from mlops.serving.encoding import Category, Encoding, Number
 
 
 class NotExportable(Exception):
-    """The pipeline has a part that there are no tables for; the message names it."""
+    """A part of the pipeline can't be written as tables; the message names it."""
 
 
 def find_encoding(frame: FeatureFrame, preprocessor: Any, schema: Schema) -> Encoding:
-    """Find the tables of a fitted pipeline.
+    """Return the encoding tables of a fitted pipeline.
 
     Args:
         preprocessor: that of `one_hot`, or boosting's own, which puts the categories first; None:
-            the estimator takes the frame itself, a category by its code.
+            the estimator takes the frame itself, with categories as codes.
 
     Raises:
-        NotExportable: there are no tables for it.
+        NotExportable: the preprocessor can't be written as tables.
     """
     texts = {feature.name: feature.choices for feature in schema.features if feature.choices}
     asked = {**texts, **{name: (*known, OTHER) for name, known in frame.known_.items()}}
@@ -48,13 +48,13 @@ def find_encoding(frame: FeatureFrame, preprocessor: Any, schema: Schema) -> Enc
 
 
 def _probes(asked: dict[str, tuple[str, ...]], schema: Schema) -> pd.DataFrame:
-    """Give a row of gaps, and one for each text."""
+    """Return a row of gaps, and one row per text."""
     probes = [{}, *({name: text} for name, texts in asked.items() for text in texts)]
     return pd.DataFrame(probes, columns=[f.name for f in schema.features], dtype=object)
 
 
 def _codes(frame: pd.DataFrame) -> Floats:
-    """Give categories as their places among all, as LightGBM and XGBoost take them."""
+    """Encode categories by their position in the list, as LightGBM and XGBoost do."""
     columns = [
         values.cat.codes.where(values.cat.codes >= 0) if values.dtype == "category" else values
         for _, values in frame.items()
@@ -63,7 +63,7 @@ def _codes(frame: pd.DataFrame) -> Floats:
 
 
 def _imputed(names: list[str], preprocessor: ColumnTransformer) -> list[Number]:
-    """Numbers filled with the median, scaled if a scaler is there, and indicators of gaps."""
+    """Return the numbers' medians for gaps, scaling if there is a scaler, and gap indicators."""
     steps = dict(preprocessor.named_transformers_["numbers"].named_steps)
     imputer, scaler = steps.pop("simpleimputer", None), steps.pop("standardscaler", None)
     if imputer is None or steps or np.isnan(imputer.statistics_).any():
@@ -90,13 +90,13 @@ def _tables(
     asked: dict[str, tuple[str, ...]],
     frame: FeatureFrame,
 ) -> Encoding:
-    """Read what each text is encoded as off the probes' lines, of which the first is all gaps."""
+    """Read each text's encoding from the probes' rows, of which the first is all gaps."""
     taken = {number.at for number in numbers} | {n.indicator[0] for n in numbers if n.indicator}
     categories, start = [], 1
     for name, texts in asked.items():
         lines = list(range(start, start + len(texts)))
         start += len(texts)
-        # Among choices, any other text counts as a gap; an open feature tells them apart.
+        # Among choices, any other text counts as a gap; an open feature distinguishes the two.
         known: list[str | None] = list(frame.known_.get(name, texts))
         if name in frame.known_:
             known, other = [*known, None], lines.pop()
@@ -109,7 +109,7 @@ def _tables(
         taken.update(at)
         categories.append(Category(name, at, known, _plain(own[:, at])))
     if rest := sorted(set(range(matrix.shape[1])) - taken):
-        # A column that no text moves still has its value.
+        # A column that depends on no text still has a value.
         categories.append(Category(next(iter(asked)), rest, [], _plain(matrix[:1, rest])))
     return Encoding(matrix.shape[1], numbers, categories)
 

@@ -1,4 +1,4 @@
-"""A file of the adopted system that lies in the source as it came, as a typed table."""
+"""Parse an unconverted file of the adopted system in the source to a typed table."""
 
 import pyarrow as pa
 
@@ -13,9 +13,9 @@ Parsed = tuple[pa.Table | None, list[str]]
 
 
 def parse_export(content: bytes, path: str, schema: Schema) -> Parsed | None:
-    """Parse a file that is no partition by the form that adoption learned; None: it has another.
+    """Parse a file in the form that adoption detected; return None if it has another form.
 
-    Rows without a target are left out, and counted on the way.
+    Rows without a target are left out, and their number is printed.
     """
     form = load_form() if FORM_FILE.exists() else None
     if form is None or not _has_form(content, form):
@@ -28,7 +28,7 @@ def parse_export(content: bytes, path: str, schema: Schema) -> Parsed | None:
     try:
         rows = read_export(content, form, schema.own)
     except UserError as error:
-        if set(form.names) <= set(schema.names):  # then it may as well be a partition of ours
+        if set(form.names) <= set(schema.names):  # then it may also be an invalid partition
             return None
         return None, shortened(iter([error.headline, *error.problems]))
     known = rows[schema.target.name].notna()

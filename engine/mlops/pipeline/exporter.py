@@ -1,4 +1,4 @@
-"""A fitted pipeline as plain tables and trees: what `mlops.serving.engine` reads."""
+"""Export a fitted pipeline as plain tables and trees, which `mlops.serving.engine` reads."""
 
 import io
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from mlops.serving.engine import LEAVES_FILE, MASKS_FILE, TREES_FILE
 
 _BOOSTED = (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
 _FORESTS = (RandomForestRegressor, RandomForestClassifier)
-_OF_CATEGORIES = ("lightgbm", "xgboost")  # libraries whose trees take pandas' categories
+_OF_CATEGORIES = ("lightgbm", "xgboost")  # libraries whose trees accept pandas' categories
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Form:
     """An exported model.
 
     Attributes:
-        content: what `serving.engine.Exported` documents, as plain values.
-        files: what else the engine reads, by name.
+        content: plain values, documented in `serving.engine.Exported`.
+        files: further files that the engine reads, by name.
         thresholds: feature -> the values at which trees split it, in ascending order.
         texts: open feature -> the texts that the model knows.
     """
@@ -47,10 +47,10 @@ class Form:
 
 
 def export_form(model: Pipeline, schema: Schema) -> Form:
-    """Take a pipeline of `mlops.pipeline.model` apart.
+    """Export a pipeline of `mlops.pipeline.model`.
 
     Raises:
-        NotExportable: it is built in a way that there are no tables for.
+        NotExportable: a part of it can't be written as tables.
     """
     frame, inner = model.steps[0][1], model.steps[-1][1]
     inverse, preprocessor = None, None
@@ -95,7 +95,7 @@ _Learned = tuple[dict[str, Any], dict[str, bytes], dict[int, Floats]]
 
 
 def _learned(estimator: Any, n_classes: int) -> _Learned:
-    """Give what an estimator learned."""
+    """Return an estimator's learned parameters."""
     link = {0: "identity", 2: "sigmoid"}.get(n_classes, "softmax")
     if isinstance(estimator, Ridge | LogisticRegression):
         coef, intercept = np.atleast_2d(estimator.coef_), np.atleast_1d(estimator.intercept_)

@@ -1,4 +1,4 @@
-"""Does each derived feature follow from its own row alone? No request has other rows."""
+"""Check that each derived feature depends on its own row alone: a request has no other rows."""
 
 import ast
 import inspect
@@ -34,14 +34,14 @@ _FILE = "reads what a server does not have; keep the values in src/project/"
 
 
 def check_features(rows: pd.DataFrame, schema: Schema) -> None:
-    """Derive the features of some rows in other company, and read the code of their functions.
+    """Derive features of some rows among different other rows, and check their functions' code.
 
     Args:
         rows: with the schema's inputs.
 
     Raises:
         UserError: a value depends on other rows, on chance, on an earlier call, on the clock or on
-            a file; every such feature is named.
+            a file; the message lists all such features.
     """
     if not schema.derived:
         return
@@ -81,13 +81,13 @@ def _same(found: NDArray[Any], wanted: NDArray[Any]) -> bool:
 
 
 def _code_problems(schema: Schema) -> Iterator[str]:
-    """Say where the functions' modules, and what they import of the project, read what."""
+    """Yield where the functions' modules, or their own imports, read the clock or a file."""
     own = (one for one in schema.derived if not isinstance(one.make, Lookup))
     modules = {feature.make.__module__ for feature in own}
     for module in sorted(modules):
         path = Path(inspect.getsourcefile(sys.modules[module]) or "")
         if "site-packages" in path.parts:
-            continue  # of a library, such as numpy.log
+            continue  # a library's function, such as numpy.log
         for name, tree in read_modules(module, [path.parents[module.count(".")]]).items():
             for node in ast.walk(tree):
                 if said := _read_by(node):

@@ -1,4 +1,4 @@
-"""The frame of features that an estimator is fitted with: numbers, and categories."""
+"""Build the frame of features that an estimator is fitted with: numbers and categories."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -13,10 +13,10 @@ from sklearn.preprocessing import TargetEncoder
 from mlops.metrics import Floats
 
 RARE = 2
-"""A text of an open feature that fewer training rows have is taken as one never seen."""
+"""A text of an open feature in fewer training rows than this is treated as unseen."""
 
 MOST_CATEGORIES = 30
-"""An open feature of more texts becomes numbers: forests learn nothing from that many columns."""
+"""An open feature with more texts becomes numbers: forests can't learn from so many columns."""
 
 OTHER = ""
 """The category of rare and unseen texts; no row has an empty text."""
@@ -25,21 +25,22 @@ Codes = NDArray[np.integer[Any]]
 
 
 class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # these have no types
-    """Picks the features in their order: float64, or pandas' category.
+    """Select the features in their order, as float64 or pandas' category.
 
     A choice that the schema doesn't list becomes a missing value. The categories of an open feature
-    are the texts of the training rows, rare and unseen ones as OTHER. Where they are many, each
-    text is replaced by the target's mean, shrunk towards that of all rows the fewer rows have it;
-    a training row gets that of other rows (Micci-Barreca, SIGKDD Explorations 3, 2001).
+    are the texts of the training rows; rare and unseen texts become OTHER. If there are many, each
+    text is replaced by its target mean, shrunk toward the mean of all rows, the more the fewer
+    rows have it; a training row gets the mean of other rows (Micci-Barreca, SIGKDD Explorations 3,
+    2001).
 
-    A number of which no training row has a value is 0 in all rows: nothing can be learned from it,
-    and some estimators refuse a column without a value.
+    A number that is missing in all training rows is set to 0 in all rows: nothing can be learned
+    from it, and some estimators reject a column without values.
 
     Args:
         choices: name -> choices, none for a number and for an open feature.
         open_names: the open features.
         log_target: average the target's logarithm.
-        seed: of the folds in which training rows get their numbers.
+        seed: seed of the folds for the target means of training rows.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # th
         return self
 
     def fit_transform(self, rows: pd.DataFrame, targets: Any) -> pd.DataFrame:
-        """Learn the categories, and give the training rows' features."""
+        """Learn the categories, and return the training rows' features."""
         numbers = {name for name, listed in self.choices.items() if not listed}
         valueless = {name for name in numbers if rows[name].isna().all()}
         self.valueless_ = sorted(valueless.difference(self.open_names))
@@ -75,7 +76,7 @@ class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # th
         )
 
     def transform(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Give the features of any rows."""
+        """Return the features of any rows."""
         return self._frame(rows, lambda name, codes: self.encoders_[name].transform(codes))
 
     def _frame(self, rows: pd.DataFrame, encode: Callable[[str, Codes], Floats]) -> pd.DataFrame:
@@ -84,7 +85,7 @@ class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # th
             values = rows[name]
             if name in self.encoders_:
                 means = encode(name, _codes(values, self.known_[name])[:, None])
-                several = means.shape[1] > 1  # of a target of three classes or more
+                several = means.shape[1] > 1  # if the target has three classes or more
                 columns |= {f"{name}.{i}" if several else name: m for i, m in enumerate(means.T)}
             elif name in self.known_:
                 known = self.known_[name]
@@ -107,7 +108,7 @@ def _frequent(values: pd.Series) -> list[str]:
 
 
 def _codes(values: pd.Series, known: list[str]) -> Codes:
-    """Give each text's place in `known`, one more for any other, and -1 for a gap."""
+    """Return each text's index in `known`, len(known) for any other text, -1 for a gap."""
     places = pd.Index(known, dtype=object).get_indexer(pd.Index(values, dtype=object))
     places[places < 0] = len(known)
     places[values.isna().to_numpy()] = -1

@@ -1,4 +1,4 @@
-"""The evaluation's figures, each drawn from the table of its points."""
+"""Draw the evaluation's figures, each from the table of its points."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _axes(title: str, x: str, y: str, height: float = 4.5) -> tuple[Figure, Any]
 
 
 def predicted_actual(table: pd.DataFrame, task: Task, unit: str) -> Figure:
-    """Scatter predicted against actual values; for a classification, count the choices."""
+    """Plot predicted against actual values; for classification, a confusion matrix."""
     if task == "classification":
         return _confusion(table)
     figure, axes = _axes("Predicted against actual", f"actual{unit}", f"predicted{unit}")
@@ -60,7 +60,7 @@ def _confusion(table: pd.DataFrame) -> Figure:
 
 
 def residuals(table: pd.DataFrame, task: Task, unit: str) -> Figure:
-    """Draw how many test rows have which error."""
+    """Draw a histogram of the test rows' errors."""
     regression = task == "regression"
     x = f"predicted - actual{unit}" if regression else "1 - probability of what came true"
     figure, axes = _axes("Errors", x, "test rows")
@@ -73,7 +73,7 @@ def residuals(table: pd.DataFrame, task: Task, unit: str) -> Figure:
 
 
 def calibration(table: pd.DataFrame, task: Task, unit: str) -> Figure:
-    """Draw what came true against what was predicted, in groups of rows."""
+    """Draw mean actual against mean predicted values, in groups of rows."""
     figure, axes = _axes(
         "Calibration: rows in ten groups by prediction",
         f"mean predicted{unit}",
@@ -109,7 +109,7 @@ def slices(table: pd.DataFrame, metric: str) -> Figure:
 
 
 def importance(table: pd.DataFrame, metric: str) -> Figure:
-    """Draw what the metric loses when each feature is shuffled."""
+    """Draw the loss in the metric when each feature is shuffled."""
     figure, axes = _axes(
         "Permutation importance", f"{metric} lost when the feature is shuffled", ""
     )

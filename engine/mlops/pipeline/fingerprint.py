@@ -1,8 +1,8 @@
-"""Stage fingerprint: what each other stage's code, columns and libraries mean, as small files.
+"""Stage fingerprint: hash the meaning of each stage's code, columns and libraries to small files.
 
-The other stages depend on these files, so that an edit of a description, a comment or a docstring
-runs nothing again, and an edit of a bound, a rule, a kind of model or the engine what it concerns.
-It runs every time, in less than a second.
+The other stages depend on these files: an edit of a description, a comment or a docstring reruns
+nothing; an edit of a bound, a rule, a kind of model or the engine reruns only the stages that use
+it. This stage runs every time, in less than a second.
 """
 
 import re
@@ -34,15 +34,15 @@ STAGES = {
     "evaluate": ("columns", "features", "models", "tables", "metrics"),
     "export": ("columns", "schema", "features", "models", "tables", "metrics"),
 }
-"""What of the project each stage uses; of the engine, it is what its module imports."""
+"""The parts of the project that each stage uses; of the engine, it uses its module's imports."""
 READS_TABLES = "mlops.pipeline.joining"
-"""What only a project with joins uses, in every stage that derives features."""
+"""Module that only projects with joins use, in every stage that derives features."""
 
 
 def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, Any]:
-    """Give what the project's files mean, without descriptions and units.
+    """Return the meaning of the project's files, without descriptions and units.
 
-    Of its own metrics, training depends only on one that a search or a threshold goes by.
+    Training depends on the project's own metrics only if a search or threshold uses one.
     """
     named = {train.search.metric, getattr(train.threshold, "metric", None)}
     chooses = any(metric.name in named for metric in metrics.own)
@@ -80,20 +80,20 @@ def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, A
 
 
 def _prepare(words: set[str]) -> list[str] | None:
-    """Hash what prepares rows, and the schema that holds for them afterwards."""
+    """Hash the code of prepare.py, and the schema that its rows must satisfy."""
     if find_spec("project.prepare") is None:
         return None
     return [hash_meaning(f"project.{name}", [PROJECT], words) for name in ("prepare", "schema")]
 
 
 def _table(join: Join) -> dict[str, str]:
-    """Name a table's file with its hash: DVC knows no path that is named in Python."""
+    """Return a table's path and hash, because DVC does not know paths named in Python."""
     path = Path(join.path)
     return {"path": join.path, "sha256": sha256(path) if path.is_file() else "missing"}
 
 
 def libraries(requirements: str) -> list[str]:
-    """Give the locked releases, without their hashes."""
+    """Return the locked releases without their hashes."""
     return re.findall(r"^[\w.\[\]-]+==[^\\\n]*[^\\\s]", requirements, re.MULTILINE)
 
 

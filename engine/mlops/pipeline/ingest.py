@@ -1,4 +1,4 @@
-"""Stage ingest: the partitions of a source -> one sorted table of rows up to a day."""
+"""Stage ingest: a source's partitions -> one sorted table of rows up to a given day."""
 
 import datetime
 
@@ -20,16 +20,16 @@ LISTED = 5
 
 
 def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Schema) -> pa.Table:
-    """Keep the rows whose event took place up to the end of day `until`.
+    """Keep the rows up to the end of day `until`.
 
     Raises:
-        UserError: no row is left, or the newest is more than `max_gap_days` older than `until`:
-            the partition that should hold newer ones is late.
+        UserError: no row is left, or the newest is more than `max_gap_days` older than `until`,
+            so the next partition is late.
     """
     if schema.time is None:
         return table
     end = datetime.datetime.combine(until, datetime.time()) + datetime.timedelta(days=1)
-    # A missing time stays in, for the validate stage to name the row.
+    # Keep rows without a time: the validate stage reports them.
     kept = table.filter(pc.less(table[schema.time.name], end).fill_null(True))
     if not len(kept):
         first = pc.min(table[schema.time.name]).as_py()
@@ -51,7 +51,7 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Drop exact duplicates.
 
     Raises:
-        UserError: rows of the same key differ; all such keys are named with their places.
+        UserError: rows of the same key differ; the message lists all such keys and places.
     """
     key = schema.key.name
     repeated = rows[rows[key].duplicated(keep=False) & rows[key].notna()]
@@ -78,10 +78,10 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 def said_of_lacking(
     lacks: dict[str, list[str]], n_partitions: int, source: str, schema: Schema
 ) -> list[str]:
-    """Say which columns partitions lack, and what stands in their place.
+    """Describe the columns that some partitions lack and that are missing values there.
 
     Raises:
-        UserError: no partition has a column, as one that is misspelled; all are named.
+        UserError: no partition has a column, perhaps a misspelled one; all such are listed.
     """
     brought = {name for join in schema.joins for name in join.carried}
     own = {name: files for name, files in lacks.items() if name not in brought}
@@ -109,7 +109,7 @@ def main() -> None:
     table = up_to(table, params.until, params.max_gap_days, schema)
     n_kept = len(table)
     rows = as_frame(table)
-    del table  # as large as all that comes after it
+    del table  # frees as much memory as the rest needs
     rows = without_duplicates(rows, schema)
     notes = said_of_lacking(lacks, n_partitions, params.source, schema)
     for join in schema.joins:

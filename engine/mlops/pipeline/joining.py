@@ -1,4 +1,4 @@
-"""Join a second table to rows by key: no row is multiplied, none is lost, none unmatched unsaid."""
+"""Join a second table to rows by key: none is multiplied or lost, unmatched ones are reported."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,17 +16,17 @@ from mlops.pipeline.parsing import FILE, shortened
 from mlops.pipeline.partitions import MOST_BYTES, PARSERS
 
 MOST_ROWS = 100_000
-"""Of a table that a bundle holds: a server keeps it in memory."""
+"""Limit for a table in the bundle, because a server keeps it in memory."""
 
 LISTED = 5
 
 
 def read_table(join: Join, timezone: str) -> pd.DataFrame:
-    """Read a table and hold it against its own columns; the index is its key.
+    """Read a table and validate it against its own columns; the index is its key.
 
     Raises:
-        UserError: it is missing, faulty, too large for a bundle, or a key is duplicated: everything
-            that is wrong is named.
+        UserError: it is missing, faulty, too large for a bundle, or a key is duplicated; the
+            message lists all problems.
     """
     where, path = f"{join.path} (table {join.table!r} of src/project/sources.py)", Path(join.path)
     table = Table(join.columns, timezone=timezone)
@@ -64,10 +64,10 @@ def _row_problems(rows: pd.DataFrame, table: Table) -> Sequence[str]:
 
 
 def contents(schema: Schema) -> dict[str, Content]:
-    """Read the tables that serve in the bundle, as it holds them: plain values by column.
+    """Read the tables that the bundle serves, as plain values by column.
 
     Raises:
-        UserError: one is faulty.
+        UserError: a table is faulty.
     """
     found: dict[str, Content] = {}
     for join in looked_up(schema):
@@ -82,16 +82,16 @@ def contents(schema: Schema) -> dict[str, Content]:
 def bring(
     rows: pd.DataFrame, lacks: Mapping[str, Sequence[str]], join: Join, table: pd.DataFrame
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Fill a join's columns in the rows of partitions that lack them, and say what had no match.
+    """Fill a join's columns in rows of partitions that lack them; note unmatched rows.
 
-    A partition that has the columns keeps its own, which may be as they were at the time.
+    A partition that has the columns keeps its own values, which may be those of its time.
 
     Args:
         rows: with FILE, and the join's columns if a request carries them.
         lacks: column -> partitions without it.
 
     Raises:
-        UserError: rows have no match, and the join refuses that.
+        UserError: rows have no match, and the join rejects that.
     """
     wanted = pd.Series(join.serve == "table", rows.index)  # rows that need a match
     for name in sorted(join.carried):
@@ -105,7 +105,7 @@ def bring(
 
 
 def _unmatched(keys: pd.Series, n_rows: int, join: Join) -> list[str]:
-    """Say which keys the table lacks, and of how many rows."""
+    """Describe the keys that the table lacks, and the number of their rows."""
     if keys.empty:
         return []
     named = keys.value_counts(dropna=False)

@@ -1,4 +1,4 @@
-"""Trees of histogram gradient boosting as leaf masks for `mlops.serving.quickscorer`."""
+"""Convert trees of histogram gradient boosting to leaf masks for `mlops.serving.quickscorer`."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ MOST_BYTES = 32_000_000
 
 
 class LeafMasks(NamedTuple):
-    """What `mlops.serving.quickscorer.Masks` takes."""
+    """The arguments of `mlops.serving.quickscorer.Masks`."""
 
     thresholds: list[tuple[int, list[float]]]
     masks: NDArray[np.unsignedinteger]
@@ -21,7 +21,7 @@ class LeafMasks(NamedTuple):
 
 
 class _Split(NamedTuple):
-    """An inner node: the leaves of its left side, as bits, and the places that go there."""
+    """An inner node: the leaves of its left side, as bits, and the places that it sends there."""
 
     tree: int
     left: int
@@ -29,7 +29,7 @@ class _Split(NamedTuple):
 
 
 def leaf_masks(estimator: Any) -> LeafMasks | None:
-    """Take a boosted estimator's trees apart; None if they are too large for masks."""
+    """Convert a boosted estimator's trees to masks; None if they are too large."""
     trees = [tree for step in estimator._predictors for tree in step]
     n_leaves = max(int(tree.nodes["is_leaf"].sum()) for tree in trees)
     thresholds = _thresholds(trees, estimator)
@@ -54,7 +54,7 @@ def leaf_masks(estimator: Any) -> LeafMasks | None:
 
 
 def _thresholds(trees: list[Any], estimator: Any) -> dict[int, Floats]:
-    """Give each column's thresholds; a category's are its codes, so that its place is its code."""
+    """Return each column's thresholds; for categories, the codes, so that place equals code."""
     inner = np.concatenate([tree.nodes[tree.nodes["is_leaf"] == 0] for tree in trees])
     found = {}
     for column in range(estimator.n_features_in_):
@@ -64,7 +64,7 @@ def _thresholds(trees: list[Any], estimator: Any) -> dict[int, Floats]:
             found[column] = np.arange(int(max(known, default=0)) + 1, dtype=np.float64)
         else:
             values = np.unique(own["num_threshold"])
-            # An infinite one parts gaps from all numbers, which go where the last place goes.
+            # An infinite one only separates gaps, which have the last place, from numbers.
             found[column] = values[np.isfinite(values)]
     return found
 
@@ -92,7 +92,7 @@ def _walk(
 
 
 def _goes_left(node: Any, bitsets: Any, thresholds: Floats) -> NDArray[np.bool_]:
-    """Tell which places of a column a split sends to the left; the last is that of a gap."""
+    """Return which places of a column a split sends to the left; the last place is for gaps."""
     places = np.arange(len(thresholds) + 2)
     if node["is_categorical"]:
         words = bitsets[node["bitset_idx"]]

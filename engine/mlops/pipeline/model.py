@@ -1,7 +1,7 @@
-"""From raw rows to predictions: the pipeline around the estimator that a kind of model builds.
+"""Build, fit and apply the pipeline around the estimator of a kind of model.
 
-Stages run as `__main__`, where a class or function can't be unpickled from; so all that a saved
-model refers to stands here.
+Stages run as `__main__`, from which classes and functions can't be unpickled, so a saved model
+must not refer to a stage's module.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.preprocessing import NumberedClasses
 
 _ROWS_WORTH_THREADS = 50_000
-"""With fewer rows, threads wait for each other longer than they work, above all when it is busy."""
+"""With fewer rows, threads wait longer than they work, above all on a busy machine."""
 
 
 def build_model(kind: Kind, train: Train, schema: Schema) -> Pipeline:
@@ -44,15 +44,15 @@ def build_model(kind: Kind, train: Train, schema: Schema) -> Pipeline:
 def fit_model(model: Pipeline, rows: pd.DataFrame, target: Column) -> Pipeline:
     """Fit in place, so that the result's bytes don't depend on the number of threads.
 
-    Linear algebra runs on one thread, since the order of a sum changes its last bits. Trees grow
-    alike on any number; the number itself is taken out of what is saved.
+    Linear algebra runs on one thread, because the order of a sum changes its last bits. Trees are
+    the same with any number of threads; that number is removed from the saved model.
     """
     values = rows[target.name].to_numpy(dtype=object if target.choices else "float64")
     with _threads_for(rows):
         model.fit(rows, values)
     for estimator in _inner(model):
         if getattr(estimator, "n_jobs", None) is not None:
-            estimator.n_jobs = None  # a forest that predicts on threads adds up in any order
+            estimator.n_jobs = None  # a forest that predicts on threads sums in any order
         if hasattr(estimator, "_bin_mapper"):
             estimator._bin_mapper.n_threads = 1
     return model
@@ -61,11 +61,11 @@ def fit_model(model: Pipeline, rows: pd.DataFrame, target: Column) -> Pipeline:
 def rescale_to_recent_level(
     rows: pd.DataFrame, model: Pipeline, days: int, schema: Schema
 ) -> pd.DataFrame:
-    """Multiply targets older than the newest `days` so that `model` is right on both in the median.
+    """Rescale targets older than the last `days` to the recent rows' median of target / prediction.
 
     Appraisers adjust old sales to today's level before they compare (International Association of
-    Assessing Officers, Standard on Mass Appraisal, 2017, section 5); in forecasting, it mends a
-    shift of level that no feature tells of (Clements & Hendry, Forecasting Economic Time Series,
+    Assessing Officers, Standard on Mass Appraisal, 2017, section 5); in forecasting, this corrects
+    a level shift that no feature explains (Clements & Hendry, Forecasting Economic Time Series,
     1998, chapter 8).
     """
     assert schema.time is not None, "params.py lets none of this pass without dates"
@@ -97,7 +97,7 @@ def predict(model: Pipeline, rows: pd.DataFrame, target: Column) -> Floats:
 
 
 def actual_values(rows: pd.DataFrame, target: Column) -> Floats:
-    """Give the target as `mlops.metrics` takes it: values, or the places of the choices."""
+    """Return the target in the form of `mlops.metrics`: values, or indices of the choices."""
     values = rows[target.name]
     if not target.choices:
         return values.to_numpy(dtype=np.float64)
@@ -110,7 +110,7 @@ def _threads_for(rows: pd.DataFrame) -> threadpool_limits:
 
 
 def _inner(model: Any) -> list[BaseEstimator]:
-    """List the fitted estimators that do the learning."""
+    """Return the fitted innermost estimator, as a list."""
     last = model.steps[-1][1] if isinstance(model, Pipeline) else model
     inner = getattr(last, "regressor_", None)
     if isinstance(last, NumberedClasses):

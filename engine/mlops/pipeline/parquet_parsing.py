@@ -1,4 +1,4 @@
-"""The bytes of a Parquet partition as a typed table, or all that is wrong with them, by row."""
+"""Parse the bytes of a Parquet partition to a typed table, or list all faults."""
 
 import io
 
@@ -11,11 +11,11 @@ from mlops.pipeline.parsing import arrow_type, local_times, name_problems, short
 
 PLAIN_BYTES = 256_000_000
 MOST_RATIO = 100
-"""A file may become so many times larger when it is read, or as large as PLAIN_BYTES."""
+"""A file may become at most this many times larger when read, or as large as PLAIN_BYTES."""
 
 
 def parse_parquet(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]]:
-    """Parse a Parquet partition: the schema's columns that it has, in the schema's order."""
+    """Parse a Parquet partition; return its schema columns in the schema's order, or the faults."""
     try:
         table, problems = _read(content)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -54,7 +54,7 @@ def _read(content: bytes) -> tuple[pa.Table | None, list[str]]:
     kinds = list(file.schema_arrow)
     if nested := [one for one in kinds if pa.types.is_nested(one.type)]:
         return None, [f"column {one.name}: found {one.type}, wanted a value" for one in nested]
-    # There, a text that stands on a million rows is one text.
+    # As a dictionary, a text of a million rows is stored once.
     texts = [one.name for one in kinds if _is_text(one.type)]
     table = pa.parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts).read()
     table.validate(full=True)
@@ -68,10 +68,10 @@ def _bomb(size: int, limit: int) -> str:
 
 
 def _told_bytes(file: pa.parquet.ParquetFile) -> int:
-    """Tell how large a file becomes when it is read: by its footer, before it is."""
+    """Estimate a file's size in memory from its footer, before reading it."""
     footer = file.metadata
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    # What a footer says of a single column chunk may be false, at which pyarrow aborts the process.
+    # A column chunk's metadata may be false, at which pyarrow aborts the process.
     widths = [max(8, file.schema.column(number).length) for number in range(footer.num_columns)]
     return max(sum(group.total_byte_size for group in groups), footer.num_rows * sum(widths))
 
@@ -82,7 +82,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _plain_bytes(values: pa.ChunkedArray) -> int:
-    """Tell how large the texts of a column become where each row has its own."""
+    """Return the size of a column's texts if each row had its own copy."""
     return sum(
         pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
         for chunk in values.chunks
@@ -91,9 +91,9 @@ def _plain_bytes(values: pa.ChunkedArray) -> int:
 
 
 def cast(values: pa.ChunkedArray, column: Column, timezone: str) -> pa.ChunkedArray:
-    """Cast without loss and without taking one kind of value for another, as Arrow would.
+    """Cast without loss and, unlike Arrow, without converting one kind of value to another.
 
-    Moments become times of the time zone.
+    Moments become times in the time zone.
 
     Raises:
         pa.ArrowException: a value doesn't fit.

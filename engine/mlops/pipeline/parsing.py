@@ -1,4 +1,4 @@
-"""What parsing a partition shares, whatever its format: types, column names, lists of faults."""
+"""Helpers for parsing partitions of any format: types, column names, lists of faults."""
 
 import datetime
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from mlops.columns import Column, Table
 from mlops.timestamps import parse_time
 
 FILE, LINE = "__file__", "__line__"
-"""Columns that tell where a row stands, for messages; no column of a schema is named so."""
+"""Columns with a row's file and line, for messages; no schema column has these names."""
 
 LISTED = 20
-"""Faults named of one partition; they are counted to the end."""
+"""Maximum number of faults listed per partition; all are counted."""
 
 _ARROW = {
     "float64": pa.float64(),
@@ -25,15 +25,15 @@ _ARROW = {
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Give the Arrow type of a column's dtype."""
+    """Return the Arrow type of a column's dtype."""
     return _ARROW[column.dtype]
 
 
 def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
-    """Turn moments, or texts that name them, into times of a time zone, without an offset.
+    """Convert moments, or texts of them, to times in a time zone, without an offset.
 
     Raises:
-        pa.ArrowException: a text names no moment.
+        pa.ArrowException: a text is not a moment.
     """
     if pa.types.is_timestamp(values.type):
         if values.type.tz is None:
@@ -41,7 +41,7 @@ def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
         return pc.local_timestamp(values.cast(pa.timestamp("us", timezone)))
     try:
         return values.cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:  # some have an offset, which Arrow takes only where all have one
+    except pa.ArrowInvalid:  # some have an offset; Arrow accepts these only if all have one
         words = values.unique().to_pylist()
     try:
         moments = [word and parse_time(word, datetime.datetime, timezone) for word in words]
@@ -52,9 +52,9 @@ def local_times(values: pa.ChunkedArray, timezone: str) -> pa.ChunkedArray:
 
 
 def name_problems(names: list[str], schema: Table) -> list[str]:
-    """Compare the columns found with those of the schema; their order is free.
+    """Compare column names with the schema's, in any order; return the problems.
 
-    A nullable column may lack, unless there is an unknown one, which may be the same by a new name.
+    A nullable column may be missing, unless there is an unknown one, which may be it, renamed.
     """
     problems = [f"column {name!r} is duplicated" for name in sorted(names) if names.count(name) > 1]
     unknown = [name for name in names if name not in schema.names]
@@ -63,7 +63,7 @@ def name_problems(names: list[str], schema: Table) -> list[str]:
     if missing:
         problems.append(f"missing column(s) {', '.join(missing)}")
     if unknown:
-        shown = ", ".join(map(repr, unknown))  # a blank in a name would not be seen
+        shown = ", ".join(map(repr, unknown))  # quotes make blanks in a name visible
         problems.append(f"unknown column(s) {shown} (add them to {schema.place}?)")
     return list(dict.fromkeys(problems))
 

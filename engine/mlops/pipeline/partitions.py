@@ -1,4 +1,4 @@
-"""Read a folder of CSV or Parquet partitions, local or remote, each of them whole."""
+"""Read a folder of CSV or Parquet partitions, local or remote; reject incomplete ones."""
 
 import datetime
 import json
@@ -26,17 +26,17 @@ STILL_SECONDS = 1.0
 WAIT_SECONDS = 30.0
 
 _EXTRAS = {"gcs": "gs", "az": "azure", "abfs": "azure", "abfss": "azure", "sftp": "ssh"}
-"""Extras of pyproject.toml that bring the library of a scheme of another name."""
+"""Extras of pyproject.toml whose name differs from the scheme of their library."""
 
 _GITS = {".gitignore", ".gitkeep", ".gitattributes"}
 
 _MARKS = (
-    # What storages tell of a file that changes when it is written to or another takes its place.
+    # File attributes of storages that change when a file is written to or replaced.
     *("size", "mtime", "created", "ino", "ETag", "etag", "Last-Modified", "LastModified"),
     *("last_modified", "updated", "generation"),
 )
 
-MOST_BYTES = 4_000_000_000  # of a partition that was packed
+MOST_BYTES = 4_000_000_000  # of a partition after decompression
 
 PARSERS: dict[str, Callable[[bytes, Table], tuple[pa.Table | None, list[str]]]] = {
     ".csv": parse_csv,
@@ -48,10 +48,10 @@ PARSERS: dict[str, Callable[[bytes, Table], tuple[pa.Table | None, list[str]]]] 
 
 @dataclass(frozen=True)
 class Partition:
-    """A file of the source, and what of its state tells that it was written again.
+    """A file of the source, and the attributes that change when it is written again.
 
-    `modified`, in seconds since 1970, is None where a storage doesn't tell. What is not `plain` is
-    a link, a folder or a device: reading it could print another file, or never end.
+    `modified`, in seconds since 1970, is None if the storage has no such time. A file that is not
+    `plain` is a link or a device: reading it could expose another file, or never end.
     """
 
     path: str
@@ -67,11 +67,11 @@ class Partition:
 def read_partitions(source: str, schema: Schema, without: str = "") -> pa.Table:
     """Read all partitions of `source` into one table, with FILE and LINE beside the columns.
 
-    A column that may lack is missing in the rows of a partition that has none: `lacking` names it.
-    A file in the form of the adopted one is taken as it comes.
+    If a partition lacks an optional column, its rows have missing values there: see `lacking`.
+    A file in the form of the adopted one is read in that form.
 
     Args:
-        without: the name of one that is not wanted.
+        without: the name of a partition to skip.
 
     Raises:
         UserError: the source can't be reached, has no partition, a partition is faulty (every
@@ -119,13 +119,13 @@ def read_partitions(source: str, schema: Schema, without: str = "") -> pa.Table:
 
 
 def lacking(table: pa.Table) -> dict[str, list[str]]:
-    """Give the columns that some partitions of a table just read lack: name -> partitions."""
+    """Return the columns that partitions of a newly read table lack: name -> partitions."""
     found: dict[str, list[str]] = json.loads(table.schema.metadata[_LACKING])
     return found
 
 
 def _with_all(table: pa.Table, schema: Schema) -> pa.Table:
-    """Give LINE and all columns of the schema, in its order."""
+    """Return a table with all columns of the schema, in its order, and LINE."""
     for column in schema.columns:
         if column.name not in table.column_names:
             empty = pa.nulls(len(table), arrow_type(column))
@@ -134,7 +134,7 @@ def _with_all(table: pa.Table, schema: Schema) -> pa.Table:
 
 
 class _access:  # noqa: N801 - reads as a verb where it is used
-    """Turn whatever a storage library raises into a message about the source."""
+    """Convert any error of a storage library to a message about the source."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -157,7 +157,7 @@ class _access:  # noqa: N801 - reads as a verb where it is used
 
 
 def _list(filesystem: Any, folder: str, without: str = "") -> list[Partition]:
-    """List the partitions by name; hidden files and those with another ending are no partitions."""
+    """List the partitions by name, without hidden files and files with other endings."""
     filesystem.invalidate_cache()
     found = []
     for entry in filesystem.ls(folder, detail=True):
@@ -177,7 +177,7 @@ def _name(path: str) -> str:
 
 
 def _tell_unread(filesystem: Any, folder: str, read: list[Partition]) -> None:
-    """Name what lies in the folder and is no partition, for a person may think that it is one."""
+    """Print the files that are not read, because a user may think that they are partitions."""
     taken = {partition.path for partition in read} | {folder.rstrip("/")}
     paths = {entry["name"].rstrip("/") for entry in filesystem.ls(folder, detail=True)} - taken
     if names := sorted({_name(path) for path in paths} - _GITS):
@@ -186,31 +186,31 @@ def _tell_unread(filesystem: Any, folder: str, read: list[Partition]) -> None:
 
 
 def _modified(info: dict[str, Any]) -> float | None:
-    """Tell when a file was written to: storages give a number, a datetime or HTTP's text."""
+    """Return when a file was written to, from a number, a datetime or HTTP's text."""
     value = info.get("mtime", info.get("Last-Modified"))
     if isinstance(value, str):
         value = parsedate_to_datetime(value)
     if isinstance(value, datetime.datetime):
         value = value.timestamp()
-    # In whole seconds, it may be almost one later than it says.
+    # A time in whole seconds may be almost one second too early.
     return value + 1 if value is not None and value % 1 == 0 else value
 
 
 def _wait_until_still(filesystem: Any, folder: str, source: str, without: str) -> list[Partition]:
-    """List the partitions once none was written to within the last second.
+    """Return the partitions once none was written to within the last second.
 
-    A file that is still being written may end at a line's end and then looks whole. Object
-    stores show an object only when it is whole; most of them tell no time, and none is needed.
+    A file that is still being written may end at a line's end and then look complete. Object
+    stores show an object only when it is complete; most give no time, and none is needed.
 
     Raises:
-        UserError: some are written to again and again.
+        UserError: some are still being written to after WAIT_SECONDS.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     earlier = None
     while True:
         partitions, now = _list(filesystem, folder, without), time.time()
         fresh = [p.name for p in partitions if p.modified and now - p.modified < STILL_SECONDS]
-        # By another clock, a file may be fresh for hours: then it must stay as it is for a second.
+        # If clocks differ, a file may seem new for hours: then it must not change for a second.
         if not fresh or partitions == earlier:
             return partitions
         if time.monotonic() > deadline:
@@ -245,6 +245,6 @@ def _read(
 
 
 def places(files: Any, lines: Any) -> Iterator[str]:
-    """Write where rows stand, as '2009-q4.csv line 8' or '2009-q4.parquet row 8'."""
+    """Yield the places of rows, as '2009-q4.csv line 8' or '2009-q4.parquet row 8'."""
     for file, line in zip(files, lines, strict=True):
         yield f"{file} {'line' if file.lower().endswith(('.csv', '.csv.gz')) else 'row'} {line}"

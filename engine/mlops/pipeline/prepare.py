@@ -1,4 +1,4 @@
-"""Stage prepare: valid rows -> those that the project keeps, by the function that cleans them."""
+"""Stage prepare: valid rows -> the rows that the project's cleaning function keeps."""
 
 import shutil
 from pathlib import Path
@@ -19,13 +19,13 @@ WHERE = "src/project/prepare.py"
 
 
 def prepared(rows: pd.DataFrame, prepare: Prepare, schema: Schema) -> pd.DataFrame:
-    """Call the project's function, and hold what it gives against the schema.
+    """Call the project's function, and validate its result against the schema.
 
     Returns:
-        Rows in the order in which they came, columns in the schema's.
+        Rows in the original order, columns in the schema's.
 
     Raises:
-        UserError: the function fails, or gives something else than some of the rows, each valid.
+        UserError: the function fails, or returns unknown keys, changed times or invalid rows.
     """
     try:
         given = prepare(rows.copy())
@@ -64,10 +64,10 @@ def _column_problems(given: pd.DataFrame, schema: Schema) -> list[str]:
 
 
 def _typed(given: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Give each column the type that it has in every frame.
+    """Cast each column to the schema's type.
 
     Raises:
-        UserError: values have another one, all such columns are named.
+        UserError: values don't fit; the message lists all such columns.
     """
     columns, problems = {}, []
     for column in schema.columns:
@@ -102,7 +102,7 @@ def _row_problems(kept: pd.DataFrame, rows: pd.DataFrame, schema: Schema) -> lis
 
 
 def copy_rows(given: Path, out: Path) -> None:
-    """Pass rows on as they are: the same bytes."""
+    """Copy a file of rows unchanged, byte by byte."""
     with atomic_write(out) as temporary:
         shutil.copyfile(given, temporary)
 

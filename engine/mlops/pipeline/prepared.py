@@ -1,4 +1,4 @@
-"""What the project's own cleaning did to rows: which it removed, which values it changed."""
+"""Compare rows before and after the project's cleaning: removed rows, changed values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Differences:
     """Rows before and after `prepare`.
 
     Attributes:
-        removed: the rows that are there no more, as they were.
-        changed: of the rows whose values differ, which columns do: booleans, by key.
+        removed: the removed rows, as they were.
+        changed: the rows with changed values, by key: True for each changed column.
     """
 
     removed: pd.DataFrame
@@ -28,7 +28,7 @@ class Differences:
 
     @property
     def by_column(self) -> dict[str, int]:
-        """How many values of each column were changed, of those of which any was."""
+        """The number of changed values of each changed column."""
         counts = self.changed.sum()
         return {str(name): int(n) for name, n in counts.items() if n}
 
@@ -53,13 +53,13 @@ def differences(before: pd.DataFrame, after: pd.DataFrame, schema: Table) -> Dif
 
 
 def prepared_rows(root: Path = Path()) -> Path:
-    """Give the file of rows that a checkout splits: in an older dvc.yaml no stage prepares any.
+    """Return the file of rows that a checkout splits; an older dvc.yaml has no stage prepare.
 
     Raises:
-        UserError: the project cleans rows, and dvc.yaml has no stage that would.
+        UserError: the project has a prepare.py, but dvc.yaml has no stage for it.
     """
     pipeline = root / "dvc.yaml"
-    # Not by the stage's name: an older project may have a stage of its own that is called so.
+    # Not by the stage's name: an older project may have its own stage of that name.
     if not pipeline.exists() or str(PREPARED_ROWS) in _outputs(pipeline):
         return root / PREPARED_ROWS
     if (root / "src/project/prepare.py").exists():

@@ -1,4 +1,4 @@
-"""For estimators that take no missing values, no categories, or no texts as classes."""
+"""Preprocessing for estimators without support for missing values, categories or text classes."""
 
 from typing import Any, Self
 
@@ -10,13 +10,13 @@ from sklearn.preprocessing import OneHotEncoder
 
 
 def one_hot(*numeric: Any) -> ColumnTransformer:
-    """Send the numbers through the transformers `numeric`, and one-hot encode the categories."""
+    """Apply the transformers `numeric` to the numbers, and one-hot encode the categories."""
     return ColumnTransformer(
         [
             ("numbers", make_pipeline(*numeric), make_column_selector(dtype_include="number")),
             (
                 "categories",
-                # Rare choices share a column; so does any choice that training never saw.
+                # Rare choices share a column with choices that are not in the training rows.
                 OneHotEncoder(
                     min_frequency=10, handle_unknown="infrequent_if_exist", sparse_output=False
                 ),
@@ -27,7 +27,7 @@ def one_hot(*numeric: Any) -> ColumnTransformer:
 
 
 class NumberedClasses(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # these have no types
-    """Fits a classifier that wants its classes as 0, 1, …, such as XGBoost's."""
+    """Wrap a classifier that needs its classes as 0, 1, …, such as XGBoost's."""
 
     def __init__(self, classifier: Any) -> None:
         self.classifier = classifier
@@ -39,9 +39,9 @@ class NumberedClasses(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self
 
     def predict(self, X: Any) -> Any:
-        """Give the likeliest class of each row."""
+        """Return the most likely class of each row."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Any:
-        """Give the probabilities of the classes."""
+        """Return the probabilities of the classes."""
         return self.classifier_.predict_proba(X)

@@ -19,17 +19,17 @@ from mlops.pipeline.cluster import run_all
 from mlops.pipeline.model import actual_values, build_model, fit_model, predict
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
-"""Places of the rows to fit on, and of those to predict."""
+"""Indices of the rows to fit on, and of the rows to predict."""
 
 
 def search(
     rows: pd.DataFrame, given: Kind, train: Train, schema: Schema, metrics: Metrics
 ) -> tuple[Kind, list[dict[str, Any]]]:
-    """Score draws from `train.search.space`, the given parameters first, on later folds.
+    """Score the given parameters and draws from `train.search.space` by cross-validation.
 
     Returns:
-        The parameters with the best mean of `train.search.metric`, or of the task's leading one,
-        the earlier of equals, and what was tried: one dict of parameters and score each.
+        The parameters with the best mean of `train.search.metric`, or of the task's leading metric,
+        the earlier of equals, and the candidates: one dict of parameters and score each.
     """
     sampler = ParameterSampler(train.search.space, train.search.candidates, random_state=train.seed)
     candidates = [{}, *sampler]
@@ -64,7 +64,7 @@ def search(
 
 
 def cut_folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[Fold]:
-    """Cut the rows into folds; with dates, each is scored by a model of earlier rows only.
+    """Split the rows into folds; with dates, each is scored by a model fitted on earlier rows.
 
     Raises:
         UserError: there are too few rows, or a fold would train on one class.
@@ -100,7 +100,7 @@ def _score(
 def predict_fold(
     rows: pd.DataFrame, fold: Fold, params: Train, schema: Schema, kind: Kind
 ) -> Predictions:
-    """Predict a fold's second rows by a model of its first."""
+    """Predict a fold's test rows with a model fitted on its training rows."""
     train, test = fold
     target, held_out = schema.target, rows.iloc[test]
     model = fit_model(build_model(kind, params, schema), rows.iloc[train], target)

@@ -13,10 +13,10 @@ from mlops.project import load_project_params, load_schema
 
 
 def check_classes(train: pd.DataFrame, params: Split, schema: Schema) -> None:
-    """Refuse training rows of one class: no model can tell it from others.
+    """Check that a classification's training rows have two classes or more.
 
     Raises:
-        UserError: they are.
+        UserError: they have one, so no model can learn to distinguish it.
     """
     target = schema.target
     found = train[target.name].unique()

@@ -1,4 +1,4 @@
-"""Which rows test the model, which are held out, which are kept of too many."""
+"""Select the test rows, the held-out rows, and a sample of too many training rows."""
 
 import numpy as np
 import pandas as pd
@@ -9,18 +9,18 @@ from mlops.params import Split
 
 
 def key_shares(keys: pd.Series) -> np.ndarray:
-    """Spread keys evenly over [0, 1) by a hash of each: shape (n_rows,), the same for ever.
+    """Map keys evenly to [0, 1) by a hash of each: shape (n_rows,), the same in every run.
 
-    A key's share depends on nothing but the key, so rows that are added move no other row.
+    A key's share depends only on the key, so added rows do not move other rows.
     """
     return pd.util.hash_array(keys.to_numpy(), categorize=False) / 2.0**64
 
 
 def is_test(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
-    """Tell which rows test the model, shape (n_rows,).
+    """Return which rows test the model, shape (n_rows,).
 
     Raises:
-        UserError: one of the two sides would be empty.
+        UserError: there would be no training rows or no test rows.
     """
     if params.test_from is not None:
         assert schema.time is not None, "params.py lets no split by time pass without one"
@@ -38,7 +38,7 @@ def is_test(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
 
 
 def is_held_out(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
-    """Tell which rows neither train nor test the model, for the review alone: shape (n_rows,)."""
+    """Return which rows are only for the review, not for training or test: shape (n_rows,)."""
     if params.held_out is None or schema.time is None:
         return np.zeros(len(rows), dtype=bool)
     first, last = map(pd.Timestamp, params.held_out)
@@ -47,9 +47,9 @@ def is_held_out(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray
 
 
 def is_sampled(keys: pd.Series, most: int | None) -> np.ndarray:
-    """Tell which rows to keep of more than `most`: shape (n_rows,), the same ones in any order.
+    """Return which rows to keep of more than `most`, whatever their order: shape (n_rows,).
 
-    Those whose keys hash highest; the lowest are the test rows of a split by share.
+    These are the rows with the highest hashes; the lowest are test rows in a split by share.
     """
     if most is None or len(keys) <= most:
         return np.ones(len(keys), dtype=bool)

@@ -1,6 +1,6 @@
-"""The decision threshold of a model of two classes: given, or chosen on rows that it didn't see.
+"""The decision threshold of a model of two classes: given, or chosen on held-out rows.
 
-It is part of the fitted model, so that whatever has the model decides as the API does.
+It is part of the fitted model, so that every user of the model decides as the API does.
 """
 
 import numpy as np
@@ -19,24 +19,24 @@ _TRIED = 500
 
 
 def keep_threshold(model: Pipeline, threshold: float | None) -> Pipeline:
-    """Put a threshold into a fitted model; None leaves it as it is."""
+    """Store a threshold in a fitted model; None leaves it unchanged."""
     if threshold is not None:
         model.threshold = threshold
     return model
 
 
 def threshold_of(model: Pipeline) -> float | None:
-    """Give the threshold of a fitted model; None decides for the most likely class."""
+    """Return the threshold of a fitted model; with None, the most likely class is chosen."""
     return getattr(model, "threshold", None)
 
 
 def resolve_threshold(
     rows: pd.DataFrame, kind: Kind, train: Train, schema: Schema, metrics: Metrics
 ) -> float | None:
-    """Give `train.threshold`, or the best one for its costs or its metric.
+    """Return `train.threshold`, or the best threshold for its costs or its metric.
 
-    Each row that counts is predicted by a model that was fitted on other rows, by the folds of
-    `train.search`: on rows that trained it, a model is too sure. No test row is looked at.
+    Only held-out rows of the folds of `train.search` are used, each predicted by a model fitted on
+    other rows: a model is overconfident on its own training rows. No test row is used.
     """
     wanted = train.threshold
     if wanted is None or isinstance(wanted, float):
@@ -55,10 +55,10 @@ def resolve_threshold(
 def best_threshold(
     held_out: Predictions, wanted: ErrorCosts | BestMetric, metrics: Metrics
 ) -> float:
-    """Choose the threshold of the least costs, or of the best metric; of equals, the middle one.
+    """Choose the threshold with the least costs or the best metric; of equals, the middle one.
 
     Raises:
-        UserError: the metric is defined at no threshold.
+        UserError: the metric is undefined at every threshold.
     """
     tried = _between(held_out.predicted[:, 1])
     if isinstance(wanted, ErrorCosts):
@@ -88,9 +88,9 @@ def _decided_by(held_out: Predictions, threshold: float) -> Predictions:
 
 
 def _between(claimed: Floats) -> Floats:
-    """Give thresholds between the probabilities that occur, and above and below all of them.
+    """Return thresholds between the probabilities that occur, and above and below all of them.
 
-    None of them is itself a probability: which side that would fall on, a last digit would decide.
+    None equals a probability: rounding would decide on which side of it the row falls.
     """
     values = np.unique(np.concatenate([[0.0], claimed, [1.0]]))
     middles = (values[1:] + values[:-1]) / 2

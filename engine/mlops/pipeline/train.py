@@ -1,4 +1,4 @@
-"""Stage train: training rows -> the fitted model, and how it was trained."""
+"""Stage train: training rows -> the fitted model, and a record of its training."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mlops.project import load_kinds, load_metrics, load_project_params, load_ta
 
 
 def save_model(path: Path, model: Pipeline) -> None:
-    """Write a fitted model, whole; Python 3.14 would choose a protocol of its own."""
+    """Write a fitted model atomically, with a fixed protocol: Python 3.14's default differs."""
     with atomic_write(path) as temporary:
         joblib.dump(model, temporary, protocol=4)
 

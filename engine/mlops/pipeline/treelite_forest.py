@@ -1,4 +1,4 @@
-"""Fitted trees of scikit-learn, LightGBM and XGBoost as treelite serialises them."""
+"""Convert fitted trees of scikit-learn, LightGBM and XGBoost to treelite's serialized form."""
 
 import copy
 import json
@@ -11,12 +11,12 @@ from mlops.pipeline.export_encoding import NotExportable
 
 
 class Forest(NamedTuple):
-    """What `mlops.serving.trees.Trees` takes.
+    """The arguments of `mlops.serving.trees.Trees`.
 
     Attributes:
         thresholds: column of the matrix -> the values at which trees split it, ascending.
-        single_precision: rows are compared in it.
-        start: of sums that are rounded to single precision; None for any others.
+        single_precision: rows are compared in single precision.
+        start: initial values of sums in single precision; None for other sums.
     """
 
     trees: bytes
@@ -26,10 +26,10 @@ class Forest(NamedTuple):
 
 
 def as_forest(estimator: Any, library: str) -> Forest:
-    """Take an estimator's trees.
+    """Return an estimator's trees.
 
     Raises:
-        NotExportable: they are of a kind that treelite does not know.
+        NotExportable: treelite does not support them.
     """
     import treelite
 
@@ -50,7 +50,7 @@ def _taken(estimator: Any, library: str) -> Forest:
         model = treelite.frontend.from_xgboost_json(json.dumps(content))
         start = _start(content["learner"])
     else:
-        if boosted:  # the encoding does what it did, and treelite takes no categories of text
+        if boosted:  # the encoding replaces it; treelite accepts no text categories
             estimator = copy.copy(estimator)
             estimator._preprocessor = None
         model = treelite.sklearn.import_model(estimator)
@@ -59,7 +59,7 @@ def _taken(estimator: Any, library: str) -> Forest:
 
 
 def _of_xgboost(estimator: Any) -> dict[str, Any]:
-    """Give the model without the categories' names: a row has their codes."""
+    """Return the model without the names of categories, because rows have their codes."""
     content: dict[str, Any] = json.loads(estimator.get_booster().save_raw("json"))
     model = content["learner"]["gradient_booster"]["model"]
     model["cats"] = {key: [] for key in model["cats"]}
@@ -67,7 +67,7 @@ def _of_xgboost(estimator: Any) -> dict[str, Any]:
 
 
 def _start(learner: dict[str, Any]) -> list[float]:
-    """Give what XGBoost's sums begin with, before the link function."""
+    """Return the initial values of XGBoost's sums, before the link function."""
     given = np.float32(json.loads(learner["learner_model_param"]["base_score"].replace("E", "e")))
     if learner["objective"]["name"] == "binary:logistic":
         given = -np.log(np.float32(1) / given - np.float32(1))

@@ -1,4 +1,4 @@
-"""Stage validate: rows -> valid rows, those set aside, and a report of the whole contract."""
+"""Stage validate: rows -> valid rows, quarantined rows, and a report."""
 
 import datetime
 import shutil
@@ -25,13 +25,13 @@ from mlops.project import load_project_params, load_schema
 
 REASON = "reason"
 LISTED = 100
-"""Failing rows listed in the report; all of them stand in the quarantine file."""
+"""Maximum number of invalid rows in the report; the quarantine file has all of them."""
 
 
 def table_problems(
     rows: pd.DataFrame, params: Validate, until: datetime.date, schema: Schema
 ) -> list[str]:
-    """Check what no single row can show: row count, freshness, a sudden lack of rows."""
+    """Check the whole table: row count, freshness, a sudden drop in rows."""
     problems = []
     if len(rows) < params.min_rows:
         problems.append(f"{len(rows)} valid rows, wanted validate.min_rows = {params.min_rows}")
@@ -43,7 +43,7 @@ def table_problems(
             f"the newest valid row is {days.min()} days older than ingest.until {until}, "
             f"wanted at most validate.max_age_days = {params.max_age_days}"
         )
-    # Window 0 ends on `until`; the earliest window is left out, for it may be cut short.
+    # Window 0 ends on `until`; the earliest window may be incomplete, so it is left out.
     counts = (days // params.window_days).value_counts()
     earlier = counts.reindex(range(1, counts.index.max()), fill_value=0)
     usual = float(earlier.median()) if len(earlier) else 0.0
@@ -57,13 +57,13 @@ def table_problems(
 
 
 def failing_rows(path: Path, problems: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Read the rows that have problems, with all of a row's reasons in one column.
+    """Read the invalid rows, with all reasons of a row in one column.
 
-    The index is their place in the file.
+    The index is the row's position in the file.
     """
     by_row = validation.reasons(problems)
     holding = np.searchsorted(group_starts(path), by_row.index, side="right") - 1
-    # The first group gives a frame of no rows its columns.
+    # The first group is always read, so that an empty frame has columns.
     groups = (read_group(path, group, schema.names) for group in sorted({0, *holding}))
     found = pd.concat([rows[rows.index.isin(by_row.index)] for rows in groups])
     return found.assign(**{REASON: by_row})
@@ -77,7 +77,7 @@ def report_of(
     stops: bool,
     schema: Schema,
 ) -> dict[str, Any]:
-    """Gather the outcome: counts, each broken condition with its number of rows, examples."""
+    """Return the report: counts, each violated condition with its number of rows, examples."""
     conditions = problems.groupby(["column", "wanted"], sort=True, dropna=False)
     return {
         "passed": not stops,
@@ -103,7 +103,7 @@ def report_of(
 
 
 def markdown(report: dict[str, Any], key: str) -> str:
-    """Write the report for people."""
+    """Return the report as Markdown."""
     n_failing = report["failing_rows"]
     head = "passed" if report["passed"] else "FAILED"
     aside = f", {n_failing} set aside" if report["passed"] and n_failing else ""
@@ -131,10 +131,10 @@ def markdown(report: dict[str, Any], key: str) -> str:
 def validate_file(
     path: Path, params: Validate, until: datetime.date, schema: Schema
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Find the failing rows of a Parquet file, and report."""
+    """Return the invalid rows of a Parquet file, and the report."""
     problems = validation.file_problems(path, schema)
     failing = failing_rows(path, problems, schema)
-    needed = schema.time or schema.key  # all that checks of the whole table look at
+    needed = schema.time or schema.key  # the only column that checks of the whole table need
     valid = read_rows(path, [needed.name]).drop(index=failing.index)
     of_table = table_problems(valid, params, until, schema)
     of_columns = problems[problems["row"].isna()]
@@ -159,7 +159,7 @@ def main() -> None:
             advice=f"stopped; the failing rows are in {QUARANTINED_ROWS}. Mend them in the "
             "source, or set validate.quarantine: true in params.yaml to go on without them.",
         )
-    if failing.empty:  # the same rows are the same bytes
+    if failing.empty:  # copy, so that the same rows are the same bytes
         with atomic_write(VALID_ROWS) as temporary:
             shutil.copyfile(INGESTED_ROWS, temporary)
     else:

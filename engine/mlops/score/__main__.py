@@ -1,8 +1,8 @@
 """Batch scoring: a Parquet or CSV file -> each row's key with its prediction, in order.
 
-Rows go through the engine that serves. A part that is done stands in OUT.parquet.parts until the
-whole is written: a run that was killed, or refused for rows that fail, goes on from there. A CSV
-file is read whole, as the schema names its columns or as the adopted file had them.
+Rows are scored by the serving engine. Finished parts are kept in OUT.parquet.parts until the whole
+output is written, so a run that was killed or stopped by invalid rows resumes there. A CSV file is
+read as a whole, with the column names of the schema or of the adopted file.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from mlops.serving.loaded_model import Served
 
 
 def score_file(given: Path, out: Path, served: Served, set_aside: bool = False) -> str:
-    """Score a file, and tell in a sentence what came of it.
+    """Score a file; return a one-sentence summary.
 
     Raises:
         UserError: the file can't be scored, changes meanwhile, or is being scored already; or rows
-            fail the contract and `set_aside` does not let them pass without a prediction.
+            are invalid and `set_aside` is false. With it, they get no prediction.
     """
     if out.resolve() == given.resolve():
         raise UserError(f"{out}: is the input; wanted another file for the output")
@@ -41,7 +41,7 @@ def score_file(given: Path, out: Path, served: Served, set_aside: bool = False) 
         part_files.drop_parts_of_others(folder, origin)
         done = part_files.score_parts(file, folder, served)
         if sha256(given) != origin["input_sha256"]:
-            shutil.rmtree(folder)  # holds some of both
+            shutil.rmtree(folder)  # mixes both versions
             raise UserError(f"{given}: was changed while it was being scored; score it again")
         n_rows, (failing, examples) = (
             file.metadata.num_rows,
@@ -74,7 +74,7 @@ def _open(path: Path, schema: Schema) -> Any:
 
 
 def _is_export(path: Path, schema: Schema) -> bool:
-    """Tell whether a Parquet file has not our columns, but may have those that adoption took."""
+    """Return whether a Parquet file lacks schema columns but may have the adopted file's."""
     try:
         return FORM_FILE.exists() and not {c.name for c in columns(schema)} <= {
             *pq.read_schema(path).names
@@ -87,7 +87,7 @@ def score_any(given: Path, out: Path, served: Served, set_aside: bool = False) -
     """Score a Parquet or CSV file into a file of either kind, by their names' endings.
 
     Raises:
-        UserError: as `score_file`, or the CSV file is written in another way.
+        UserError: as `score_file`, or the CSV file has another format.
     """
     from_text, to_text = (path.name.lower().endswith((".csv", ".csv.gz")) for path in (given, out))
     from_text = from_text or _is_export(given, served.schema)

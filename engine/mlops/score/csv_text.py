@@ -1,4 +1,4 @@
-"""CSV in and out of batch scoring."""
+"""CSV input and output of batch scoring."""
 
 import io
 from pathlib import Path
@@ -17,10 +17,10 @@ from mlops.score.rows import columns
 
 
 def text_rows(path: Path, schema: Schema) -> pa.Table:
-    """Read key and features of a CSV file under the schema's names, or as the adopted one had them.
+    """Read key and features of a CSV file that has the schema's names or the adopted file's form.
 
     Raises:
-        UserError: it is written in another way.
+        UserError: the file has another format.
     """
     wanted = columns(schema)
     try:
@@ -47,5 +47,5 @@ def text_rows(path: Path, schema: Schema) -> pa.Table:
 
 
 def write_text_rows(rows: pa.Table, path: Path) -> None:
-    """Write scored rows as CSV: each probability a column of its own."""
+    """Write scored rows as CSV, one column per probability."""
     pyarrow.csv.write_csv(rows.flatten(), path)

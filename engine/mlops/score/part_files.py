@@ -1,4 +1,4 @@
-"""What a long run leaves on the disk as it goes: parts that are whole, and only its own."""
+"""Part files of a long scoring run: complete ones only, and only of this run's input and model."""
 
 import fcntl
 import json
@@ -18,15 +18,15 @@ from mlops.files import atomic_write, write_json
 from mlops.score.rows import PROBLEMS, columns, layout, score_rows
 from mlops.serving.loaded_model import Served
 
-BATCH_ROWS = 131_072  # in memory at once, for each core
-PART_ROWS = 1_000_000  # a part ends with the row group that reaches so many
+BATCH_ROWS = 131_072  # in memory at once, per core
+PART_ROWS = 1_000_000  # a part ends with the row group that reaches this number
 
 _ORIGIN = "origin.json"
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder against other runs; the kernel lets it go when this process ends."""
+    """Lock a folder against other runs; the kernel releases it when this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -52,7 +52,7 @@ def drop_parts_of_others(folder: Path, origin: dict[str, str]) -> None:
 
 
 def score_parts(file: Any, folder: Path, served: Served) -> list[Path]:
-    """Score what isn't there yet, a part after the other, its batches on all cores."""
+    """Score the missing parts one by one, each part's batches on all cores."""
     done, names = list[Path](), [column.name for column in columns(served.schema)]
     workers = Parallel(cpu_count(), backend="threading", return_as="generator")
     total = file.metadata.num_rows
@@ -69,7 +69,7 @@ def score_parts(file: Any, folder: Path, served: Served) -> list[Path]:
 
 
 def _cut(metadata: Any) -> list[list[int]]:
-    """Gather row groups, in their order, into parts."""
+    """Group row groups into parts, in order."""
     cut, rows = list[list[int]](), PART_ROWS
     for group in range(metadata.num_row_groups):
         if rows >= PART_ROWS:
@@ -86,7 +86,7 @@ def read_tables(
     """Read a Parquet file, or some of its columns and row groups, BATCH_ROWS at a time.
 
     Raises:
-        UserError: its bytes are damaged.
+        UserError: the file is damaged.
     """
     try:
         for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns):
@@ -96,13 +96,13 @@ def read_tables(
 
 
 def read_all(parts: list[Path]) -> Iterator[pa.Table]:
-    """Read the parts, one after the other."""
+    """Read the parts in order."""
     for part in parts:
         yield from read_tables(pq.ParquetFile(part))
 
 
 def failing(parts: list[Path], key: str) -> tuple[int, list[str]]:
-    """Count the rows that fail, and describe the first ones."""
+    """Count the invalid rows, and describe the first ones."""
     failing, examples = 0, list[str]()
     for rows in read_all(parts):
         failed = rows.filter(rows[PROBLEMS].is_valid())
@@ -113,7 +113,7 @@ def failing(parts: list[Path], key: str) -> tuple[int, list[str]]:
 
 
 def write(path: Path, layout: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    """Write tables as they come into one Parquet file, whole."""
+    """Write a stream of tables into one Parquet file, atomically."""
     with (
         atomic_write(path) as temporary,
         pq.ParquetWriter(temporary, layout, compression="zstd") as writer,

@@ -1,4 +1,4 @@
-"""A batch of rows -> each one's prediction, or what it breaks of the contract."""
+"""Score a batch of rows: return each row's prediction, or the conditions that it violates."""
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +14,16 @@ from mlops.serving.loaded_model import Served
 
 PROBABILITIES = "probabilities"
 PROBLEMS = "problems"
-"""Column of what a row breaks of the contract; empty where there is a prediction."""
+"""Column of the conditions that a row violates; empty where there is a prediction."""
 
 
 def columns(schema: Schema) -> tuple[Column, ...]:
-    """Give what is read of a file: the key and the inputs."""
+    """Return the columns to read: the key and the inputs."""
     return (schema.key, *schema.inputs)
 
 
 def layout(served: Served) -> pa.Schema:
-    """Give the columns of the output: a number, or the choice and the probability of each."""
+    """Return the output's columns: a number, or the chosen class and each class's probability."""
     number, key = pa.float64(), served.schema.key
     predicted = [(served.key, number)]
     if served.choices:
@@ -33,10 +33,10 @@ def layout(served: Served) -> pa.Schema:
 
 
 def typed(given: pa.Table, schema: Schema) -> pa.Table:
-    """Take the key and the inputs, which may come in any order and beside other columns.
+    """Select and cast the key and the inputs, which may be in any order and among other columns.
 
     Raises:
-        UserError: columns that are missing or hold another kind of value, all of them.
+        UserError: columns are missing or of another type; the message lists all of them.
     """
     taken, problems = {}, []
     for column in columns(schema):
@@ -54,7 +54,7 @@ def typed(given: pa.Table, schema: Schema) -> pa.Table:
 
 
 def score_rows(rows: pa.Table, served: Served) -> pa.Table:
-    """Predict the rows that meet the contract of a request; say of the others what they break."""
+    """Predict the rows that are valid as requests; describe the problems of the others."""
     schema = served.schema
     key, rows = schema.key.name, typed(rows, schema)
     given = rows.drop_columns(key).to_pandas()
