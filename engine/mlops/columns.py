@@ -254,6 +254,11 @@ class Schema(Table):
         """What derived features are made of."""
         return frozenset(name for feature in self.derived for name in feature.needs)
 
+    @cached_property
+    def needed_inputs(self) -> tuple[Column, ...]:
+        """The columns of a request that derived features are made of."""
+        return tuple(column for column in self.inputs if column.name in self.needed)
+
     @property
     def timed(self) -> Column | None:
         """The time column if a request may carry it; without it, the present moment counts."""

@@ -136,6 +136,20 @@ def test_pipelined_requests_are_answered_in_turn_and_take_little_memory(
         assert "Traceback" not in server.end()[1]
 
 
+@pytest.mark.parametrize("padding", [0, 1000])  # beyond what is parsed at once, too
+def test_no_more_is_read_of_a_client_that_reads_no_answer(bundle: Path, padding: int) -> None:
+    request = b"GET / HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n" % (b"a" * padding) * 100
+    with running(bundle, SERVE_WRITE_TIMEOUT="30") as server:
+        with connect(server, receive=2048) as one:
+            one.settimeout(1)
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < 100_000_000:
+                    sent += one.send(request)
+            assert sent < 20_000_000, "more than both sides' buffers of the system hold"
+        assert "Traceback" not in server.end()[1]
+
+
 @pytest.mark.parametrize("requests", [1, 2, 50])
 def test_who_closes_one_half_gets_every_answer(bundle: Path, requests: int) -> None:
     body = b'{"rows": [{"size": 1500, "rooms": 6}]}'
