@@ -6,10 +6,12 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from load import wait_for
+from mlops.serving.protocol import Line
 from served import KEY, ROW, Process, running
 from test_malformed import GROWTH, memory
 
@@ -148,6 +150,29 @@ def test_no_more_is_read_of_a_client_that_reads_no_answer(bundle: Path, padding:
                     sent += one.send(request)
             assert sent < 20_000_000, "more than both sides' buffers of the system hold"
         assert "Traceback" not in server.end()[1]
+
+
+class Ahead:
+    """A connection that sent requests ahead of their answers."""
+
+    def __init__(self, answered: list["Ahead"]) -> None:
+        self.transport, self._answered = SimpleNamespace(is_closing=lambda: False), answered
+
+    def go_on(self) -> bool:
+        self._answered.append(self)
+        return True
+
+
+def test_connections_that_send_ahead_are_answered_one_at_a_time() -> None:
+    answered: list[Ahead] = []
+    line, first, second = Line(), Ahead(answered), Ahead(answered)
+    line.join(first)  # type: ignore[arg-type]
+    line.join(second)  # type: ignore[arg-type]
+    assert answered == [first]
+
+    line.leave(first)  # type: ignore[arg-type]
+
+    assert answered == [first, second]
 
 
 @pytest.mark.parametrize("requests", [1, 2, 50])
