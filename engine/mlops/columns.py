@@ -254,6 +254,11 @@ class Schema(Table):
         """Names of the columns and features that derived features need."""
         return frozenset(name for feature in self.derived for name in feature.needs)
 
+    @cached_property
+    def needed_inputs(self) -> tuple[Column, ...]:
+        """The fields of a request that derived features need."""
+        return tuple(column for column in self.inputs if column.name in self.needed)
+
     @property
     def timed(self) -> Column | None:
         """The time column if a request may have it; it defaults to the current time."""

@@ -1,7 +1,8 @@
 """Derived features: one computation for training, serving, scoring and monitoring."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.dtypes import StringDType
@@ -13,6 +14,8 @@ from mlops.errors import UserError
 Arrays = dict[str, NDArray[Any]]
 
 _TEXT = StringDType()
+_DTYPES = {"float64": np.dtype(np.float64), "datetime64[us]": np.dtype("datetime64[us]")}
+_MISSING_VALUES = (None, "")
 _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "f": np.isnan,
     "M": np.isnat,
@@ -26,25 +29,39 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
     Numbers and booleans become float64 with NaN for a missing value, times datetime64[us] with
     NaT, texts StringDType with an empty one.
     """
-    if column.dtype == "str":
+    kind = column.dtype
+    if kind == "str":
         return np.array(["" if value is None else value for value in values], dtype=_TEXT)
-    return np.array(values, dtype=column.dtype)
+    return np.array(values, dtype=_DTYPES.get(kind, kind))
 
 
-class _Given(NamedTuple):
-    """A needed column: its values, a mask of missing ones, and whether any is missing."""
+class _Given:
+    """A needed column: its values, and whether any is missing."""
 
-    values: NDArray[Any]
-    gaps: NDArray[np.bool_]
-    some: bool
-    is_bool: bool
+    __slots__ = ("is_bool", "some", "values")
+
+    def __init__(self, values: NDArray[Any], column: Feature) -> None:
+        self.values, self.is_bool = values.view(), column.type is bool
+        self.values.setflags(write=False)  # functions must not write to them
+        if len(values) == 1:  # the usual request: its value is checked much faster than an array
+            value = self.values.item()
+            self.some = value in _MISSING_VALUES or value != value
+        else:
+            self.some = bool(self.gaps.any())
+
+    @property
+    def gaps(self) -> NDArray[np.bool_]:
+        """A mask of the rows in which it is missing."""
+        return _MISSING[self.values.dtype.kind](self.values)
 
     def argument(self, rows: Any, with_gaps: bool) -> NDArray[Any]:
         """Return a function's argument for all rows or some, as a read-only array."""
-        own = self.values.view() if rows is None else self.values[rows]
+        if rows is None and not self.is_bool:
+            return self.values
+        own = self.values if rows is None else self.values[rows]
         if self.is_bool and not with_gaps:
             own = own != 0
-        own.flags.writeable = False
+        own.setflags(write=False)
         return own
 
 
@@ -61,28 +78,13 @@ def derive(columns: Mapping[str, NDArray[Any]], schema: Schema) -> Arrays:
         UserError: a function fails, or returns anything but one value per row.
     """
     needed, found = schema.needed, Arrays()
-    known = {
-        column.name: _given(columns[column.name], column)
-        for column in schema.inputs
-        if column.name in needed
-    }
+    known = {column.name: _Given(columns[column.name], column) for column in schema.needed_inputs}
     with np.errstate(all="ignore"):
         for feature in schema.derived:
             found[feature.name] = _checked(feature, [known[name] for name in feature.needs])
             if feature.name in needed:
-                values = as_array(found[feature.name], feature)
-                known[feature.name] = _given(values, feature)
+                known[feature.name] = _Given(as_array(found[feature.name], feature), feature)
     return found
-
-
-def _given(values: NDArray[Any], column: Feature) -> _Given:
-    gaps = _MISSING[values.dtype.kind](values)
-    return _Given(values, gaps, _any(gaps), column.type is bool)
-
-
-def _any(truths: NDArray[np.bool_]) -> bool:
-    """Return whether any is true; much faster for a single row, the usual request."""
-    return bool(truths[0] if len(truths) == 1 else truths.any())
 
 
 def _checked(feature: Derived, given: list[_Given]) -> NDArray[Any]:
@@ -98,19 +100,21 @@ def _checked(feature: Derived, given: list[_Given]) -> NDArray[Any]:
 
 
 def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
-    where = f"src/project/features.py: feature {feature.name!r}"
     try:
         made = np.asarray(feature.make(*arguments))
     except Exception as error:
-        raise UserError(f"{where}: its function fails: {type(error).__name__}: {error}") from error
-    n_rows = len(arguments[0])
-    if made.shape != (n_rows,):
-        raise UserError(f"{where}: found shape {made.shape}, wanted a value a row, ({n_rows},)")
+        raise _fault(feature, f"its function fails: {type(error).__name__}: {error}") from error
+    if made.shape != (shape := arguments[0].shape):
+        raise _fault(feature, f"found shape {made.shape}, wanted a value a row, {shape}")
     try:
         return _typed(made, feature)
     except (TypeError, ValueError) as error:
         wanted = "texts" if feature.type is str else "numbers"
-        raise UserError(f"{where}: found {made.dtype}, wanted {wanted}: {error}") from error
+        raise _fault(feature, f"found {made.dtype}, wanted {wanted}: {error}") from error
+
+
+def _fault(feature: Derived, text: str) -> UserError:
+    return UserError(f"src/project/features.py: feature {feature.name!r}: {text}")
 
 
 def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
@@ -122,8 +126,8 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
     if made.dtype.kind not in "fiub":
         raise TypeError("no number")
     numbers = made.astype(np.float64)
-    if _any(infinite := ~np.isfinite(numbers)):
-        numbers[infinite] = np.nan
+    if len(numbers) != 1 or not isfinite(numbers[0]):
+        numbers[~np.isfinite(numbers)] = np.nan
     return numbers
 
 

@@ -6,10 +6,12 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from load import wait_for
+from mlops.serving.protocol import Line
 from served import KEY, ROW, Process, running
 from test_malformed import GROWTH, memory
 
@@ -134,6 +136,43 @@ def test_pipelined_requests_are_answered_in_turn_and_take_little_memory(
                 assert server.ask("GET", "/health/live")[0] == 200
             assert memory(server) - before <= GROWTH
         assert "Traceback" not in server.end()[1]
+
+
+@pytest.mark.parametrize("padding", [0, 1000])  # beyond what is parsed at once, too
+def test_no_more_is_read_of_a_client_that_reads_no_answer(bundle: Path, padding: int) -> None:
+    request = b"GET / HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n" % (b"a" * padding) * 100
+    with running(bundle, SERVE_WRITE_TIMEOUT="30") as server:
+        with connect(server, receive=2048) as one:
+            one.settimeout(1)
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < 100_000_000:
+                    sent += one.send(request)
+            assert sent < 20_000_000, "more than both sides' buffers of the system hold"
+        assert "Traceback" not in server.end()[1]
+
+
+class Ahead:
+    """A connection that sent requests ahead of their answers."""
+
+    def __init__(self, answered: list["Ahead"]) -> None:
+        self.transport, self._answered = SimpleNamespace(is_closing=lambda: False), answered
+
+    def go_on(self) -> bool:
+        self._answered.append(self)
+        return True
+
+
+def test_connections_that_send_ahead_are_answered_one_at_a_time() -> None:
+    answered: list[Ahead] = []
+    line, first, second = Line(), Ahead(answered), Ahead(answered)
+    line.join(first)  # type: ignore[arg-type]
+    line.join(second)  # type: ignore[arg-type]
+    assert answered == [first]
+
+    line.leave(first)  # type: ignore[arg-type]
+
+    assert answered == [first, second]
 
 
 @pytest.mark.parametrize("requests", [1, 2, 50])

@@ -1,6 +1,8 @@
 """Links and bombs in a source are refused before they are read."""
 
 import io
+import resource
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,6 +38,46 @@ def test_a_parquet_bomb_is_refused_by_its_footer(compression: str) -> None:
 
     assert table is None
     assert "would take 320,000,000 bytes" in problems[0]
+
+
+def lying(content: bytes) -> bytes:
+    """Write small sizes into a footer, in numbers of the same length."""
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = content[-8 - length : -8]
+    groups = pq.ParquetFile(io.BytesIO(content)).metadata
+    for number in range(groups.num_row_groups):
+        group = groups.row_group(number)
+        for size in (group.total_byte_size, group.column(0).total_uncompressed_size):
+            true = number_of_thrift(2 * size)
+            footer = footer.replace(true, number_of_thrift(2 * 1000, len(true)))
+    return content[: -8 - length] + footer + content[-8:]
+
+
+def number_of_thrift(value: int, length: int = 0) -> bytes:
+    parts = []
+    while value >> 7 or len(parts) + 1 < length:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system limits memory")
+def test_a_footer_that_lies_costs_no_more_than_the_limit() -> None:
+    content = io.BytesIO()
+    kind = pa.schema([("neighborhood", pa.string())])
+    with pq.ParquetWriter(content, kind, use_dictionary=False, compression="zstd") as writer:
+        for start in range(0, 1500, 100):
+            texts = [f"{row}" + "x" * 1_000_000 for row in range(start, start + 100)]
+            writer.write_table(pa.table({"neighborhood": texts}))
+    bomb = lying(content.getvalue())
+    before = resource.getrlimit(resource.RLIMIT_AS), pa.default_memory_pool().backend_name
+
+    table, problems = parse_parquet(bomb, SCHEMA)
+
+    assert table is None
+    assert problems == ["takes more memory than its footer says: 15,000 bytes"]
+    after = resource.getrlimit(resource.RLIMIT_AS), pa.default_memory_pool().backend_name
+    assert after == before
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from mlops.columns import Column, Table
+from mlops.pipeline.memory_limit import memory_limit
 from mlops.pipeline.parsing import arrow_type, local_times, name_problems, shortened
 
 PLAIN_BYTES = 256_000_000
@@ -46,7 +47,10 @@ def parse_parquet(content: bytes, schema: Table) -> tuple[pa.Table | None, list[
 
 
 def _read(content: bytes) -> tuple[pa.Table | None, list[str]]:
-    """Read a file, its texts as dictionaries, unless it becomes far larger in memory."""
+    """Read a file, its texts as dictionaries, unless it becomes far larger in memory.
+
+    The footer is checked first; as it may be false, the memory of reading is limited too.
+    """
     file = pa.parquet.ParquetFile(io.BytesIO(content))
     limit = max(PLAIN_BYTES, MOST_RATIO * len(content))
     if (size := _told_bytes(file)) > limit:
@@ -56,7 +60,12 @@ def _read(content: bytes) -> tuple[pa.Table | None, list[str]]:
         return None, [f"column {one.name}: found {one.type}, wanted a value" for one in nested]
     # As a dictionary, a text of a million rows is stored once.
     texts = [one.name for one in kinds if _is_text(one.type)]
-    table = pa.parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts).read()
+    file = pa.parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts)
+    try:
+        with memory_limit(4 * limit):
+            table = file.read(use_threads=False)
+    except MemoryError:
+        return None, [f"takes more memory than its footer says: {_told_bytes(file):,} bytes"]
     table.validate(full=True)
     if (size := sum(map(_plain_bytes, table.columns))) > limit:
         return None, [_bomb(size, limit)]
