@@ -3,14 +3,14 @@
 from mlops.metrics import Task
 
 _TEXT = '''\
-"""Metrics of your own: each counts in the review, the gate, slices, searches and the monitor.
+"""Metrics of your own, for the review, the gate, slices, searches and the monitor.
 
-A function of two arrays, what happened and what was predicted, gives a value for each row, or one
-for all. Use its name wherever params.yaml wants a metric. For example:
+A function of two arrays, actual and predicted values, returns a value for each row, or one for all.
+Use its name wherever params.yaml expects a metric. For example:
 
 {example}
 
-docs/metrics.md tells the rest.
+See docs/metrics.md for the rest.
 """
 
 from mlops.metrics import Metric

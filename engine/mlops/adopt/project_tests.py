@@ -45,7 +45,7 @@ def test_an_impossible_row_is_rejected(column: str, value: Any) -> None:
 '''
 
 _MODEL = '''\
-"""What the model must never do, whatever its metrics are."""
+"""Tests of properties that the model must have, whatever its metrics are."""
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,7 @@ def test_the_model_is_better_than_a_guess() -> None:
 '''
 
 _API = '''\
-"""What clients of the API rely on."""
+"""Tests of the behavior that clients of the API rely on."""
 
 from typing import Any
 

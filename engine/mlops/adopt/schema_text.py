@@ -9,11 +9,11 @@ _WIDTH = 100
 _EACH_ON_A_LINE = 12  # up to this many choices; more are written several to a line
 
 _HEAD = '''\
-"""THE columns of the data set: the only place where they are named.
+"""The columns of the data set, defined only here.
 
-Everything else follows from this table: the frame check, the request model and its JSON schema,
-the rows that tests generate, what the drift monitor watches. A new column is a new line here,
-and a column of that name in the source.
+Everything else is derived from this schema: validation, the request model and its JSON schema,
+the rows that tests generate, the features that the drift monitor tests. A new column is a new line
+here, and a column of that name in the source.
 """
 
 '''

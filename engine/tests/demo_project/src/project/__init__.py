@@ -1,1 +1,1 @@
-"""What this repository is about: its columns, and its kinds of model."""
+"""The project: its columns, features, metrics and kinds of model."""

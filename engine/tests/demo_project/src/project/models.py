@@ -1,7 +1,7 @@
-"""The kinds of model: `train.kind` in params.yaml names one, its section of `models:` its numbers.
+"""The kinds of model: `train.kind` in params.yaml names one; `models:` has its hyper-parameters.
 
-A kind is an entry in KINDS: a class with its hyper-parameters as typed fields, and the estimator
-that they make. A new hyper-parameter is a field here and a line in params.yaml.
+A kind is an entry in KINDS: a class with its hyper-parameters as typed fields, and a method that
+builds the estimator. A new hyper-parameter is a field here and a line in params.yaml.
 """
 
 from typing import Annotated
@@ -60,7 +60,7 @@ class Boosting(Kind):
         return kind(
             **self.model_dump(),
             categorical_features="from_dtype",
-            early_stopping=False,  # it would set rows aside by their order, and train on fewer
+            early_stopping=False,  # it would hold out rows, by their order, and train on fewer
             random_state=seed,
         )
 
@@ -75,7 +75,7 @@ class LightGBM(Kind):
     def estimator(self, task: Task, seed: int) -> BaseEstimator:
         lightgbm = library("lightgbm", package="lightgbm")
         kind = lightgbm.LGBMRegressor if task == "regression" else lightgbm.LGBMClassifier
-        # The same bytes on every machine: without n_jobs, they hold its number of cores.
+        # The same bytes on every machine: without n_jobs, they include its number of cores.
         reproducible = {"deterministic": True, "force_row_wise": True, "n_jobs": 1}
         return kind(**self.model_dump(), **reproducible, random_state=seed, verbose=-1)
 

@@ -1,8 +1,8 @@
-"""THE columns of the data set: the only place where they are named.
+"""The columns of the data set, defined only here.
 
-Everything else follows from this table: the frame check, the request model and its JSON schema,
-the rows that tests generate, what the drift monitor watches. A new column is a new line here,
-and a column of that name in the source.
+Everything else is derived from this schema: validation, the request model and its JSON schema,
+the rows that tests generate, the features that the drift monitor tests. A new column is a new line
+here, and a column of that name in the source.
 """
 
 import datetime
@@ -54,7 +54,7 @@ SCHEMA = Schema(
             lambda bedrooms, rooms: bedrooms <= rooms,
         ),
         Rule(
-            # A house may be sold from the plan, and a year of completion be off by one.
+            # A house may be sold before it is built, and the year of completion be off by one.
             "built_before_sold",
             ("year_built", "sold_on"),
             "year_built must be no later than the year after sold_on",
