@@ -1,6 +1,6 @@
 """Command publish: send a smoke-tested image to a registry; standard library and the engine only.
 
-`push IMAGE NAME`: push the image, tagged with its commit, and print its digest.
+`push IMAGE NAME`: push the image, tagged with its commit alone, and print its digest.
 `promote NAME@DIGEST`: move the tag of its model and then `latest` to it, and write the release
 note; a tag that is already at a later commit is not moved, so `latest` never goes backwards.
 """
