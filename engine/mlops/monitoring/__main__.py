@@ -1,7 +1,6 @@
-"""Command monitor: compare the prediction log with the bundle's reference; say ok, watch or act.
+"""Command monitor: compare the prediction log with the bundle's reference; report ok, watch or act.
 
-Exit code: 0 when it judged, whatever it found, and when nothing is deployed yet; 1 when it could
-not judge.
+Exit code: 0 for any verdict, and when nothing is deployed yet; 1 when no verdict was possible.
 """
 
 import argparse
@@ -29,14 +28,14 @@ from mlops.records import Manifest
 from mlops.review.html_report import html_page
 
 FAILURE = "failure.txt"
-"""What a monitor that could not judge leaves in the place of its report."""
+"""File with the error message, written in place of the report when no verdict was possible."""
 
 
 def read_reference(bundle: Path, schema: Schema) -> tuple[Manifest, dict[str, Any]]:
-    """Give the bundle's manifest and its reference.
+    """Read the bundle's manifest and its reference.
 
     Raises:
-        UserError: there is none, it was altered, or it is of other features.
+        UserError: there is none, it was altered, or its features differ from the schema's.
     """
     manifest = read_manifest(bundle)
     advice = "Rebuild it: dvc repro export"
@@ -58,14 +57,14 @@ def read_reference(bundle: Path, schema: Schema) -> tuple[Manifest, dict[str, An
 def monitor(
     url: str, bundle: Path, params: Params, schema: Schema, metrics: Metrics, now: float
 ) -> Decision:
-    """Judge the prediction log at `url` against `bundle`; `now` in seconds since 1970."""
+    """Compare the prediction log at `url` with `bundle`; `now` is in seconds since 1970."""
     manifest, reference = read_reference(bundle, schema)
     window = read_window(url, manifest["model_version"], schema, params.monitor, now)
     return decide(window, manifest, reference, schema, params, metrics)
 
 
 def write(folder: Path, decision: Decision, params: Params) -> str:
-    """Write report.json, .md, .html, .prom and the plots; give the Markdown."""
+    """Write report.json, .md, .html, .prom and the plots; return the Markdown."""
     text = markdown(decision, params)
     with whole_folder(folder) as new:
         write_json(new / "report.json", as_json(decision, params))
@@ -81,7 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=paths.MONITOR)
     parser.add_argument("--now", type=float, default=time.time(), help="seconds since 1970")
     options = parser.parse_args()
-    shutil.rmtree(options.out, ignore_errors=True)  # nobody must take an old report for a new one
+    shutil.rmtree(options.out, ignore_errors=True)  # so that no old report is taken for a new one
     if not (url := os.environ.get(VARIABLE)):
         print(f"monitor: {VARIABLE} is not set, so nothing is deployed yet: nothing to monitor")
         return

@@ -1,4 +1,4 @@
-"""From what was found to one verdict, with its reasons in words."""
+"""Derive one verdict from drift, performance and refusals, with its reasons as messages."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,15 +19,15 @@ from mlops.params import Params
 from mlops.records import Manifest
 
 COMMON = 0.05
-"""Share of the predictions from which on a slice without feedback is named."""
+"""Share of the predictions from which on a slice without feedback is reported."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """All that a report shows.
+    """The content of a report.
 
     Attributes:
-        notes: what could not be judged, or is odd, in words.
+        notes: messages about checks that were not possible, and about inconsistencies.
     """
 
     reasons: list[Reason]
@@ -49,12 +49,12 @@ class Decision:
 
     @property
     def causes(self) -> set[Cause]:
-        """What has to be acted on."""
+        """The causes of the reasons with verdict "act"."""
         return {reason.cause for reason in self.reasons if reason.verdict == "act"}
 
     @property
     def retrain(self) -> bool:
-        """Whether the verdict asks for a retraining: not where it would learn wrong data."""
+        """Whether to retrain: never on wrong data, whose errors the model would learn."""
         return self.causes == {"model"}
 
 
@@ -66,7 +66,7 @@ def decide(
     params: Params,
     metrics: Metrics,
 ) -> Decision:
-    """Judge a window against the reference of the served model, which `manifest` describes."""
+    """Compare a window with the reference of the served model, which `manifest` describes."""
     version, threshold = manifest["model_version"], manifest.get("threshold")
     monitor = params.monitor
     notes = list(window.oddities)
@@ -104,7 +104,7 @@ def decide(
 
 
 def _said(rows: pd.DataFrame, threshold: float | None) -> pd.Series:
-    """Give predictions as one column: numbers, or the choices that were decided for."""
+    """Return predictions as one column: numbers, or the choices that were decided for."""
     if isinstance(rows[PREDICTED].iloc[0], dict):
         return pd.Series(decided_choices(list(rows[PREDICTED]), threshold), index=rows.index)
     return rows[PREDICTED].astype("float64")
@@ -123,7 +123,7 @@ def _predictions(
 
 
 def _one_sided(window: Window, schema: Schema, params: Params) -> list[str]:
-    """Name common slices that no feedback came for: accuracy says nothing of them."""
+    """List common slices without feedback: their accuracy is unknown."""
     notes = []
     categories = {one.name for one in schema.features if one.is_categorical}
     for name in params.evaluate.slices:

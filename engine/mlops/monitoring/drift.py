@@ -1,9 +1,8 @@
 """Detect input drift: compare each feature of a window of rows with the reference.
 
-Textbook thresholds (PSI > 0.2) ignore how many rows they look at, and on a hundred rows nearly
-always speak. Here a change counts only if chance hardly explains it, after correction for the
-number of tests, and if it is also large. `engine/benchmarks/monitoring.py` measures
-both kinds of error.
+Textbook thresholds (PSI > 0.2) ignore the number of rows, and are nearly always exceeded on a
+hundred rows. Here a change counts only if it is significant after correction for the number of
+tests, and also large. `engine/benchmarks/monitoring.py` measures both kinds of error.
 """
 
 from dataclasses import dataclass, replace
@@ -19,10 +18,10 @@ from mlops.params import Monitor
 from mlops.profile import Profile, binned
 
 ORDER = 4
-"""Components of the test on numbers: location, spread, skew, tails."""
+"""Components of the test for numbers: location, spread, skew, tails."""
 
 POOLED = 0.02
-"""Choices of a smaller share of the reference are taken as one."""
+"""Choices with a smaller share of the reference are pooled."""
 
 PREDICTION = "prediction"
 
@@ -34,12 +33,12 @@ class Change:
     """One test of one column.
 
     Attributes:
-        effect: of a distribution, the chi-squared distance from the reference beyond what so few
-            rows show by chance; else a share of rows: those missing beyond the reference's, or
-            those outside of the values that the reference has.
-        p_value: chance of as much without any drift.
-        q_value: the same among all tests (Benjamini & Hochberg, JRSS B 57, 1995).
-        drifted: q_value is small and effect large.
+        effect: of a distribution, the chi-squared distance from the reference minus its expected
+            value without drift; else a share of rows: the increase of missing ones over the
+            reference, or those outside of the reference's values.
+        p_value: probability of a result at least as extreme without drift.
+        q_value: p_value corrected for all tests (Benjamini & Hochberg, JRSS B 57, 1995).
+        drifted: q_value is small and effect is large.
     """
 
     column: str
@@ -62,7 +61,7 @@ def changes(
     for column in schema.features:
         found += _column_changes(rows[column.name], column.name, reference["features"][column.name])
     said = reference["predicted"]
-    constant = "low" in said and said["low"] == said["high"]  # any other value is unseen
+    constant = "low" in said and said["low"] == said["high"]  # any other value is outside
     found += _column_changes(predicted, PREDICTION, said)[:: 2 if constant else 3]
     corrected = stats.false_discovery_control([change.p_value for change in found])
     limits = {"distribution": params.min_effect}
@@ -81,7 +80,7 @@ def changes(
 def _column_changes(values: pd.Series, name: str, reference: Profile) -> list[Change]:
     present = values.dropna()
     known = reference["rows"] - reference["missing"]
-    # That an open feature has new texts is expected; that they are many shows in its distribution.
+    # New texts of an open feature are expected; if they are many, its distribution test shows it.
     if not len(present) or not known:
         distribution = outside = Change(name, "distribution", 0.0, 1.0)
     elif "choices" in reference:
@@ -103,10 +102,10 @@ def _missing(name: str, values: pd.Series, reference: Profile) -> Change:
 
 
 def _outside(name: str, beyond: pd.Series, known: int) -> Change:
-    """Test values that no reference row had, by the law of exceedances.
+    """Test values that no reference row had, by the distribution of exceedances.
 
-    It is the hypergeometric one, with none among the reference's rows (Gumbel & von Schelling,
-    Annals of Mathematical Statistics 21, 1950), twice for the two ends.
+    It is hypergeometric, with none among the reference's rows (Gumbel & von Schelling, Annals of
+    Mathematical Statistics 21, 1950); doubled for the two ends.
     """
     count, n = int(beyond.sum()), len(beyond)
     chance = float(stats.hypergeom.sf(count - 1, known + n, count, n)) if count else 1.0
@@ -114,11 +113,11 @@ def _outside(name: str, beyond: pd.Series, known: int) -> Change:
 
 
 def _numbers_test(present: pd.Series, reference: Profile) -> tuple[float, float]:
-    """Neyman's smooth test between two samples of counts.
+    """Compute Neyman's smooth test for two samples of counts: effect and p-value.
 
     Its components are those of chi-squared on orthonormal polynomials of the ranks (Rayner & Best,
     Smooth Tests of Goodness of Fit, 1989): with few of them it is far more powerful against a
-    shift or a stretch than chi-squared on all bins or Kolmogorov and Smirnov's test.
+    shift or a change of scale than chi-squared on all bins or the Kolmogorov-Smirnov test.
     """
     before = np.asarray(reference["counts"], dtype=float)
     now = np.asarray(binned(present.to_numpy(dtype=float), reference["edges"]), dtype=float)
@@ -133,7 +132,10 @@ def _numbers_test(present: pd.Series, reference: Profile) -> tuple[float, float]
 
 
 def _orthonormal(shares: Floats) -> Floats:
-    """Polynomials of mid-ranks, orthonormal under `shares` and to 1: (n_bins, n_components)."""
+    """Return polynomials of mid-ranks, orthonormal under `shares` and orthogonal to 1.
+
+    Shape (n_bins, n_components).
+    """
     order = min(ORDER, len(shares) - 1)
     ranks = np.cumsum(shares) - shares / 2
     powers = np.vander(2 * ranks - 1, order + 1, increasing=True)
@@ -143,7 +145,7 @@ def _orthonormal(shares: Floats) -> Floats:
 
 
 def _choices_test(present: pd.Series, reference: Profile) -> tuple[float, float]:
-    """Pearson's chi-squared test of homogeneity, rare choices pooled."""
+    """Compute Pearson's chi-squared test of homogeneity, pooling rare choices: effect, p-value."""
     before: dict[str, int] = reference["choices"]
     known, n = sum(before.values()), len(present)
     kept = [choice for choice, rows in before.items() if rows >= known * max(POOLED, 1.5 / n)]
@@ -161,5 +163,5 @@ def _choices_test(present: pd.Series, reference: Profile) -> tuple[float, float]
 
 
 def _judged(statistic: float, degrees: int, rows: float) -> tuple[float, float]:
-    """Give the distance beyond its expectation without drift, and the p-value."""
+    """Return the distance minus its expected value without drift, at least 0, and the p-value."""
     return max(0.0, (statistic - degrees) / rows), float(stats.chi2.sf(statistic, degrees))

@@ -1,4 +1,4 @@
-"""The decision as Prometheus reads it: for a textfile collector, or to be pushed to a gateway."""
+"""The decision in Prometheus format: for a textfile collector, or to be pushed to a gateway."""
 
 import time
 from typing import get_args
@@ -12,7 +12,7 @@ from mlops.params import Params
 
 
 def exposition(decision: Decision, params: Params) -> str:
-    """Write verdict, accuracy and drift as gauges."""
+    """Return verdict, accuracy and drift as gauges in Prometheus text format."""
     r = CollectorRegistry()
     verdict = Gauge("model_monitor_verdict", "1 for what the monitor said", ["verdict"], registry=r)
     for name in get_args(Verdict):

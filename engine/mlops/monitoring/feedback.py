@@ -1,4 +1,4 @@
-"""Feedback as labelled rows: what really happened to predictions, where the source lacks it."""
+"""Feedback as labelled rows: actual values of predictions, for days that the source lacks."""
 
 import datetime
 import hashlib
@@ -16,14 +16,14 @@ from mlops.partition_text import csv_text
 from mlops.paths import FEEDBACK
 from mlops.validation import problems
 
-_BYTES = 6  # what a whole number of any reader holds
+_BYTES = 6  # small enough for the integers of any reader
 
 PUBLISH = "PUBLISH_FEEDBACK"
-"""Variable, yes or no: whether rows of production may be published; unset, in private ones."""
+"""Variable, yes or no: may rows of production be published; if unset, in private repositories."""
 
 
 def why_not_published() -> str | None:
-    """Say why rows of production must not go into artifacts, caches and branches; None if they may.
+    """Return why rows of production must not go into artifacts, caches and branches, or None.
 
     Raises:
         UserError: the variable is neither yes nor no.
@@ -31,7 +31,7 @@ def why_not_published() -> str | None:
     repository, chosen = os.environ.get("GITHUB_REPOSITORY"), os.environ.get(PUBLISH, "")
     if chosen not in ("", "yes", "no"):
         raise UserError(f"{PUBLISH}: found {chosen!r}, wanted yes or no")
-    if chosen == "yes" or not (repository or chosen):  # on a machine of one's own nothing is
+    if chosen == "yes" or not (repository or chosen):  # a local run publishes nothing
         return None
     if chosen == "no":
         return f"{PUBLISH} is no"
@@ -45,13 +45,13 @@ def why_not_published() -> str | None:
 def labelled_rows(
     told: pd.DataFrame, after: datetime.date, until: datetime.date, schema: Schema
 ) -> tuple[pd.DataFrame, int]:
-    """Make rows of the schema of feedback that came in after a day and up to another.
+    """Convert feedback received after day `after` and up to day `until` to rows of the schema.
 
-    The day of the feedback stands for the event's, unless the request had a time; the prediction's
-    id stands for its key. Rows that break the contract are left out.
+    The day of the feedback is used as the event's, unless the request had a time; the prediction's
+    id is used as the key. Rows that violate the schema, and duplicate keys, are left out.
 
     Returns:
-        The rows, and how many were left out.
+        The rows, and the number of rows left out.
     """
     if not len(told):
         return pd.DataFrame(columns=schema.names), 0
@@ -60,7 +60,7 @@ def labelled_rows(
     rows = told[new].reset_index(drop=True)
     keys = rows[ID] if schema.key.type is str else rows[ID].map(_number)
     actual = rows[ACTUAL]
-    if not schema.target.choices:  # an earlier model may have been asked for classes
+    if not schema.target.choices:  # an earlier model may have been a classifier
         actual = pd.to_numeric(actual, errors="coerce")
     rows = rows.assign(**{schema.key.name: keys, schema.target.name: actual})
     if schema.time is not None and schema.timed is None:
@@ -73,16 +73,16 @@ def labelled_rows(
 
 
 def _number(prediction_id: str) -> int:
-    """Make a number of an id; ids of one request differ in their last digits alone."""
+    """Hash an id to a number; ids of one request differ only in their last digits."""
     hashed = hashlib.blake2b(prediction_id.encode(), digest_size=_BYTES).digest()
     return 1 + int.from_bytes(hashed)
 
 
 def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
-    """Put the rows into the source's folder, or take an older such partition out of it.
+    """Write the rows to the source's folder; if there are none, delete an older such partition.
 
     Raises:
-        UserError: the source is no folder of this repository, or a person's file has the name.
+        UserError: the source is not a local folder, or another file has the name.
     """
     if "://" in source or not Path(source).is_dir():
         raise UserError(
@@ -102,13 +102,13 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
 
 
 def _is_of_feedback(path: Path, key: Column) -> bool:
-    """Tell by the keys whether a retraining wrote a partition: they are ids, or hashes of them."""
+    """Return whether a retraining wrote a partition: its keys are ids, or hashes of ids."""
     try:
         keys = pd.read_csv(path, usecols=[key.name], dtype=str)[key.name].fillna("")
     except (OSError, ValueError):
         return False
     if key.type is str:
         made = keys.str.fullmatch("[0-9a-f]{24,}")
-    else:  # of 2**48 numbers, hardly one is as small as the keys that people count by
+    else:  # hashes have 48 bits: hardly any is as small as a counter
         made = pd.to_numeric(keys, errors="coerce") > 2**32
     return bool(made.mean() > 0.5) if len(keys) else True

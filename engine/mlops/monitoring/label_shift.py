@@ -1,6 +1,6 @@
-"""What came by feedback beside what the source has: the target, slice by slice.
+"""Compare the target of feedback rows with that of the source, slice by slice.
 
-Feedback comes from outside: who may ask for predictions may also tell what never was.
+Feedback comes from outside: any client that may request predictions may also send false values.
 """
 
 import numpy as np
@@ -19,10 +19,10 @@ LISTED = 40
 
 
 def label_shift(params: Params, schema: Schema) -> str:
-    """Write of each slice how many rows are feedback, and its target before and by feedback.
+    """Return a table with each slice's number of feedback rows, and its target without and by them.
 
-    The slices are those of `evaluate.slices`, of the largest share of feedback first. The target is
-    its median, or the share of the choice that is commonest in the source.
+    The slices are those of `evaluate.slices`, the largest share of feedback first. The target is
+    summarized by its median, or by the share of the choice that is most common in the source.
     """
     name = schema.target.name
     rows = read_partitions(params.ingest.source, schema).to_pandas()
@@ -47,7 +47,7 @@ def _line(
     before, now = (
         float(part.mean() if share else part.median()) for part in (target[~told], target[told])
     )
-    known = before > 0 or before < 0  # not where the source has no such row
+    known = before > 0 or before < 0  # False for 0 and for NaN: the source has no such row
     return [
         cell(f"{column}: {label}" if label else column),
         f"{told.sum():,}",

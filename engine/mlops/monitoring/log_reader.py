@@ -1,4 +1,4 @@
-"""Read from the prediction log what the monitor looks at: never more rows than it is told to."""
+"""Read the monitor's window from the prediction log, limited to a number of rows."""
 
 import datetime
 import json
@@ -26,19 +26,19 @@ _LISTED = 3
 
 PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
 ID, ACTUAL, TOLD = "__id", "__actual", "__told"
-"""Columns beside the features; no feature is named so."""
+"""Columns beside the features; no feature can have these names."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was asked, answered and told back lately.
+    """Recent predictions, feedback and refused requests.
 
     Attributes:
-        rows: predictions of the served model with their features, all or so many by chance.
-        total: predictions that `rows` stand for.
-        labelled: predictions of the served model whose actual value came in, newest first.
+        rows: predictions of the served model with their features, all or a random sample.
+        total: predictions in the window, of which `rows` is the sample.
+        labelled: predictions of the served model with feedback, newest feedback first.
         refusals: reason -> requests refused in the window; under ANY, all of them.
-        oddities: what is wrong with the log itself, in words.
+        oddities: messages about inconsistencies of the log itself.
     """
 
     rows: pd.DataFrame
@@ -61,7 +61,7 @@ class Window:
 
 
 def read_window(url: str, version: str, schema: Schema, params: Monitor, now: float) -> Window:
-    """Read the window that ends at `now` (seconds since 1970); `version` is the served model's.
+    """Read the window that ends at `now` (seconds since 1970) for the served model `version`.
 
     Raises:
         UserError: the log can't be read.
@@ -71,7 +71,7 @@ def read_window(url: str, version: str, schema: Schema, params: Monitor, now: fl
 
 
 def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
-    """Read every prediction whose actual value came in, of any model, oldest feedback first.
+    """Read every prediction with feedback, of any model, oldest feedback first.
 
     Raises:
         UserError: the log can't be read.
@@ -87,7 +87,7 @@ def _connected(url: str) -> Iterator[sa.Connection]:
     try:
         try:
             connection = engine.connect()
-        except Exception as error:  # not only SQLAlchemy's: a host's name may be no text for DNS
+        except Exception as error:  # not only SQLAlchemy's: the host name may be invalid
             raise _unreadable(error) from None  # the address in the trace may hold a password
         with connection:
             yield connection
@@ -116,7 +116,8 @@ def _read(
         served
     )
     if total > params.max_rows:
-        # Ids are random and indexed. The sum keeps databases from taking the index of `at`.
+        # Samples by the indexed id, as if its first digits were uniformly random. The sum keeps
+        # databases from using the index of `at`.
         share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
         wanted = wanted.where(p.prediction_id < share, p.at + 0 >= start)
     else:
@@ -130,7 +131,7 @@ def _read(
     labelled = _frame(connection.execute(labels.order_by(f.at.desc())).all(), schema)
 
     oddities, last = _others(connection, version, start, told)
-    # Refusals name no model: those before the served one took over are not its own.
+    # Refusals name no model: those before the served model took over are not counted.
     since = start if last is None else max(start, min([last, *rows[AT]]))
     refusals = sa.select(REFUSALS.c.reason, sa.func.sum(REFUSALS.c.requests))
     refusals = refusals.where(REFUSALS.c.at >= since - 60).group_by(REFUSALS.c.reason)
@@ -142,10 +143,10 @@ def _read(
 def _others(
     connection: sa.Connection, version: str, start: float, told: float
 ) -> tuple[list[str], float | None]:
-    """Name what other models answered, an earlier one or one on trial: nobody judges it here.
+    """Count predictions and feedback of other models (earlier ones, a canary), which aren't judged.
 
     Returns:
-        The words, and when the last of these predictions in the window was made.
+        The messages, and the time of the last of these predictions in the window.
     """
     p, f = PREDICTIONS.c, FEEDBACK.c
     by_version = (
@@ -178,7 +179,7 @@ def _labelled() -> sa.Select[Any]:
 def _start(
     connection: sa.Connection, at: Any, which: Any, rows: int, params: Monitor, now: float
 ) -> float:
-    """Give the time from which on rows belong to the window: see `monitor.window_*`."""
+    """Return the time at which the window starts: see `monitor.window_*`."""
     oldest, start = now - params.max_age_days * _DAY, now - params.window_days * _DAY
     newest = sa.select(at).where(which, at >= oldest).order_by(at.desc()).offset(rows - 1).limit(1)
     of_enough_rows = connection.execute(newest).scalar()
@@ -206,7 +207,7 @@ def _oddities(connection: sa.Connection, told: float, most: int, now: float) -> 
 
 
 def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
-    """Put rows of the log into a frame of inputs, features and the columns above."""
+    """Convert rows of the log to a frame of inputs, features and the columns above."""
     names = [column.name for column in schema.inputs]
     features = [json.loads(row.features) for row in found]
     rows = pd.DataFrame.from_records(features, columns=names) if features else pd.DataFrame()

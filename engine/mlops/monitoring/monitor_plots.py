@@ -1,4 +1,4 @@
-"""The decision as pictures: which columns changed, and how well the model does."""
+"""Plots of the decision: drift of each column, and the model's accuracy."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ _FINE, _DRIFTED, _LIMIT = "#9aa5b1", "#c1121f", "black"
 
 
 def draw(folder: Path, decision: Decision, params: Params) -> list[Path]:
-    """Draw what could be judged, as PNG files."""
+    """Draw drift and performance, each if it could be judged, as PNG files; return their paths."""
     drawn = []
     if decision.changes:
         drawn.append(_save(folder / "drift.png", _drift(decision, params)))
@@ -29,7 +29,7 @@ def _drift(decision: Decision, params: Params) -> Figure:
     found.sort(key=lambda change: -change.effect)
     figure, axes = _axes(len(found), "Distance from the reference, beyond chance")
     colours = [_DRIFTED if change.drifted else _FINE for change in found]
-    # The square root, as a standard deviation, so that small ones can be seen beside large ones.
+    # Square roots, as a standard deviation is, so that small effects are visible beside large ones.
     axes.barh(range(len(found)), [np.sqrt(c.effect) for c in found], color=colours)
     axes.axvline(np.sqrt(params.monitor.min_effect), color=_LIMIT, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(found)), [change.column for change in found])

@@ -20,7 +20,7 @@ LISTED = 40
 
 
 def as_json(decision: Decision, params: Params) -> dict[str, Any]:
-    """Write everything as plain values."""
+    """Return the whole decision as JSON-serializable values."""
     return {
         "verdict": decision.verdict,
         "retrain": decision.retrain,
@@ -42,7 +42,7 @@ def as_json(decision: Decision, params: Params) -> dict[str, Any]:
 
 
 def markdown(decision: Decision, params: Params) -> str:
-    """Write the whole report."""
+    """Return the whole report as Markdown."""
     parts = [f"## {_HEADS[decision.verdict]}"]
     parts.append(
         "\n".join(f"- {_mark(reason.verdict)} {cell(reason.text)}" for reason in _listed(decision))

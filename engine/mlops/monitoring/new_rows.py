@@ -1,4 +1,4 @@
-"""What a retraining adds to the data: newer rows of the source, and feedback as labelled rows."""
+"""The rows that a retraining adds: newer rows of the source, and feedback as labelled rows."""
 
 import datetime
 import json
@@ -20,7 +20,7 @@ from mlops.pipeline.partitions import read_partitions
 
 
 class NewRows(TypedDict):
-    """Days as YYYY-MM-DD: `until` is the newest one now, `was` the one before."""
+    """Days as YYYY-MM-DD: `until` is the new value of `ingest.until`, `was` the previous one."""
 
     source_until: str
     until: str
@@ -30,10 +30,11 @@ class NewRows(TypedDict):
 
 
 def newest_source_day(params: Params, schema: Schema) -> datetime.date:
-    """Give the day of the source's newest row, feedback left out.
+    """Return the day of the source's newest row, ignoring feedback.
 
     Raises:
-        UserError: the source can't be read, or doesn't fit the schema: before anything is trained.
+        UserError: the source can't be read, or doesn't match the schema; so a retraining fails
+            before it trains.
     """
     assert schema.time is not None
     table = read_partitions(params.ingest.source, schema)
@@ -47,12 +48,12 @@ def newest_source_day(params: Params, schema: Schema) -> datetime.date:
 def move_window(
     text: str, until: datetime.date, source: datetime.date, params: Params, level: bool
 ) -> str:
-    """Edit params.yaml's text so that the newest rows count, and the last of them test the model.
+    """Edit params.yaml's text to include the newest rows, and to test the model on the last days.
 
     Args:
         until: the newest day; the last `monitor.retrain.test_days` up to it test the model.
-        source: the source's newest day. If that is before these, feedback alone tests the model,
-            and the source's own last days are held out to judge it by, too.
+        source: the source's newest day. If it is before `until`, some test days have feedback
+            alone, so the source's own last days before them are held out as a further test.
         level: whether to rescale older targets to the level of the newest days.
     """
     window = datetime.timedelta(days=params.monitor.retrain.test_days - 1)
@@ -76,7 +77,7 @@ def add_new_rows(
     """Update the work tree with data through yesterday; return a summary.
 
     Args:
-        url: the prediction log's address; empty: without feedback.
+        url: the prediction log's address; if empty, no feedback is added.
     """
     yesterday = today - datetime.timedelta(days=1)
     source = min(newest_source_day(params, schema), yesterday)
@@ -101,9 +102,9 @@ def add_new_rows(
 
 
 def is_corrected(source: str) -> bool:
-    """Tell whether rows of days read before are others now: a late or corrected partition.
+    """Return whether the source changed for days read before: a late or corrected partition.
 
-    What the stage made may be missing, as on a new runner: that tells nothing of the source.
+    Only changes of the source count: the stage's outputs may be missing, as on a new runner.
     """
     run = subprocess.run(["dvc", "status", "--json", "ingest"], capture_output=True, text=True)
     changes = json.loads(run.stdout or "{}").get("ingest", [])

@@ -1,4 +1,4 @@
-"""Texts of open features that are new: named, for a person to see; no alarm by themselves."""
+"""Report new texts of open features, for a person to read; they raise no alarm by themselves."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _NAMED, _LETTERS = 5, 40
 
 
 def note_new_texts(rows: pd.DataFrame, reference: dict[str, Any], schema: Schema) -> list[str]:
-    """Name each open feature's texts that the reference does not list, the frequent ones first."""
+    """List each open feature's texts that are not in the reference, the most frequent first."""
     notes = []
     for feature in (one for one in schema.features if one.open):
         known, values = reference["features"][feature.name], rows[feature.name].dropna()

@@ -1,4 +1,4 @@
-"""How well the served model does, by feedback, against how well it did at its review."""
+"""Compare the served model's metrics on feedback with those at its review."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +23,10 @@ class Performance:
     Attributes:
         part: "all", or "column: slice".
         low, high: its interval at `evaluate.confidence`.
-        reference: its value at the review; None of a slice, as what follows from it.
-        worse: how much worse it is, as a share of `reference`; below 0 it is better.
-        surely_worse: the least that `worse` is, at the confidence of the monitor.
-        unknown: why it is undefined, or why nobody can tell how much worse it is; else empty.
+        reference: its value at the review; None for a slice, as are `worse` and `surely_worse`.
+        worse: how much worse it is, as a share of `reference`; negative if it is better.
+        surely_worse: lower bound of `worse`, at the confidence of the monitor.
+        unknown: why the metric is undefined, or can't be compared with the review; else empty.
     """
 
     metric: str
@@ -49,10 +49,10 @@ def performance(
     params: Params,
     metrics: Metrics,
 ) -> list[Performance]:
-    """Compare the metrics of `monitor.max_worse` with the review's, and show them slice by slice.
+    """Compare the metrics in `monitor.max_worse` with the review's, and compute them by slice.
 
-    Slices of fewer than `monitor.min_rows` rows are left out. They are shown without a judgement:
-    some are harder than the whole from the start.
+    Slices of fewer than `monitor.min_rows` rows are left out. Slices are not compared with the
+    review, because some are harder to predict than the whole from the start.
     """
     found = _measured("all", predictions, reference["metrics"], params, metrics)
     for column, label, members in slices(labelled, params.evaluate.slices, schema):
@@ -82,7 +82,7 @@ def _measured(
 
 
 def _unknown(then: dict[str, Any]) -> str:
-    """Say why a value is no share of the review's."""
+    """Return why a value can't be expressed as a share of the review's."""
     if then["value"] is None:
         return f"{UNDEFINED} at the review: {reason_of(then)}"
     if then["value"] == 0:
@@ -93,7 +93,7 @@ def _unknown(then: dict[str, Any]) -> str:
 def _loss(
     value: float, known: Spread, higher: bool, then: dict[str, Any], params: Params
 ) -> tuple[float | None, float | None]:
-    """Give the loss as a share of the reference, and its lower bound over both samples' chance."""
+    """Return the loss as a share of the reference, and its lower bound by both samples' errors."""
     if not then["value"] or then["error"] is None:
         return None, None
     change = then["value"] - value
@@ -105,14 +105,14 @@ def _loss(
 
 
 def overall(found: list[Performance]) -> list[Performance]:
-    """Leave the slices out."""
+    """Select the metrics of all rows, leaving out slices."""
     return [p for p in found if p.part == "all"]
 
 
 def too_much_worse(found: Performance, monitor: Monitor) -> bool:
-    """Tell whether it is worse than allowed, and chance hardly explains that it is worse at all.
+    """Return whether a metric is worse than allowed, and significantly worse at all.
 
-    So are changes of features judged: by their size, and by chance.
+    Drift is judged in the same way: by its size and its significance.
     """
     if found.worse is None or found.surely_worse is None:
         return False

@@ -1,4 +1,4 @@
-"""Why a verdict is what it is: each finding that asks for something, in words."""
+"""The reasons of a verdict: each finding that needs attention, as a message."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,11 +19,11 @@ Cause = Literal["data", "model", "notice"]
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a verdict is what it is.
+    """A reason of a verdict.
 
     Attributes:
-        cause: "data" are wrong, and a retrained model would learn what is wrong with them;
-            "model" may be fixed by retraining; a "notice" asks for nothing yet.
+        cause: "data": the data are wrong, and a retrained model would learn their errors;
+            "model": retraining may fix it; "notice": no action is needed yet.
     """
 
     verdict: Verdict
@@ -38,7 +38,7 @@ def find_reasons(
     schema: Schema,
     params: Params,
 ) -> list[Reason]:
-    """Give the reasons of what was refused, what got worse and what drifted."""
+    """Return the reasons from refused requests, worse metrics and drift."""
     reasons = [
         *_refusals(window, params),
         *_of_performance(kept, params),
@@ -63,7 +63,7 @@ def _refusals(window: Window, params: Params) -> list[Reason]:
 
 
 def _holds(kept: list[Performance], params: Params) -> bool:
-    """Tell whether accuracy is known, and no worse than allowed."""
+    """Return whether accuracy is known, and no worse than allowed."""
     limits = params.monitor.max_worse
     known = [p for p in overall(kept) if p.worse is not None]
     return bool(known) and all((p.worse or 0.0) <= limits[p.metric] for p in known)
@@ -84,7 +84,7 @@ def _of_performance(kept: list[Performance], params: Params) -> list[Reason]:
 
 
 def _of_unknown(kept: list[Performance]) -> list[Reason]:
-    """Name metrics that nobody can hold against the review: silence would look like a pass."""
+    """List metrics that can't be compared with the review: omitting them would look like a pass."""
     return [
         Reason(
             "watch",
@@ -114,7 +114,7 @@ def _of_drift(found: list[Change], harmless: bool, schema: Schema, params: Param
 
 
 def _is_mistake(change: Change, schema: Schema, params: Params) -> bool:
-    """Tell faults of the data from a world that changed, where new choices do come up."""
+    """Return whether drift is an error in the data; new choices, in contrast, can be real."""
     if change.what == "outside":
         return change.column != PREDICTION and not schema.feature(change.column).is_categorical
     return change.what == "missing" or change.effect > params.monitor.implausible_effect

@@ -1,8 +1,8 @@
-"""Command replay_sample: keep a sample of what production asked, for reviews to replay.
+"""Command replay_sample: store a sample of production's requests, for reviews to replay.
 
-`python -m mlops.monitoring.replay_sample` reads the prediction log, takes the columns that
-`monitor.replay` names, and no others, and puts them into the storage of data and models, where
-runs for forks can't read. Neither ids, times, predictions nor feedback go with them.
+`python -m mlops.monitoring.replay_sample` reads the prediction log, selects only the columns in
+`monitor.replay`, and writes them to the storage of data and models, which workflow runs for forks
+can't read. Ids, times, predictions and feedback are not included.
 """
 
 import os
@@ -28,16 +28,16 @@ _FOLDER, _FILE = "replay", "requests.parquet"
 
 
 def sample(rows: pd.DataFrame, replay: Replay, seed: int) -> pd.DataFrame:
-    """Take the columns that may be kept, of at most so many rows, in an order that says nothing."""
+    """Select the columns that may be kept, of at most `replay.rows` rows, in random order."""
     kept = rows[list(replay.columns)]
     return kept.sample(min(len(kept), replay.rows), random_state=seed).reset_index(drop=True)
 
 
 def put(root: Path, requests: pd.DataFrame) -> str:
-    """Write the sample into the storage, over the one before; give its address.
+    """Write the sample to the storage, replacing the previous one; return its address.
 
     Raises:
-        UserError: no storage is set, or everybody can read it, or it refuses.
+        UserError: no storage is set, it is public, or writing fails.
     """
     if (root / PUBLIC).exists():
         raise UserError(
@@ -55,7 +55,7 @@ def put(root: Path, requests: pd.DataFrame) -> str:
         try:
             storage.fs.makedirs(address, exist_ok=True)
             storage.fs.put_file(str(file), storage.fs.join(address, _FILE))
-        except Exception as error:  # each kind of storage has its own
+        except Exception as error:  # each kind of storage raises its own
             raise UserError(
                 f"The storage takes no sample: {type(error).__name__}: {error}"
             ) from error
@@ -63,7 +63,7 @@ def put(root: Path, requests: pd.DataFrame) -> str:
 
 
 def get(root: Path, out: Path) -> bool:
-    """Bring the sample from the storage; tell whether there is one that this run may read."""
+    """Download the sample from the storage; return whether there is one that this run may read."""
     if (root / PUBLIC).exists() or not _connected(root):
         return False
     with Repo(str(root)) as repo:
@@ -71,7 +71,7 @@ def get(root: Path, out: Path) -> bool:
         address = storage.fs.join(storage.fs.parent(storage.fs.parent(storage.path)), _FOLDER)
         try:
             storage.fs.get_file(storage.fs.join(address, _FILE), str(out))
-        except Exception:  # none was kept, or this account may not read it
+        except Exception:  # there is none, or this account may not read it
             return False
     return True
 

@@ -1,7 +1,7 @@
 """Command retrain: add new rows, retrain, and review the challenger against the champion.
 
-Changes the work tree: `ingest.until` and the test window move on, feedback becomes labelled rows.
-Exit code: 0 when it could judge, 1 when it could not.
+Changes the work tree: `ingest.until` and the test window move forward, and feedback becomes
+labelled rows. Exit code: 0 if a decision was possible, else 1.
 """
 
 import argparse
@@ -36,7 +36,7 @@ BODY = "body.md"
 
 
 class Decision(NewRows):
-    """What the next job reads: whether to open a pull request, and why or why not."""
+    """The next job's input: whether to open a pull request, and why or why not."""
 
     withheld: str | None
     propose: bool
@@ -44,7 +44,7 @@ class Decision(NewRows):
 
 
 def is_better(comparisons: Sequence[Comparison], params: Params) -> bool:
-    """Tell whether a metric of the gate got better, and none worse, beyond chance."""
+    """Return whether a metric of the gate got better, and none got worse, beyond chance."""
     found = {one.metric: one for one in comparisons}
     signs = []
     for metric in params.gate.max_regression:
@@ -57,7 +57,7 @@ def is_better(comparisons: Sequence[Comparison], params: Params) -> bool:
 
 
 def not_compared(comparisons: Sequence[Comparison], params: Params) -> list[str]:
-    """List the gate's metrics of which nobody can tell whether they got better, and why."""
+    """List the gate's metrics that can't be compared, and why."""
     found = {one.metric: one for one in comparisons}
     return [
         f"{name} can't be compared: {(one and one.reason) or 'it has no interval'}"
@@ -74,7 +74,7 @@ def decide(
     schema: Schema,
     metrics: Metrics,
 ) -> Decision:
-    """Decide whether to open a pull request, and say why in words."""
+    """Decide whether to open a pull request, and give the reason as a message."""
     if new["until"] == new["was"] and not force and not is_corrected(params.ingest.source):
         why = f"no row is newer than ingest.until = {new['was']}, and none was corrected"
         return {**new, "withheld": withheld, "propose": False, "why": why}
@@ -93,7 +93,7 @@ def decide(
 
 
 def body(decision: Decision, params: Params, schema: Schema) -> str:
-    """Write the pull request's text: the new rows, how many are feedback, then the review."""
+    """Return the pull request's text: the new rows, how many are feedback, then the review."""
     lines = [
         f"Retrained on data up to {decision['until']} (before: {decision['was']}): "
         f"{decision['why']}.",
@@ -129,7 +129,7 @@ def main() -> None:
     withheld = why_not_published() if url else None
     collected = [path for path in [collect(params.ingest.source, schema, options.today)] if path]
     new = add_new_rows(params, schema, options.today, "" if withheld else url, options.level)
-    params = load_project_params()  # days have moved on
+    params = load_project_params()  # add_new_rows may have changed the days
     decision = decide(new, withheld, options.force, params, schema, load_metrics(schema))
     if withheld:
         print(f"retrain: feedback is left out: {withheld}", file=sys.stderr)

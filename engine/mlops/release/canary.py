@@ -1,8 +1,8 @@
-"""Command canary: promote or withdraw the canary on Kubernetes, by what the monitor says of it.
+"""Command canary: promote or withdraw the canary on Kubernetes, based on the monitor's report.
 
-Both releases answer a share of the same traffic, into one prediction log. A canary whose accuracy
-fell is withdrawn; one whose accuracy held on enough feedback takes the old release's place; else it
-goes on. Exit code: 0 promoted or waiting, 1 withdrawn or not judged.
+Both releases serve a share of the same traffic and write to one prediction log. A canary whose
+accuracy fell is withdrawn; one whose accuracy held on enough feedback replaces the old release;
+otherwise it keeps running. Exit code: 0 promoted or waiting, 1 withdrawn or not judged.
 """
 
 import argparse
@@ -19,10 +19,10 @@ ADVICE = "Judge it from a checkout of its commit: dvc pull, python -m mlops.moni
 
 
 def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
-    """Give "promote", "withdraw" or "wait", and why.
+    """Return "promote", "withdraw" or "wait", and the reason.
 
     Raises:
-        UserError: the report is of another model.
+        UserError: the report is for another model.
     """
     if report["model_version"] != model:
         found = report["model_version"]
@@ -30,7 +30,7 @@ def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
     labelled, wanted = report["labelled"], report["parameters"]["min_rows"]
     if report["accuracy_fell"]:
         return "withdraw", f"its accuracy fell, by {labelled} rows with feedback"
-    if report["verdict"] == "act":  # on what both models are asked: the new one is no worse for it
+    if report["verdict"] == "act":  # both models get the same inputs: not the canary's fault
         return "wait", "fix the input data first: " + report["reasons"][0]["text"]
     if labelled < wanted:
         return "wait", f"{labelled} of its predictions have feedback, wanted {wanted}"
@@ -38,11 +38,11 @@ def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
 
 
 def act(verdict: str, seconds: int) -> None:
-    """Do what was decided.
+    """Apply the decision to the cluster.
 
     Raises:
-        UserError: kubectl refuses, or the promoted release doesn't become ready: the canary then
-            stays, and `kubectl rollout undo` brings the old one back.
+        UserError: kubectl fails, or the promoted release doesn't become ready: the canary then
+            keeps running, and `kubectl rollout undo` restores the old release.
     """
     if verdict == "promote":
         path = f"{{.spec.template.spec.containers[?(@.name=='{CONTAINER}')].image}}"

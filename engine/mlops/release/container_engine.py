@@ -1,4 +1,4 @@
-"""The container engine of this machine: docker, podman or buildah, whichever answers."""
+"""The container engine of this machine: docker, podman or buildah, whichever works."""
 
 import json
 import subprocess
@@ -13,10 +13,10 @@ _SECONDS = 20
 
 
 def find_engine(names: Sequence[str] = RUNS) -> str:
-    """Give the first of these programs that is installed and works.
+    """Return the first of these programs that is installed and works.
 
     Raises:
-        UserError: none does; the message says of each why not.
+        UserError: none does; the message gives the reason for each.
     """
     problems = []
     for name in names:
@@ -38,10 +38,10 @@ def find_engine(names: Sequence[str] = RUNS) -> str:
 
 
 def ask(*command: str) -> str:
-    """Run a command and give what it prints.
+    """Run a command and return its output.
 
     Raises:
-        UserError: it failed; the message is its own.
+        UserError: the command failed; the message has its error output.
     """
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
@@ -54,7 +54,7 @@ def contents(engine: str, image: str) -> Contents:
     """Read the labels of a local image.
 
     Raises:
-        UserError: it is none of ours.
+        UserError: the image was not built by this project.
     """
     labels = json.loads(ask(engine, "image", "inspect", "--format={{json .Config.Labels}}", image))
     try:

@@ -1,8 +1,8 @@
-"""Command deploy: let the host run another image, one container after the other, without dropping a
-request. Rolling back is the same with an earlier image. Standard library, docker and cosign only.
+"""Command deploy: switch the host to another image, one container after the other, without dropping
+a request. To roll back, deploy an earlier image. Standard library, docker and cosign only.
 
-DOCKER_HOST says which host. The image must be signed by this repository's release workflow, or by
-the key whose public half COSIGN_PUBLIC_KEY holds.
+DOCKER_HOST selects the host. The image must be signed by this repository's release workflow, or by
+the key whose public half is in COSIGN_PUBLIC_KEY.
 """
 
 import os
@@ -25,7 +25,7 @@ def update(address: str) -> None:
     """Replace one API container and wait until it is ready, then the other.
 
     Raises:
-        UserError: the new one doesn't become ready. The other one then still serves the old image.
+        UserError: a container doesn't become ready. Those not replaced yet still run the old image.
     """
     environment = os.environ | {"IMAGE": address}
     compose = ["docker", "compose", "--file", str(COMPOSE)]

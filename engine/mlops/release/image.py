@@ -1,6 +1,6 @@
 """Command image: build the serving image of the work tree's model.
 
-Takes docker, podman or buildah. Options other than --tag go to the engine's own `build`.
+Uses docker, podman or buildah. Options other than --tag are passed to the engine's own `build`.
 """
 
 import argparse
@@ -20,26 +20,26 @@ TAG = "mlops"
 
 
 def revision() -> str:
-    """Name the commit that the image is made of, marked if the work tree holds anything else."""
+    """Return the commit that the image is built from, marked if the work tree differs from it."""
     commit = ask("git", "rev-parse", "HEAD")
     other = ask("git", "status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
     return commit + (DIRTY if other or differences(committed_lock(), present_lock()) else "")
 
 
 def build_command(engine: str, tag: str, manifest: Manifest, commit: str) -> list[str]:
-    """Give the engine's command line."""
+    """Return the engine's command line."""
     pickled = manifest["engine"] == "joblib"
     arguments = {
         "REVISION": commit,
         "REQUIREMENTS": f"requirements-serve{'-joblib' if pickled else ''}.txt",
-        # The time that the image says it was made at: with it, all of it is reproducible.
+        # The creation time recorded in the image; fixing it makes the whole image reproducible.
         "SOURCE_DATE_EPOCH": ask("git", "show", "--no-patch", "--format=%ct", "HEAD"),
     }
     labels = Contents.of_bundle(manifest, commit).labels()
     return [
         engine,
         "build",
-        *(() if engine == "docker" else ("--format", "docker")),  # OCI's knows no health check
+        *(() if engine == "docker" else ("--format", "docker")),  # OCI's has no health check
         *(f"--build-arg={name}={value}" for name, value in arguments.items()),
         *(f"--label={name}={value}" for name, value in labels.items()),
         f"--tag={tag}",
@@ -58,7 +58,7 @@ def main() -> None:
         )
     engine, manifest, commit = find_engine(BUILDS), read_manifest(BUNDLE), revision()
     command = [*build_command(engine, options.tag, manifest, commit), *passed, "."]
-    # An attestation in the image, which Docker 29 adds, would give it another digest each time.
+    # Docker 29 adds an attestation to the image, which would change its digest on every build.
     environment = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     if code := subprocess.run(command, env=environment).returncode:
         raise UserError(f"{engine} build ended with exit code {code}")

@@ -1,4 +1,4 @@
-"""What an image says of itself: which code, model and data are in it, and how good it is."""
+"""The labels of an image: its code, model, data and metrics."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from mlops.records import Manifest
 from mlops.undefined import in_words
 
 DIRTY = "-dirty"
-"""Ends the commit of an image that holds more than the commit."""
+"""Suffix of the commit of an image that was built from uncommitted changes."""
 
 _OCI = "org.opencontainers.image."
 _OWN = "io.github.mlops-loop."
@@ -18,14 +18,14 @@ _OWN = "io.github.mlops-loop."
 
 @dataclass(frozen=True)
 class Contents:
-    """What stands in the labels.
+    """The content of the labels.
 
     Attributes:
-        commit: full SHA, with DIRTY behind it if the work tree held anything else.
+        commit: full SHA, followed by DIRTY if the work tree differed from it.
         model: the model's version.
         model_sha256: of the fitted pipeline, before it was exported.
         data: rows, days and SHA-256 of the training and test rows.
-        metrics: on the test rows, by name; in words where undefined.
+        metrics: on the test rows, by name; a text where undefined.
     """
 
     commit: str
@@ -37,7 +37,7 @@ class Contents:
 
     @classmethod
     def of_bundle(cls, manifest: Manifest, commit: str) -> "Contents":
-        """Take them from a bundle's manifest."""
+        """Create from a bundle's manifest."""
         metrics = manifest["evaluation"]["metrics"]
         return cls(
             commit,
@@ -53,13 +53,13 @@ class Contents:
 
     @classmethod
     def of_labels(cls, labels: Mapping[str, str]) -> "Contents":
-        """Take them from an image's labels."""
+        """Parse an image's labels."""
         own = [json.loads(labels[_OWN + name]) for name in ("data", "metrics", "params")]
         revision, version = labels[f"{_OCI}revision"], labels[f"{_OCI}version"]
         return cls(revision, version, labels[f"{_OWN}model.sha256"], *own)
 
     def labels(self) -> dict[str, str]:
-        """Give them as labels."""
+        """Return the labels, by name."""
         labels = {
             f"{_OCI}revision": self.commit,
             f"{_OCI}version": self.model,

@@ -1,4 +1,4 @@
-"""The release note of a model: what is in its image, and what changed since the release before."""
+"""The release note of a model: the content of its image, and changes since the previous release."""
 
 import os
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from mlops.review.github_markdown import table
 
 
 def release_note(address: str, new: Contents, old: Contents | None) -> str:
-    """Write it: how to get, run and verify the image; metrics, data and parameters, and those of
-    the release before.
+    """Return the release note: how to pull, verify and run the image; and its metrics, data and
+    parameters beside those of the previous release.
     """
     before = old or new
     return "\n\n".join(
@@ -30,7 +30,7 @@ def release_note(address: str, new: Contents, old: Contents | None) -> str:
 
 
 def commands(address: str) -> str:
-    """Give the lines that pull, verify and run an image."""
+    """Return the commands that pull, verify and run an image."""
     repository = os.environ.get("GITHUB_REPOSITORY")
     attested = os.environ.get("ATTESTED") != "false"
     return (

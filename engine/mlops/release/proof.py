@@ -1,7 +1,7 @@
-"""Does a bundle predict what was reviewed? On every test row, by what is going to serve it.
+"""Check that a bundle predicts every test row as it was reviewed, using the serving engine.
 
-Hashes tie a lock to its review. This is the second proof, of the bytes themselves: it holds of a
-bundle that was pulled as of one that another kind of processor made.
+Hashes tie a lock to its review. This is a second check, of the bytes themselves: it works for a
+bundle that was pulled and for one that was rebuilt on another kind of processor.
 """
 
 from collections.abc import Iterator
@@ -21,21 +21,21 @@ ROUNDED = 1e-7
 
 
 def recorded() -> Floats:
-    """Give what the evaluation predicted: shape (n_rows, 1), or (n_rows, n_choices)."""
+    """Return the evaluation's predictions: shape (n_rows, 1), or (n_rows, n_choices)."""
     rows = read_rows(PREDICTIONS).filter(regex="^predicted$|^probability_")
     return rows.to_numpy(dtype=np.float64)
 
 
 def first_difference(found: Floats, wanted: Floats, task: Task, rounding: float) -> int | None:
-    """Give the first row whose values are not the wanted ones, shapes as `recorded` has them."""
+    """Return the index of the first row that differs; shapes as returned by `recorded`."""
     limit = max(LIMITS[task], rounding) * (1 if task == "classification" else np.abs(wanted))
-    close = np.abs(found - wanted) <= limit  # of what is not finite, nothing
+    close = np.abs(found - wanted) <= limit  # False for values that are not finite
     places = np.flatnonzero(~close.all(axis=1))
     return int(places[0]) if len(places) else None
 
 
 def unlike_reviewed(schema: Schema) -> Iterator[str]:
-    """Say where the bundle is not the reviewed one: its rows, its metrics, its predictions."""
+    """Yield each difference from the reviewed bundle: in metrics, test rows and predictions."""
     served, wanted = Served.read(BUNDLE, schema), recorded()
     metrics = {k: v["value"] for k, v in served.manifest["evaluation"]["metrics"].items()}
     reviewed = read_json(METRICS)

@@ -1,8 +1,8 @@
 """Command publish: send a smoke-tested image to a registry; standard library and the engine only.
 
-`push IMAGE NAME`: push it under its commit, and give its digest. Nothing refers to it yet.
-`promote NAME@DIGEST`: let the tags of its model and then `latest` refer to it, and write the
-release note; a tag that is further on already stays where it is, so `latest` never goes backwards.
+`push IMAGE NAME`: push the image, tagged with its commit alone, and print its digest.
+`promote NAME@DIGEST`: move the tag of its model and then `latest` to it, and write the release
+note; a tag that is already at a later commit is not moved, so `latest` never goes backwards.
 """
 
 import os
@@ -20,10 +20,10 @@ _ABSENT = ("manifest unknown", "not found", "name unknown")
 
 
 def push(engine: str, image: str, name: str) -> str:
-    """Push an image under the commit that it is made of; give its address by digest.
+    """Push an image, tagged with the commit that it was built from; return its address by digest.
 
     Raises:
-        UserError: it was built of a dirty work tree, or the registry refuses.
+        UserError: it was built from a dirty work tree, or the registry rejects it.
     """
     found = contents(engine, image)
     if found.commit.endswith(DIRTY):
@@ -35,10 +35,10 @@ def push(engine: str, image: str, name: str) -> str:
 
 
 def promote(engine: str, address: str) -> tuple[str, list[str]]:
-    """Move the tags to a pushed image; give the release note, and the tags that were moved.
+    """Move the tags to a pushed image; return the release note and the tags that were moved.
 
     Raises:
-        UserError: the registry refuses, or a tag refers to an image of a history that isn't ours.
+        UserError: the registry fails, or a tag refers to an image of an unrelated history.
     """
     name, _, _ = address.partition("@")
     ask(engine, "pull", "--quiet", address)
@@ -59,7 +59,7 @@ def _push(engine: str, image: str, target: str) -> str:
     ask(engine, "push", target)
     name = target.rpartition(":")[0]
     found = ask(engine, "image", "inspect", '--format={{join .RepoDigests "\\n"}}', target)
-    # Docker's own registry goes without its name there.
+    # RepoDigests omit the name of Docker's own registry.
     short = name.removeprefix("docker.io/").removeprefix("library/")
     for line in found.splitlines():
         where, _, digest = line.partition("@")
@@ -69,7 +69,7 @@ def _push(engine: str, image: str, target: str) -> str:
 
 
 def _released(engine: str, target: str) -> Contents | None:
-    """Read what a tag of the registry refers to; None if there is no such tag."""
+    """Read the labels of the image under a registry's tag; None if there is no such tag."""
     try:
         ask(engine, "pull", "--quiet", target)
     except UserError as error:
@@ -80,7 +80,7 @@ def _released(engine: str, target: str) -> Contents | None:
 
 
 def _goes_backwards(new: Contents, old: Contents | None) -> bool:
-    """Tell whether the released commit comes after the new one."""
+    """Return whether the released commit comes after the new one."""
     if old is None or _is_before(old.commit, new.commit):
         return False
     if _is_before(new.commit, old.commit):

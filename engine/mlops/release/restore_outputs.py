@@ -1,7 +1,7 @@
-"""Command outputs: bring here what dvc.lock names of a commit, as it was reviewed.
+"""Command outputs: restore the outputs in a commit's dvc.lock, as they were reviewed.
 
-What the remote has is pulled, never trained again. Where the remote lacks it (there is none yet, or
-somebody forgot to push) the pipeline runs once more, and must reproduce rows, metrics and
+Outputs that the remote has are pulled, never trained again. If some are missing there (no remote
+yet, or somebody forgot to push), the pipeline runs once more, and must reproduce rows, metrics and
 predictions. Either way, the bundle has to predict each test row as it was reviewed.
 """
 
@@ -16,16 +16,16 @@ from mlops.release.proof import unlike_reviewed
 from mlops.release.reviewed_lock import altered_outputs, committed_lock, present_lock
 
 NEEDED = (BUNDLE, METRICS, PREDICTIONS, TEST_ROWS)
-"""What is released, and what it is tested against."""
+"""The outputs that are released, and those that the release is tested against."""
 
 _NAMES = [path.as_posix() for path in NEEDED]
 
 
 def missing_in_remote() -> list[str]:
-    """List what the remote lacks.
+    """List the needed outputs that are missing in the remote.
 
     Raises:
-        UserError: it can't be asked.
+        UserError: the remote can't be queried.
     """
     status = json.loads(ask("dvc", "data", "status", "--not-in-remote", "--json"))
     lacking = {path.rstrip("/") for path in status.get("not_in_remote", [])}
@@ -33,11 +33,11 @@ def missing_in_remote() -> list[str]:
 
 
 def bring() -> str:
-    """Pull the needed outputs or rebuild them; say which of the two.
+    """Pull the needed outputs or rebuild them; describe which of the two was done.
 
     Raises:
-        UserError: the remote can't be asked, gives other bytes than are locked, or the pipeline
-            doesn't reproduce what was reviewed.
+        UserError: the remote can't be queried or returns bytes that differ from the lock, or the
+            pipeline doesn't reproduce the reviewed outputs.
     """
     reviewed = committed_lock()
     if lacking := missing_in_remote():

@@ -1,4 +1,4 @@
-"""dvc.lock against what was reviewed, and against the bytes on the disk."""
+"""Read the committed and the present dvc.lock, and check its hashes against the files on disk."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ LOCK = Path("dvc.lock")
 
 
 def committed_lock() -> Stages:
-    """Read the lock of the commit that is checked out."""
+    """Read the lock of the checked-out commit."""
     return _stages(ask("git", "show", f"HEAD:./{LOCK}"))
 
 
@@ -25,7 +25,7 @@ def present_lock() -> Stages:
     """Read the lock of the work tree.
 
     Raises:
-        UserError: there is none.
+        UserError: it is missing.
     """
     if not LOCK.exists():
         raise UserError(f"{LOCK}: missing", advice="Run the pipeline: make run")
@@ -33,9 +33,9 @@ def present_lock() -> Stages:
 
 
 def altered_outputs(stages: Stages, paths: Iterable[Path]) -> list[str]:
-    """Hash the outputs again, and list those whose bytes are not the lock's.
+    """Hash the outputs again, and list those whose hashes differ from the lock.
 
-    DVC itself remembers hashes by size and time of change, and believes its cache.
+    DVC itself reuses hashes as long as size and modification time match, and trusts its cache.
     """
     recorded = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
     problems = []

@@ -1,4 +1,4 @@
-"""By whom our images are signed: the owner's key, or the release workflow."""
+"""The expected signer of the images: the owner's key, or the release workflow."""
 
 import os
 
@@ -6,9 +6,9 @@ _ISSUER = "https://token.actions.githubusercontent.com"
 
 
 def signer() -> list[str]:
-    """Give the options of `cosign verify` that name who must have signed.
+    """Return the options of `cosign verify` that name the expected signer.
 
-    It is who holds the other half of the key in COSIGN_PUBLIC_KEY; without one, the workflow
+    It is the owner of the private key to COSIGN_PUBLIC_KEY; if that is unset, the workflow
     release.yml on the branch DEFAULT_BRANCH (main if unset) of the repository GITHUB_REPOSITORY.
     """
     if os.environ.get("COSIGN_PUBLIC_KEY"):

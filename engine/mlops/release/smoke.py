@@ -1,5 +1,5 @@
 """Command smoke: start a built image as it is run in production, and compare its answers with the
-evaluation that was reviewed. Exit code 1 and every fault, if it is not fit to be released.
+reviewed evaluation. If the image must not be released: exit code 1 and a list of all problems.
 """
 
 import argparse
@@ -25,7 +25,7 @@ LOCKED_DOWN = (
     "--pids-limit=128",
     "--publish=127.0.0.1::8000",
 )
-"""As little as a container can have: an unknown user, no rights, nothing to write to but /data."""
+"""Least privileges: an unknown user, no capabilities, and only /data is writable."""
 
 READY_SECONDS = 60
 STOP_SECONDS = 10
@@ -35,10 +35,10 @@ _STOPPED = (0, 143)
 
 @contextmanager
 def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
-    """Run a container of the image until the block ends; give its id and its address.
+    """Run a container of the image until the block ends; yield its id and its address.
 
     Raises:
-        UserError: it doesn't start; the message has its last words.
+        UserError: the container doesn't start; the message has the last lines of its log.
     """
     container = ask(engine, "run", "--detach", *LOCKED_DOWN, image)
     try:
@@ -52,7 +52,7 @@ def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
 
 
 def faults(engine: str, image: str, commit: str, schema: Schema) -> list[str]:
-    """Start the image, ask it everything, stop it; list what is wrong."""
+    """Start the image, run all checks, stop it; return the problems found."""
     with started(engine, image) as (container, address):
         if not _becomes_ready(engine, container, address):
             return ["never became ready:", *_last_words(engine, container)]

@@ -1,4 +1,4 @@
-"""Ask a served model, and compare its answers with the evaluation that was reviewed."""
+"""Send requests to a served model, and compare its answers with the reviewed evaluation."""
 
 import json
 import urllib.error
@@ -24,7 +24,7 @@ _SECONDS = 10
 
 
 def get(address: str, content: Any = None) -> tuple[int, Any]:
-    """Ask once, by POST if there is content; give status and parsed body."""
+    """Send one request, POST if there is content, else GET; return status and parsed body."""
     body = None if content is None else json.dumps(content, default=str).encode()
     try:
         request = urllib.request.Request(address, body)
@@ -36,7 +36,7 @@ def get(address: str, content: Any = None) -> tuple[int, Any]:
 
 
 def wrong_identity(address: str, commit: str) -> Iterator[str]:
-    """Say where `/model` names another commit, or another model than the bundle's."""
+    """Yield a problem if `/model` names another commit, or another model than the bundle's."""
     _, model = get(f"{address}/model")
     manifest = read_manifest(BUNDLE)
     for name, wanted in (("git_commit", commit), ("model_version", manifest["model_version"])):
@@ -45,8 +45,8 @@ def wrong_identity(address: str, commit: str) -> Iterator[str]:
 
 
 def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
-    """Say where a batch of test rows is not predicted as the evaluation recorded, one row of the
-    required features alone not as the pipeline itself predicts, or bad input isn't refused.
+    """Yield a problem if a batch of test rows is not predicted as the evaluation recorded, a row
+    with only the required features not as the pipeline predicts it, or bad input isn't rejected.
     """
     task = schema.task
     several, single = (

@@ -1,7 +1,7 @@
-"""Command serve: load the bundle, answer until told to stop.
+"""Command serve: load the bundle, and serve requests until stopped by a signal.
 
 Exit code: 0 after SIGINT, 143 after SIGTERM, 1 with a message if the bundle or the settings are
-at fault.
+invalid.
 """
 
 import asyncio
@@ -28,18 +28,18 @@ from mlops.serving.protocol import bounded_protocol, end_overdue
 from mlops.serving.service import Service
 from mlops.serving.settings import PREFIX, Settings, settings_table
 
-# Objects. A request of a thousand rows makes 4,000 at a time, none in a cycle: by default the
-# collector looks through them again and again, and takes a third of the request's time.
+# Objects. A request of a thousand rows creates 4,000, none in a cycle: with the default, the
+# collector scans them again and again, and takes a third of the request's time.
 _COLLECT_AFTER = 50_000
 
-_SWEEP_SECONDS = 0.5  # between two looks for overdue connections
+_SWEEP_SECONDS = 0.5  # between two checks for overdue connections
 _TRIM_TICKS = 100  # of a tenth of a second
 
 _KNOWN = frozenset(vars(logging.makeLogRecord({})))
 
 
 class JsonLines(logging.Formatter):
-    """A log record as one line of JSON."""
+    """Formats a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         facts: dict[str, Any] = {
@@ -56,7 +56,7 @@ class JsonLines(logging.Formatter):
 
 
 class Server(uvicorn.Server):
-    """uvicorn that, told to stop, first says that it is not ready, and answers a little longer."""
+    """uvicorn that, after SIGTERM, reports not ready and still serves requests for a short time."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -67,7 +67,7 @@ class Server(uvicorn.Server):
         self._sweep()
 
     def _sweep(self) -> None:
-        """End overdue connections, also while the server stops: then it has no more ticks."""
+        """Close overdue connections, also while the server stops, when `on_tick` isn't called."""
         loop = asyncio.get_running_loop()
         end_overdue(self.server_state.connections, loop.time())
         loop.call_later(_SWEEP_SECONDS, self._sweep)
@@ -82,27 +82,27 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self._service.draining = True
-        self.config.encoded_headers.append((b"connection", b"close"))  # no client stays
+        self.config.encoded_headers.append((b"connection", b"close"))  # no client stays connected
         seconds = self._service.settings.drain_seconds
         asyncio.get_running_loop().call_later(seconds, super().handle_exit, sig, frame)
 
 
 def _give_back() -> None:
-    """Give memory that was needed once back to the system: nothing does so by itself.
+    """Return unused memory to the system, which does not happen by itself.
 
-    What ended connections leave stands in cycles, which wait for many more to be collected; and
-    glibc keeps most of what it has.
+    Closed connections leave reference cycles, which are collected only after many more; and glibc
+    keeps most of the freed memory.
     """
-    gc.collect()  # of what was made since the start alone: a few thousand objects
+    gc.collect()  # only objects created since the start (see gc.freeze): a few thousand
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def read_settings() -> Settings:
-    """Read the environment.
+    """Read the settings from the environment.
 
     Raises:
-        UserError: a setting is wrong; each is named.
+        UserError: settings are invalid; the message lists each.
     """
     try:
         return Settings()
@@ -140,12 +140,12 @@ def main() -> None:
     print(f"serve: model {service.served.version}, http://{settings.host}:{settings.port}")
     sys.stdout.flush()
     gc.collect()
-    gc.freeze()  # what stands now stays; collections need not look at it again
+    gc.freeze()  # present objects stay, so collections need not scan them
     gc.set_threshold(_COLLECT_AFTER)
     Server(config, service).run()
 
 
 if __name__ == "__main__":
-    # Before any library starts threads: on shared cores they cost nine times what they gain.
+    # Before any library starts threads: on shared cores they cost nine times as much as they gain.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     run_command(main)

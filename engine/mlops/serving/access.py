@@ -1,4 +1,4 @@
-"""Which requests may come in: what is public, who has the key, how a path is read."""
+"""Access control: public paths, the API key, and the parsing of paths."""
 
 import hmac
 import re
@@ -15,7 +15,7 @@ PUBLIC = frozenset(
         "/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json",
     }
 )  # fmt: skip
-"""Paths that GET and HEAD may ask for without the key; all else wants it, also what isn't there."""
+"""Paths that GET and HEAD may request without the key; all others need it, even unknown ones."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -23,7 +23,7 @@ Headers = Mapping[bytes, bytes]
 
 
 class Refusal(Exception):
-    """A request that is answered before it reaches the application."""
+    """A request that is rejected before it reaches the application."""
 
     def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
         super().__init__(message)
@@ -31,10 +31,10 @@ class Refusal(Exception):
 
 
 class Door:
-    """Reads paths, and asks for the key.
+    """Parses paths, and checks the key.
 
-    A path is public if it is so to the letter, as it stands after decoding: routes match no other
-    spelling of it, but a final line end, and no path may hold one.
+    A path is public only if the decoded path is exactly one of PUBLIC. Routes match no other
+    spelling, except with a final newline, and paths with control characters are rejected.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,9 +42,9 @@ class Door:
         self._key = settings.api_key and settings.api_key.get_secret_value().encode()
 
     def path(self, scope: Scope) -> str:
-        """Give the path below the root path, and write both into the scope.
+        """Return the path below the root path, and write both into the scope.
 
-        A proxy may take its prefix away or leave it there: ASGI wants it there.
+        A proxy may strip its prefix or keep it; ASGI requires it in the scope's path.
         """
         path: str = scope["path"]
         if not (root := self._root):
@@ -55,10 +55,10 @@ class Door:
         return path
 
     def check(self, scope: Scope, path: str, headers: Headers) -> None:
-        """Let a request in.
+        """Check a request's path and key.
 
         Raises:
-            Refusal: no route has such a path, or the key is missing.
+            Refusal: the path has a control character, or the key is missing.
         """
         if not path.isprintable() and _CONTROL.search(path):
             raise Refusal(404, "Not Found: a path holds no control character")
@@ -66,20 +66,20 @@ class Door:
             self.check_key(headers)
 
     def check_key(self, headers: Headers) -> None:
-        """Make sure that the key is there, if one is wanted.
+        """Check the key, if one is set.
 
         Raises:
-            Refusal: it isn't.
+            Refusal: it is missing or wrong.
         """
         if self._key and not hmac.compare_digest(headers.get(b"x-api-key", b""), self._key):
             raise Refusal(401, "wanted the API key in the header X-API-Key")
 
 
 def check_encoding(body: bytes, headers: Headers) -> None:
-    """Make sure that a body is not compressed.
+    """Check that a body is not compressed.
 
     Raises:
-        Refusal: it is.
+        Refusal: it is compressed.
     """
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if body and encoding not in (b"", b"identity"):
@@ -88,7 +88,7 @@ def check_encoding(body: bytes, headers: Headers) -> None:
 
 
 def near(path: str, known: Iterable[str]) -> str | None:
-    """Give the known path that this one was probably meant to be: but for slashes and case."""
+    """Return the known path that differs from this one only in slashes and case, if any."""
     wanted = _plain(path)
     return next((name for name in known if _plain(name) == wanted and name != path), None)
 
@@ -98,7 +98,7 @@ def _plain(path: str) -> str:
 
 
 def without_host(headers: Iterable[tuple[bytes, bytes]], host: bytes) -> list[tuple[bytes, bytes]]:
-    """Redirect within this service alone: a `Host` is the client's, and may be anyone's."""
+    """Make redirects relative: `Host` is set by the client, and may name any other host."""
     kept = []
     for name, value in headers:
         for scheme in (b"http://", b"https://"):

@@ -1,4 +1,4 @@
-"""The page at GET /docs: Swagger UI, from this server alone."""
+"""The page at GET /docs: Swagger UI, with all files served from here."""
 
 import base64
 import hashlib
@@ -16,14 +16,14 @@ _FILES = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 
 def script_hash(script: str) -> str:
-    """Give a script's name in a content security policy."""
+    """Return a script's hash for a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def add_docs(app: FastAPI) -> None:
-    """Add the page and its files; all addresses are relative, so that any prefix may stand before.
+    """Add the page and its files; all addresses are relative, so that it works under any prefix.
 
-    FastAPI's own page loads a script from a host of others, without a hash.
+    FastAPI's own page loads a script from a third-party host, without a hash.
     """
     made = get_swagger_ui_html(
         openapi_url="openapi.json",
@@ -31,7 +31,7 @@ def add_docs(app: FastAPI) -> None:
         swagger_js_url=f"docs/{_FILES[0]}",
         swagger_css_url=f"docs/{_FILES[1]}",
         swagger_favicon_url="data:,",
-        swagger_ui_parameters={"validatorUrl": None},  # else it tells a foreign host of the API
+        swagger_ui_parameters={"validatorUrl": None},  # else it contacts a third-party host
     )
     html = bytes(made.body).decode()
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)

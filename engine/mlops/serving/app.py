@@ -1,4 +1,4 @@
-"""The HTTP API: its routes, from the schema, and what they answer."""
+"""The HTTP API: its routes, built from the schema, and its exception handlers."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ Extension = Callable[[FastAPI], None]
 
 
 def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
-    """Build the whole application around a service: gate, routes, and what a project adds."""
+    """Build the whole application for a service: gate, routes, and a project's extension."""
     app, settings = _new_app(service), service.settings
     _add_information(app, service)
     add_health(app, service)
@@ -46,7 +46,8 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     handlers, first = dict(app.exception_handlers), len(app.routes)
     if extend is not None:
         extend(app)
-    # Its dependencies hold for these, but not for what is public; its routes come after them.
+    # The extension's dependencies apply to these routes, but not to the public ones before; its own
+    # routes come last.
     added = app.routes[first:]
     del app.routes[first:]
     predictions = Predictions(service)
@@ -68,7 +69,7 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
 
 
 def _names(app: FastAPI) -> list[str]:
-    """List the paths that stand for themselves."""
+    """List the paths without parameters."""
     return [r.path for r in app.routes if isinstance(r, Route) and "{" not in r.path]
 
 
@@ -91,7 +92,7 @@ def _new_app(service: Service) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # see add_docs
         redoc_url=None,
-        redirect_slashes=False,  # it would lead to whatever host a client names
+        redirect_slashes=False,  # it would redirect to any host that a client sends
     )
 
 
@@ -168,7 +169,7 @@ def _add_handlers(app: FastAPI, service: Service) -> None:
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:
-    """List what may be asked for at a path: FastAPI itself knows a route a method."""
+    """List the methods allowed for a path: FastAPI itself has a route for each method."""
     found: set[str] = set()
     for route in app.routes:
         if route.matches({**request.scope})[0] is not Match.NONE:

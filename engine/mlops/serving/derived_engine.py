@@ -1,4 +1,4 @@
-"""An engine that takes the inputs of requests, and derives the features that the model sees."""
+"""An engine that derives the model's features from the inputs of requests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from mlops.serving.engine import Engine
 
 
 def with_features(engine: Engine, schema: Schema) -> Engine:
-    """Give an engine that takes inputs; the same one if nothing is derived of them."""
+    """Return an engine that takes inputs; the same one if no feature is derived."""
     return WithFeatures(engine, schema) if schema.derived else engine
 
 
@@ -48,7 +48,7 @@ class WithFeatures:
 
 
 def _plain(values: Any) -> Any:
-    """Give a category's choice in each row; None for a gap."""
+    """Return a category's choice in each row; None for a missing value."""
     if isinstance(values, Coded):
         return np.array([*values.choices, None], dtype=object)[values.codes]
     return values

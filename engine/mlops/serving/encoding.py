@@ -1,4 +1,4 @@
-"""From the features of a request to the matrix that a model takes, by plain tables."""
+"""Encode the features of a request as the matrix that a model takes, by plain tables."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,25 +13,25 @@ Row = Mapping[str, Any]
 
 
 class Coded(NamedTuple):
-    """A categorical feature of many rows: `choices[codes[i]]` in row i, a gap's code being -1."""
+    """A categorical feature of many rows: `choices[codes[i]]` in row i; code -1 if missing."""
 
     choices: Sequence[str]
     codes: NDArray[np.integer[Any]]
 
 
 Columns = Mapping[str, NDArray[Any] | Coded | Sequence[Any]]
-"""Many rows, input or feature by name; shape (n_rows,) each, NaN for a number's gap, or a list of
-values as a request has them, with None for any gap.
+"""Many rows, input or feature by name: each an array of shape (n_rows,), NaN for a missing number;
+or a list of values as in a request, None for any missing value.
 """
 
 
 @dataclass(frozen=True)
 class Number:
-    """A numeric feature: `(value - mean) / scale` in column `at`, `fill` taking a gap's place.
+    """A numeric feature: `(value - mean) / scale` in column `at`; `fill` replaces missing values.
 
     Attributes:
-        fill: None leaves a gap as NaN, for models that know what to do with one.
-        indicator: (column, its value for a known number, its value for a gap), or None.
+        fill: None leaves missing values as NaN, for models that support them.
+        indicator: (column, its value for a known number, its value for a missing one), or None.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Number:
 
 @dataclass(frozen=True)
 class Category:
-    """A categorical feature: the columns `at` take the line of `table` that the choice has.
+    """A categorical feature: the columns `at` are set to the choice's line of `table`.
 
     Attributes:
-        choices: None among them is a gap, where that has a line of its own.
-        table: a line for each of `choices`, and a last one for any other value, and for a gap that
-            has none of its own; None stands for NaN.
+        choices: may include None, if missing values have a line of their own.
+        table: a line for each of `choices`, and a last one for any other value, including missing
+            ones without a line of their own; None means NaN.
     """
 
     name: str
@@ -59,10 +59,10 @@ class Category:
 
 
 class Encoding:
-    """All features' tables, and the arrays made of them once.
+    """All features' tables, and arrays precomputed from them.
 
     Args:
-        width: columns of the matrix.
+        width: number of columns of the matrix.
     """
 
     def __init__(self, width: int, numbers: Sequence[Number], categories: Sequence[Category]):
@@ -83,7 +83,7 @@ class Encoding:
         self._lists = {name: table.tolist() for name, _, _, table in self._tables}
 
     def line(self, row: Row) -> list[float]:
-        """Encode one row, if numbers are `plain`: what `matrix` gives, without numpy."""
+        """Encode one row as `matrix` does, without numpy; only if numbers are `plain`."""
         found = [0.0] * self.width
         for number in self.numbers:
             value = row[number.name]
@@ -95,7 +95,7 @@ class Encoding:
         return found
 
     def matrix(self, rows: Sequence[Row]) -> Floats:
-        """Encode rows of features, None for a gap: shape (n_rows, width)."""
+        """Encode rows of features, None for a missing value: shape (n_rows, width)."""
         values = np.array(
             [[row[name] for name in self._names] for row in rows], dtype=np.float64
         ).reshape(len(rows), len(self._names))
@@ -125,7 +125,7 @@ class Encoding:
         return self._encoded(values, lines)
 
     def _encoded(self, values: Floats, lines: Iterable[Any]) -> Floats:
-        """Fill the matrix: numbers as they came, categories by their lines in the tables."""
+        """Fill the matrix: numbers filled and scaled, categories by their lines in the tables."""
         matrix = np.empty((len(values), self.width))
         if self.plain:
             matrix[:, self._at] = values
@@ -139,7 +139,7 @@ class Encoding:
         return matrix
 
     def as_json(self) -> dict[str, Any]:
-        """Give the tables as plain values."""
+        """Return the tables as JSON-serializable values."""
         return {
             "width": self.width,
             "numbers": [asdict(number) for number in self.numbers],
@@ -148,7 +148,7 @@ class Encoding:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Encoding":
-        """Take what `as_json` gave."""
+        """Create from the result of `as_json`."""
         return cls(
             content["width"],
             [Number(**number) for number in content["numbers"]],

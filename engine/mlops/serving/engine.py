@@ -1,4 +1,4 @@
-"""The exported model: rows of features to predictions, without the library that trained it."""
+"""The exported model, which predicts without the library that trained it."""
 
 import io
 import json
@@ -18,24 +18,24 @@ MASKS_FILE, LEAVES_FILE = _MASKS = "masks.npy", "leaves.npy"
 
 
 class Engine(Protocol):
-    """What predicts."""
+    """Interface of a serving engine."""
 
     def predict(self, rows: Sequence[Row]) -> Floats:
         """Predict values, shape (n_rows,), or probabilities of the target's choices in their
-        order, shape (n_rows, n_choices). A gap is None; every feature has a key.
+        order, shape (n_rows, n_choices). A missing value is None; every feature has a key.
         """
 
     def predict_columns(self, columns: Columns) -> Floats:
-        """Predict many rows that come feature by feature; shapes as `predict` has them."""
+        """Predict many rows, given by feature; returns shapes as `predict`."""
 
 
 class Exported:
-    """A model of plain tables, and of trees if it has any.
+    """A model stored as tables, and as trees if it has any.
 
     Args:
-        form: what stands in FORM_FILE: encoding, link, inverse, n_choices, classes (the places of
-            the model's classes among the target's choices); and either coef and intercept, or
-            masks, or n_outputs, single_precision and perhaps start of treelite's trees.
+        form: the content of FORM_FILE: encoding, link, inverse, n_choices, classes (the indices of
+            the model's classes in the target's choices); and either coef and intercept, or
+            masks, or n_outputs, single_precision and optionally start of treelite's trees.
         files: the bytes of the other files, by name.
     """
 
@@ -58,7 +58,7 @@ class Exported:
 
     @classmethod
     def read(cls, folder: Path, files: Collection[str]) -> "Exported":
-        """Load from a folder whose `files` were found to be as recorded."""
+        """Load from a folder whose `files` have been verified."""
         form = json.loads((folder / FORM_FILE).read_text(encoding="utf-8"))
         return cls(form, {f: (folder / f).read_bytes() for f in files if f != FORM_FILE})
 
@@ -94,7 +94,7 @@ def _array(content: bytes) -> Any:
 
 
 def _sigmoid(raw: Floats) -> Floats:
-    """Two classes from one score, without overflow: shapes (n_rows, 1) to (n_rows, 2)."""
+    """Compute two classes' probabilities without overflow: shapes (n_rows, 1) to (n_rows, 2)."""
     small = np.exp(-np.abs(raw))
     second = np.where(raw >= 0, 1.0, small) / (1.0 + small)
     return np.hstack([1.0 - second, second])

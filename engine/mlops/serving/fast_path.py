@@ -1,4 +1,4 @@
-"""How a request gets to its route: by FastAPI, or past it where that makes no difference."""
+"""Routing of requests: by FastAPI, or directly where that makes no difference."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -16,13 +16,13 @@ Quick = Callable[[Scope], Awaitable[bytes]]
 class Shortcut:
     """ASGI application: calls predictions directly, and leaves all else to FastAPI.
 
-    FastAPI only describes them: what it does for each call costs more than the prediction.
+    FastAPI only describes predictions: its work for each call takes longer than the prediction.
 
     Args:
-        quick: what answers, by method and path below the root path; bytes of JSON.
+        quick: functions that return JSON bytes, by method and path below the root path.
         root: the root path.
-        own_handlers: of exceptions; where the project has others, FastAPI has to call them, as it
-            has to call middleware, and dependencies of the routes themselves.
+        own_handlers: the engine's exception handlers. If the project adds others, or middleware,
+            or dependencies of these routes, FastAPI handles all requests, to call them.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Shortcut:
         await send({"type": "http.response.body", "body": body})
 
     def _as_get(self, scope: Scope) -> Scope:
-        """Let GET answer where no route is made for HEAD; the server sends no body then."""
+        """Answer HEAD as GET unless it has a route of its own; the server then sends no body."""
         if any(route.matches({**scope})[0] is Match.FULL for route in self._app.routes):
             return scope
         scope["state"]["told"] = False
@@ -79,8 +79,8 @@ class Shortcut:
             await self._app(scope, replayed(state["body"], receive), send)
         finally:
             if scope.get("root_path", "") != root:
-                state["route"] = "mounted"  # where another application has names of its own
-            # With the prefix of a router that was included; the route itself knows it not.
+                state["route"] = "mounted"  # another application, with routes of its own
+            # Has the prefix of an included router, which the route itself lacks.
             elif (whole := scope.get("fastapi", {}).get("effective_route_context")) is not None:
                 state["route"] = whole.path
             elif (path := getattr(scope.get("route"), "path", None)) is not None:
@@ -88,7 +88,7 @@ class Shortcut:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Give again a body that was read already; then what comes after it."""
+    """Return a `receive` that replays a body that was read already, then the messages after it."""
     waiting = [body]
 
     async def again() -> Message:

@@ -1,4 +1,4 @@
-"""The page at GET /: a form made from the schema, and the card of the model that answers."""
+"""The page at GET /: a form built from the schema, and the served model's card."""
 
 import base64
 import datetime
@@ -27,7 +27,7 @@ class Page:
     """The page for one model.
 
     Attributes:
-        headers: allow this page's own script and style, by their hashes, and nothing else.
+        headers: a policy that allows only this page's own script and style, by their hashes.
     """
 
     def __init__(self, served: Served, schema: Schema) -> None:
@@ -60,7 +60,7 @@ def _in(column: Column) -> str:
 
 
 def _field(column: Column, seen: dict[str, list[Any]]) -> str:
-    """Write a field; that of an open feature suggests texts that training saw."""
+    """Return a field's HTML; for an open feature, it suggests texts of the training rows."""
     name, hint = escape(column.name), f"{column.name}-hint"
     optional = column.nullable or column.role == "time"
     needed = "" if optional else " required"
@@ -97,7 +97,7 @@ def _field(column: Column, seen: dict[str, list[Any]]) -> str:
 
 
 def _card(manifest: Manifest) -> str:
-    """Say what the model is, how good, on which data, and what it is not good for."""
+    """Return the model's card as HTML: version, data, metrics, slices and limits."""
     evaluation, data = manifest["evaluation"], manifest["data"]
     kind, confidence = manifest["params"]["kind"], evaluation["confidence"]
     parts = [

@@ -1,7 +1,7 @@
-"""The Open Inference Protocol (V2, REST): columns as named tensors, of one model.
+"""The Open Inference Protocol (V2, REST) for one model: columns as named tensors.
 
-It is what clients of KServe, Triton, MLServer and Seldon speak. A missing value is null, an empty
-text in a BYTES tensor, NaN in a binary one, or an input that is left out.
+Clients of KServe, Triton, MLServer and Seldon use it. A missing value is null, an empty text in a
+BYTES tensor, NaN in a binary one, or an omitted input.
 """
 
 import re
@@ -20,7 +20,7 @@ from mlops.serving.tensors import Asked, columns_of, datatype, read_asked
 
 
 class Protocol:
-    """Answers for the model of one service."""
+    """The protocol's answers for the model of one service."""
 
     def __init__(self, service: Service, predictions: Predictions) -> None:
         self._service, self._predictions = service, predictions
@@ -30,7 +30,7 @@ class Protocol:
         self._inputs = {column.name: column for column in service.schema.inputs}
 
     def model(self) -> dict[str, Any]:
-        """Describe the model."""
+        """Return the model's metadata: versions, inputs and outputs."""
         served = self._service.served
         outputs = [
             {"name": name, "datatype": kind, "shape": [-1, *rest]}
@@ -48,7 +48,7 @@ class Protocol:
         }
 
     async def infer(self, scope: Scope) -> bytes:
-        """Answer a request to infer."""
+        """Answer an inference request."""
         asked: list[Asked] = []
 
         def parse() -> Values:

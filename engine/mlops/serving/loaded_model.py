@@ -1,4 +1,4 @@
-"""The model that is being served: a verified bundle, its engine, and how its answers look."""
+"""The served model: a verified bundle, its engine, and the format of its answers."""
 
 import json
 from collections.abc import Sequence
@@ -31,17 +31,17 @@ class Served:
 
     @cached_property
     def key(self) -> str:
-        """The name under which answers give a prediction."""
+        """The name of a prediction in answers."""
         return f"predicted_{self.schema.target.name}"
 
     @cached_property
     def choices(self) -> tuple[str, ...]:
-        """The classes, in the order of the probabilities; none of a regression."""
+        """The classes, in the order of the probabilities; empty for a regression."""
         return self.schema.target.choices
 
     @cached_property
     def threshold(self) -> float | None:
-        """What decides between two classes; None: the most likely one, as of older bundles."""
+        """The decision threshold of two classes; None, as in old bundles: the most likely one."""
         return self.manifest.get("threshold")
 
     @cached_property
@@ -51,11 +51,11 @@ class Served:
 
     @classmethod
     def read(cls, folder: Path, schema: Schema) -> "Served":
-        """Verify a bundle, load its engine, and let it predict once.
+        """Verify a bundle, load its engine, and predict one row as a test.
 
         Raises:
-            UserError: the bundle is missing, cut short, altered, or made by another version of the
-                libraries or of the schema.
+            UserError: the bundle is missing, truncated, altered, or made with another version of
+                the libraries or of the schema.
         """
         manifest = read_manifest(folder, to_serve=True)
         if manifest.get("columns") != _plain(describe_columns(schema)):
@@ -84,10 +84,10 @@ class Served:
         return served
 
     def values(self, predicted: Floats) -> list[Any]:
-        """Write predictions as an answer has them: numbers, or a probability for each choice.
+        """Convert predictions to an answer's values: numbers, or a probability for each choice.
 
         Raises:
-            ValueError: one is not finite, for which JSON has no number.
+            ValueError: one is not finite, which JSON can't represent.
         """
         if not np.isfinite(predicted).all():
             raise ValueError("the model predicts no finite number")
@@ -96,12 +96,12 @@ class Served:
         return [dict(zip(self.choices, line, strict=True)) for line in predicted.tolist()]
 
     def answers(self, values: list[Any]) -> list[Any]:
-        """Give what stands for each written prediction: the number, or the choice decided for."""
+        """Return the answer for each value: the number, or the choice that is decided for."""
         return decided_choices(values, self.threshold) if self.choices else values
 
 
 class _Pickled:
-    """The pipeline itself, for a model that has no exported form."""
+    """The pickled pipeline, for a model that has no exported form."""
 
     def __init__(self, folder: Path, schema: Schema) -> None:
         self._model, self._names = load_model(folder), [c.name for c in schema.features]
@@ -134,5 +134,5 @@ def _is_pickled(manifest: Manifest) -> bool:
 
 
 def _plain(content: Any) -> Any:
-    """Give content as it comes back from JSON."""
+    """Return content after a round trip through JSON."""
     return json.loads(json.dumps(content))

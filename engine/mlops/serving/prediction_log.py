@@ -1,7 +1,7 @@
-"""The prediction log: what was answered is in a database before the answer goes out.
+"""The prediction log: predictions are committed to a database before they are returned.
 
-One thread writes. Whatever arrived while it was committing goes into its next transaction, so that
-a disk that syncs a few hundred times a second still takes thousands of predictions.
+One thread writes. Jobs that arrive while it commits go into its next transaction together, so that
+a disk that syncs a few hundred times a second can still log thousands of predictions.
 """
 
 import asyncio
@@ -20,25 +20,25 @@ from mlops.serving.sqlite_turn import Turn
 from mlops.serving.tables import Record, count, forget, insert, known, migrate, probe, tell
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
-_TOGETHER = 512  # jobs that a transaction takes
+_TOGETHER = 512  # jobs in a transaction, at most
 _DAY = 86_400.0
 _CLEANING_SECONDS = 3600.0
-_SLICE = 1000  # expired rows that a transaction deletes: so long do others wait for it
+_SLICE = 1000  # expired rows that a transaction deletes, while other writes wait
 _SLICE_PAUSE = 0.02  # seconds between two slices while nothing else is written
-_FAILED_SECONDS = 10.0  # that a write which failed counts against the log
+_FAILED_SECONDS = 10.0  # for which the log counts as unavailable after a failed write
 
 
 class LogAway(Exception):
-    """The log can't take anything now; the message says why, for the log of the server alone."""
+    """The log is unavailable; the message with the reason is for the server's log only."""
 
 
 class UnknownPrediction(Exception):
-    """There is no prediction of that id."""
+    """There is no prediction with this id."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A piece of a transaction: predictions to insert, and work that gets its connection."""
+    """A part of a transaction: predictions to insert, and a function called with its connection."""
 
     records: list[Record]
     work: Callable[[sa.Connection], None] | None
@@ -66,12 +66,12 @@ class PredictionLog:
         self._failed: tuple[float, str] | None = None  # the last write of predictions: when, why
 
     def start(self) -> None:
-        """Begin to write; the tables are made with the first transaction."""
+        """Start the writing thread; the tables are created with the first transaction."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     async def close(self) -> None:
-        """Write what waits, and end."""
+        """Write the pending jobs, and stop the thread."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, self._timeout * 2)
         self._engine.dispose()
@@ -85,11 +85,11 @@ class PredictionLog:
         await self._do(records)
 
     async def feedback(self, prediction_id: str, actual: str) -> None:
-        """Log what really happened; a repeated or corrected value takes the place of the former.
+        """Log the actual value of a prediction, replacing an earlier one.
 
         Raises:
             LogAway: it is not known to be logged.
-            UnknownPrediction: nothing of that id was predicted.
+            UnknownPrediction: there is no prediction with this id.
         """
         known: list[bool] = []
         await self._do([], lambda connection: known.append(tell(connection, prediction_id, actual)))
@@ -97,7 +97,7 @@ class PredictionLog:
             raise UnknownPrediction(prediction_id)
 
     def refused(self, reasons: Collection[str]) -> None:
-        """Count a request that was refused, without waiting; while the log is behind, don't."""
+        """Count a refused request, without waiting; skipped while too many writes are pending."""
         if self._jobs.qsize() >= _PENDING:
             return
         minute = time.time() // 60 * 60
@@ -106,20 +106,20 @@ class PredictionLog:
         self._jobs.put(_Job([], lambda connection: count(connection, minute, reasons), future))
 
     async def check(self) -> None:
-        """Make sure that the log takes predictions now.
+        """Check that predictions can be logged now.
 
         Raises:
-            LogAway: it doesn't, or just failed to: a probe may find the room that they don't.
+            LogAway: they can't, or a write just failed: a probe may still fit on a full disk.
         """
         if self._failed is not None and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
             raise LogAway(self._failed[1])
         await self._do([], probe)
 
     async def knows(self, prediction_id: str) -> bool:
-        """Tell whether such a prediction was logged.
+        """Return whether a prediction with this id was logged.
 
         Raises:
-            LogAway: it can't be asked.
+            LogAway: the log can't be queried.
         """
         found: list[bool] = []
         await self._do([], lambda connection: found.append(known(connection, prediction_id)))
@@ -128,7 +128,7 @@ class PredictionLog:
     async def _do(
         self, records: list[Record], work: Callable[[sa.Connection], None] | None = None
     ) -> None:
-        if self._jobs.qsize() >= _PENDING:  # those given up included: a database may hang for long
+        if self._jobs.qsize() >= _PENDING:  # timed-out jobs included: a database may hang for long
             raise LogAway(f"{_PENDING} writes are waiting")
         future = self._loop.create_future()
         self._jobs.put(_Job(records, work, future))
@@ -147,21 +147,21 @@ class PredictionLog:
             error: LogAway | None = None
             try:
                 with self._turn.taken():
-                    # Nobody waits any longer for a job that is done: its answer was a refusal.
+                    # A job that is done has timed out: its request was refused already.
                     jobs = [job for job in jobs if not job.future.done()]
                     if jobs or not self._migrated:
                         self._write(jobs)
-            except Exception as cause:  # whatever a database does wrong, the thread lives on
+            except Exception as cause:  # the thread must survive any error of the database
                 error = LogAway(cause_of(cause))
             if any(job.records for job in jobs):
                 self._remember(error)
-            with contextlib.suppress(RuntimeError):  # the loop was closed under way
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 self._loop.call_soon_threadsafe(_resolve, jobs, error)
             if error is None and not ending:
                 self._clean()
 
     def _next(self) -> list[_Job | None]:
-        """Wait for jobs, and give them; none if there are expired rows to delete meanwhile."""
+        """Wait for jobs and return them; return none if there are expired rows to delete."""
         try:
             found = [self._jobs.get(timeout=_SLICE_PAUSE if self._cleaning else None)]
         except queue.Empty:
@@ -183,7 +183,7 @@ class PredictionLog:
                     job.work(connection)
 
     def _remember(self, error: LogAway | None) -> None:
-        """Keep how the last write of predictions went; damage isn't healed by one that succeeds."""
+        """Store the last write's result; after damage to the database, ignore a later success."""
         if error is not None:
             self._failed = time.monotonic(), str(error)
         elif self._failed is not None and "damaged" not in self._failed[1]:
@@ -196,7 +196,7 @@ class PredictionLog:
         if time.monotonic() - self._cleaned > _CLEANING_SECONDS:
             self._cleaned, self._cleaning = time.monotonic(), True
         if self._cleaning:
-            self._cleaning = False  # if it fails, until the next hour
+            self._cleaning = False  # after a failure, wait until the next hour
             with contextlib.suppress(Exception), self._turn.taken(), self._engine.begin() as begun:
                 self._cleaning = forget(begun, time.time() - self._retention, _SLICE)
 

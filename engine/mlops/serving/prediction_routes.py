@@ -1,4 +1,4 @@
-"""The routes that predict, and the one that is told what really happened."""
+"""The routes for predictions and feedback."""
 
 import math
 import time
@@ -26,9 +26,9 @@ PATH = "/predict"
 
 
 class Predictions:
-    """Answers predictions, in whatever form they are asked for: bytes of JSON for an ASGI scope.
+    """Answers prediction requests of any form: from an ASGI scope to JSON bytes.
 
-    FastAPI has only to describe them; what it would do for each call costs more than the model.
+    FastAPI only describes them: its work for each call would take longer than the model's.
     """
 
     def __init__(self, service: Service) -> None:
@@ -64,7 +64,7 @@ class Predictions:
     async def predict(
         self, scope: Scope, parse: Callable[[], Values]
     ) -> tuple[Served, list[Any], list[str]]:
-        """Predict what `parse` reads; count what it refuses."""
+        """Predict the rows that `parse` returns; count the requests that it rejects."""
         try:
             given = parse()
         except Unprocessable as error:
@@ -119,7 +119,7 @@ def add_feedback(app: FastAPI, service: Service) -> None:
         given: Any = validated(model, parse_json(request.scope["state"]["body"]), "body")
         if service.log is None:
             return refusal(request.scope, 404, "no prediction is logged here", "unknown_prediction")
-        if not await service.log.knows(given.prediction_id):  # takes nothing from the others' pace
+        if not await service.log.knows(given.prediction_id):  # not counted against the limit
             return refusal(request.scope, 404, "no prediction has this id", "unknown_prediction")
         if seconds := pace.wait():
             headers = {"Retry-After": str(math.ceil(seconds))}
@@ -133,16 +133,16 @@ def add_feedback(app: FastAPI, service: Service) -> None:
 
 
 class RateLimiter:
-    """Lets so much through a minute, also at once: what comes next may have to wait.
+    """Allows a number of requests a minute, which may come in one burst; others have to wait.
 
-    Feedback is what a retraining may learn from: so nobody can tell it very much in a short time.
+    A retraining may learn from feedback, so a client must not send very much in a short time.
     """
 
     def __init__(self, a_minute: int) -> None:
         self.a_minute, self._next = a_minute, 0.0
 
     def wait(self) -> float:
-        """Count one, and give 0; or give the seconds after which there is room for one."""
+        """Count one and return 0; or return the seconds after which one is allowed."""
         now, each = time.monotonic(), 60 / self.a_minute
         start = max(self._next, now)
         if (too_early := start + each - 60 - now) > 0:
@@ -152,7 +152,7 @@ class RateLimiter:
 
 
 def _feedback_model(schema: Schema) -> Any:
-    """Build the model of feedback; the bounds of the target hold for what happened, too."""
+    """Build the model of feedback; an actual value must be within the target's bounds, too."""
     return create_model(
         "Actual",
         __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),

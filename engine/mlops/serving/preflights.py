@@ -1,4 +1,4 @@
-"""Pages of other origins: what a browser asks before their requests, and what its answers say."""
+"""CORS: preflight requests of browsers, and headers for pages of other origins."""
 
 import secrets
 import time
@@ -11,10 +11,10 @@ from mlops.serving.request_limits import Gate
 
 
 class Preflights(CORSMiddleware):
-    """Stands before the gate, for a preflight has no key; it is counted and logged none the less.
+    """Wraps the gate, since a preflight has no key; preflights are still counted and logged.
 
     Args:
-        origins: that may call from a browser.
+        origins: the origins whose pages may call the API.
     """
 
     def __init__(self, gate: Gate, origins: Sequence[str]) -> None:
@@ -41,6 +41,6 @@ class Preflights(CORSMiddleware):
 
         await super().__call__(scope, receive, answer)
         state = scope.setdefault("state", {})
-        if "request_id" not in state:  # else the gate had it, and told
+        if "request_id" not in state:  # else the gate has handled and logged it
             state["request_id"] = secrets.token_hex(8)
             self._gate.tell(scope, "preflight", status, started)

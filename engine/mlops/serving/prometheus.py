@@ -1,4 +1,4 @@
-"""What Prometheus is told of this process, or of all workers where they share a folder."""
+"""The Prometheus metrics of this process, or of all workers if they share a folder."""
 
 import asyncio
 import datetime
@@ -68,7 +68,7 @@ class Metrics:
         self._answers: list[tuple[str, str, int, float]] = []
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count within a second a request that a route answered; never a client's own spelling."""
+        """Count a request within a second, by its route: a client's path is never a label."""
         self._later()
         known = method if method in _METHODS else "other"
         self._answers.append((known, route, status, seconds))
@@ -83,9 +83,9 @@ class Metrics:
         _observe(latency, times)
 
     def rows(self, values: Values, answers: Sequence[Any]) -> None:
-        """Count predicted rows, and what was missing in them, within a second.
+        """Count predicted rows, and their missing and unseen values, within a second.
 
-        Many rows at a time cost a tenth of what they cost one by one.
+        Counting many rows at once takes a tenth of the time of counting them one by one.
         """
         self._later()
         self._rows.append((values, answers))
@@ -97,7 +97,7 @@ class Metrics:
             asyncio.get_running_loop().call_later(_DELAY, self.count)
 
     def count(self) -> None:
-        """Count what waits for it."""
+        """Count the pending requests and rows."""
         answers, self._answers = self._answers, []
         for key, times in _grouped(answers).items():
             self._count_requests(key, times)
@@ -119,10 +119,10 @@ class Metrics:
             _observe(self.values, answered)
 
     def model(self, served: Served) -> None:
-        """Tell of the model that is served from now on."""
+        """Set the metrics of the model that is served from now on."""
         self.count()
         open_names = {feature.name for feature in served.schema.features if feature.open}
-        seen = served.manifest["data"]["seen"]  # of an open feature only some texts
+        seen = served.manifest["data"]["seen"]  # incomplete for open features
         self._seen = {name: kept for name, kept in seen.items() if name not in open_names}
         self._info.clear()
         self._info.labels(served.version, served.manifest["engine"]).set(1)
@@ -131,7 +131,7 @@ class Metrics:
             self._newest = newest.timestamp()
 
     def text(self) -> bytes:
-        """Write all of it as Prometheus reads it."""
+        """Return all metrics in Prometheus text format."""
         self.count()
         if self._newest is not None:
             self._age.set((time.time() - self._newest) / _DAY)
@@ -152,7 +152,7 @@ def _grouped(
 
 
 def _observe(histogram: Histogram, values: Sequence[float]) -> None:
-    """Observe many values, which the library itself takes one by one."""
+    """Observe many values at once; the library itself takes them one by one."""
     if not values:
         return
     places = np.bincount(np.searchsorted(histogram._upper_bounds, values))
@@ -163,7 +163,7 @@ def _observe(histogram: Histogram, values: Sequence[float]) -> None:
 
 
 def _oddities(found: list[Any], seen: list[Any] | None) -> tuple[int, int]:
-    """Count gaps, and choices that no training row had or numbers beyond all of theirs."""
+    """Count missing values, and choices or numbers outside of those in the training rows."""
     if seen and not isinstance(seen[0], str):
         values = np.array(found, dtype=np.float64)
         beyond = (values < seen[0]) | (values > seen[1])
@@ -175,7 +175,7 @@ def _oddities(found: list[Any], seen: list[Any] | None) -> tuple[int, int]:
 
 
 def _edges(schema: Schema) -> list[float]:
-    """Cut the target's range evenly; a target without bounds gets powers of ten."""
+    """Return evenly spaced edges over the target's range; powers of ten if it has no bounds."""
     low, high = schema.target.low, schema.target.high
     if low is None or high is None:
         return [10.0**power for power in range(-6, 13)]

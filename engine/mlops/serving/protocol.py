@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with an end to all waiting, and one request of a connection at a time.
+"""uvicorn's HTTP protocol with timeouts, processing one request of a connection at a time.
 
-uvicorn itself waits for ever: for the rest of a request, and for a client to read its answer. And
-it takes in whatever a client sends ahead of its answers: 256 kB of small requests became 30 MB.
+uvicorn itself has no timeout for the rest of a request, nor for a client to read its answer. And it
+parses all requests that a client pipelines: 256 kB of small requests needed 30 MB of memory.
 """
 
 import sys
@@ -17,9 +17,9 @@ from mlops.serving.settings import Settings
 if sys.platform != "win32":
     import resource
 
-# Bytes parsed at once, and of a body: as many requests as stand there are known before their turn.
+# Bytes parsed at once, except of a body: all requests in a piece are parsed before their turn.
 _PIECE = 256
-_OWN_FILES = 100  # that a process has open beside its connections
+_OWN_FILES = 100  # files that a process has open beside its connections
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
     b"content-length: 0\r\n\r\n"
@@ -27,7 +27,7 @@ _FULL = (
 
 
 class _Flow(FlowControl):
-    """uvicorn's flow control, which reads no further while `held`."""
+    """uvicorn's flow control, which does not resume reading while `held`."""
 
     held = False
 
@@ -37,9 +37,9 @@ class _Flow(FlowControl):
 
 
 class _Joined:
-    """A transport that sends at once all that is written in one turn of the loop.
+    """A transport that joins all writes of one iteration of the event loop.
 
-    uvicorn writes the head of an answer and its body one after the other: two calls of the system.
+    uvicorn writes the head and the body of an answer separately, which takes two system calls.
     """
 
     def __init__(self, transport: Any, loop: Any) -> None:
@@ -70,7 +70,7 @@ class _Joined:
 
 
 class Bounded(HttpToolsProtocol):
-    """A connection whose client is never waited for without a deadline."""
+    """A connection that never waits for its client without a deadline."""
 
     settings: Settings
     most: int
@@ -83,18 +83,18 @@ class Bounded(HttpToolsProtocol):
         self.flow = _Flow(transport)
         self._rest = memoryview(b"")  # not parsed yet: a request is being answered
         self._answering: Any = None
-        self._begun = True  # the next request; the first is due as soon as somebody connects
-        self._later = False  # what was sent ahead of an answer waits for its turn
+        self._begun = True  # the next request; the first is due once the client connects
+        self._later = False  # pipelined requests wait for their turn
         self._ended = False  # the client sends no more, but may read
         self._due = 0  # bytes of a body that are still to come
-        self._unused = 0  # bytes that were part of nothing yet
+        self._unused = 0  # bytes since the last complete head or part of a body
         self._since, self._stuck = self.loop.time(), 0.0
         if len(self.connections) > self.most and not self._make_room():
             transport.write(_FULL)
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answering is not None:  # uvicorn tells only the request that came last
+        if self._answering is not None:  # uvicorn notifies only the last request
             self._answering.disconnected = True
             self._answering.message_event.set()
         self.pipeline.clear()
@@ -108,13 +108,13 @@ class Bounded(HttpToolsProtocol):
         self._parse()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keep the connection for what is still to be answered."""
+        """Keep the connection open while a request has no answer yet."""
         self._ended = True
-        self.transport.flush()  # what is answered goes out before an end
+        self.transport.flush()  # send written answers before the connection closes
         return self._waits_for_answer()
 
     def _parse(self) -> None:
-        """Parse until a request is whole; the next one's turn comes with its answer."""
+        """Parse until a request is complete; the next one is parsed after its answer."""
         rest = self._rest
         while rest and not self._waits_for_answer() and not self.transport.is_closing():
             piece = max(_PIECE, min(len(rest), self._due))
@@ -122,7 +122,7 @@ class Bounded(HttpToolsProtocol):
             super().data_received(rest[:piece])  # type: ignore[arg-type]
             rest = rest[piece:]
             if self._unused > self.settings.max_header_bytes:
-                self.transport.close()  # so much, and still no end of the head
+                self.transport.close()  # the head is too long
         self._hold(rest)
 
     def _hold(self, rest: memoryview) -> None:
@@ -131,7 +131,7 @@ class Bounded(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _waits_for_answer(self) -> bool:
-        """Tell whether a whole request of this connection has no whole answer yet."""
+        """Return whether a complete request of this connection has no complete answer yet."""
         if self._later or self.pipeline:
             return True
         return self._answering is not None and not self.cycle.more_body
@@ -160,7 +160,7 @@ class Bounded(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        """Begin to answer, once the client has taken the answer before."""
+        """Start to answer, once the client has received the previous answer."""
         if self._later or self._answering is not None or self._unsent():
             self.pipeline.append((cycle, app))
             self._later = True
@@ -169,7 +169,7 @@ class Bounded(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _unsent(self) -> bool:
-        """Tell whether something is still to be taken; if so, `resume_writing` tells its end."""
+        """Return whether data are still unsent; if so, `resume_writing` is called afterwards."""
         unsent = self.transport.get_write_buffer_size() > 0
         if unsent:
             self.transport.set_write_buffer_limits(high=0)
@@ -192,11 +192,11 @@ class Bounded(HttpToolsProtocol):
             self.line.join(self)
 
     def go_on(self) -> bool:
-        """Take what was sent ahead; tell whether it is being answered."""
+        """Process pipelined requests; return whether one is being answered."""
         self._later = False
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        self._parse()  # also the rest of a body whose head came with the request before
+        self._parse()  # also the rest of a body whose head came with the previous request
         if not self._rest and not self._waits_for_answer():
             self.flow.resume_reading()
             if self._ended:
@@ -204,13 +204,13 @@ class Bounded(HttpToolsProtocol):
         return self._answering is not None
 
     def end_if_overdue(self, now: float) -> None:
-        """End the connection if its client let it wait for too long."""
+        """Close the connection if its client exceeded a timeout."""
         if not self.transport.get_write_buffer_size():
             self._stuck = 0.0
             if self._answering is not None:
                 if self._answering.more_body and now - self._since > self.settings.read_timeout:
                     self._answering.scope["state"]["overdue"] = True
-                    self._answering.message_event.set()  # receive() gives what came: nothing
+                    self._answering.message_event.set()  # receive() returns an empty body
             elif not self._later and now - self._since > self._patience():
                 self.transport.close()
         elif not self._stuck:
@@ -225,7 +225,7 @@ class Bounded(HttpToolsProtocol):
         return self.settings.read_timeout if self._begun else self.timeout_keep_alive
 
     def _make_room(self) -> bool:
-        """End the connection that has been waiting for its client longest; False if none is."""
+        """Close the connection that has waited longest for its client; False if none is waiting."""
         others = (o for o in self.connections if o is not self and isinstance(o, Bounded))
         waiting = [o for o in others if o._waits_for_client() and not o.transport.is_closing()]
         if waiting:
@@ -234,9 +234,9 @@ class Bounded(HttpToolsProtocol):
 
 
 class Line:
-    """The connections that sent requests ahead of their answers: one is answered at a time.
+    """A queue of connections with pipelined requests: one is answered at a time.
 
-    So they can't take all the time of a process from those who wait for their answers.
+    So they can't starve clients that wait for each answer.
     """
 
     def __init__(self) -> None:
@@ -244,13 +244,13 @@ class Line:
         self._answered: Bounded | None = None
 
     def join(self, connection: Bounded) -> None:
-        """Come last; go on at once if nobody waits."""
+        """Add a connection at the end; it continues at once if no other one waits."""
         if connection not in self._waiting:
             self._waiting.append(connection)
         self._call()
 
     def leave(self, connection: Bounded) -> None:
-        """Let the next one go on, if it was this one's turn."""
+        """Let the next connection continue, if it was this one's turn."""
         if self._answered is connection:
             self._answered = None
             self._call()
@@ -270,7 +270,7 @@ def bounded_protocol(settings: Settings) -> type[Bounded]:
 
 
 def _open_files(wanted: int) -> int:
-    """Let the process open so many files, if it may; give how many."""
+    """Raise the limit of open files to `wanted`, if allowed; return the limit."""
     if sys.platform == "win32":
         return wanted
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -282,6 +282,6 @@ def _open_files(wanted: int) -> int:
 
 
 def end_overdue(connections: Iterable[Any], now: float) -> None:
-    """End all connections whose clients let them wait for too long."""
+    """Close all connections whose clients exceeded a timeout."""
     for connection in list(connections):
         connection.end_if_overdue(now)

@@ -1,4 +1,4 @@
-"""The routes of the Open Inference Protocol, and what its OpenAPI document says of them."""
+"""The routes of the Open Inference Protocol, and their OpenAPI descriptions."""
 
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ class Failure(BaseModel):
 
 
 class Server(BaseModel):
-    """What the server is."""
+    """Name, version and extensions of the server."""
 
     name: str
     version: str
@@ -31,13 +31,13 @@ class Server(BaseModel):
 
 
 class Health(BaseModel):
-    """Of the server."""
+    """Health of the server."""
 
     live: bool
 
 
 class ModelReady(BaseModel):
-    """Of the model."""
+    """Readiness of the model."""
 
     name: str
     ready: bool
@@ -52,7 +52,7 @@ class TensorKind(BaseModel):
 
 
 class Model(BaseModel):
-    """What the model takes and gives."""
+    """Inputs and outputs of the model."""
 
     name: str
     versions: list[str]
@@ -68,7 +68,7 @@ class Given(TensorKind):
 
 
 class Inferred(BaseModel):
-    """An answer."""
+    """An inference response."""
 
     model_name: str
     model_version: str
@@ -77,12 +77,12 @@ class Inferred(BaseModel):
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe refusals."""
+    """Describe error responses, by status."""
     return {status: {"model": Failure, "description": "See `error`"} for status in statuses}
 
 
 def add_health(app: FastAPI, service: Service) -> None:
-    """Add what is public."""
+    """Add the public health routes."""
 
     @app.get(f"{PREFIX}/health/live", tags=_TAGS, responses=failures(431))
     async def v2_live() -> Health:
@@ -103,7 +103,7 @@ async def _ready(service: Service, request: Request, answer: dict[str, Any]) -> 
 
 
 def add_protocol(app: FastAPI, service: Service, protocol: Protocol) -> None:
-    """Add what wants the key."""
+    """Add the routes that need the key."""
     base = f"{MODELS}{protocol.name}"
 
     @app.get(f"{PREFIX}/", include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Requests that are plainly right, read by msgspec; all others are left to `requests`."""
+"""Parse clearly valid requests by msgspec; all others are left to `requests`."""
 
 import datetime
 from collections.abc import Callable, Sequence
@@ -12,15 +12,15 @@ from mlops.columns import LONGEST, Column, Schema
 from mlops.timestamps import parse_time
 
 Values = dict[str, list[Any]]
-"""The inputs of some rows, by name: a list for each, with a value a row, None for a gap."""
+"""The inputs of some rows, by name: a list with a value for each row, None if missing."""
 
-_LARGEST = 2**63 - 1  # bound of an integer that msgspec takes
+_LARGEST = 2**63 - 1  # largest bound of an integer that msgspec accepts
 
 
 class QuickParser:
-    """Reads requests for the rows of one schema, or gives None.
+    """Parses requests for the rows of one schema, or returns None.
 
-    It takes nothing that `requests.Parser` refuses, and gives the same values.
+    It accepts nothing that `requests.Parser` rejects, and returns the same values.
     """
 
     def __init__(self, schema: Schema, max_rows: int) -> None:
@@ -41,10 +41,10 @@ class QuickParser:
         self._decoder = msgspec.json.Decoder(body)
 
     def body(self, body: bytes) -> Values | None:
-        """Read {"rows": [{…}, …]} or {"columns": {name: […], …}}.
+        """Parse {"rows": [{…}, …]} or {"columns": {name: […], …}}.
 
-        msgspec takes the last of equal keys. Every key has a colon: with as many colons as there
-        are different keys, none is duplicated.
+        msgspec accepts duplicate keys. Each key is followed by a colon: if there are as many colons
+        as different keys, none is duplicated.
         """
         try:
             found: Any = self._decoder.decode(body)
@@ -57,20 +57,20 @@ class QuickParser:
             return None
         values, keys = read
         if self._texts:
-            if b"\\" in body:  # a colon may stand there in other characters
+            if b"\\" in body:  # may be an escaped colon
                 return None
             keys += self.count_colons(values)
         return self._valid(values) if body.count(b":") == keys + 1 else None
 
     def row(self, given: dict[str, Any]) -> Values | None:
-        """Take the values of one row."""
+        """Validate the values of one row."""
         try:
             return self._valid(self._of_rows([msgspec.convert(given, self._row)])[0])
         except msgspec.ValidationError:
             return None
 
     def columns(self, given: dict[str, list[Any]]) -> Values | None:
-        """Take the values of many rows; no number may be infinite."""
+        """Validate the values of many rows; the caller excludes infinite numbers."""
         try:
             read = self._of_columns(msgspec.convert(given, self._columns))
         except msgspec.ValidationError:
@@ -82,7 +82,7 @@ class QuickParser:
         return sum(text.count(":") for name in self._texts for text in values.get(name, ()) if text)
 
     def _of_rows(self, rows: Sequence[Any]) -> tuple[Values, int]:
-        """Give the values, and how many were given."""
+        """Return the values, and the number of given ones."""
         values, keys = Values(), 0
         for name, found in zip(self._names, zip(*map(astuple, rows), strict=True), strict=True):
             keys += len(found)
@@ -98,7 +98,7 @@ class QuickParser:
         return values, keys
 
     def _of_columns(self, columns: Any) -> tuple[Values, int] | None:
-        """Give the values, and how many columns were given; None if they differ in length."""
+        """Return the values, and the number of given columns; None if they differ in length."""
         given = dict(zip(self._names, astuple(columns), strict=True))
         lengths = {len(found) for found in given.values() if found is not UNSET}
         if len(lengths) != 1:
@@ -108,7 +108,7 @@ class QuickParser:
         return values, sum(found is not UNSET for found in given.values())
 
     def _valid(self, values: Values) -> Values | None:
-        """Parse times; give None if one is none, or a rule is broken."""
+        """Parse times; return None if one is invalid, or a rule is violated."""
         for column in self._times:
             try:
                 values[column.name] = [
@@ -124,12 +124,12 @@ class QuickParser:
 
 
 def _struct(schema: Schema, within: Callable[[Any], Any]) -> Any:
-    """Make the type of all inputs; its fields are numbered, for a column may have any name."""
+    """Build the type of all inputs; its fields are numbered, since a column may have any name."""
     fields: list[Any] = []
     for place, column in enumerate(schema.inputs):
         kind, name = _kind(column), f"f{place}"
         if column.nullable or column.role == "time":
-            # A name that was left out counts as no key: so null is told from it.
+            # UNSET, unlike null, is not counted as a key.
             fields.append((name, within(kind | None) | UnsetType, UNSET))
         else:
             fields.append((name, within(kind)))
@@ -140,7 +140,7 @@ def _struct(schema: Schema, within: Callable[[Any], Any]) -> Any:
 
 
 def _kind(column: Column) -> Any:
-    """Give the type of a column as msgspec takes it; `mlops.request.column_field` has the rules."""
+    """Return a column's type for msgspec, by the same rules as `mlops.request.column_field`."""
     if column.choices:
         return Literal[column.choices]
     if column.type not in (float, int):

@@ -1,8 +1,8 @@
-"""Small trees predict by masks of their leaves: all trees of a model at once, in numpy.
+"""Predict with small trees by masks of their leaves: all trees of a model at once, in numpy.
 
-Each value of a feature rules out the leaves that it leads away from; of the leaves that are left
-over all features, the leftmost is the one that the row falls in. Source: Lucchese et al.,
-QuickScorer, SIGIR 2015, with a table of the masks in place of the scan over thresholds.
+Each value of a feature rules out the leaves that it can't reach; of the leaves that remain after
+all features, the leftmost is the one that the row falls in. Source: Lucchese et al., QuickScorer,
+SIGIR 2015, with a table of the masks instead of the scan over thresholds.
 """
 
 import sys
@@ -22,11 +22,12 @@ class Masks:
 
     Args:
         thresholds: (column of the matrix, ascending values at which trees split it). A value's
-            place is the number of thresholds below it; a gap's is one more than their number.
+            place is the number of thresholds below it; for a missing value it is one more than
+            their number.
         masks: shape (n_places, n_trees), unsigned: the places of the first column, then those of
-            the second, ...; a bit is set for each leaf that a value in this place may lead to.
+            the second, ...; a bit is set for each leaf that a value in this place can reach.
         leaves: values of the leaves, shape (n_trees, n_leaves).
-        baseline: what the sums begin with, shape (n_outputs,); tree t adds to output
+        baseline: initial values of the sums, shape (n_outputs,); tree t adds to output
             t % n_outputs.
     """
 
@@ -47,13 +48,13 @@ class Masks:
         self._n_rounds, self._bytes = n_trees // len(baseline), masks[0].nbytes
         self._first = np.arange(n_trees, dtype=np.intp) * n_leaves
         self._baseline, self._one = np.array(baseline, dtype=np.float64), masks.dtype.type(1)
-        # The masks of all trees in a place, and a one for each tree, as a single number each.
+        # For each place, the masks of all trees as one integer; and a one per tree, likewise.
         self._wide = [int.from_bytes(line.tobytes(), sys.byteorder) for line in masks]
         self._ones = int.from_bytes(np.ones_like(masks[0]).tobytes(), sys.byteorder)
         self._searched = list(zip(self._columns, self._starts, self._lists, strict=True))
 
     def raw(self, matrix: Floats) -> Floats:
-        """Sum the leaves up: shape (n_rows, n_outputs)."""
+        """Return the sums of the leaves: shape (n_rows, n_outputs)."""
         places = self._few_places(matrix) if len(matrix) <= _FEW else self._places(matrix)
         sums = [
             self._sums(places[start : start + _BLOCK]) for start in range(0, len(places), _BLOCK)
@@ -61,16 +62,16 @@ class Masks:
         return sums[0] if len(sums) == 1 else np.concatenate(sums)
 
     def raw_of(self, line: list[float]) -> Floats:
-        """Sum the leaves up for one row, to the bit as `raw` does: shape (1, n_outputs).
+        """Return the sums of the leaves for one row, bit for bit as `raw`: shape (1, n_outputs).
 
-        Numbers of a few hundred bytes are quicker than arrays of as many.
+        Python integers of a few hundred bytes are faster than arrays of that size.
         """
         left = -1
         for column, start, values in self._searched:
             value = line[column]
             gap = value != value
             left &= self._wide[start + (len(values) + 1 if gap else bisect_left(values, value))]
-        below = ~left & (left - self._ones)  # no tree borrows of another: each has a leaf left
+        below = ~left & (left - self._ones)  # no borrow between trees: each has a leaf left
         zeros = np.frombuffer(below.to_bytes(self._bytes, sys.byteorder), self._masks.dtype)
         return self._total(self._first + np.bitwise_count(zeros))
 

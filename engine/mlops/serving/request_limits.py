@@ -1,6 +1,6 @@
-"""What stands before the application: every limit, a name for each request, a line in the log.
+"""Middleware before the application: all limits, an id for each request, and the access log.
 
-Pure ASGI: a middleware in the usual style would cost as much as the prediction.
+Pure ASGI: a middleware in the usual request/response style would take as long as the prediction.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ _ALWAYS = [
 
 
 class Gate:
-    """ASGI middleware around `app`; `scope["state"]` has the request's name and its whole body.
+    """ASGI middleware around `app`; `scope["state"]` has the request's id and its whole body.
 
     Args:
-        names: paths that requests are counted by; `state["route"]` names any other route.
+        names: paths by which requests are counted; `state["route"]` has any other route.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Gate:
             self.tell(scope, route, status, started)
 
     def tell(self, scope: Scope, route: str, status: int, started: float) -> None:
-        """Count a request that was answered, and log it."""
+        """Count and log an answered request."""
         seconds = time.perf_counter() - started
         self._metrics.request(scope["method"], route, status, seconds)
         if self._settings.access_log:
             self._access_log.add(scope, status, seconds)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a start, an end or a socket through; a socket needs the key."""
+        """Pass on lifespan events and WebSockets; a WebSocket needs the key."""
         if scope["type"] == "websocket":
             self._door.path(scope)
             try:
@@ -98,7 +98,7 @@ class Gate:
         await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
-        """Answer a request that has arrived whole, if not too many others are under way."""
+        """Answer a completely received request, if not too many others are being answered."""
         if self._under_way >= self._settings.max_concurrency and path not in _UNLIMITED:
             raise _too_many()
         self._under_way += 1
@@ -110,7 +110,7 @@ class Gate:
     async def _admit(
         self, scope: Scope, path: str, headers: MutableMapping[bytes, bytes], receive: Receive
     ) -> bytes:
-        """Hold a request to the limits; give its body."""
+        """Check a request against the limits; return its body."""
         settings = self._settings
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if size + len(scope["query_string"]) > settings.max_header_bytes:
@@ -126,7 +126,7 @@ class Gate:
         self, headers: MutableMapping[bytes, bytes], receive: Receive, state: dict[str, Any]
     ) -> bytes:
         most = self._settings.max_body_bytes
-        # Clients that send slowly hold nobody up, only the memory of what they have sent.
+        # Slow clients block no others; they only take the memory of the parts received.
         most_arriving = most * self._settings.max_concurrency
         too_large = Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
         told = headers.get(b"content-length", b"0")
@@ -138,7 +138,7 @@ class Gate:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Refusal(400, "the client went away")
-                if "overdue" in state:  # the connection says so: see Bounded.end_if_overdue
+                if "overdue" in state:  # set by Bounded.end_if_overdue
                     wanted = f"wanted the body in {self._settings.read_timeout:g} s"
                     raise Refusal(408, wanted, _CLOSE)
                 part = message.get("body", b"")
@@ -168,16 +168,16 @@ async def _refuse(path: str, refusal: Refusal, send: Send) -> None:
 
 
 class _AccessLog:
-    """Lines of JSON on the standard output, written together once a turn of the loop.
+    """Lines of JSON on standard output, written together once per iteration of the event loop.
 
-    A logger's record would cost as much as the prediction.
+    A record of `logging` would take as long as the prediction.
     """
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
 
     def add(self, scope: Scope, status: int, seconds: float) -> None:
-        """Say what was answered; never a feature's value, so no query."""
+        """Add a line for a request; without the query, which has features' values."""
         facts = {
             "time": round(time.time(), 3),
             "level": "info",
@@ -195,6 +195,6 @@ class _AccessLog:
 
     def _write(self) -> None:
         lines, self._lines = self._lines, []
-        with contextlib.suppress(OSError, ValueError):  # nobody takes them: answers go on
+        with contextlib.suppress(OSError, ValueError):  # nobody reads the log: keep answering
             sys.stdout.buffer.write(b"".join(lines))
             sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""From the bytes of a request to the inputs of its rows, or to the list of all that is wrong."""
+"""Parse the bytes of a request to the inputs of its rows, or to a list of all problems."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from mlops.request import request_model
 from mlops.serving.quick_requests import QuickParser, Values
 
 LISTED = 20
-"""Problems named in an answer: a small request must not get a large one."""
+"""Problems listed in an answer: a small request must not get a large answer."""
 
 _NAME_LENGTH = 64
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,19})(\.\d{1,20})?([eE][+-]?\d{1,3})?", re.ASCII)
@@ -21,7 +21,7 @@ Problem = dict[str, Any]
 
 
 class Unprocessable(Exception):
-    """A request that is wrong; the problems say where and what was wanted, never what was found."""
+    """An invalid request; the problems list place and expectation, never the given value."""
 
     def __init__(self, problems: list[Problem], more: int = 0) -> None:
         super().__init__(problems, more)
@@ -29,12 +29,12 @@ class Unprocessable(Exception):
 
 
 class Parser:
-    """Reads requests for the rows of one schema.
+    """Parses requests for the rows of one schema.
 
     Attributes:
         row: pydantic model of one row.
-        rows: of the body of a batch.
-        max_rows: that a request may have.
+        rows: pydantic model of the body of a batch.
+        max_rows: the most rows that a request may have.
     """
 
     def __init__(self, schema: Schema, max_rows: int) -> None:
@@ -50,19 +50,19 @@ class Parser:
         self.max_rows = max_rows
 
     def batch(self, body: bytes) -> Values:
-        """Read the body of POST /predict.
+        """Parse the body of POST /predict.
 
         Raises:
-            Unprocessable: with every problem, of the first LISTED.
+            Unprocessable: with the first LISTED problems and the number of others.
         """
         values = self.quick.body(body)
         return self.examined(body) if values is None else values
 
     def examined(self, body: bytes) -> Values:
-        """Read rows or columns, and name all that is wrong.
+        """Parse rows or columns, and report all problems.
 
         Raises:
-            Unprocessable: as `batch` does.
+            Unprocessable: see `batch`.
         """
         content = parse_json(body)
         if isinstance(content, dict) and "columns" in content:
@@ -72,7 +72,7 @@ class Parser:
                 if key != "columns"
             ]
             return self.examined_columns(content["columns"], ["body", "columns"], others)
-        # Else a million faulty rows would make a million error objects first.
+        # Checked first: else a million invalid rows would create a million error objects.
         rows = content.get("rows") if isinstance(content, dict) else None
         if isinstance(rows, list) and len(rows) > self.max_rows:
             raise self._too_long(["body", "rows"])
@@ -80,10 +80,10 @@ class Parser:
         return self._values(parsed)
 
     def columns(self, given: dict[str, list[Any]], where: list[Any]) -> Values:
-        """Take a list of values for each input.
+        """Validate a list of values for each input.
 
         Raises:
-            Unprocessable: as `batch` does; the problems stand at [*where, name, row].
+            Unprocessable: see `batch`; a problem's place is [*where, name, row].
         """
         values = self.quick.columns(given)
         return self.examined_columns(given, where) if values is None else values
@@ -91,10 +91,10 @@ class Parser:
     def examined_columns(
         self, given: Any, where: list[Any], problems: list[Problem] | None = None
     ) -> Values:
-        """Take a list of values for each input, and name all that is wrong.
+        """Validate a list of values for each input, and report all problems.
 
         Raises:
-            Unprocessable: as `columns` does, with `problems` found before.
+            Unprocessable: see `columns`; includes `problems` found before.
         """
         if not isinstance(given, dict):
             raise limited([problem(where, "wanted a list for each input", "dict_type")])
@@ -112,7 +112,7 @@ class Parser:
             raise limited(found)
         rows = [dict(zip(lists, line, strict=True)) for line in zip(*lists.values(), strict=True)]
         parsed, wrong = _tried(self.rows, {"rows": rows})
-        for item in wrong:  # a column that is missing was named once
+        for item in wrong:  # a missing column is already reported, once
             _, row, *rest = item["loc"]
             if item["type"] != "missing":
                 found.append(problem([*where, *rest, row], item["msg"], item["type"]))
@@ -145,10 +145,10 @@ class Parser:
         return {name: [row.__dict__[name] for row in parsed.rows] for name in self.fields}
 
     def single(self, query: list[tuple[str, str]]) -> Values:
-        """Read the query of GET /predict, where a value left empty is a value left out.
+        """Parse the query of GET /predict, where an empty value counts as omitted.
 
         Raises:
-            Unprocessable: with every problem; a duplicate key is one.
+            Unprocessable: see `batch`; a duplicate key is a problem.
         """
         found: dict[str, Any] = {}
         twice: list[Problem] = []
@@ -172,12 +172,12 @@ class Parser:
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse strict UTF-8 JSON: no NaN, no infinity, no key twice, nothing nested too deeply.
+    """Parse strict UTF-8 JSON: no NaN, infinity, duplicate key or too deep nesting.
 
-    A byte order mark before it is left out, as Windows writes one.
+    A leading byte order mark, which Windows writes, is ignored.
 
     Raises:
-        Unprocessable: it is none.
+        Unprocessable: the body is not such JSON.
     """
     encoding = json.detect_encoding(body)
     try:
@@ -191,16 +191,16 @@ def parse_json(body: bytes) -> Any:
         wanted = "nested too deeply"
     except json.JSONDecodeError as error:
         wanted = f"not JSON: {error.msg} at character {error.pos}"
-    except ValueError as error:  # of the two functions below, or of a number of 5000 digits
+    except ValueError as error:  # from the two functions below, or from a number of 5000 digits
         wanted = str(error) if isinstance(error, _Refused) else "a number has too many digits"
     raise Unprocessable([{"loc": ["body"], "msg": wanted, "type": "json_invalid"}])
 
 
 def validated(model: type[BaseModel], content: Any, where: str) -> Any:
-    """Validate values that stand in the request's part `where`.
+    """Validate the content of the request's part `where`.
 
     Raises:
-        Unprocessable: with every problem.
+        Unprocessable: with the first LISTED problems and the number of others.
     """
     parsed, wrong = _tried(model, content)
     if wrong:
@@ -221,7 +221,7 @@ def _value(text: str, number: re.Match[str]) -> int | float:
 
 
 class _Refused(ValueError):
-    """JSON that is valid for Python's parser alone."""
+    """JSON that only Python's parser accepts."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -239,11 +239,11 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_consta
 
 
 def problem(loc: list[Any], message: str, kind: str) -> Problem:
-    """Describe one thing that is wrong; a name may be the client's, and of any length."""
+    """Describe one problem; names are truncated, since a client may send any length."""
     places = [part if isinstance(part, int) else str(part)[:_NAME_LENGTH] for part in loc]
     return {"loc": places, "msg": message.removeprefix("Value error, "), "type": kind}
 
 
 def limited(problems: list[Problem], more: int = 0) -> Unprocessable:
-    """Name the first LISTED problems, and count the others."""
+    """Return an error with the first LISTED problems and the number of others."""
     return Unprocessable(problems[:LISTED], more + max(0, len(problems) - LISTED))

@@ -1,4 +1,4 @@
-"""What the API does, without HTTP: predict, log, take feedback, watch for a new bundle."""
+"""The API's functions without HTTP: predict, log, count refusals, and reload new bundles."""
 
 import asyncio
 import logging
@@ -22,15 +22,15 @@ from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
 
-_INLINE_ROWS = 32  # more are predicted in a thread, so that single rows need not wait for them
+_INLINE_ROWS = 32  # more are predicted in a thread, so that they don't block single rows
 
 
 class Service:
     """The state of one process.
 
     Attributes:
-        served: the model that answers now; a new bundle takes its place in one step.
-        draining: set by SIGTERM; the process answers, and says that it is not ready.
+        served: the current model; a new bundle replaces it atomically.
+        draining: set by SIGTERM; the process still answers, but reports that it is not ready.
     """
 
     def __init__(self, settings: Settings, schema: Schema, metrics: Metrics) -> None:
@@ -52,13 +52,13 @@ class Service:
     async def predict(
         self, values: Values, request_id: str, *, told: bool = True
     ) -> tuple[Served, list[Any], list[str]]:
-        """Predict rows and log them; give the model that did it, its values and their ids.
+        """Predict rows and log them; return the model, its values and their ids.
 
-        A row without a time, where a feature needs one, gets the present moment. What nobody is
-        `told`, since HEAD has no body, is neither logged nor counted.
+        If a feature needs a time and a row has none, the present time is used. With `told` False
+        (a HEAD request, whose answer has no body), nothing is logged or counted.
 
         Raises:
-            LogAway: it couldn't be logged, and the settings say to refuse it then.
+            LogAway: logging failed, and the setting `log_failure` is "refuse".
         """
         served, n_rows = self.served, len(next(iter(values.values())))
         if (timed := self.schema.timed) is not None and None in values[timed.name]:
@@ -71,7 +71,7 @@ class Service:
         else:
             found = await asyncio.to_thread(served.engine.predict_columns, values)
         predicted = served.values(found)
-        # The time first: so new ids stand side by side in the log's index. The rest nobody guesses.
+        # Starts with the time, so that new ids are adjacent in the index; the rest is unguessable.
         token = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
         ids = [token + place for place in self._places[:n_rows]]
         if not told:
@@ -120,11 +120,11 @@ class Service:
             self.log.refused({f"{self._field(p['loc'])}: {p['type']}" for p in problems})
 
     def _field(self, loc: Sequence[Any]) -> str:
-        """Name an input of the schema; any other name is the client's, and may be any text."""
+        """Return the schema's input; any other name is the client's, and may be any text."""
         return next((part for part in loc if part in self._inputs), "request")
 
     async def why_not_ready(self) -> str | None:
-        """Say why no traffic should come here; None if it should."""
+        """Return why this process should get no traffic; None if it is ready."""
         if self.draining:
             return "draining"
         if self.log is not None:
@@ -136,7 +136,7 @@ class Service:
         return None
 
     async def watch(self) -> None:
-        """Serve a new bundle as soon as a whole and verified one stands there; for ever."""
+        """Serve each new bundle as soon as it is complete and verified; runs until cancelled."""
         if not self.settings.reload_seconds:
             return
         seen = self._stamp()
@@ -150,7 +150,7 @@ class Service:
             except (UserError, OSError, ValueError, KeyError) as error:
                 self.metrics.reloads.labels("refused").inc()
                 LOGGER.error("new bundle refused", extra={"cause": str(error)})
-                continue  # it may be half copied: look again
+                continue  # it may be partly copied: try again
             seen = stamp
             if served.version != self.served.version:
                 self._take(served)

@@ -1,4 +1,4 @@
-"""What can be set where the API runs, by environment variables or files: one table of it all."""
+"""The API's settings, from environment variables or files, and a table of them."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "SERVE_"
 SECRETS = Path("/run/secrets")
-"""Where engines put secrets: a file named as a variable, in small letters, sets it too."""
+"""Where container engines mount secrets: a file named as a variable, in lower case, sets it too."""
 
 
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.\[\]:-]+)$")]

@@ -1,4 +1,4 @@
-"""A row in which servers that write to one SQLite file wait for each other, but not for ever."""
+"""A queue with a timeout, for servers that write to one SQLite file."""
 
 import contextlib
 import sys
@@ -12,11 +12,11 @@ if sys.platform != "win32":
 
 
 class Turn:
-    """Waits in a row with the other servers; who has waited `patience` seconds writes without.
+    """Queues with the other servers; after `patience` seconds, a server writes without a turn.
 
-    SQLite keeps no row: who finds it locked looks again after a pause, and a busy server leaves
-    hardly a moment free. The kernel ends the lock of a process that dies, yet not that of one that
-    is frozen. To write without a turn is safe: SQLite's own lock still holds.
+    SQLite has no queue: a server that finds it locked retries after a pause, and a busy server
+    hardly ever leaves it unlocked. The kernel releases the lock of a process that dies, but not
+    of one that is frozen. To write without a turn is safe: SQLite's own lock still applies.
     """
 
     def __init__(self, file: Path | None, patience: float) -> None:
@@ -25,7 +25,7 @@ class Turn:
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
-        """Hold the turn, if it came in time, until the block ends."""
+        """Take the turn, if it comes in time, until the block ends."""
         if self._file is None or sys.platform == "win32":
             yield
             return

@@ -1,4 +1,4 @@
-"""The tables of the prediction log, what is done with them, and how an older log becomes newer."""
+"""The tables of the prediction log, operations on them, and their migrations."""
 
 import secrets
 import time
@@ -7,7 +7,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 Record = tuple[str, float, str, str, str, str]
-"""A line of PREDICTIONS."""
+"""A row of PREDICTIONS."""
 
 _METADATA = sa.MetaData()
 
@@ -18,13 +18,12 @@ PREDICTIONS = sa.Table(
     sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, UTC
     sa.Column("model_version", sa.Text, nullable=False),
     sa.Column("request_id", sa.Text, nullable=False),
-    sa.Column("features", sa.Text, nullable=False),  # JSON object, null for a gap
+    sa.Column("features", sa.Text, nullable=False),  # JSON object, null if missing
     sa.Column("predicted", sa.Text, nullable=False),  # JSON: a number, or {choice: probability}
 )
 PLACE = 4
-"""Last digits of a prediction's id: its place in its request. Those before tell requests apart.
-
-`request_id` is the client's: a whole batch job may have one, or each retry another.
+"""Digits at the end of a prediction's id: its row in the request. The others identify the request.
+`request_id` can't replace them: it is set by the client, for a whole batch job or for each retry.
 """
 
 FEEDBACK = sa.Table(
@@ -37,8 +36,8 @@ FEEDBACK = sa.Table(
 REFUSALS = sa.Table(
     "refusals",
     _METADATA,
-    sa.Column("at", sa.Double, primary_key=True),  # start of a minute
-    sa.Column("reason", sa.Text, primary_key=True),  # "field: what was wrong", or ANY
+    sa.Column("at", sa.Double, primary_key=True),  # start of the minute
+    sa.Column("reason", sa.Text, primary_key=True),  # "input: type of problem", or ANY
     sa.Column("requests", sa.BigInteger, nullable=False),
 )
 ANY = "any"
@@ -62,16 +61,16 @@ _REFUSALS = (
 )
 
 MIGRATIONS: list[tuple[str, ...]] = [_FIRST, _REFUSALS]
-"""Statements that lead from each version of the log to the next. Append; never edit."""
+"""Statements that migrate each version of the log to the next. Append; never edit."""
 
-_LOCK = 7_316_204  # any number: servers that start at once take turns by it
+_LOCK = 7_316_204  # arbitrary key, for servers that start at the same time
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring the log to the newest version, in one transaction.
+    """Migrate the log to the newest version, in one transaction.
 
     Raises:
-        RuntimeError: a newer release wrote this log.
+        RuntimeError: a newer release migrated this log.
     """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
@@ -92,14 +91,14 @@ _PROBE = {
     "at": 0.0,
     "model_version": "",
     "request_id": "",
-    "features": " " * 8192,  # needs a page of its own, and so room
+    "features": " " * 8192,  # fills a page of its own, so fails if the disk is full
     "predicted": "0",
 }
 
 
 def probe(connection: sa.Connection) -> None:
-    """Write a prediction and take it back: a full disk shows, or a database that is read-only."""
-    name = secrets.token_hex(12)  # anywhere among the others, so that damage shows as well
+    """Insert and delete a prediction, which fails if the disk is full or the database read-only."""
+    name = secrets.token_hex(12)  # at a random place in the index, so that damage is found as well
     connection.execute(sa.insert(PREDICTIONS), {**_PROBE, "prediction_id": name})
     connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.prediction_id == name))
     connection.execute(sa.update(_VERSION).values(version=_VERSION.c.version))
@@ -107,7 +106,7 @@ def probe(connection: sa.Connection) -> None:
 
 def insert(connection: sa.Connection, records: list[Record]) -> None:
     """Add predictions."""
-    # By the driver's own words: to compile a statement costs as much as to write a few rows.
+    # Plain SQL: compiling a SQLAlchemy statement takes as long as writing a few rows.
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     names = ", ".join(column.name for column in PREDICTIONS.columns)
     marks = ", ".join([mark] * len(PREDICTIONS.columns))
@@ -115,13 +114,13 @@ def insert(connection: sa.Connection, records: list[Record]) -> None:
 
 
 def known(connection: sa.Connection, prediction_id: str) -> bool:
-    """Tell whether there is such a prediction."""
+    """Return whether there is a prediction with this id."""
     found = sa.select(sa.exists().where(PREDICTIONS.c.prediction_id == prediction_id))
     return bool(connection.execute(found).scalar())
 
 
 def tell(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
-    """Set what really happened; tell whether there was such a prediction."""
+    """Record the actual value of a prediction; return whether such a prediction exists."""
     if not known(connection, prediction_id):
         return False
     connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
@@ -136,15 +135,16 @@ def count(connection: sa.Connection, minute: float, reasons: Collection[str]) ->
         "INSERT INTO refusals (at, reason, requests) VALUES (:at, :reason, 1)"
         " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1"
     )
-    # In one order: else two servers that count the same reasons wait for each other.
+    # In a fixed order: else two servers that count the same reasons can deadlock.
     counted = [{"at": minute, "reason": reason} for reason in sorted({ANY, *reasons})]
     connection.execute(statement, counted)
 
 
 def forget(connection: sa.Connection, before: float, most: int) -> bool:
-    """Delete what is older than a time in seconds since 1970, of each table at most so many rows.
+    """Delete rows older than `before` (seconds since 1970), at most `most` of each table.
 
-    Give whether there may be more.
+    Returns:
+        Whether there may be more.
     """
     more = False
     for table in (PREDICTIONS, FEEDBACK, REFUSALS):

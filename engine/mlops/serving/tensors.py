@@ -1,4 +1,4 @@
-"""From the body of a V2 inference request to a list of values for each input."""
+"""Parse the body of a V2 inference request to a list of values for each input."""
 
 import math
 import struct
@@ -35,14 +35,14 @@ class Tensor(msgspec.Struct):
 
 
 class Output(msgspec.Struct):
-    """An output that is wanted."""
+    """A requested output."""
 
     name: str
     parameters: Parameters = UNSET
 
 
 class Asked(msgspec.Struct):
-    """A request to infer."""
+    """An inference request."""
 
     inputs: list[Tensor]
     id: str | UnsetType = UNSET
@@ -51,22 +51,22 @@ class Asked(msgspec.Struct):
 
 
 class _Misfit(ValueError):
-    """A tensor that is none of an input's values; says what was wanted."""
+    """A tensor that is not valid for an input; the message describes the expected one."""
 
 
 _DECODER = msgspec.json.Decoder(Asked)
 
 
 def datatype(column: Column) -> str:
-    """Name the type of an input's tensor; any other type of numbers is taken for a number, too."""
+    """Return the datatype of an input's tensor; for numbers, all numeric types are accepted."""
     return {float: "FP64", int: "INT64", bool: "BOOL"}.get(column.type, "BYTES")
 
 
 def read_asked(body: bytes, headers: Mapping[bytes, bytes]) -> tuple[Asked, bytes]:
-    """Read a request, and give the binary data that may follow its JSON.
+    """Parse a request; return it and the binary data that may follow its JSON.
 
     Raises:
-        Unprocessable: it is none.
+        Unprocessable: the body is not an inference request.
     """
     binary = b""
     if (told := headers.get(_HEADER)) is not None:
@@ -94,10 +94,10 @@ def _keys(asked: Asked) -> int:
 
 
 def columns_of(asked: Asked, binary: bytes, inputs: Mapping[str, Column]) -> Values:
-    """Give the values of each tensor.
+    """Return the values of each tensor.
 
     Raises:
-        Unprocessable: with every tensor that is no column of `inputs`.
+        Unprocessable: with every tensor that does not match a column of `inputs`.
     """
     values, problems, start = Values(), [], 0
     for tensor in asked.inputs:
@@ -141,13 +141,13 @@ def _values(tensor: Tensor, column: Column, binary: bytes | None) -> list[Any]:
         raise _Misfit(f"wanted as many values as its shape says, found {len(found)}")
     if wanted == "BYTES":
         return [None if value == "" else value for value in found]
-    if wanted == "INT64" and tensor.datatype.startswith("FP"):  # missing values make numbers floats
+    if wanted == "INT64" and tensor.datatype.startswith("FP"):  # as pandas stores missing values
         return [int(v) if isinstance(v, float) and v.is_integer() else v for v in found]
     return found
 
 
 def _unpacked(binary: bytes, kind: str) -> list[Any]:
-    """Read a tensor's bytes: little-endian numbers, or texts, each after its length."""
+    """Unpack a tensor's bytes: little-endian numbers, or texts, each after its length."""
     if kind == "BYTES":
         return _texts(binary)
     if len(binary) % np.dtype(_NUMPY[kind]).itemsize:

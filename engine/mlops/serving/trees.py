@@ -1,4 +1,4 @@
-"""Trees predict through treelite's C library, without its Python package, which imports scipy."""
+"""Predict with trees by treelite's C library, without its Python package, which imports scipy."""
 
 import ctypes
 import importlib.util
@@ -14,19 +14,19 @@ from mlops.serving.encoding import Floats
 _NAMES = {"darwin": "libtreelite.dylib", "win32": "treelite.dll"}
 
 
-_BLOCK = 10_000  # rows whose trees' values stay in memory
+_BLOCK = 10_000  # rows whose values of all trees are in memory at once
 
 
 class Trees:
-    """A forest as treelite serialises it; `Model.serialize_bytes` made `content`.
+    """A forest serialized by treelite; `content` is from `Model.serialize_bytes`.
 
     Predictions are the sums (or means) of the leaves, before any link function: treelite computes
     the softmax in single precision. Calls from several threads at once are safe.
 
     Args:
-        n_outputs: values that the forest gives for a row.
-        start: what the sums begin with, of a forest that adds in single precision, tree by tree;
-            tree t adds to output t % n_outputs.
+        n_outputs: number of values that the forest predicts for a row.
+        start: initial values of the sums, for a forest that adds in single precision, tree by
+            tree; tree t adds to output t % n_outputs.
     """
 
     def __init__(self, content: bytes, n_outputs: int, start: list[float] | None = None) -> None:
@@ -41,10 +41,10 @@ class Trees:
         self._n_values = n_outputs if start is None else self._count_trees()
 
     def raw(self, matrix: Floats) -> Floats:
-        """Sum the leaves up: shape (n_rows, n_outputs).
+        """Return the sums of the leaves: shape (n_rows, n_outputs).
 
         Raises:
-            RuntimeError: the library refuses, in its own words.
+            RuntimeError: the library failed; the message is its own.
         """
         if self._start is None:
             return self._values(matrix)
@@ -79,7 +79,7 @@ class Trees:
         return out
 
     def __del__(self) -> None:
-        # A failed __init__ leaves null handles, which the library takes.
+        # After a failed __init__ the handles are null, which the library accepts.
         self._library.TreeliteGTILDeleteConfig(self._config)
         self._library.TreeliteFreeModel(self._model)
 
@@ -94,7 +94,7 @@ class Trees:
 
 
 def _load() -> ctypes.CDLL:
-    spec = importlib.util.find_spec("treelite")  # finds it, and imports nothing
+    spec = importlib.util.find_spec("treelite")  # without importing it
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("treelite is not installed: pip install --no-deps treelite")
     folder = Path(spec.submodule_search_locations[0]) / "lib"
