@@ -27,7 +27,11 @@ _SERIES = {
     "(SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows})",
     "postgresql": "WITH n AS (SELECT generate_series(0, {rows} - 1) AS i)",
 }
-_TOKEN = {"sqlite": "lower(hex(randomblob(14)))", "postgresql": "md5(CAST(i AS TEXT))"}
+_TOKEN = {  # of the time and random digits, as the API's
+    "sqlite": "printf('%012x', CAST(({at}) * 1000 AS INTEGER)) || lower(hex(randomblob(10)))",
+    "postgresql": "lpad(to_hex(CAST(({at}) * 1000 AS BIGINT)), 12, '0')"
+    " || substr(md5(CAST(i AS TEXT)), 1, 20)",
+}
 
 
 def fill(url: str, rows: int, version: str) -> None:
@@ -47,11 +51,11 @@ def fill(url: str, rows: int, version: str) -> None:
             for k, (row, price) in enumerate(pairs)
         ]
         connection.execute(sa.text("INSERT INTO kinds VALUES (:k, :f, :p)"), kinds)
+        at = f"{time.time()} - 86000.0 * i / {rows}"
         # Keys are added after the rows: one sort is faster than ten million random insertions.
         whole = (
             f"CREATE TABLE predictions AS {_SERIES[dialect].format(rows=rows)} "
-            f"SELECT {_TOKEN[dialect]} AS prediction_id, "
-            f"{time.time()} - 86000.0 * i / {rows} AS at,"
+            f"SELECT {_TOKEN[dialect].format(at=at)} AS prediction_id, {at} AS at,"
             f" '{version}' AS model_version, 'r' || i AS request_id, f AS features, p AS predicted"
             f" FROM n JOIN kinds ON k = i % {KINDS}"
         )
@@ -60,7 +64,7 @@ def fill(url: str, rows: int, version: str) -> None:
             "CREATE UNIQUE INDEX predictions_id ON predictions (prediction_id)",
             "CREATE INDEX predictions_at ON predictions (at)",
             "CREATE TABLE feedback AS SELECT prediction_id, at + 100 AS at, predicted AS actual"
-            " FROM predictions WHERE prediction_id < '1a'",
+            " FROM predictions WHERE substr(prediction_id, 13, 2) < '1a'",
             "CREATE UNIQUE INDEX feedback_id ON feedback (prediction_id)",
             "CREATE INDEX feedback_at ON feedback (at)",
         ):

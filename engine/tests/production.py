@@ -12,7 +12,7 @@ from mlops.database import open_database
 from mlops.metrics import Predictions
 from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, migrate
+from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, TIME, migrate
 from paths import DEMO
 from project.schema import SCHEMA
 from standard import PRICES
@@ -65,11 +65,12 @@ class Log:
     ) -> list[str]:
         """Log a prediction for each row; give the ids.
 
-        Of up to `together` rows, as those of one request, the ids begin alike; `request_id` is a
-        client's own.
+        Of up to `together` rows, as those of one request, the ids begin alike, with the time as
+        those of the API do; `request_id` is a client's own.
         """
         values = predicted(rows) if values is None else values
-        tokens = [self._random.bytes(12).hex() for _ in range(0, len(rows), together)]
+        times = [int((at + step * n) * 1000) for n in range(0, len(rows), together)]
+        tokens = [f"{time:0{TIME}x}{self._random.bytes(8).hex()}" for time in times]
         ids = [f"{tokens[n // together]}{n % together:04x}" for n in range(len(rows))]
         features = json.loads(rows[_FEATURES].to_json(orient="records"))
         records = [

@@ -17,7 +17,7 @@ from mlops.serving.prediction_log import LogAway, PredictionLog
 from mlops.serving.prometheus import Metrics
 from mlops.serving.quick_requests import Values
 from mlops.serving.settings import Settings
-from mlops.serving.tables import PLACE
+from mlops.serving.tables import PLACE, TIME
 from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
@@ -72,7 +72,7 @@ class Service:
             found = await asyncio.to_thread(served.engine.predict_columns, values)
         predicted = served.values(found)
         # Starts with the time, so that new ids are adjacent in the index; the rest is unguessable.
-        token = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+        token = f"{time.time_ns() // 1_000_000:0{TIME}x}{secrets.token_hex(8)}"
         ids = [token + place for place in self._places[:n_rows]]
         if not told:
             return served, predicted, ids

@@ -21,6 +21,8 @@ PREDICTIONS = sa.Table(
     sa.Column("features", sa.Text, nullable=False),  # JSON object, null if missing
     sa.Column("predicted", sa.Text, nullable=False),  # JSON: a number, or {choice: probability}
 )
+TIME = 12
+"""Digits at the start of a prediction's id: milliseconds since 1970. Random digits follow."""
 PLACE = 4
 """Digits at the end of a prediction's id: its row in the request. The others identify the request.
 `request_id` can't replace them: it is set by the client, for a whole batch job or for each retry.
