@@ -66,6 +66,8 @@ class Boosting(Kind):
 
 
 class LightGBM(Kind):
+    """LightGBM reads a missing value as 0 if the feature was never missing in training."""
+
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     n_estimators: PositiveInt
     num_leaves: Annotated[int, Field(ge=2)]
