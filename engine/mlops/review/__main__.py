@@ -25,7 +25,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print verdict.json, not the report")
     asked = parser.parse_args()
-    VERDICT.unlink(missing_ok=True)  # an earlier one is none of this commit
+    VERDICT.unlink(missing_ok=True)  # an earlier one is not this commit's
     try:
         params, schema = load_project_params(with_models=True), load_tabled_schema()
         found = review(asked.base, params, schema, load_metrics(schema), exact=asked.exact)

@@ -1,4 +1,4 @@
-"""What probably made the difference: a short list of causes, strongest first, with evidence."""
+"""Likely causes of the difference: a short list, strongest first, with evidence."""
 
 from collections.abc import Iterable
 
@@ -19,11 +19,11 @@ _LEAK_ROWS = 5_000
 def find_causes(
     base: tuple[Settings, pd.DataFrame], candidate: tuple[Settings, pd.DataFrame], schema: Schema
 ) -> list[Cause]:
-    """List what can have moved the model, strongest first.
+    """List possible causes of the model's change, strongest first.
 
     Args:
-        base, candidate: what each side was made with, and its valid rows with derived features,
-            if those are known; the schema is the candidate's.
+        base, candidate: each side's settings, and its valid rows, with derived features if those
+            are known; the schema is the candidate's.
     """
     found = [
         *leaks(base[1], candidate[1], schema),
@@ -34,7 +34,7 @@ def find_causes(
 
 
 def leaks(base: pd.DataFrame, candidate: pd.DataFrame, schema: Schema) -> Iterable[Cause]:
-    """Name features that tell the target by themselves, and did not before."""
+    """Yield features that alone leak the target, and did not before."""
     if schema.target.name not in candidate:
         return
     rows = candidate.sample(min(len(candidate), _LEAK_ROWS), random_state=0)

@@ -1,4 +1,4 @@
-"""Which values of a column differ between the rows of equal keys, and a sample of them."""
+"""Find a column's values that differ between rows of equal keys, and sample them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from mlops.columns import Column
 from mlops.review.column_pairs import Rows, Values
 
 DEFAULT_TOLERANCE = 1.2e-7
-"""Numbers that differ by a smaller share are equal: float32 tells no finer ones apart."""
+"""Numbers with a smaller relative difference are equal: it is the precision of float32."""
 
 _SAMPLED = 5_000
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
@@ -21,10 +21,10 @@ class Changed:
     """The values of one column that differ.
 
     Attributes:
-        rows: their places among the rows that both tables have.
-        sample: some of `rows`: of all columns those of the same rows, if these differ.
+        rows: their indices among the rows that both tables have.
+        sample: some of `rows`; columns that changed in the same rows have the same sample.
         before, after: the sample's values.
-        neighbours: the old values of the rows before and after each of the sample.
+        neighbours: the old values of the rows before and after each sampled row.
     """
 
     column: Column
@@ -41,7 +41,7 @@ def changed_values(
     """Compare a column's values in the rows that both tables have.
 
     Args:
-        old_rows: the places of these rows in the base's table, `whole`.
+        old_rows: the indices of these rows in the base's whole column, `whole`.
         tolerance: numbers that differ by at most this share are equal.
     """
     rows = _differing(old, new, tolerance)
@@ -53,7 +53,7 @@ def changed_values(
 
 
 def tolerance_of(column: Column, tolerances: dict[str, float]) -> float:
-    """Give how far values of a column may differ: what params.yaml says, or by its type."""
+    """Return a column's tolerance: from params.yaml, or by its type."""
     return tolerances.get(column.name, DEFAULT_TOLERANCE if column.type is float else 0.0)
 
 
@@ -70,7 +70,7 @@ def _differing(old: Values, new: Values, tolerance: float) -> Rows:
 
 
 def _sampled(rows: Rows) -> Rows:
-    """Choose rows by a hash of their place, so that columns that changed in the same rows agree."""
+    """Choose rows by a hash of their index, so that columns that changed in the same rows agree."""
     if len(rows) <= _SAMPLED:
         return rows
     with np.errstate(over="ignore"):
@@ -80,14 +80,14 @@ def _sampled(rows: Rows) -> Rows:
 
 
 def examples(changed: Changed, keys: list[Any], most: int) -> list[dict[str, Any]]:
-    """Show some changes: those of the sample's first rows."""
+    """Return the changes of the sample's first rows."""
     few = np.arange(min(most, len(changed.sample)))
     shown = zip(keys, changed.before.shown(few), changed.after.shown(few), strict=False)
     return [{"key": key, "before": before, "after": after} for key, before, after in shown]
 
 
 def equal_values(first: Values, second: Values) -> NDArray[np.bool_]:
-    """Tell of two columns' values, row by row, whether they are equal; a missing one never is."""
+    """Return row by row whether two columns' values are equal; a missing one never is."""
     present = ~first.missing & ~second.missing
     if first.kind != second.kind:
         return np.zeros(len(first.data), dtype=bool)

@@ -25,7 +25,7 @@ from mlops.typed_yaml import parse_yaml, plain_text
 
 
 class PipelineFailed(Exception):
-    """`dvc repro` failed on one side; the message is that of the stage."""
+    """`dvc repro` failed on one side; the message is the stage's."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Side:
     Attributes:
         root: its folder.
         commit: full SHA of the commit that is checked out.
-        stages: stage name -> what dvc.lock says of its command, dependencies, params and outputs.
+        stages: stage name -> its command, dependencies, params and outputs in dvc.lock.
     """
 
     root: Path
@@ -46,7 +46,7 @@ class Side:
 
     @property
     def columns(self) -> list[dict[str, Any]]:
-        """What its bundle was made for; before engine 1.0 the manifest had it elsewhere."""
+        """Return the bundle's columns; before engine 1.0 the manifest had them elsewhere."""
         found: list[dict[str, Any]] = (
             self.manifest["columns"]
             if "columns" in self.manifest
@@ -56,21 +56,21 @@ class Side:
 
     @property
     def threshold(self) -> float | None:
-        """What its own model decides by; a bundle of an older engine has none."""
+        """Return the model's decision threshold; a bundle of an older engine has none."""
         return self.manifest.get("threshold")
 
     @property
     def pythonpath(self) -> str:
-        """PYTHONPATH of this side's own code."""
+        """Return the PYTHONPATH of this side's own code."""
         return os.pathsep.join(str(self.root / folder) for folder in ("engine", "src"))
 
     @classmethod
     def read(cls, root: Path) -> "Side":
-        """Read what a reproduced checkout holds."""
+        """Read the files of a reproduced checkout."""
         return cls(
             root,
             git("rev-parse", "HEAD", root=root),
-            # The change's was checked before; main's may be older than that check.
+            # The candidate's file was checked before; the base's may be older than that check.
             yaml.safe_load(plain_text(root / "params.yaml")),
             parse_yaml(plain_text(root / "dvc.lock"))["stages"],
             read_json(root / paths.BUNDLE / "manifest.json"),
@@ -81,7 +81,7 @@ def git(*arguments: str, root: Path = Path()) -> str:
     """Run git and return what it prints.
 
     Raises:
-        UserError: git refuses, in its own words.
+        UserError: git failed; the message is git's own.
     """
     run = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
     if run.returncode:
@@ -90,7 +90,7 @@ def git(*arguments: str, root: Path = Path()) -> str:
 
 
 def merge_base(revision: str) -> str:
-    """Find the commit at which the work tree's history left that of `revision`.
+    """Find the commit at which the work tree's history diverged from that of `revision`.
 
     Raises:
         UserError: there is no such revision, or no common history (a shallow clone?).
@@ -106,20 +106,20 @@ def merge_base(revision: str) -> str:
 
 
 def reproduce(root: Path) -> list[str]:
-    """Bring a checkout's outputs up to date: from storage or cache if known, else by running.
+    """Update a checkout's outputs: from remote or cache if known, else by running stages.
 
-    The run cache stays off: whoever can write to it decides what a stage is said to have given.
+    The run cache stays off: anyone who can write to it can forge the outputs of a stage.
 
     Returns:
-        The outputs that dvc.lock names and the storage lacks.
+        The outputs that dvc.lock names and the remote lacks.
 
     Raises:
         PipelineFailed: a stage failed.
-        UserError: dvc.lock holds a merge conflict, or the storage of data and models failed.
+        UserError: dvc.lock has a merge conflict, or the remote failed.
     """
     recover(root)
     lacking = fetch(root)
-    # What the cache lacks is no failure here: repro makes it.
+    # Outputs that the cache lacks are no failure here: repro rebuilds them.
     subprocess.run(
         ["dvc", "checkout", "--quiet", "--force", "--allow-missing"],
         cwd=root,
@@ -145,7 +145,7 @@ def base_tree(commit: str) -> Iterator[Path]:
     """Check `commit` out in a second work tree that shares the DVC cache; remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="mlops-base-") as folder:
         root = Path(folder) / "base"
-        git("worktree", "prune")  # of what a killed review left
+        git("worktree", "prune")  # remove a killed review's entry
         git("worktree", "add", "--quiet", "--detach", str(root), commit)
         try:
             if (root / ".dvc").is_dir():
@@ -156,15 +156,15 @@ def base_tree(commit: str) -> Iterator[Path]:
 
 
 def _share_cache(root: Path) -> None:
-    """Let a second work tree use the cache and the storage of this one."""
+    """Let a second work tree use the cache and the remote of this one."""
     own = Path(".dvc")
     if CONFIG.exists():
         shutil.copy(CONFIG, root / CONFIG)
     kept = Config(str(own))["cache"].get("dir")
     if kept is None:
-        # DVC writes settings as ASCII, which the path of a folder like Jörgs is not.
+        # DVC writes settings as ASCII, which a path with a name like Jörg is not.
         cache = (own / "cache").resolve()
-        cache.mkdir(exist_ok=True)  # DVC makes no folder behind a link
+        cache.mkdir(exist_ok=True)  # DVC doesn't create a link's target
         (root / own / "cache").symlink_to(cache)
         return
     with Config(str(root / own)).edit("local") as config:

@@ -1,4 +1,4 @@
-"""What training chose by itself: the winners of a search, and the threshold of least costs."""
+"""Parameters that training chose: the winners of a search, and the decision threshold."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from mlops.review.differences import ABSENT
 
 
 def chosen_diff(base: Side, candidate: Side) -> list[tuple[str, Any, Any]]:
-    """List name, the base's and the candidate's value of what either training chose."""
+    """List name, base's and candidate's value of the parameters that either training chose."""
     old, new = base.manifest.get("params", {}), candidate.manifest.get("params", {})
     return [
         (f"chosen in training: {name}", old.get(name, ABSENT), new.get(name, ABSENT))

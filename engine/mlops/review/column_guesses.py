@@ -1,4 +1,4 @@
-"""Guesses that look at more than one column, or at the rows that were added."""
+"""Guesses that use more than one column, or the added rows."""
 
 import itertools
 from collections.abc import Iterable
@@ -47,20 +47,20 @@ def column_guesses(changed: list[Changed]) -> tuple[list[dict[str, Any]], set[st
 
 
 def _came_from(after: Changed, before: Changed) -> bool:
-    """Tell whether a column's new values are another column's old ones, in the same rows."""
+    """Return whether a column's new values are another column's old ones, in the same rows."""
     if after.after.kind != before.before.kind:
         return False
     _, first, second = np.intersect1d(after.sample, before.sample, return_indices=True)
     if len(first) < max(ENOUGH, 0.5 * len(after.sample)):
         return False
     values = before.before.take(second)
-    if len(np.unique(values.data)) < ENOUGH:  # of a few values any two may be equal
+    if len(np.unique(values.data)) < ENOUGH:  # so few may be equal by chance
         return False
     return bool(equal_values(after.after.take(first), values).mean() >= _MOST)
 
 
 def renamed(gone: Iterable[tuple[str, Values]], new: Iterable[tuple[str, Values]]) -> list[str]:
-    """Find columns that hold another's values under a new name; the values are of the same rows."""
+    """Find columns with another's values under a new name; all values are of the same rows."""
     found = []
     candidates = list(new)
     for old_name, old in gone:
@@ -73,7 +73,7 @@ def renamed(gone: Iterable[tuple[str, Values]], new: Iterable[tuple[str, Values]
 
 
 def added_guesses(column: Column, new: Values, pairs: KeyPairs) -> str:
-    """Guess from the added rows' quartiles that they are in another unit than the rest."""
+    """Guess from the added rows' quartiles whether they have another unit than the rest."""
     if new.kind != "number" or column.role == "key" or len(pairs.added) < _ENOUGH_ADDED:
         return ""
     quartiles = []

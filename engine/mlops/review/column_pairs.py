@@ -1,4 +1,4 @@
-"""One column of two tables, read so that its values can be compared, and the rows of equal keys."""
+"""Read one column of two tables in a comparable form, and match the rows of equal keys."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int64]
 
 _DENSE = 8
-"""Keys that span at most this many times their number are looked up in an array, not a hash."""
+"""Keys whose range is at most this many times their number use an array for lookups, not a hash."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Values:
     """A column's values.
 
     Attributes:
-        data: numbers, datetime64[us], or for texts their places among `labels`; a missing value is
-            NaN, NaT or -1.
+        data: numbers, datetime64[us], or for texts indices into `labels`; a missing value is NaN,
+            NaT or -1.
         labels: the distinct texts of both tables.
     """
 
@@ -38,11 +38,11 @@ class Values:
         return np.isnat(self.data) if self.kind == "time" else np.isnan(self.data)
 
     def take(self, rows: Rows) -> "Values":
-        """Give the values of some rows."""
+        """Return the values of some rows."""
         return Values(self.kind, self.data.take(rows), self.labels)
 
     def shown(self, rows: Rows) -> list[Any]:
-        """Give the values of a few rows as JSON can have them."""
+        """Return the values of a few rows as JSON types."""
         taken, gaps = self.data.take(rows), self.missing.take(rows)
         if self.kind == "text":
             taken = self.labels.take(taken)
@@ -54,12 +54,12 @@ class Values:
 
 
 def read_pair(name: str, base: Path, candidate: Path) -> tuple[Values, Values]:
-    """Read a column of two Parquet files; a file that lacks it gives no values."""
+    """Read a column of two Parquet files; no values for a file without it."""
     return pair_of(_read(base, name), _read(candidate, name))
 
 
 def pair_of(old: pa.ChunkedArray, new: pa.ChunkedArray) -> tuple[Values, Values]:
-    """Bring two columns into one form; numbers against texts are compared as texts."""
+    """Convert two columns to one type; a number column and a text column are compared as texts."""
     sides = [side for side in (old, new) if not pa.types.is_null(side.type)]
     types = [side.type for side in sides]
     if types and all(map(_is_number, types)):
@@ -80,7 +80,7 @@ def pair_of(old: pa.ChunkedArray, new: pa.ChunkedArray) -> tuple[Values, Values]
 def _texts(old: pa.ChunkedArray, new: pa.ChunkedArray) -> tuple[Values, Values]:
     chunks = [*old.cast(pa.large_string()).chunks, *new.cast(pa.large_string()).chunks]
     coded = pa.chunked_array(chunks, pa.large_string()).dictionary_encode().combine_chunks()
-    if isinstance(coded, pa.ChunkedArray):  # of no chunk at all
+    if isinstance(coded, pa.ChunkedArray):  # there are no chunks
         coded = pa.array([], pa.large_string()).dictionary_encode()
     codes = coded.indices.fill_null(-1).to_numpy()
     labels = coded.dictionary.to_numpy(zero_copy_only=False)
@@ -107,7 +107,7 @@ def _is_time(kind: pa.DataType) -> bool:
 
 @dataclass(frozen=True)
 class KeyPairs:
-    """Places of rows: `old` and `new` of the rows that both tables have, in the new one's order."""
+    """Row indices: `old` and `new` for rows that both tables have, in the new one's order."""
 
     old: Rows
     new: Rows
@@ -116,12 +116,12 @@ class KeyPairs:
     aligned: bool
 
     def kept(self, old: Values, new: Values) -> tuple[Values, Values]:
-        """Give both values of each row that both tables have."""
+        """Return both values of each row that both tables have."""
         return (old, new) if self.aligned else (old.take(self.old), new.take(self.new))
 
 
 def pair_keys(old: Values, new: Values) -> KeyPairs:
-    """Find the rows of equal keys."""
+    """Match the rows of equal keys."""
     if np.array_equal(old.data, new.data):
         all_rows, none = np.arange(len(new.data)), np.array([], dtype=np.int64)
         return KeyPairs(all_rows, all_rows, none, none, aligned=True)
@@ -134,7 +134,7 @@ def pair_keys(old: Values, new: Values) -> KeyPairs:
 
 
 def _places(old: NDArray[Any], new: NDArray[Any]) -> Rows:
-    """Give the place of each new key among the old ones, or -1."""
+    """Return the index of each new key among the old ones, or -1."""
     if old.dtype.kind == "i" and len(old) and len(new):
         low, high = min(old.min(), new.min()), max(old.max(), new.max())
         if int(high) - int(low) < _DENSE * (len(old) + len(new)):

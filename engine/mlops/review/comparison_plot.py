@@ -1,4 +1,4 @@
-"""The comparison as a picture: how much better or worse each metric got, with its interval."""
+"""The comparison as a plot: the change of each metric, with its interval."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _BETTER, _WORSE, _UNSURE = "#2d8659", "#c1121f", "#9aa5b1"
 
 
 def draw_changes(path: Path, comparisons: list[Comparison], params: Params) -> None:
-    """Draw the change of each metric in per cent of the base's value; left is better."""
+    """Draw the change of each metric in percent of the base's value; left is better."""
     figure = Figure(figsize=(7.0, 0.6 * len(comparisons) + 1.4), layout="constrained")
     axes = figure.subplots()
     for place, c in enumerate(comparisons):

@@ -1,8 +1,8 @@
-"""What it costs to serve: bytes, memory and time, of both models in turn in the same minute.
+"""Serving cost of both models: bytes, memory, and time measured alternately in the same minute.
 
-A single time on a shared machine says little; two models asked right after each other are slowed
-alike by what else runs there. So many short turns give a ratio each, of the processor's time, and
-their median an interval.
+A single timing on a shared machine is unreliable; two models timed right after each other are
+slowed alike by other processes. So each of many short rounds yields a ratio of processor times, and
+their median has an interval.
 """
 
 import os
@@ -27,19 +27,19 @@ from mlops.review.gate import Check, Outcome
 from mlops.review.github_markdown import cell
 
 ROUNDS, LEAST_ROUNDS = 80, 21
-_MOST_SECONDS = 2.0  # of turns with one size, beyond the least number of them
+_MOST_SECONDS = 2.0  # for rounds of one size; longer only to reach LEAST_ROUNDS
 CONFIDENCE = 0.98
 WORTH = 0.05
-"""Two processes of the same model differ by some per cent, by where their memory lies."""
+"""Two processes of the same model differ by some percent, depending on their memory's layout."""
 _TURN_NS = 2_000_000
 _MOST_CALLS = 200
-_ON_A_CORE = 4  # turns
+_ON_A_CORE = 4  # rounds
 _SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Processor time of the candidate as a share of the base's; times in milliseconds."""
+    """Processor time of the candidate divided by the base's; times in milliseconds."""
 
     base: float
     candidate: float
@@ -49,18 +49,18 @@ class Ratio:
 
     @property
     def slower(self) -> bool:
-        """Tell whether neither chance nor the place of memory explains it."""
+        """Return whether it is slower by more than chance or memory layout explains."""
         return self.low > 1 + WORTH
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What serving takes; pairs are of base and candidate.
+    """Serving cost; pairs are of base and candidate.
 
     Attributes:
         reason: why the candidate's model has no exported form, if it has none.
-        n_bytes: of what serves.
-        memory: peak of a process that serves, in bytes; None where it could not be timed.
+        n_bytes: size of the bundle's files that serving needs.
+        memory: peak of a serving process, in bytes; None if a model could not be timed.
         row, thousand: time for one row, and for a thousand.
     """
 
@@ -72,12 +72,12 @@ class Cost:
     thousand: Ratio | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Write it as verdict.json has it."""
+        """Return the cost as in verdict.json."""
         return {("bytes" if name == "n_bytes" else name): v for name, v in asdict(self).items()}
 
 
 def measure_cost(base: Side, candidate: Side, rows: Path = paths.TEST_ROWS) -> Cost:
-    """Measure what serving both models takes; of a base whose engine is too old, only its size."""
+    """Measure both models' serving cost; only sizes if an (old) engine can't be timed."""
     sides = (base, candidate)
     sizes = [sum(s.manifest["files"][n]["bytes"] for n in s.manifest["engine_files"])
              for s in sides]  # fmt: skip
@@ -93,10 +93,13 @@ def measure_cost(base: Side, candidate: Side, rows: Path = paths.TEST_ROWS) -> C
 def timed_in_turn(
     sides: Sequence[tuple[Path, str]], rows: Path
 ) -> tuple[tuple[int, int], Ratio, Ratio]:
-    """Time base and candidate, each a bundle and a PYTHONPATH: memory, one row, a thousand.
+    """Measure memory, and time for one row and a thousand, of base and candidate.
+
+    Args:
+        sides: bundle and PYTHONPATH of each.
 
     Raises:
-        ValueError, OSError: one of them does not answer.
+        ValueError, OSError: a worker does not answer.
     """
     with _worker(*sides[0], rows) as base, _worker(*sides[1], rows) as candidate:
         pair = (base, candidate)
@@ -142,7 +145,7 @@ def _line(worker: "subprocess.Popen[str]") -> str:
 
 
 def _asked(worker: "subprocess.Popen[str]", calls: int, size: int) -> float:
-    """Give the nanoseconds of one call."""
+    """Return the nanoseconds per call."""
     assert worker.stdin is not None
     worker.stdin.write(f"{calls} {size}\n")
     worker.stdin.flush()
@@ -150,14 +153,14 @@ def _asked(worker: "subprocess.Popen[str]", calls: int, size: int) -> float:
 
 
 def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
-    """Ask both workers by turns, each first as often as the other."""
+    """Time both workers alternately, each first in every other round."""
     slowest = max(_asked(worker, 3, size) for worker in workers)
     calls = max(1, min(_MOST_CALLS, int(_TURN_NS / max(slowest, 1.0))))
     times, end = list[tuple[float, float]](), time.monotonic() + _MOST_SECONDS
     while len(times) < LEAST_ROUNDS or (len(times) < ROUNDS and time.monotonic() < end):
         if len(times) % _ON_A_CORE == 0:
             _share_a_core(workers, len(times) // _ON_A_CORE)
-            for worker in workers:  # what it needs is in the other core's memory yet
+            for worker in workers:  # warm up: its data is still in the other core's cache
                 _asked(worker, max(1, calls // 4), size)
         first = _asked(workers[len(times) % 2], calls, size)
         second = _asked(workers[1 - len(times) % 2], calls, size)
@@ -167,7 +170,7 @@ def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
 
 
 def _share_a_core(workers: Sequence["subprocess.Popen[str]"], turn: int) -> None:
-    """Bring both workers to one core, then to another: cores differ by what else they do."""
+    """Move both workers to one core, the next one each time: cores differ by their other load."""
     if sys.platform == "linux":
         cores = sorted(os.sched_getaffinity(0))
         for worker in workers:
@@ -175,7 +178,7 @@ def _share_a_core(workers: Sequence["subprocess.Popen[str]"], turn: int) -> None
 
 
 def ratio_of(base: Any, candidate: Any) -> Ratio:
-    """Give the median ratio of turns and its interval, which the signs of differences give.
+    """Return the median ratio of the rounds and its interval, by the sign test.
 
     Source: the interval of a median by order statistics, Conover, Practical Nonparametric
     Statistics, 1999, section 3.2.
@@ -188,7 +191,7 @@ def ratio_of(base: Any, candidate: Any) -> Ratio:
 
 
 def check_cost(cost: Cost | None, gate: Gate) -> list[Check]:
-    """Check what serving takes against `gate.max_slower` and `gate.max_bytes`, if they are set."""
+    """Check serving cost against `gate.max_slower` and `gate.max_bytes`, if they are set."""
     checks: list[Check] = []
     if cost is None:
         return checks
@@ -220,7 +223,7 @@ def _check_time(name: str, ratio: Ratio | None, limit: float) -> Check:
 
 
 def cost_section(cost: Cost | None) -> str:
-    """Compare in a sentence or two what serving takes."""
+    """Compare serving cost in a sentence or two."""
     if cost is None:
         return ""
     words = [f"{cost.n_bytes[1] / 1e6:.2f} MB {_times(*cost.n_bytes)}"]

@@ -1,10 +1,10 @@
-"""Time a bundle's engine, with the code of the checkout it stands in, as often as it is asked.
+"""Time a bundle's engine, with the code of the bundle's checkout, once per line of input.
 
 Run as a file, with that checkout's engine and project on PYTHONPATH: `python -P cost_worker.py`.
-Both models' workers are this one, whatever engine their checkouts have. It first says that it is
-ready. Each line of input, as `500 1` or `1 1000`, is so many calls with so many rows; each line of
-output the nanoseconds of the processor that they took: waiting for other work on the machine
-doesn't count. When the input ends it gives the peak of its memory in bytes.
+Both models use this worker, whatever engine version their checkouts have. It first prints `ready`.
+Each line of input, as `500 1` or `1 1000`, has the number of calls and the rows per call; each line
+of output is their processor time in nanoseconds, which excludes waiting for other processes. When
+the input ends, it prints its peak memory in bytes.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""What a change does to the data: its rows, its schema, the rows in quarantine."""
+"""Changes of the data: its rows, its schema, the quarantined rows."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def data_changes(
 ) -> dict[str, Any] | None:
     """Compare the validated rows of both sides; None where the base has none."""
     old, new = base.root / paths.VALID_ROWS, candidate.root / paths.VALID_ROWS
-    if not old.exists():  # a base of other stages
+    if not old.exists():  # the base has other stages
         return None
     counts = count_rows(old), count_rows(new)
     if (hashed := _hash(base)) is not None and hashed == _hash(candidate):
@@ -38,7 +38,7 @@ def data_changes(
 
 
 def _hash(side: Side) -> str | None:
-    """Give the hash of the validated rows, as dvc.lock has it."""
+    """Return the hash of the validated rows from dvc.lock."""
     outputs = [out for stage in side.stages.values() for out in stage.get("outs", [])]
     hashes = {out["path"]: out.get("md5") for out in outputs}
     found: str | None = hashes.get(str(paths.VALID_ROWS))
@@ -46,7 +46,7 @@ def _hash(side: Side) -> str | None:
 
 
 def _quarantine(base: Side, candidate: Side, params: Reviewing) -> dict[str, Any] | None:
-    """Count the rows in quarantine on both sides, and say why the candidate's are there."""
+    """Count the quarantined rows of both sides, and list the reasons for the candidate's."""
     rows = [_count(side.root / paths.QUARANTINED_ROWS) for side in (base, candidate)]
     if not any(rows):
         return None

@@ -1,6 +1,6 @@
-"""What differs between two tables of rows, by content: rows by key, cells by column.
+"""Differences between the contents of two tables: rows by key, cells by column.
 
-Reads a column at a time, so memory is that of a few columns however wide the table is.
+Reads one column at a time, so memory is that of a few columns, however wide the table is.
 `engine/benchmarks/data_diff.py` measures time and memory.
 """
 
@@ -21,7 +21,7 @@ from mlops.review.repeated_rows import RowHashes, repeated_rows
 from mlops.review.value_guesses import value_guesses
 
 EXAMPLES = 3
-"""Changed cells shown of a column, and keys shown of added and of removed rows."""
+"""Number of changed cells shown per column, and of keys shown of added and of removed rows."""
 
 _SAMPLED = 10_000
 
@@ -30,7 +30,7 @@ Told = dict[str, Any]
 
 @dataclass
 class _Tables:
-    """Two tables while their columns go by."""
+    """Two tables, and the state of their comparison column by column."""
 
     base: Path
     candidate: Path
@@ -41,7 +41,7 @@ class _Tables:
     hashes: RowHashes | None = None
 
     def kept_keys(self, rows: Any) -> list[Any]:
-        """Give the keys of a few of the rows that both tables have."""
+        """Return the keys of a few of the rows that both tables have."""
         return self.keys[1].shown(self.pairs.new.take(rows))
 
 
@@ -52,11 +52,11 @@ def data_diff(
 
     Args:
         schema: the candidate's.
-        tolerances: column -> by which share its values may differ and count as equal.
-        shown: show keys and values of rows.
+        tolerances: column -> largest relative difference of values that count as equal.
+        shown: include example keys and values of rows.
 
     Returns:
-        Plain data, as verdict.json has it.
+        Plain data, as in verdict.json.
     """
     keys = read_pair(schema.key.name, base, candidate)
     pairs = pair_keys(*keys)
@@ -81,7 +81,7 @@ def data_diff(
 
 
 def nothing_differs(before: int, now: int) -> Told:
-    """Give what is told of two tables of so many rows that do not differ."""
+    """Return a result without differences, given both tables' numbers of rows."""
     return {
         "same": True,
         "rows": [before, now],
@@ -99,7 +99,7 @@ def nothing_differs(before: int, now: int) -> Told:
 
 
 def _column(tables: _Tables, column: Column, tolerances: Mapping[str, float]) -> Told:
-    """Compare one column; remember what differs."""
+    """Compare one column, and record its changed values."""
     old, new = read_pair(column.name, tables.base, tables.candidate)
     told = {"column": column.name, **distributions(old, new), "added": None}
     if tables.hashes is not None:
@@ -122,7 +122,7 @@ def _rows_changed(tables: _Tables) -> int:
 
 
 def _guesses(tables: _Tables, told: list[Told]) -> Iterator[Told]:
-    """Guess what happened, each guess with its columns and the number of rows it is about."""
+    """Yield guesses of the changes' causes, each with its columns and number of rows."""
     for text in _renamed(tables):
         yield {"columns": [], "rows": len(tables.pairs.new), "text": text}
     between, explained = column_guesses(tables.changed)
@@ -140,7 +140,7 @@ def _guesses(tables: _Tables, told: list[Told]) -> Iterator[Told]:
 
 
 def _renamed(tables: _Tables) -> list[str]:
-    """Compare the columns that only one side has, in some of the rows that both have."""
+    """Find renamed columns: compare columns that only one side has on a sample of common rows."""
     before, now = (pq.read_schema(path).names for path in (tables.base, tables.candidate))
     gone = [name for name in before if name not in now]
     new = [name for name in now if name not in before]
@@ -153,7 +153,7 @@ def _renamed(tables: _Tables) -> list[str]:
 
 
 def _added_days(tables: _Tables) -> list[str] | None:
-    """Give the first and the last day of the rows that were added."""
+    """Return the first and the last day of the added rows."""
     if (times := _times(tables)()) is None or not len(tables.pairs.added):
         return None
     days = times.data.take(tables.pairs.added).astype("datetime64[D]")
@@ -162,7 +162,7 @@ def _added_days(tables: _Tables) -> list[str] | None:
 
 
 def _times(tables: _Tables) -> Callable[[], Values | None]:
-    """Give a function that reads the times of the candidate's rows, where there are any."""
+    """Return a function that reads the candidate's times, or returns None without a time column."""
     time = tables.schema.time
     return lambda: read_pair(time.name, tables.base, tables.candidate)[1] if time else None
 

@@ -1,4 +1,4 @@
-"""What happened to the data, as Markdown."""
+"""Changes of the data, as Markdown."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _MOST_TEXT = 60
 
 
 def data_line(data: dict[str, Any] | None) -> str:
-    """Say in one paragraph whether somebody changed the data, and how."""
+    """Summarize in one paragraph whether the data changed, and how."""
     if data is None:
         return ""
     now = f"{data['rows'][1]:,} rows"
@@ -49,7 +49,7 @@ def _several(texts: list[str], most: int) -> str:
 
 
 def data_section(data: dict[str, Any] | None) -> str:
-    """Show examples of changes, and the columns whose distributions differ, both sides."""
+    """Show examples of changes, and both sides of the columns whose distributions differ."""
     if data is None:
         return ""
     parts = [*_guesses(data), _changed(data), _keys(data), _schema(data), _quarantine(data)]
@@ -69,7 +69,7 @@ def _guesses(data: dict[str, Any]) -> list[str]:
 
 
 def _changed(data: dict[str, Any]) -> str:
-    """List the columns of which most cells changed, with examples."""
+    """List the columns with the most changed cells, with examples."""
     counts = sorted(data["changed_columns"].items(), key=lambda one: -one[1])
     if not counts:
         return ""
@@ -145,7 +145,7 @@ def _columns(data: dict[str, Any]) -> str:
 
 
 def _spark(shares: list[float]) -> str:
-    """Draw shares as a row of bars; nothing where there is no value."""
+    """Draw shares as a row of bars; empty if there is no value."""
     most = max(shares, default=0.0)
     if not most:
         return ""
@@ -153,7 +153,7 @@ def _spark(shares: list[float]) -> str:
 
 
 def _short(value: Any) -> str:
-    """Write a cell of the data, of which long ones are cut."""
+    """Format a cell of the data; long ones are cut."""
     if value is None:
         return "missing"
     if isinstance(value, float):

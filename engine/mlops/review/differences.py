@@ -1,4 +1,4 @@
-"""What differs between two sides beside their models and data: parameters, stages."""
+"""Differences between two sides other than models and data: parameters, stages."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,5 +26,5 @@ def params_diff(base: dict[str, Any], candidate: dict[str, Any]) -> list[tuple[s
 
 
 def stages_diff(base: dict[str, Any], candidate: dict[str, Any]) -> dict[str, bool]:
-    """Tell of each of the candidate's stages whether it is anything but the base's."""
+    """Return for each of the candidate's stages whether it differs from the base's."""
     return {name: base.get(name) != stage for name, stage in candidate.items()}

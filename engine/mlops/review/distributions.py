@@ -11,14 +11,14 @@ from mlops.review.column_pairs import Values
 BINS = 10
 _MOST_LABELS = 10
 _SAMPLED = 500_000
-"""Of more values, quantiles and bins are those of so many, evenly spaced; the ends are exact."""
+"""If there are more values, quantiles and bins use this many, evenly spaced; the ends are exact."""
 
-_TAIL = 0.01  # bins leave out as much at each end, or one outlier would fill a bin alone
+_TAIL = 0.01  # share beyond the bin edges at each end, or one outlier would fill a bin alone
 ABSENT = "—"
 
 
 def distributions(old: Values, new: Values) -> dict[str, Any]:
-    """Describe both sides, with the share of values in common bins and how far these differ.
+    """Describe both sides, with the shares of values in common bins and their distance.
 
     `distance` is the total variation: the share of the values that lie in other bins.
     """
@@ -44,7 +44,7 @@ def _missing(side: Values) -> float | None:
 
 
 def _sampled(side: Values) -> NDArray[Any]:
-    """Give present values, of many a part, as numbers; times as seconds."""
+    """Return present values, sampled if they are many, as numbers; times as seconds."""
     values = side.data[:: -(-len(side.data) // _SAMPLED) or 1]
     if side.kind == "time":
         return values[~np.isnat(values)].astype("datetime64[s]").astype(np.float64)
@@ -98,7 +98,7 @@ def _label_shares(side: Values) -> NDArray[np.float64]:
 
 
 def _described(side: Values) -> dict[str, Any]:
-    """Say in a few words what a column holds."""
+    """Summarize a column's values in a few words."""
     if side.kind == "text":
         shares = _label_shares(side)
         if not shares.any():

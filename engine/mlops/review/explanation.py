@@ -1,4 +1,4 @@
-"""Why and where the models differ, what serving them costs, and what production would have seen."""
+"""Why and where the models differ, their serving cost, and a replay of production's requests."""
 
 import json
 import tempfile
@@ -31,12 +31,12 @@ from mlops.review.setting_causes import Settings
 from mlops.review.value_causes import Cause
 
 _MOST_ROWS = 300_000
-"""Of more valid rows, causes are looked for in those whose keys hash lowest, on either side."""
+"""If a side has more valid rows, causes are searched in those with the lowest key hashes."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known beyond the metrics; each part is empty where nothing was found."""
+    """Findings beyond the metrics; each attribute is empty if nothing was found."""
 
     causes: list[Cause] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
@@ -45,11 +45,11 @@ class Explanation:
     replay: Replay | None = None
 
     def checks(self, params: Params) -> list[Check]:
-        """Hold cost and replay against the gate."""
+        """Check cost and replay."""
         return [*check_cost(self.cost, params.gate), *check_replay(self.replay)]
 
     def as_json(self) -> dict[str, Any]:
-        """Write it as verdict.json has it."""
+        """Return the findings as in verdict.json."""
         return {
             "causes": [asdict(cause) for cause in self.causes],
             "features": uses_json(self.uses),
@@ -85,7 +85,7 @@ def explain(
     schema: Schema,
     metrics: Metrics,
 ) -> Explanation:
-    """Explain a change whose stages differ from the base's; `predicted` are of the test rows."""
+    """Explain a change with other stages than the base's; `predicted` are for the test rows."""
     was, now = predicted
     uses, replay = _asked(base, candidate, test, predicted, params, schema, metrics)
     rate = params.gate.slices.error_rate
@@ -99,7 +99,7 @@ def explain(
 
 
 def _facts(side: Side, schema: Schema) -> tuple[Settings, pd.DataFrame]:
-    """Give what a side was made with, and its valid rows."""
+    """Return a side's settings and its valid rows."""
     code = side.root / paths.FINGERPRINT / "train.json"
     quarantine = side.root / paths.QUARANTINED_ROWS
     valid = side.root / paths.VALID_ROWS
@@ -130,7 +130,7 @@ def _asked(
     schema: Schema,
     metrics: Metrics,
 ) -> tuple[list[Use], Replay | None]:
-    """Let both models answer rows with a shuffled column, and production's requests."""
+    """Score rows with a shuffled column, and production's requests, with both models."""
     columns = [column.name for column in schema.inputs if column.role != "time"]
     asked = shuffled(test, columns)
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +159,7 @@ def _asked(
 
 
 def _requests(file: Path, test: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Give the sample of production's requests with the columns of the test rows; may be empty."""
+    """Return the sample of production's requests with the test rows' columns; may be empty."""
     replay = params.monitor.replay
     if replay is None or not get(Path(), file):
         return test.head(0)

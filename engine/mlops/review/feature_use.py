@@ -1,4 +1,4 @@
-"""Which features' use changed: permutation importance of both models on the same rows."""
+"""Changes in the use of features: permutation importance of both models on the same rows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ class Use:
     """How much worse the leading metric gets when a column is shuffled, as a share of the base's.
 
     Attributes:
-        low, high: of the change, for all columns together.
+        low, high: interval of the change, with one confidence for all columns together.
     """
 
     column: str
@@ -35,14 +35,14 @@ class Use:
 
     @property
     def changed(self) -> bool:
-        """Tell whether chance doesn't explain the change."""
+        """Return whether the change is statistically significant."""
         return self.low > 0 or self.high < 0
 
 
 def shuffled(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Give a sample of rows, then the same rows with each column in turn shuffled.
+    """Return a sample of rows, followed by a copy of it per column with that column shuffled.
 
-    So many rows that all of it stays below a fixed number: few of them if columns are many.
+    The total number of rows is bounded: the more columns, the smaller the sample.
     """
     columns = columns[:_MOST_COLUMNS]
     rng = np.random.default_rng(_SEED)
@@ -63,11 +63,11 @@ def compare_use(
 ) -> list[Use]:
     """Compare how both models use each column, the largest change first.
 
-    Source: Breiman, Random Forests, Machine Learning 45, 2001, section 10; the interval is that of
-    the rows' influences on the difference, with Bonferroni's correction for all columns.
+    Source: Breiman, Random Forests, Machine Learning 45, 2001, section 10; the interval comes from
+    the rows' influences on the difference, with Bonferroni correction for all columns.
 
     Args:
-        actual, answers: of the rows that `shuffled` gave, of base and candidate.
+        actual, answers: targets, and predictions of base and candidate, for rows from `shuffled`.
     """
     columns = columns[:_MOST_COLUMNS]
     n_rows = len(actual) // (1 + len(columns))
@@ -83,7 +83,7 @@ def compare_use(
         for side in answers
     ]
     usual = abs(blocks[0][0].value)
-    if not usual > 0 or not np.isfinite(usual):  # nothing is a share of it
+    if not usual > 0 or not np.isfinite(usual):  # a share of it is undefined
         return []
     scale = (-1 if metrics.higher_is_better[metric] else 1) / usual
     found = []
@@ -118,5 +118,5 @@ def use_section(uses: list[Use]) -> str:
 
 
 def uses_json(uses: list[Use]) -> list[dict[str, Any]]:
-    """Write the columns whose use changed as verdict.json has them."""
+    """Return the columns whose use changed, as in verdict.json."""
     return [asdict(use) for use in uses if use.changed]

@@ -1,7 +1,7 @@
-"""How much of the data came by feedback, and what the models do on the rows that did not.
+"""The share of feedback in the data, and the models' metrics on rows of the source.
 
-Who may ask for predictions may also tell what never was. So a model that learnt from feedback, or
-is tested by it, is judged on rows of the source as well.
+A client that may request predictions may also send false feedback. So a model that is trained or
+tested on feedback is also judged on rows of the source.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -29,8 +29,8 @@ class FeedbackShare:
     """Rows of feedback among the rows that train and test the model.
 
     Attributes:
-        comparisons: of both models on rows of the source alone; none if there is no such row.
-        source_rows: how many those are.
+        comparisons: of both models on rows of the source only; empty if there is no such row.
+        source_rows: number of those rows.
     """
 
     train: int
@@ -41,12 +41,12 @@ class FeedbackShare:
     source_rows: int
 
     def as_json(self) -> dict[str, Any]:
-        """Write the counts as verdict.json has them."""
+        """Return the counts as in verdict.json."""
         return {k: v for k, v in asdict(self).items() if k != "comparisons"}
 
 
 def feedback_keys(source: str, schema: Schema) -> pd.Index:
-    """Give the keys of the source's partition of feedback; none if it has no such partition."""
+    """Return the keys of the source's feedback partition; empty if it has no such partition."""
     partition = Path(source) / paths.FEEDBACK
     if "://" in source or not partition.is_file():
         return pd.Index([])
@@ -65,7 +65,7 @@ def feedback_share(
     """Count feedback, and compare the models on rows of the source; None without any feedback.
 
     Args:
-        predicted: of both models on the candidate's test rows.
+        predicted: predictions of both models for the candidate's test rows.
     """
     key = schema.key.name
     keys = feedback_keys(params.ingest.source, schema)
@@ -98,7 +98,7 @@ def _joined(parts: list[Predictions]) -> Predictions:
 
 
 def check_feedback(found: FeedbackShare | None, params: Params, registry: Metrics) -> list[Check]:
-    """Warn or block, as `gate.feedback` says, where feedback has too much to say."""
+    """Check the share of feedback, and the metrics on rows of the source, by `gate.feedback`."""
     if found is None:
         return []
     limit, outcome = params.gate.feedback.max_share, params.gate.feedback.outcome
@@ -133,7 +133,7 @@ def check_feedback(found: FeedbackShare | None, params: Params, registry: Metric
 
 
 def feedback_section(found: FeedbackShare | None) -> str:
-    """Say how much is feedback, and show the metrics on rows of the source."""
+    """Report the share of feedback, and show the metrics on rows of the source."""
     if found is None:
         return ""
     text = (

@@ -33,7 +33,7 @@ class Check:
     why: str
 
     def as_json(self) -> dict[str, Any]:
-        """Write the check as verdict.json has it."""
+        """Return the check as in verdict.json."""
         return {
             "name": self.name,
             "outcome": self.outcome,
@@ -45,7 +45,7 @@ class Check:
 
 
 def verdict(checks: list[Check]) -> Outcome:
-    """The worst outcome of all checks."""
+    """Return the worst outcome of all checks."""
     outcomes = {check.outcome for check in checks}
     return "block" if "block" in outcomes else "warn" if "warn" in outcomes else "pass"
 
@@ -56,10 +56,10 @@ def check_floors(
     metrics: Metrics,
     reasons: Mapping[str, str] = _NONE,
 ) -> list[Check]:
-    """Hold the candidate's own metrics against the least that a model must do.
+    """Check the candidate's metrics against the gate's floors.
 
     Args:
-        reasons: metric -> why it is undefined, of those that are.
+        reasons: metric -> why it is undefined, for undefined metrics.
     """
     checks = []
     for metric, limit in params.gate.floors.items():
@@ -78,10 +78,10 @@ def check_floors(
 
 
 def check_slices(slices: list[SliceRecord], params: Params, metrics: Metrics) -> list[Check]:
-    """Hold each slice of enough rows against its floors: block where chance can't explain it.
+    """Check each slice with enough rows against its floors: block if significantly beyond one.
 
     Args:
-        slices: column, slice, rows, and of each metric its value and interval, as evaluate gives.
+        slices: column, slice, rows, and value and interval of each metric, from stage evaluate.
     """
     known = [part for part in slices if part["rows"] >= params.gate.slices.min_rows]
     return [
@@ -117,7 +117,7 @@ def _check_slices(
 
 
 def check_regressions(comparisons: list[Comparison], params: Params) -> list[Check]:
-    """Block a regression above its limit that is significant; warn of any other of the two."""
+    """Block a significant regression above its limit; warn if it is only one of the two."""
     found = {comparison.metric: comparison for comparison in comparisons}
     limits = params.gate.max_regression
     checks = [_check_regression(found[metric], limit, params) for metric, limit in limits.items()]
@@ -130,20 +130,20 @@ def check_regressions(comparisons: list[Comparison], params: Params) -> list[Che
 
 
 def is_significantly_worse(comparison: Comparison, confidence: float) -> bool:
-    """Tell whether the metric got worse by more than its interval's margin."""
+    """Return whether the metric got worse by more than its interval's margin."""
     worse, spread = comparison.regression, comparison.spread
     return bool(worse and spread and worse > spread.margin(confidence))
 
 
 def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
-    """Warn of a change that moves its own limits; `changed` are parameters."""
+    """Warn of a change that edits the gate's limits; `changed` are parameters."""
     moved = [path for path in changed if path.startswith("gate.")]
     why = f"this change moves the gate's own limits: {', '.join(moved)}"
     return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
 
 
 def check_definitions(redefined: Collection[str]) -> list[Check]:
-    """Warn of metrics that this change defines otherwise: its limits then mean another thing."""
+    """Warn of metrics that this change redefines: their limits then mean something else."""
     names = ", ".join(redefined)
     why = f"this change defines {names} otherwise: both models are judged by the new definition"
     return [Check("definitions of metrics", len(redefined), 0, "warn", why)] if redefined else []
@@ -152,14 +152,14 @@ def check_definitions(redefined: Collection[str]) -> list[Check]:
 def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
     """Warn of a change of DVC's own settings; `changed` are files of its folder.
 
-    They say where data and models are kept, and can name commands that reach it.
+    They set where data and models are stored, and can name commands that access the storage.
     """
     why = f"this change moves where and how data and models are kept: {', '.join(changed)}"
     return [Check("settings of the storage", len(changed), 0, "warn", why)] if changed else []
 
 
 def check_engine_is_kept(changed: Collection[str]) -> list[Check]:
-    """Warn of a change of the engine or a workflow that is of no template; `changed` are files."""
+    """Warn of edits of the engine or workflows that are not the template's; `changed` are files."""
     named = ", ".join(sorted(changed)[:_NAMED]) + (", …" if len(changed) > _NAMED else "")
     why = f"this change edits the engine or the workflows: {named}"
     return [Check("engine and workflows", len(changed), 0, "warn", why)] if changed else []
@@ -190,7 +190,7 @@ def _check_regression(comparison: Comparison, limit: float, params: Params) -> C
 
 
 def _no_share(c: Comparison) -> str:
-    """Say why no share of the base's value tells how much worse the candidate is."""
+    """Explain why the regression is not defined as a share of the base's value."""
     if c.reason and c.base_reason:
         said = f"is undefined: {c.reason}"
         said += "" if c.reason == c.base_reason else f"; for the base, {c.base_reason}"
@@ -212,13 +212,12 @@ def _change(worse: float) -> str:
 
 
 def detectable_regression(comparison: Comparison, limit: float, confidence: float) -> float | None:
-    """Give the smallest true regression that the gate blocks at least 9 times in 10.
+    """Return the smallest true regression that the gate blocks at least 9 times in 10.
 
-    A block needs an estimate above `limit` and beyond chance; estimates stay below the truth by
-    more than half of a 90 % interval 1 time in 20. That is once more than needed, and Student's t
-    is wider than the gate's own bound: rows with large errors, if the test rows lack them, hide a
-    regression and its spread alike. `engine/benchmarks/review.py` measures what is
-    left: 90 % and more.
+    A block needs a significant estimate above `limit`; estimates are below the truth by more than
+    half of a 90% interval 1 time in 20. That is half as often as allowed, and Student's t is wider
+    than the gate's own bound, because test rows that lack rows with large errors hide a regression
+    and its spread alike. `engine/benchmarks/review.py` measures the resulting rate: 90% and more.
     """
     if comparison.spread is None:
         return None

@@ -1,4 +1,4 @@
-"""Text and charts for a comment on GitHub, from values that anybody may have written."""
+"""Text and charts for a comment on GitHub, from untrusted values."""
 
 import html
 import math
@@ -10,7 +10,7 @@ from typing import Any
 
 from mlops.undefined import UNDEFINED
 
-# One theme and one kind of chart: what a comment may hold, `sanitize` lets no other through.
+# The only theme and kind of chart that a comment may have: `sanitize` accepts no other.
 _THEME = (
     '%%{init: {"xyChart": {"height": 280}, '
     '"themeVariables": {"xyChart": {"plotColorPalette": "#0969da, #bf3989"}}}}%%'
@@ -18,10 +18,10 @@ _THEME = (
 _LABEL = re.compile(r"[^\w .,≤\u2013-]+")
 
 
-_SPACE = "\u200b"  # stops what GitHub looks for in rendered text, where escapes have gone
-_GAP = "\ue000"  # becomes <wbr>, which parts numbers and formulas, and isn't copied with them
+_SPACE = "\u200b"  # stops GitHub's matches in rendered text, which no longer has escapes
+_GAP = "\ue000"  # becomes <wbr>, which splits hashes and formulas, and isn't copied with them
 
-# Categories of characters that can't be seen: controls, formats (which reverse text, too), private.
+# Categories of invisible characters: control, format (some reverse text), private use, separators.
 _UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()#!|~$]|(?<=\]):")
@@ -34,15 +34,15 @@ _LIVE = re.compile(
 
 
 def visible(text: str) -> str:
-    """Remove every character that can't be seen, but for tabs and line feeds."""
+    """Remove every invisible character except tabs and line feeds."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in _UNSEEN)
 
 
 def plain(text: str) -> str:
-    """Write text so that Markdown and GitHub leave it alone: no markup, link, mention, reference.
+    """Escape text for Markdown and GitHub: no markup, link, mention or reference.
 
-    A mention, a reference (#1, GH-1, a commit's hash), an address and an emoji's name are found in
-    the rendered text, where neither a backslash nor an entity stops them: something unseen does.
+    GitHub finds mentions, references (#1, GH-1, a commit's hash), addresses and emoji names in the
+    rendered text, where only an invisible character stops them, not a backslash or an entity.
     """
     return _SPECIAL.sub(r"\\\g<0>", _inert(text)).replace(_GAP, "<wbr>")
 
@@ -65,24 +65,24 @@ def cell(value: Any) -> str:
 
 
 def no_block(text: str) -> str:
-    """Keep lines of text from starting a list, a line, a heading, a table or a bot's command."""
+    """Keep lines of text from starting a list, a rule, a heading, a table or a bot's command."""
     return _LINE_START.sub(lambda start: start[1] + "\\" + start[2], text)
 
 
 def number(value: float | None, digits: int = 5) -> str:
-    """Write a metric with so many significant digits, and never as a power of ten."""
+    """Format a metric with this many significant digits, never in scientific notation."""
     return UNDEFINED if value is None else f"{Decimal(f'{value:.{digits}g}'):,f}"
 
 
 def fenced(text: str, kind: str = "text") -> str:
-    """Show text as it is; no run of backticks in it can end the block."""
+    """Write text as a code block that no run of backticks in it can end."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{kind}\n{text.strip()}\n{fence}"
 
 
 def folded(title: str, body: str) -> str:
-    """Hide `body` under a line that opens it; `title` is any text, `body` is Markdown."""
+    """Fold `body` under `title`; `title` is any text, `body` is Markdown."""
     return f"{fold_start(title)}\n\n{body}\n\n{FOLD_END}"
 
 
@@ -96,16 +96,17 @@ def fold_start(title: str) -> str:
 
 
 def table(head: Sequence[str], marks: str, rows: Iterable[Sequence[str]]) -> str:
-    """Write a table of cells that are safe already; `marks` has l or r for each column."""
+    """Write a table of cells that are already escaped; `marks` has l or r for each column."""
     rule = "|".join({"l": "---", "r": "---:"}[mark] for mark in marks)
     first, *rest = [f"| {' | '.join(line)} |" for line in [head, *rows]]
     return "\n".join([first, f"|{rule}|", *rest])
 
 
 def chart(title: str, labels: Sequence[str], series: Sequence[Sequence[float]]) -> str:
-    """Draw lines over labels, the first one blue, the second magenta; empty if there is no number.
+    """Draw lines over labels, the first one blue, the second magenta.
 
-    Mermaid reads plain decimals only, and GitHub draws it without a third party's host.
+    Empty if there is no value or one is not finite. Mermaid reads plain decimals only, and GitHub
+    draws it without a third party's host.
     """
     values = [value for line in series for value in line]
     if not values or not all(map(math.isfinite, values)):
@@ -134,4 +135,4 @@ CHART = re.compile(
     rf'(?:    (?:title "{_TEXT}"|x-axis \["{_TEXT}"(?:, "{_TEXT}")*\]'
     r"|y-axis [-\d.]+ --> [-\d.]+|line \[[-\d., ]*\])\n)+```"
 )
-"""All that `chart` can write, and nothing that could do more than be drawn."""
+"""Matches all that `chart` can write, and nothing else than a drawing."""

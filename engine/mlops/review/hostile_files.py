@@ -1,7 +1,7 @@
-"""Files of a change that harm before any code of it runs: DVC reads them and what they name.
+"""Reject files of a change that do harm before any of its code runs, because DVC reads them.
 
-A small YAML can become gigabytes, and a link can print another file or never end. The change's own
-code could do the same, but that a person reads.
+A small YAML file can expand to gigabytes, and a link can expose another file or never end. The
+change's own code could do the same, but a person reviews it.
 """
 
 from pathlib import Path
@@ -17,10 +17,11 @@ _LINK = "120000"
 
 
 def refuse_hostile(root: Path) -> None:
-    """Look through all that git tracks, before DVC does.
+    """Check all files that git tracks, before DVC reads them.
 
     Raises:
-        UserError: a file that DVC reads is no plain YAML, or a link leads out of the repository.
+        UserError: a file that DVC reads is no plain YAML, or a link leads out of the repository or
+            to no file.
     """
     problems = []
     for line in filter(None, git("ls-files", "--stage", "-z", root=root).split("\0")):
@@ -42,7 +43,7 @@ def _yaml_problems(root: Path, name: str) -> list[str]:
         return []  # deleted in the work tree
     try:
         check_plain(plain_text(root / name))
-    except yaml.YAMLError:  # whoever uses it tells it in words, or puts it right
+    except yaml.YAMLError:  # its readers report or repair it
         return []
     except UserError as error:
         return [str(error).removeprefix(f"{root}/")]

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: text, tables and plots in it."""
+"""The report as one self-contained HTML file with text, tables and plots."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ h2 { border-bottom: 1px solid var(--line); padding-bottom: .3rem; }
 rect.base { fill: var(--base); } rect.candidate { fill: var(--candidate); }
 """
 
-# A click on a head sorts by its column: as numbers where a cell begins with one.
+# A click on a column's head sorts by it: as numbers where cells begin with one.
 _SCRIPT = """
 for (const head of document.querySelectorAll("th")) head.onclick = () => {
   const table = head.closest("table"), place = [...head.parentNode.children].indexOf(head);
@@ -51,7 +51,7 @@ _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     f"script-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
 )
-"""The page reaches no host, and runs no script but the one above."""
+"""The page contacts no host, and runs only the script above."""
 
 
 def html_page(text: str, plots: list[Path], title: str = "Model review", more: str = "") -> str:

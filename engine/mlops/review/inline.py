@@ -1,4 +1,4 @@
-"""The inline part of a sanitized comment: text, code, emphasis and line breaks, and no more."""
+"""The inline part of a sanitized comment: only text, code, emphasis and line breaks."""
 
 import re
 import string
@@ -9,9 +9,9 @@ from markdown_it.token import Token
 from mlops.review.github_markdown import plain
 
 _MARKS = {"strong_open": "**", "strong_close": "**", "em_open": "*", "em_close": "*"}
-_DEEPEST = 4  # marks inside marks: a browser's parser of HTML has an end
+_DEEPEST = 4  # nested marks: browsers' HTML parsers limit the depth
 _BAR = r"\|"
-_APART = {*string.whitespace, *string.punctuation} - {"@", "#"}  # after these, plain adds more
+_APART = {*string.whitespace, *string.punctuation} - {"@", "#"}  # `plain` may add a character
 
 
 @dataclass
@@ -21,7 +21,7 @@ class _Piece:
 
 
 def text_of(token: Token) -> str:
-    """Give inline content as text, without its marks."""
+    """Return inline content as text, without its marks."""
     return "".join(piece.text for piece in _pieces(token) if piece.kind in ("text", "code"))
 
 
@@ -54,7 +54,8 @@ def _pieces(token: Token) -> list[_Piece]:
 def _kept_marks(pieces: list[_Piece]) -> list[_Piece]:
     """Drop the pairs of marks that another parser might not read as a pair.
 
-    What stays stands apart from letters and from other marks, and holds no space at its ends.
+    A pair that is kept is not next to letters or other marks, and its content has no space at
+    either end.
     """
     opened: list[int] = []
     dropped = set()
@@ -79,10 +80,10 @@ def _kept_marks(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _merged(pieces: list[_Piece], in_table: bool) -> list[_Piece]:
-    """Join neighbouring text, so that nothing comes to life where two texts meet."""
+    """Join adjacent texts, so that escaping also covers syntax across their boundary."""
     merged: list[_Piece] = []
     for piece in pieces:
-        # A cell ends at a bar, which only a backslash escapes: one before it would escape that.
+        # A cell ends at a bar, which only a backslash escapes: one before it would undo that.
         kind = "text" if in_table and piece.kind == "code" and "\\" in piece.text else piece.kind
         if merged and merged[-1].kind == kind == "text":
             merged[-1].text += piece.text
@@ -92,7 +93,7 @@ def _merged(pieces: list[_Piece], in_table: bool) -> list[_Piece]:
 
 
 def unmarked(code: str) -> str:
-    """Break CML's mark, which it looks for in a comment's source: code is shown as it is."""
+    """Break the mark that CML searches for in a comment's source: `plain` doesn't escape code."""
     return code.replace("watermark.png", "watermark\u200b.png")
 
 

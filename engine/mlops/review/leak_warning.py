@@ -1,4 +1,4 @@
-"""Does a feature that no base model has give the target away? Warned of, by the training rows."""
+"""Warn of features that the base's model lacks and that leak the target in the training rows."""
 
 from collections.abc import Collection
 
@@ -12,14 +12,14 @@ from mlops.paths import TRAIN_ROWS
 from mlops.review.checkouts import Side
 from mlops.review.gate import Check
 
-_ROWS = 2000  # looked at, of more
+_ROWS = 2000  # sampled if there are more
 
 
 def check_leaks(schema: Schema, base: Side | None = None) -> list[Check]:
-    """Warn of features that tell the target all but perfectly: each may be known only after it.
+    """Warn of features that predict the target almost perfectly: each may be known only after it.
 
     Args:
-        base: whose features a review has seen before; None: no model was reviewed yet.
+        base: the side whose features were reviewed before; None: no model was reviewed yet.
     """
     known = set(base.manifest["data"]["seen"]) if base else set()
     new = [feature.name for feature in schema.features if feature.name not in known]
@@ -38,7 +38,7 @@ def check_leaks(schema: Schema, base: Side | None = None) -> list[Check]:
 def _findings(
     rows: pd.DataFrame, new: Collection[str], features: list[str], schema: Schema
 ) -> list[str]:
-    """Say which new features give the target away, alone or with another."""
+    """Describe which new features leak the target, alone or with another."""
     target = rows[schema.target.name]
     alone = [name for name in new if gives_away(rows[name], target, schema.task)]
     found = [f"{name} alone gives {target.name} away" for name in alone]

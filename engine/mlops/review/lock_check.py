@@ -1,4 +1,4 @@
-"""dvc.lock in a pull request: whether it is behind; the check of one that nobody vouches for."""
+"""Check dvc.lock in a pull request: whether it is outdated, and an untrusted one's content."""
 
 import re
 from collections.abc import Collection
@@ -71,14 +71,14 @@ class _Lock(_Strict):
 
 
 def checked_lock(path: Path, stages: Collection[str]) -> str:
-    """Read a dvc.lock from an untrusted place and rewrite its content, as DVC would.
+    """Validate an untrusted dvc.lock, and return its content as DVC would write it.
 
     Args:
-        stages: the names in the dvc.yaml that it is to stand beside.
+        stages: the names of the stages in its dvc.yaml.
 
     Raises:
-        UserError: it is no plain file of at most MOST_BYTES, or holds anything but a lock of these
-            stages. The message quotes nothing that could be taken for a command by who prints it.
+        UserError: it is no plain file of at most MOST_BYTES, or anything but a lock of these
+            stages. The message quotes nothing that a log reader (a runner) could run as a command.
     """
     if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
         raise UserError(f"dvc.lock refused: wanted a plain file of at most {MOST_BYTES:,} bytes")
@@ -97,12 +97,12 @@ def checked_lock(path: Path, stages: Collection[str]) -> str:
 
 
 def is_behind(committed: str, made: Stages, vouched: Stages | None = None) -> bool:
-    """Tell whether a committed dvc.lock is another than this review made it.
+    """Return whether a committed dvc.lock differs from the one that this review wrote.
 
-    Of the same inputs another kind of processor may fit a model of other bytes. That is excused
-    where the lock is known to come from a review or this very machine, for one that changed with
-    each processor would never settle; where anybody may have written it, only if the base's stages
-    are `vouched` for, and the entry is theirs.
+    Another type of processor may fit a model with other bytes from the same inputs. This difference
+    is ignored if the lock is known to come from a review or this machine, because a lock that
+    changed with each processor would never settle. In a lock that anybody may have written, it is
+    ignored only for entries equal to those of the base's stages, `vouched`.
     """
     try:
         stages = parse_yaml(committed)["stages"]

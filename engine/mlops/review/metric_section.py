@@ -9,7 +9,7 @@ from mlops.undefined import UNDEFINED
 
 
 def headline(comparisons: Sequence[Comparison], checks: Sequence[Check]) -> str:
-    """Say in one sentence why the verdict is what it is."""
+    """Explain the verdict in one sentence."""
     in_short = _in_short(comparisons[0])
     outcomes = [check.outcome for check in checks]
     worst = "block" if "block" in outcomes else "warn" if "warn" in outcomes else ""
@@ -26,7 +26,7 @@ def headline(comparisons: Sequence[Comparison], checks: Sequence[Check]) -> str:
 def metric_table(
     comparisons: Sequence[Comparison], confidence: float, test: str, own: Mapping[str, str]
 ) -> str:
-    """Show each metric of both models, how sure its change is, and what `own` metrics are."""
+    """Show each metric of both models, the interval of its change, and `own` descriptions."""
     rows = []
     for c in comparisons:
         share = "" if c.regression is None or not c.regression else f" ({_direction(c.regression)})"
@@ -42,7 +42,7 @@ def metric_table(
 
 
 def _undefined(comparisons: Sequence[Comparison]) -> list[str]:
-    """Say why metrics are undefined, and of which model alone."""
+    """Explain why metrics are undefined, and for which model if only for one."""
     lines = []
     for c in comparisons:
         if c.reason or c.base_reason:
@@ -53,7 +53,7 @@ def _undefined(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _in_short(c: Comparison) -> str:
-    """Say of the leading metric whether it got better, and how sure that is."""
+    """Describe the change of the leading metric and whether it is significant."""
     if not c.regression:
         return (
             f"{cell(c.metric)} {'can not be compared' if c.regression is None else 'is unchanged'}."
@@ -68,7 +68,7 @@ def _direction(regression: float) -> str:
 
 
 def detectable(smallest: Mapping[str, float | None]) -> str:
-    """Say which regression would be too small to be seen."""
+    """Describe the smallest regressions that the gate would detect."""
     known = [f"{cell(metric)} {value:.1%}" for metric, value in smallest.items() if value]
     if not known:
         return ""

@@ -1,4 +1,4 @@
-"""Champion against challenger: both models on the same test rows, with paired intervals."""
+"""Compare base and candidate on the same test rows, with paired intervals."""
 
 import math
 import os
@@ -21,11 +21,11 @@ from mlops.review.checkouts import Side
 
 _SCORING = "mlops.review.scoring"  # of the side's own checkout: each has its own engine
 _SCORING_SECONDS = 600
-_SAME = 1e-6  # of a metric, on another kind of processor
+_SAME = 1e-6  # relative difference of a metric between kinds of processors
 
 
 class NotComparable(Exception):
-    """The two models can't be scored on the same rows; the message says why."""
+    """The two models can't be scored on the same rows; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Comparison:
 
     Attributes:
         regression: how much worse the candidate is, as a share of the base's value; below 0 it
-            is better. None where a value is not finite.
-        spread: of `regression`, over test rows that might have been drawn instead.
-        base_reason, reason: why base's, and candidate's, value is undefined; empty if it is not.
+            is better. None if it is not finite.
+        spread: of `regression`, over other possible samples of test rows.
+        base_reason, reason: why base's and candidate's value is undefined; empty if it is defined.
     """
 
     metric: str
@@ -54,12 +54,12 @@ class Comparison:
 
 
 def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
-    """Give what the side's model predicts and what happened: `predicted` and `actual`.
+    """Return the side's predictions and the true values: `predicted` and `actual`.
 
-    Scores in a process of its own, with the side's own code.
+    Scores in a separate process, with the side's own code.
 
     Raises:
-        NotComparable: the side's model can't take these rows.
+        NotComparable: the side's model can't score these rows.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scored.npz"
@@ -83,10 +83,10 @@ def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
 def models_on_same_rows(
     base: Side, candidate: Side, params: Params
 ) -> tuple[pd.DataFrame, list[Predictions]]:
-    """Give the candidate's test rows, and what base and candidate predict for them.
+    """Return the candidate's test rows, and the predictions of base and candidate for them.
 
     Raises:
-        NotComparable: task or target differ, or the base's model can't take the rows.
+        NotComparable: task or target differ, or a model can't score the rows.
     """
     for what in ("task", "target"):
         if base.manifest[what] != candidate.manifest[what]:
@@ -112,7 +112,7 @@ def compare(
     params: Params,
     metrics: Metrics,
 ) -> list[Comparison]:
-    """Compare every metric, of both models as the candidate's code defines it.
+    """Compare every metric of both models, as the candidate's code defines it.
 
     Args:
         recorded: the base's metrics on its own test rows, as its own code defines them.
@@ -127,8 +127,8 @@ def compare(
 
 
 def redefined(base: Side, candidate: Side, comparisons: list[Comparison]) -> list[str]:
-    """Name metrics that the base's code computes otherwise: the same model on the same test rows
-    has another value there than here.
+    """List metrics that the base's code computes differently: the base's model has another value
+    there for the same test rows.
     """
     rows = [side.manifest["data"]["test"]["sha256"] for side in (base, candidate)]
     return [
@@ -141,7 +141,7 @@ def redefined(base: Side, candidate: Side, comparisons: list[Comparison]) -> lis
 
 
 def reasons(comparisons: list[Comparison]) -> dict[str, str]:
-    """Give why metrics of the candidate are undefined."""
+    """Return the reasons of the candidate's undefined metrics."""
     return {c.metric: c.reason for c in comparisons if c.reason}
 
 

@@ -1,4 +1,4 @@
-"""Which predictions moved between two models on the same rows, and how far."""
+"""Moves of predictions between two models on the same rows."""
 
 import datetime
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from mlops.columns import Schema
 from mlops.metrics import Floats, Predictions
 
 STEPS = (0.01, 0.05, 0.2)
-"""How far a prediction has to move to be counted; a share of the base's, or a probability."""
+"""Predictions that move by more than these are counted; a share of the base's, or a probability."""
 
 MOST = 10
 SHOWN_FEATURES = 4
 _SMALLEST = 0.01
-"""A prediction near 0 moves by a share of this much of the usual size of the target."""
+"""Moves of predictions near 0 are shares of this fraction of the target's median size."""
 
 
 def moved_rows(
@@ -27,13 +27,13 @@ def moved_rows(
     schema: Schema,
     features: Sequence[str],
 ) -> dict[str, Any] | None:
-    """Tell how many predictions moved how far, and show the rows that moved most.
+    """Count predictions by how far they moved, and list the rows that moved most.
 
     Args:
-        features: which of the rows' columns to show beside the key.
+        features: the rows' columns to show beside the key.
 
     Returns:
-        Plain data, as verdict.json has it; None where a prediction is no finite number.
+        Plain data, as in verdict.json; None if a prediction is not finite.
     """
     if not (np.isfinite(base.predicted).all() and np.isfinite(candidate.predicted).all()):
         return None
@@ -59,13 +59,13 @@ def moved_rows(
 
 
 def leading_features(plots: Path) -> list[str]:
-    """Give the features that matter most to the candidate, by the importance that it wrote."""
+    """Return the candidate's most important features, from its file of importances."""
     table = plots / "importance.csv"
     return pd.read_csv(table)["feature"].head(SHOWN_FEATURES).tolist() if table.exists() else []
 
 
 def relative_moves(base: Floats, candidate: Floats, actual: Floats) -> Floats:
-    """Give how far each prediction moved, as a share of the base's."""
+    """Return each prediction's move as a share of the base's."""
     smallest = _SMALLEST * float(np.median(np.abs(actual))) or 1.0
     moves: Floats = (candidate - base) / np.maximum(np.abs(base), smallest)
     return moves
@@ -108,7 +108,7 @@ def _classes(base: Predictions, candidate: Predictions, schema: Schema) -> tuple
     names = schema.target.choices
     before, after = base.decided, candidate.decided
     flipped = before != after
-    # A flip counts as more than any move of probabilities that flips nothing.
+    # A change of class ranks above any move of probabilities without one.
     moves = np.abs(new - old).sum(axis=1) / 2 + flipped
     pairs, counts = np.unique(
         np.stack([before, after], axis=1)[flipped], axis=0, return_counts=True
@@ -145,7 +145,7 @@ def _classes(base: Predictions, candidate: Predictions, schema: Schema) -> tuple
 
 
 def plain_value(value: Any) -> Any:
-    """Write a cell as JSON can have it: a missing value is null, a midnight is a day."""
+    """Convert a cell for JSON: a missing value to null, a midnight to a date."""
     if pd.isna(value):
         return None
     if isinstance(value, datetime.datetime):

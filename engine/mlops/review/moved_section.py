@@ -1,4 +1,4 @@
-"""How far predictions moved, and which rows moved most, as Markdown."""
+"""Moves of predictions, and the rows that moved most, as Markdown."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _NAMED = 3
 
 
 def moved_line(moved: dict[str, Any] | None, key: str) -> str:
-    """Say in one paragraph how many predictions moved, and name the rows that moved most."""
+    """Summarize in one paragraph how many predictions moved, and which rows moved most."""
     if moved is None:
         return ""
     if moved["kind"] == "classes":

@@ -1,4 +1,4 @@
-"""What report.html shows beyond the comment: all columns and slices, with drawn distributions."""
+"""Sections of report.html that the comment lacks: all columns and slices, with distributions."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT = 160, 40
 
 
 def page_sections(review: Review) -> str:
-    """Write every column of the data and every slice as tables that can be sorted."""
+    """Write all columns of the data and all slices as sortable tables."""
     parts = []
     if review.data and review.data["columns"]:
         parts += ["<h2>Columns of the data</h2>", _columns(review.data["columns"])]
@@ -63,7 +63,7 @@ def _percent(share: float | None) -> str:
 
 
 def _bars(bins: dict[str, Any]) -> str:
-    """Draw both distributions as bars side by side; a bar's name appears under the pointer."""
+    """Draw both distributions as bars side by side; a bar's label appears on hover."""
     most = max([*bins["base"], *bins["candidate"]], default=0.0)
     if not most:
         return ""

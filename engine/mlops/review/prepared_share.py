@@ -1,7 +1,7 @@
-"""What `prepare` of both sides did to the rows, and how the models do on test rows before it.
+"""Effects of both sides' `prepare` on the rows, and the models' metrics on test rows before it.
 
-Requests are not prepared. So a candidate whose `prepare` removes or changes test rows is compared
-with the base on all of them as they came in, too: hard rows can't be taken out of the test.
+Requests are not prepared. So a candidate whose `prepare` removes or changes test rows is also
+compared with the base on all unprepared test rows: hard rows can't be removed from the test.
 """
 
 import tempfile
@@ -28,7 +28,7 @@ from mlops.review.model_comparison import Comparison, compare, scored_by
 
 @dataclass(frozen=True)
 class Part:
-    """What `prepare` did to the training, test or held-out rows."""
+    """Effects of `prepare` on the training, test or held-out rows."""
 
     name: str
     rows: int
@@ -38,12 +38,12 @@ class Part:
 
 @dataclass(frozen=True)
 class PreparedShare:
-    """What the candidate's `prepare` did.
+    """Effects of the candidate's `prepare`.
 
     Attributes:
-        new_removed: test rows that it removes, and the base's does not.
-        new_changed: the same of rows with changed values.
-        comparisons: of both models on all test rows as they came in; none if it touches none.
+        new_removed: number of test rows that it removes, and the base's does not.
+        new_changed: the same for rows with changed values.
+        comparisons: of both models on all unprepared test rows; empty if it changes none of them.
     """
 
     parts: list[Part]
@@ -56,7 +56,7 @@ class PreparedShare:
         return next(part for part in self.parts if part.name == "test")
 
     def as_json(self) -> dict[str, Any]:
-        """Write the counts as verdict.json has them."""
+        """Return the counts as in verdict.json."""
         parts = {
             part.name: {"rows": part.rows, "removed": part.removed, "changed": part.changed}
             for part in self.parts
@@ -71,10 +71,10 @@ class PreparedShare:
 def prepared_share(
     base: Side, candidate: Side, params: Params, schema: Schema, metrics: Metrics
 ) -> PreparedShare | None:
-    """Count what `prepare` did, and compare the models on test rows that it touches.
+    """Count removed and changed rows, and compare the models on the unprepared test rows.
 
     Returns:
-        None if the candidate's removes and changes nothing.
+        None if the candidate's `prepare` removes and changes nothing.
     """
     before, found = _read(candidate.root, schema)
     if found.removed.empty and found.changed.empty:
@@ -105,7 +105,7 @@ def _read(root: Path, schema: Schema) -> tuple[pd.DataFrame, Differences]:
 
 
 def _touched(found: Differences, keys: pd.Series, schema: Schema) -> tuple[pd.Index, pd.Index]:
-    """Give which of the keys were removed, and which were changed."""
+    """Return the keys that were removed, and those that were changed."""
     removed, changed = pd.Index(found.removed[schema.key.name]), found.changed.index
     return removed[removed.isin(keys)], changed[changed.isin(keys)]
 
@@ -132,8 +132,8 @@ def _compared(
 
 
 def check_prepared(found: PreparedShare | None, params: Params) -> list[Check]:
-    """Name test rows that are removed or changed, warn of new ones, and hold the limits of
-    `gate.max_regression` on all of them as they came in.
+    """Report removed and changed test rows, warn of those that the base's `prepare` leaves alone,
+    and check `gate.max_regression` on all unprepared test rows.
     """
     if found is None:
         return []
@@ -154,7 +154,7 @@ def check_prepared(found: PreparedShare | None, params: Params) -> list[Check]:
 
 
 def prepared_section(found: PreparedShare | None) -> str:
-    """Show what was removed and changed, part by part."""
+    """Show the numbers of removed and changed rows, part by part."""
     if found is None:
         return ""
     rows = [

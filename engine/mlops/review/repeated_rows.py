@@ -1,4 +1,4 @@
-"""Added rows that are others' copies under a new key."""
+"""Find added rows that are copies of others under a new key."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,13 +15,13 @@ _MOST = 0.95
 
 
 class RowHashes:
-    """A hash of each row, of the columns that were added so far."""
+    """A hash of each row over the columns that were added so far."""
 
     def __init__(self, n_rows: int) -> None:
         self.hashes = np.full(n_rows, 0xCBF29CE484222325, dtype=np.uint64)
 
     def add(self, values: Values) -> None:
-        """Take one more column into the hashes."""
+        """Add a column to the hashes."""
         if values.kind == "text":
             labels = pd.util.hash_array(values.labels)
             mixed = np.append(labels, _MISSING)[values.data]
@@ -38,7 +38,7 @@ class RowHashes:
 def repeated_rows(
     hashes: RowHashes, pairs: KeyPairs, times: Callable[[], Values | None], schema: Schema
 ) -> Iterator[dict[str, Any]]:
-    """Guess that rows were added twice, or a whole partition of them."""
+    """Yield a guess if rows, or a whole partition of them, were added twice."""
     added, kept = hashes.hashes.take(pairs.added), hashes.hashes.take(pairs.new)
     repeats_kept = np.isin(added, kept)
     first = ~pd.Series(added).duplicated().to_numpy()
@@ -54,7 +54,7 @@ def repeated_rows(
 
 
 def _period(times: Values, pairs: KeyPairs, repeated: Rows) -> str:
-    """Name the time between first and last repeated row if nearly all of its rows are repeated."""
+    """Describe the period of the repeated rows if nearly all rows in it are repeated."""
     days = times.data.astype("datetime64[D]")
     first, last = days[repeated].min(), days[repeated].max()
     kept = days.take(pairs.new)

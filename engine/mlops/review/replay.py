@@ -1,6 +1,6 @@
-"""What production would see: both models answer a sample of the requests that it had.
+"""Replay a sample of production's requests with both models.
 
-The report has counts alone: values of requests stay where they are.
+The report has only counts: it never contains values of requests.
 """
 
 import math
@@ -20,7 +20,7 @@ from mlops.review.github_markdown import cell
 
 FAR = (0.01, 0.05, 0.20)
 _SURE = 0.001
-_WORTH = 0.005  # of the requests: fewer that move, or are refused, are not worth a warning
+_WORTH = 0.005  # share of the requests: fewer that move, or are refused, give no warning
 _LISTED = 3
 
 _Mask = NDArray[np.bool_]
@@ -31,11 +31,12 @@ class Replay:
     """Both models' answers to requests; pairs are of base and candidate.
 
     Attributes:
-        moved: how far -> share of the requests answered otherwise by more than that; of classes,
-            the share that gets another class, under 0.
-        on_test: the same of the test rows.
-        refused: how many requests the schema refuses, and by column how many the candidate alone.
-        outside: how many have a value that no training row had, and by column likewise.
+        moved: relative change -> share of the requests whose answers differ by more than that; for
+            classes, the share that gets another class, under 0.
+        on_test: the same for the test rows.
+        refused, refused_by: number of requests that the schema refuses; by column, the number
+            that only the candidate's refuses.
+        outside, outside_by: the same for values that no training row had.
     """
 
     requests: int
@@ -48,7 +49,7 @@ class Replay:
     outside_by: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        """Write it as verdict.json has it."""
+        """Return the replay as in verdict.json."""
         return asdict(self) | {
             name: {f"{far:g}": share for far, share in getattr(self, name).items()}
             for name in ("moved", "on_test")
@@ -58,7 +59,7 @@ class Replay:
 def shares_moved(
     task: Task, answers: Sequence[Floats], thresholds: Sequence[float | None] = (None, None)
 ) -> dict[float, float]:
-    """Give the share of answers that differ by more than so much, each side's by its threshold."""
+    """Return limit -> share of answers that differ by more; each side decides by its threshold."""
     base, candidate = answers
     if task == "classification":
         before, after = map(decided, answers, thresholds)
@@ -77,11 +78,11 @@ def compare_replay(
     answers: Sequence[Floats],
     on_test: Sequence[Floats],
 ) -> Replay:
-    """Compare how both sides would have answered.
+    """Compare both sides' answers to production's requests.
 
     Args:
         manifests, columns: of each side's bundle.
-        answers, on_test: what each side predicts for the requests, and for the test rows.
+        answers, on_test: each side's predictions for the requests, and for the test rows.
     """
     refusals = [_refusals(requests, side) for side in columns]
     outside = [_outside(requests, side["data"].get("seen", {})) for side in manifests]
@@ -105,7 +106,7 @@ def compare_replay(
 
 
 def _refusals(requests: pd.DataFrame, columns: list[dict[str, Any]]) -> dict[str, _Mask]:
-    """Tell by column which requests a side's schema refuses."""
+    """Return by column which requests a side's schema refuses."""
     found = {}
     for column in columns:
         if column["role"] not in ("feature", "input") or column["name"] not in requests:
@@ -124,7 +125,7 @@ def _refusals(requests: pd.DataFrame, columns: list[dict[str, Any]]) -> dict[str
 
 
 def _outside(requests: pd.DataFrame, seen: dict[str, list[Any]]) -> dict[str, _Mask]:
-    """Tell by feature which requests have a value that no training row had."""
+    """Return by feature which requests have a value that no training row had."""
     found = {}
     for name, values in seen.items():
         if name not in requests or not values:
@@ -143,7 +144,7 @@ def _any(masks: dict[str, _Mask], n_rows: int) -> _Mask:
 
 
 def _only_now(sides: Sequence[dict[str, _Mask]]) -> dict[str, int]:
-    """Count by column the requests that the candidate alone refuses, or extrapolates on."""
+    """Count by column the requests that only the candidate refuses, or extrapolates on."""
     base, candidate = sides
     counts = {
         name: int((mask & ~base.get(name, np.zeros_like(mask))).sum())
@@ -153,7 +154,7 @@ def _only_now(sides: Sequence[dict[str, _Mask]]) -> dict[str, int]:
 
 
 def check_replay(found: Replay | None) -> list[Check]:
-    """Warn of what the test rows don't show: answers that move more, requests refused, guesses."""
+    """Warn of answers that move more than on test rows, and of more refusals or extrapolations."""
     if found is None:
         return []
     n, warnings = found.requests, []
@@ -186,7 +187,7 @@ def _surely_more(share: float, n: int, usual: float, rows: int) -> bool:
 
 
 def replay_section(found: Replay | None) -> str:
-    """Say how production's requests would have been answered."""
+    """Summarize how answers to production's requests would differ."""
     if found is None:
         return ""
     parts = [

@@ -1,4 +1,4 @@
-"""The review as Markdown: verdict, one sentence of why, metrics, what to do; all else folded."""
+"""The review as Markdown: verdict, its reason, metrics, advice; all else folded."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,21 +50,21 @@ _ADVICE: dict[Outcome, str] = {
 
 @dataclass(frozen=True)
 class Review:
-    """Everything that a report shows.
+    """Contents of a report.
 
     Attributes:
-        failure: what the candidate's pipeline said when it failed; nothing else is known then.
+        failure: the candidate's pipeline's error message if it failed; nothing else is known then.
         not_comparable: why there is no comparison with the base, in words.
-        moved: as `moved_rows.moved_rows` gives it.
-        data: as `data_changes.data_changes` gives it.
+        moved: result of `moved_rows.moved_rows`.
+        data: result of `data_changes.data_changes`.
         key, target: the names of these columns.
         detectable: metric -> smallest regression that the gate would have blocked.
-        own_metrics: what the project's own metrics are, in words.
+        own_metrics: name -> description of the project's own metrics.
         explanation: why and where the models differ, their cost, and a replay of requests.
-        notes: what ingestion said of the rows.
-        unpinned: as `unpinned.unpinned` gives it.
-        lacking: outputs that dvc.lock names and the storage of data and models has not.
-        lock_behind: the commit's dvc.lock names other hashes than this review made.
+        notes: ingestion's notes on the rows.
+        unpinned: result of `unpinned.unpinned`.
+        lacking: outputs that dvc.lock names and the remote lacks.
+        lock_behind: the commit's dvc.lock has other hashes than this review's outputs.
     """
 
     base: str
@@ -119,7 +119,7 @@ def markdown(review: Review) -> str:
 
 
 def _failures(review: Review) -> list[str]:
-    """Say why there is no comparison, where there is none."""
+    """Explain why there is no comparison, if there is none."""
     parts = []
     if review.failure:
         parts += ["The pipeline of this change fails:", fenced(review.failure)]
@@ -134,7 +134,7 @@ def _checks(review: Review, outcomes: tuple[Outcome, ...]) -> str:
 
 
 def _details(review: Review) -> list[str]:
-    """Write what is folded away."""
+    """Write the folded sections."""
     passed = _checks(review, ("pass",))
     n_passed = sum(check.outcome == "pass" for check in review.checks)
     slices = review.slices if any(review.stages.values()) else []

@@ -1,4 +1,4 @@
-"""What a review leaves: report, page, plots and verdict."""
+"""A review's files: report, page, plots and verdict."""
 
 import json
 

@@ -1,7 +1,7 @@
-"""Causes that stand in the rows: what was done to values, labels, categories and the rows' number.
+"""Causes in the rows: changes of values, labels, categories and the number of rows.
 
-Rows with equal content are the same row, whatever their keys and order: a table whose key numbers
-the rows may be sorted anew.
+Rows with equal content count as the same row, whatever their keys and order, because a table whose
+key is the row number may have been sorted again.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from mlops.columns import Schema
 from mlops.review.value_causes import Cause, changed_values, new_values
 
 _FEW = 5
-_SHARE = 0.01  # of the rows; fewer are said by the data diff, and called no cause
+_SHARE = 0.01  # of the rows; fewer are reported by the data diff, but not as a cause
 
 
 class Rows(NamedTuple):
     """The rows that differ between two sides.
 
     Attributes:
-        before, after: as they were and are, in pairs, of rows with the same key.
-        removed, added: rows whose content and key one side alone has.
-        kept: how many rows are equal on both sides.
+        before, after: old and new version of rows with the same key, in pairs.
+        removed, added: rows whose content and key only one side has.
+        kept: number of rows that are equal on both sides.
     """
 
     before: pd.DataFrame
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 
 def differing(base: pd.DataFrame, candidate: pd.DataFrame, key: str) -> Rows:
-    """Take out what is equal on both sides, then pair the rest by key."""
+    """Drop rows that are equal on both sides, then pair the rest by key."""
     names = [name for name in candidate.columns if name in base.columns and name != key]
     old, new = (_numbered(side, names) for side in (base, candidate))
     mine, theirs = old[~old.isin(new)].index, new[~new.isin(old)].index
@@ -51,7 +51,7 @@ def differing(base: pd.DataFrame, candidate: pd.DataFrame, key: str) -> Rows:
 
 
 def _numbered(rows: pd.DataFrame, names: list[str]) -> pd.Series:
-    """Hash each row's content, and number those that are equal."""
+    """Hash each row's content and its number among rows of equal content."""
     content = pd.util.hash_pandas_object(rows[names], index=False)
     number = content.groupby(content).cumcount()
     pairs = pd.DataFrame({"content": content.to_numpy(), "number": number.to_numpy()})
@@ -59,10 +59,10 @@ def _numbered(rows: pd.DataFrame, names: list[str]) -> pd.Series:
 
 
 def row_causes(base: pd.DataFrame, candidate: pd.DataFrame, schema: Schema) -> list[Cause]:
-    """List what was done to the rows that can move a model.
+    """List changes of the rows that can change a model.
 
     Args:
-        base, candidate: valid rows, of any index; the schema is the candidate's.
+        base, candidate: valid rows, with any index; the schema is the candidate's.
     """
     base, candidate = (side.reset_index(drop=True) for side in (base, candidate))
     key = schema.key.name
@@ -82,7 +82,7 @@ def row_causes(base: pd.DataFrame, candidate: pd.DataFrame, schema: Schema) -> l
 
 
 def _numbers(base: pd.DataFrame, candidate: pd.DataFrame, rows: Rows, key: str) -> Iterator[Cause]:
-    """Say of copies, and of rows that are gone or new."""
+    """Yield causes for duplicated, removed and added rows."""
     names = [name for name in candidate.columns if name in base.columns and name != key]
     copies = [int(side.duplicated(names).sum()) for side in (base, candidate)]
     more = copies[1] - copies[0]

@@ -60,11 +60,11 @@ def review(
     """Review the work tree against the commit where it left `revision`.
 
     Args:
-        exact: anybody may have written the commit's dvc.lock: it has to name the very bytes that
-            are made here, also of a model.
+        exact: the commit's dvc.lock is untrusted: entries that differ from the base's must have
+            the exact hashes of this review's outputs, also for a model.
 
     Raises:
-        UserError: there is no such revision, or a file that DVC must not read.
+        UserError: `revision` does not exist, or there is a file that DVC must not read.
         PipelineFailed: the base could not be reproduced.
     """
     base_commit, head = merge_base(revision), git("rev-parse", "HEAD")
@@ -208,7 +208,7 @@ def _test_rows(n_rows: int, candidate: Side, schema: Schema) -> str:
 
 
 def _sample(candidate: Side) -> str:
-    """Say so if the candidate learnt from a sample of its training rows."""
+    """Return a note if the candidate was trained on a sample of its training rows."""
     learnt, tested = (candidate.manifest["data"][part]["rows"] for part in ("train", "test"))
     held_out = count_rows(paths.HELD_OUT_ROWS)
     there = count_rows(prepared_rows()) - tested - held_out
@@ -221,7 +221,7 @@ def _sample(candidate: Side) -> str:
 
 
 def _notes() -> list[str]:
-    """Give what ingestion said of the rows: columns that partitions lack, rows without a match."""
+    """Return ingestion's notes: columns that partitions lack, rows without a match."""
     found: list[str] = read_json(paths.VALIDATION_JSON).get("notes", [])
     return found
 

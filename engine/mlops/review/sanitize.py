@@ -1,8 +1,8 @@
-"""Rewrite a hostile report as a comment that can't do more than be read.
+"""Rewrite an untrusted report as a harmless comment.
 
-A parser reads the Markdown, and what it found is rewritten in a narrow form: headings,
-paragraphs, flat lists, tables, emphasis, code, folds and the charts of `markup.chart`. Everything
-else is written as plain text, so nothing depends on GitHub's parser reading the report as ours
+A parser reads the Markdown, and its result is rewritten in a narrow form: headings, paragraphs,
+flat lists, tables, emphasis, code, folds and the charts of `github_markdown.chart`. Everything else
+is written as plain text, so safety doesn't depend on GitHub's parser reading the report as ours
 does. Command: python -m mlops.review.sanitize REPORT COMMENT
 """
 
@@ -37,14 +37,14 @@ LONGER = "\n\nThe report is longer than a comment may be.\n"
 _DEEPEST_FOLD = 4
 _FOLD = re.compile(r"<details><summary>([^<>\n]*)</summary>\n*")
 
-# No rule that makes a link, an image, a quote or code by indentation: their marks stay text.
+# Links, images, quotes and indented code are disabled: their marks stay text.
 _PARSER = MarkdownIt("commonmark").enable("table")
 _PARSER.disable(["reference", "lheading", "blockquote", "code", "hr"])
 _PARSER.disable(["link", "image", "autolink", "html_inline"])
 
 
 def sanitize(text: str, most_bytes: int = MOST_BYTES) -> str:
-    """Rewrite a report, at most `most_bytes` of it; what is longer ends between two blocks."""
+    """Rewrite a report; one of more than `most_bytes` is cut between two blocks."""
     kept: list[str] = []
     size, depth, whole = 0, 0, True
     for block in _blocks(visible(text).replace("<wbr>", "")):
@@ -87,7 +87,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _prefixed(token: Token, prefix: str = "", one_line: bool = False) -> Iterator[str]:
-    """Yield inline content after a mark, unless it is empty; no line of it starts a block."""
+    """Yield inline content after a prefix, unless it is empty; no line of it starts a block."""
     lines = [line.strip(" \t") for line in inline(token).split("\n")]
     text = (" " if one_line else "\n").join(line for line in lines if line)
     if text:
@@ -95,7 +95,7 @@ def _prefixed(token: Token, prefix: str = "", one_line: bool = False) -> Iterato
 
 
 def _list(tokens: Iterator[Token]) -> Iterator[str]:
-    """Yield one list; lists and other blocks inside its items come out on its own level."""
+    """Yield one list; lists and other blocks inside its items are flattened to its level."""
     items: list[str] = []
     depth = 1
     while depth:

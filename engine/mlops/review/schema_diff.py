@@ -9,7 +9,7 @@ _LISTED = 5
 
 
 def schema_diff(base: Sequence[Mapping[str, Any]], schema: Schema) -> list[str]:
-    """Compare the columns that a base's bundle was made for with a schema."""
+    """Describe how a schema differs from the columns of a base's bundle."""
     before = {column["name"]: column for column in base}
     words = []
     for name in (name for name in before if name not in schema.names):

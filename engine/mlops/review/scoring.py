@@ -1,8 +1,8 @@
-"""Let a bundle predict given rows, with the code of the checkout it stands in.
+"""Predict given rows with a bundle, using the code of the bundle's checkout.
 
 Run with that checkout's engine and project on PYTHONPATH: a pickled model needs the classes, schema
-and features that it was made with. So a review calls the module of an older engine, too: arguments
-and arrays stay as they are.
+and features that it was trained with. So a review may call this module of an older engine: its
+arguments and arrays must not change.
 """
 
 import sys

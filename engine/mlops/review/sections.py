@@ -1,4 +1,4 @@
-"""The parts of a report below its table: each is one paragraph, table, chart or fold, or empty."""
+"""The sections of a report below its table: each a paragraph, table, chart or fold, or empty."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ WORDS = folded(
 
 
 def params_line(changed: list[tuple[str, Any, Any]]) -> str:
-    """Name the first changed parameters with both values."""
+    """List the first changed parameters with both values."""
     if not changed:
         return "**Parameters:** none differs."
     named = [f"{cell(p)} {cell(_cut(a))} → {cell(_cut(b))}" for p, a, b in changed[:NAMED_PARAMS]]
@@ -46,7 +46,7 @@ def _cut(value: Any) -> str:
 
 
 def params_section(changed: list[tuple[str, Any, Any]]) -> str:
-    """List changed parameters, of which the report's first lines name only a few."""
+    """List changed parameters; empty if the report's first lines already list them in full."""
     if len(changed) <= NAMED_PARAMS and all(
         len(str(v)) <= LONGEST for _, *vs in changed for v in vs
     ):
@@ -57,7 +57,7 @@ def params_section(changed: list[tuple[str, Any, Any]]) -> str:
 
 
 def chart_section(slices: list[SliceComparison], metric: str) -> str:
-    """Draw a metric over the slices of the column that has fewest."""
+    """Draw a metric over the slices of the column with the fewest slices."""
     columns: dict[str, list[SliceComparison]] = {}
     for part in slices:
         columns.setdefault(part["column"], []).append(part)
@@ -74,7 +74,7 @@ def chart_section(slices: list[SliceComparison], metric: str) -> str:
 
 
 def notes_section(notes: list[str]) -> str:
-    """Show what ingestion said of the rows."""
+    """List ingestion's notes on the rows."""
     if not notes:
         return ""
     return "\n".join(["**Data that lack something:**", "", *(f"- {cell(note)}" for note in notes)])
@@ -107,7 +107,7 @@ def _why(part: SliceComparison, metric: str) -> str:
 
 
 def stages_section(stages: dict[str, bool]) -> str:
-    """Tell which stages were the base's, and so had not to be run."""
+    """List the stages that differ from the base's, and those that don't and so were not run."""
     if not stages:
         return ""
     differing = [cell(name) for name, differs in stages.items() if differs]

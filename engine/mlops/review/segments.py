@@ -1,6 +1,6 @@
-"""Where the error changed most: groups of rows by one or two conditions, found and then confirmed.
+"""Find groups of rows, by one or two conditions, in which the error changed most, and confirm them.
 
-Groups are searched on one half of the test rows; the few that stand out are tested on the other
+Groups are searched on one half of the test rows; the few most extreme are tested on the other
 half, which had no part in choosing them (data splitting: Cox, Biometrika 62, 1975), under one
 error rate for all of them.
 """
@@ -23,7 +23,7 @@ _CUTS = np.linspace(0.1, 0.9, 9)
 _LEAST_ROWS, _LEAST_SHARE = 20, 0.01
 _WIDENED = 30  # conditions that a second one is added to
 _TESTED = 8
-_SAME = 0.6  # share of common rows from which two groups are one
+_SAME = 0.6  # share of common rows from which two groups count as one
 _SHOWN = 0.03  # smaller changes of the error are not worth a sentence
 _TINY = 1e-15
 _LONGEST = 400
@@ -33,11 +33,11 @@ _Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows in which the error changed otherwise than in the rest.
+    """Rows in which the error changed differently than in the rest.
 
     Attributes:
         where: the conditions, in words.
-        rows: in the half that confirmed it.
+        rows: their number in the half that confirmed it.
         change: of the mean error there, as a share of the base's; above 0 it is worse.
         chance: how often chance alone shows any segment like it.
     """
@@ -49,7 +49,7 @@ class Segment:
     chance: float
 
     def sentence(self) -> str:
-        """Say it, of any names, in plain text."""
+        """Describe the segment in plain text; names are not escaped."""
         how = "worse" if self.change > 0 else "better"
         rows = f"{self.rows:,} rows"
         return f"{self.metric} is {abs(self.change):.0%} {how} where {self.where}, {rows}"
@@ -61,7 +61,7 @@ class Segment:
 def find_segments(
     base: Predictions, candidate: Predictions, test: pd.DataFrame, schema: Schema, error_rate: float
 ) -> list[Segment]:
-    """Find where the error changed most, worse or better, beyond what it did everywhere."""
+    """Find where the error changed most, worse or better, relative to its change in all rows."""
     rng = np.random.default_rng(_SEED)
     chosen = rng.permutation(len(test))[:MOST_ROWS]
     if len(chosen) < 4 * _LEAST_ROWS:
@@ -81,7 +81,7 @@ def find_segments(
 
 
 def row_errors(predictions: Predictions, rows: NDArray[np.intp]) -> tuple[str, Floats]:
-    """Give each row's error, and the metric that is their mean."""
+    """Return the metric that is the mean of the rows' errors, and each row's error."""
     actual, predicted = predictions.actual[rows], predictions.predicted[rows]
     if predictions.task == "regression":
         return "mae", np.abs(predicted - actual)
@@ -92,7 +92,7 @@ def row_errors(predictions: Predictions, rows: NDArray[np.intp]) -> tuple[str, F
 def _conditions(
     rows: pd.DataFrame, searched: _Mask, schema: Schema
 ) -> list[tuple[str, str, _Mask]]:
-    """List column, words and membership of every single condition that parts the rows."""
+    """List column, words and membership of every single condition that splits the rows."""
     least = max(_LEAST_ROWS, int(_LEAST_SHARE * len(rows) / 2))
     found = []
     for feature in schema.features:
@@ -113,7 +113,7 @@ def _of_column(feature: Feature, values: pd.Series, searched: _Mask) -> list[tup
         ]
     numbers = values.to_numpy(dtype=np.float64)
     known = numbers[searched & ~gaps]
-    # Only values that occur: a cut between them would read as if there were rows.
+    # Only values that occur: a cut between them would suggest rows that don't exist.
     edges = np.unique(np.quantile(known, _CUTS, method="higher")) if len(known) else known
     for edge in edges:
         text = f"{edge:.6g}"
@@ -124,7 +124,7 @@ def _of_column(feature: Feature, values: pd.Series, searched: _Mask) -> list[tup
 def _search(
     conditions: list[tuple[str, str, _Mask]], excess: Floats, searched: _Mask
 ) -> list[tuple[int, int]]:
-    """Choose the groups that stand out most on one half: pairs of conditions, or twice the same."""
+    """Choose the most extreme groups on one half: pairs of conditions, or twice the same one."""
     matrix = np.array([members[searched] for _, _, members in conditions], dtype=np.float32)
     y = (excess[searched] / np.abs(excess[searched]).max(initial=_TINY)).astype(np.float32)
     least = max(_LEAST_ROWS, _LEAST_SHARE * len(y))
@@ -133,7 +133,7 @@ def _search(
     order = np.argsort(-np.abs(single))[:_WIDENED]
     both = _statistic(matrix, (matrix[order] * y).T, least)
     both[columns[:, None] == columns[order][None, :]] = 0.0
-    # A second condition has to earn its place: a group of one is said more simply.
+    # A second condition must add enough: a group of one condition is simpler to describe.
     both[np.abs(both) < 1.15 * np.abs(single[order])[None, :]] = 0.0
     ranked = [(abs(single[k]), int(k), int(k)) for k in order]
     best = np.argsort(-np.abs(both), axis=None)[: 4 * _WIDENED]
@@ -172,7 +172,7 @@ def _confirmed(
     metric: str,
     error_rate: float,
 ) -> list[Segment]:
-    """Test each group on the other half, in the direction in which it stood out."""
+    """Test each group on the other half, in the direction of its change on the first."""
     was, now, excess = errors
     groups, worsening = [], []
     for first, second in found:
@@ -193,7 +193,7 @@ def _confirmed(
 
 
 def segments_section(segments: list[Segment]) -> str:
-    """Say where the error changed most."""
+    """List the segments in which the error changed most."""
     if not segments:
         return ""
     lines = [f"- {cell(segment.sentence()[:_LONGEST])}" for segment in segments]

@@ -1,4 +1,4 @@
-"""Causes that stand in what a person edits: parameters, columns, features, bounds, libraries."""
+"""Causes in edited settings: parameters, columns, features, bounds, code, libraries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,23 +9,23 @@ from mlops.review.value_causes import Cause
 
 _LEARNS = ("ingest", "split", "train")
 _NO_CAUSE = ("train.seed", "ingest.max_gap_days")
-"""Another seed gives another draw of the same model; a limit that nothing reached changes none."""
+"""Another seed only draws the same model again; a limit that was not reached changes no model."""
 _SEARCH = "train.search."
 _LIBRARIES = (
     *("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "joblib", "threadpoolctl"),
     *("lightgbm", "xgboost", "catboost", "torch"),
 )
-"""Those whose other versions train another model."""
+"""Libraries of which another version may train another model."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a side was made with.
+    """Settings that a side's model was trained with, and its numbers of rows.
 
     Attributes:
         columns: as the bundle's manifest describes them.
-        derived: names, and the hash of what their functions mean.
-        code: what the stage train's fingerprint says; before engine 1.0 there was none.
+        derived: names of derived features, and a hash of their functions' meaning.
+        code: fingerprint of stage train; empty before engine 1.0.
     """
 
     params: dict[str, Any]
@@ -57,14 +57,14 @@ def _parameters(base: dict[str, Any], candidate: dict[str, Any]) -> Iterator[Cau
             continue
         if path.startswith(_SEARCH) and not searches:
             continue
-        if old == ABSENT and new is None:  # what an upgrade adds, switched off
+        if old == ABSENT and new is None:  # a new setting of an upgrade, switched off
             continue
         strength = 0.9 if own or section == "train" else 0.7
         yield Cause("parameter", path, f"{path} was {old} and is {new}", strength)
 
 
 def _seen(side: Settings) -> dict[str, dict[str, Any]]:
-    """Give the columns that a model sees, or derives from."""
+    """Return the columns that a model gets, or that its derived features use."""
     return {c["name"]: c for c in side.columns if c["role"] in ("feature", "input")}
 
 
@@ -91,7 +91,7 @@ def _features(base: Settings, candidate: Settings) -> Iterator[Cause]:
 
 
 def _bounds(base: Settings, candidate: Settings) -> Iterator[Cause]:
-    """Name bounds and choices that changed, if other rows are valid now."""
+    """Yield changed bounds and choices if the number of valid or quarantined rows changed."""
     old, new = ({c["name"]: c for c in side.columns} for side in (base, candidate))
     aside = candidate.quarantined - base.quarantined
     edits = [

@@ -1,4 +1,4 @@
-"""Slices of both models on the same rows, and which of them got worse by more than chance."""
+"""Compare slices of both models on the same rows, and find significant regressions."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -32,10 +32,10 @@ def compare_slices(
     """Compare the metrics slice by slice.
 
     Returns:
-        A dict a slice: `regression` has how much worse each gated metric is, as a share of the
-        base's, `chance` the probability that chance alone makes any slice look so much worse. Of a
-        slice with fewer rows than `gate.slices.min_rows`, and where a metric is undefined, both
-        are absent.
+        A dict for each slice: `regression` has how much worse each gated metric is, as a share of
+        the base's, `chance` the probability that chance alone makes any slice look that much
+        worse. Both are empty for a slice with fewer rows than `gate.slices.min_rows`, and lack
+        metrics that are undefined.
     """
     found, placed = list[SliceComparison](), []
     for column, label, members in slices(test, params.evaluate.slices, schema):
@@ -72,7 +72,7 @@ def compare_slices(
 def _worsening(
     metric: str, base: Estimate, candidate: Estimate, higher: dict[str, bool]
 ) -> Floats | None:
-    """Give what each row adds to the metric's worsening, which is their mean."""
+    """Return each row's contribution to the metric's worsening, which is their mean."""
     delta = candidate.value - base.value
     if not math.isfinite(delta):
         return None
@@ -81,18 +81,18 @@ def _worsening(
 
 
 def _share(worse: float, base: float) -> float | None:
-    """Give the worsening as a share; None if nothing is a share of the base's 0."""
+    """Return the worsening as a share of the base's value; None if only the base's is 0."""
     return (rounded(worse / base) if base else None) if worse else 0.0
 
 
 def chance_of_any(
     rows: Sequence[NDArray[np.intp]], worsening: Sequence[Floats], n_rows: int
 ) -> Floats:
-    """Give for each slice how often the worst of all slices looks as bad by chance alone.
+    """Return for each slice how often the worst of all slices looks as bad by chance alone.
 
     Each slice's statistic is the sum of its rows' worsening over the root of their sum of squares.
-    The largest of these is compared with that of the Gaussian multiplier bootstrap (Chernozhukov,
-    Chetverikov & Kato, Annals of Statistics 41, 2013), which keeps what slices have in common, as
+    It is compared with the largest ones of the Gaussian multiplier bootstrap (Chernozhukov,
+    Chetverikov & Kato, Annals of Statistics 41, 2013), which keeps the dependence of slices, as
     the max-T adjustment of Westfall & Young, Resampling-Based Multiple Testing, 1993: one error
     rate holds for all slices and metrics together.
     """
@@ -118,10 +118,10 @@ def chance_of_any(
 
 
 def check_slices_against_base(slices: list[SliceComparison], params: Params) -> list[Check]:
-    """Block where a slice is worse than the base by more than is allowed and than chance explains.
+    """Block slices with a significant regression above its limit.
 
     Args:
-        slices: as `compare_slices` gives them.
+        slices: result of `compare_slices`.
     """
     tested = [part for part in slices if part["chance"]]
     if not tested:
@@ -140,7 +140,7 @@ def check_slices_against_base(slices: list[SliceComparison], params: Params) -> 
 
 
 def _worse(slices: list[SliceComparison], params: Params) -> Iterator[tuple[float, Check]]:
-    """Give chance and check of each slice and metric that is worse than allowed."""
+    """Yield chance and check of each slice and metric that is worse than allowed."""
     limits = params.gate.slice_limits
     for part in slices:
         for metric, chance in part["chance"].items():

@@ -1,7 +1,7 @@
-"""Which entries of dvc.lock a review believes: the base's, and what this work tree has made.
+"""Keep only trusted entries of dvc.lock: the base's, and those that DVC wrote in this work tree.
 
-DVC skips a stage whose entry fits, and takes the outputs that it names from cache or storage. A
-pull request may write there what it likes, so what it changed is rebuilt, never taken.
+DVC skips a stage whose entry matches, and checks out the outputs that it names from cache or
+remote. A pull request may write any entry, so stages whose entries it changed are rebuilt.
 """
 
 from pathlib import Path
@@ -23,11 +23,11 @@ LOCK = "dvc.lock"
 
 
 def keep_believed(root: Path, base: str) -> None:
-    """Take all other stages out of the locks of a checkout, so that DVC runs them.
+    """Remove untrusted stages from the locks of a checkout, so that DVC runs them.
 
-    An entry is believed if it stands to the letter in the base's lock and names all that the stage
-    now uses and gives, or if the work tree's lock differs there from the commit's: then DVC wrote
-    it here. A runner's work tree is the commit.
+    An entry is trusted if it is identical in the base's lock and names exactly the stage's present
+    dependencies, parameters and outputs, or if the work tree's lock differs there from the
+    commit's: then DVC wrote it here. A runner's work tree is the commit.
     """
     used = _used(root)
     for name in sorted({lock for lock, _ in used}):
@@ -47,7 +47,7 @@ def keep_believed(root: Path, base: str) -> None:
 
 
 def _used(root: Path) -> dict[tuple[str, str], Any]:
-    """Tell what each stage uses and gives, by dvc.yaml: a frozen one is never believed."""
+    """Return each stage's dependencies, parameters and outputs in dvc.yaml; None if frozen."""
     try:
         with Repo(str(root)) as repo:
             return {
@@ -55,7 +55,7 @@ def _used(root: Path) -> dict[tuple[str, str], Any]:
                 for stage in repo.index.stages
                 if isinstance(stage, PipelineStage)
             }
-    except (DvcException, OSError, yaml.YAMLError):  # `dvc repro` tells it in words
+    except (DvcException, OSError, yaml.YAMLError):  # `dvc repro` reports it
         return {}
 
 
@@ -84,7 +84,7 @@ def _named(entry: dict[str, Any]) -> Any:
 
 
 def stages_at(commit: str, name: str = LOCK, root: Path = Path()) -> Stages:
-    """Read the stages of a commit's lock; where it has none, there are none."""
+    """Read the stages of a commit's lock; empty if it has no lock."""
     try:
         return _stages(git("show", f"{commit}:./{name}", root=root))
     except UserError:  # there is none

@@ -28,7 +28,7 @@ _UNITS = (
 
 
 def unit_of(factor: float) -> str:
-    """Guess which units a factor leads from and to, in brackets; empty if it is none we know."""
+    """Guess the units that a factor converts between, in parentheses; empty if it is unknown."""
     for known, first, second in _UNITS:
         if abs(factor / known - 1) <= _CLOSE:
             return f" ({first} to {second}?)"
@@ -38,7 +38,7 @@ def unit_of(factor: float) -> str:
 
 
 def nearest_factor(ratio: float, within: float) -> float | None:
-    """Give the factor between units that a ratio is closest to, if it is as close as `within`."""
+    """Return the unit factor closest to a ratio; None if it differs by a share above `within`."""
     factors = [f for known, _, _ in _UNITS if known > 3 for f in (known, 1 / known)]
     best = min(factors, key=lambda factor: abs(ratio / factor - 1))
     return best if abs(ratio / best - 1) <= within else None

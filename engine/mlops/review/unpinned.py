@@ -1,4 +1,4 @@
-"""What a pipeline reads that its lock can't hold by content: who answers may answer otherwise."""
+"""Inputs of a pipeline that its lock doesn't pin by content, so that they may change."""
 
 from pathlib import PurePosixPath
 
@@ -13,7 +13,7 @@ stops where they differ. To pin it, keep the rows in the repository or its stora
 
 
 def unpinned(stages: Stages) -> dict[str, str]:
-    """Give each input that another machine may find otherwise, and why, in words."""
+    """Return each input that may differ on another machine, with the reason in words."""
     made, found = outputs(stages), {}
     for stage in stages.values():
         for entry in stage.get("deps", []):
@@ -26,7 +26,7 @@ def unpinned(stages: Stages) -> dict[str, str]:
 
 
 def unpinned_section(found: dict[str, str]) -> str:
-    """Say so, and what to do."""
+    """Warn of unpinned inputs, and describe how to pin them."""
     named = "; ".join(f"{cell(path)} ({why})" for path, why in found.items())
     return _WORDS.format(named) if found else ""
 

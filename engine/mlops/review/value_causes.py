@@ -1,4 +1,4 @@
-"""Causes that stand in the values of one column: a unit, labels, a category, gaps."""
+"""Causes in the values of one column: a unit, labels, a category, missing values."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from mlops.columns import Column, Schema
 
-_FEW, _SHARE = 5, 0.01  # changed rows, and their share of all: fewer are no cause
-_NEW = 30  # new rows from which a distribution can be told
+_FEW, _SHARE = 5, 0.01  # minimum changed rows, and minimum share of all rows, for a cause
+_NEW = 30  # minimum new rows to judge a distribution
 _ALIKE = 0.9  # share of the changed values that one explanation has to fit
 _CLOSE = 0.02
 _UNIT = np.log(1.8)  # new values that differ by less than this factor may have drifted
@@ -37,10 +37,10 @@ class Cause:
     """Something that may have moved the model.
 
     Attributes:
-        kind: of causes, as verdict.json has it.
-        what: in a few words.
-        evidence: what was found, in a sentence.
-        strength: the larger, the earlier it is named.
+        kind: one of the kinds in verdict.json.
+        what: a short description.
+        evidence: the finding, in a sentence.
+        strength: rank; causes are listed by descending strength.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Cause:
 def changed_values(
     column: Column, before: pd.DataFrame, after: pd.DataFrame, n_rows: int, schema: Schema
 ) -> list[Cause]:
-    """Explain the values that rows of the same key have changed."""
+    """Explain values that changed between rows with the same key."""
     old, new = before[column.name], after[column.name]
     differs = ((old != new) & ~(old.isna() & new.isna())).to_numpy()
     n = int(differs.sum())
@@ -76,7 +76,7 @@ def changed_values(
 
 
 def _scale(old: pd.Series, new: pd.Series) -> str:
-    """Say by which factor, or factor and offset, numbers changed, if by one; else nothing."""
+    """Describe the common factor, or factor and offset, of the changes; empty if there is none."""
     x, y = (values.astype("float64").to_numpy() for values in (old, new))
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
@@ -113,7 +113,7 @@ def _moved(old: pd.Series, new: pd.Series) -> str:
 def _renamed(
     column: Column, old: pd.Series, new: pd.Series, before: pd.Series, n_rows: int
 ) -> Iterator[Cause]:
-    """Name categories whose rows all, or nearly all, have another one now."""
+    """Yield categories whose rows nearly all changed to one other category, then other changes."""
     pairs = Counter(zip(old.fillna(_MISSING), new.fillna(_MISSING), strict=True))
     unexplained = len(old)
     for (was, now), n in pairs.most_common():
@@ -131,7 +131,7 @@ def _renamed(
 def new_values(
     column: Column, base: pd.DataFrame, added: pd.DataFrame, schema: Schema
 ) -> list[Cause]:
-    """Explain the values of new rows by those of the base's rows."""
+    """Explain how values of new rows differ from those of the base's rows."""
     old, new = base[column.name].dropna(), added[column.name].dropna()
     if len(added) < _NEW or len(old) < _NEW:
         return []
@@ -165,7 +165,7 @@ def new_values(
 
 
 def _new_categories(column: Column, old: pd.Series, new: pd.Series, where: str) -> Iterator[Cause]:
-    """Name a category that is gone where another one came, and classes of other shares."""
+    """Yield categories that another one replaced; for the target, classes with other shares."""
     shares = [side.value_counts(normalize=True) for side in (old, new)]
     came = shares[1].index.difference(shares[0].index)
     expected = shares[0][~shares[0].index.isin(shares[1].index)] * len(new)

@@ -1,4 +1,4 @@
-"""Guesses in words what happened to a column's values: a unit, a time zone, a new name."""
+"""Guess, in words, how a column's values changed: a unit, a time zone, a new name."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,14 +16,14 @@ ENOUGH = 3
 _MOST = 0.95
 _CLOSE, _EXACT = 0.005, 1e-6
 _SMALL = 0.1
-"""What a rule leaves unexplained, at most, of how far a value moved."""
+"""Largest share of a value's change that a rule may leave unexplained."""
 
 _DAY = np.timedelta64(1, "D")
 _QUARTER = np.timedelta64(15, "m")
 
 
 def value_guesses(changed: Changed) -> list[str]:
-    """Guess what happened to the changed values of one column; empty where nothing fits most."""
+    """Guess how the values of one column changed; empty if no guess fits nearly all of them."""
     before, after = changed.before, changed.after
     if len(before.data) < ENOUGH or before.kind != after.kind:
         return []
@@ -63,14 +63,14 @@ def _of_numbers(before: Values, after: Values) -> Iterator[str]:
     if counts.max() >= _MOST * len(new) and len(np.unique(old)) > 1:
         yield f"values became {values[counts.argmax()]:,.6g}"
     made = list(_made(old, new))
-    for close in (_EXACT, _CLOSE):  # what fits to the digit goes before what fits by and large
+    for close in (_EXACT, _CLOSE):  # exact fits before approximate ones
         for text, values in made:
             if _fits(old, new, values, close):
                 yield text
 
 
 def _made(old: Floats, new: Floats) -> Iterator[tuple[str, Floats]]:
-    """Yield what may have been done to the old values, and what they would be then."""
+    """Yield possible changes of the old values, each with the values that it would result in."""
     used = old != 0
     if used.sum() >= ENOUGH:
         factor = float(np.median(new[used] / old[used]))
@@ -101,7 +101,7 @@ _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
 
 
 def _fits(old: Floats, new: Floats, made: Floats, close: float) -> bool:
-    """Tell whether nearly all values are as made, but for rounding, and far from the old ones."""
+    """Return whether nearly all new values equal `made`, up to rounding and far from the old."""
     if not np.isfinite(made).all():
         return False
     error = np.abs(new - made)

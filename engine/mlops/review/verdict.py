@@ -1,4 +1,4 @@
-"""verdict.json: a review as the contract has it."""
+"""verdict.json: a review in the form of `verdict_schema`."""
 
 import math
 from dataclasses import asdict
@@ -10,10 +10,10 @@ from mlops.review.verdict_schema import SCHEMA_VERSION, Verdict
 
 
 def as_verdict(found: Review) -> dict[str, Any]:
-    """Write a review as verdict.json has it.
+    """Return a review as in verdict.json.
 
     Raises:
-        pydantic.ValidationError: it is not what the schema says.
+        pydantic.ValidationError: the result does not match the schema.
     """
     written = {
         "schema_version": SCHEMA_VERSION,
@@ -51,7 +51,7 @@ def as_verdict(found: Review) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Write a parameter as JSON can have it."""
+    """Convert a parameter to JSON types."""
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list):
