@@ -17,6 +17,7 @@ from fitted import SMALL, chosen
 from mlops.columns import LONGEST, Column, Derived, Schema
 from mlops.errors import UserError
 from mlops.frames import with_derived
+from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import decide
 from mlops.monitoring.log_reader import AT, PREDICTED, REQUEST, Window
@@ -28,6 +29,7 @@ from mlops.pipeline.equivalence import (
     edge_rows,
     largest_error,
 )
+from mlops.pipeline.evaluate import importance
 from mlops.pipeline.export import SUGGESTED, describe_reference, describe_seen
 from mlops.pipeline.exporter import export_form
 from mlops.pipeline.feature_frame import MOST_CATEGORIES, RARE, FeatureFrame
@@ -37,7 +39,7 @@ from mlops.serving.app import create_app
 from mlops.serving.derived_engine import with_features
 from mlops.serving.encoding import Encoding
 from mlops.serving.engine import Exported
-from mlops.serving.prometheus import Metrics
+from mlops.serving.prometheus import Metrics as ServingMetrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings
 from mlops.slices import MOST_TEXTS, slices
@@ -144,6 +146,36 @@ def test_thousands_of_texts_cost_no_accuracy(params: Params) -> None:
     assert r2(model, test) > max(by_hand, r2(blind, test) + 0.3)
 
 
+@pytest.mark.parametrize("log_target", [True, False])
+def test_whole_numbers_as_target_are_averaged_and_not_taken_for_classes(
+    log_target: bool, params: Params
+) -> None:
+    rows = brands.rows(1_500, MANY, 0)
+    target = SCHEMA.target.name
+    rows[target] = rows[target].clip(10).round(-1)  # of few different values
+
+    model = fitted(params, rows, log_target=log_target)
+
+    assert list(model[:-1].transform(with_derived(rows, SCHEMA))) == [
+        feature.name for feature in SCHEMA.features
+    ]
+
+
+@pytest.mark.parametrize("n_brands", [FEW, MANY])
+@pytest.mark.parametrize("choices", [(), ("b", "a"), ("c", "a", "b")])
+def test_each_feature_has_one_importance_however_many_columns_it_becomes(
+    choices: tuple[str, ...], n_brands: int, params: Params
+) -> None:
+    schema = brands.schema(*choices)
+    rows = with_derived(brands.rows(1_500, n_brands, 0, *choices), schema)
+    model = fitted(params, rows, schema=schema)
+
+    table = importance(model, rows, schema, Metrics(schema.task, schema.target.choices), 0)
+
+    assert sorted(table["feature"]) == sorted(feature.name for feature in schema.features)
+    assert table["importance"].iloc[0] > 0
+
+
 def test_a_text_that_says_nothing_is_not_learned_by_heart(params: Params) -> None:
     """Without other rows' means for a training row, each text of two rows would tell its target."""
     train, test = brands.rows(3_000, FEW), brands.rows(1_000, FEW, 1)
@@ -205,7 +237,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(
         PREDICTION_LOG_URL="none", bundle=folder, access_log=False, reload_seconds=0
     )
-    with TestClient(create_app(Service(settings, SCHEMA, Metrics(SCHEMA)))) as own:
+    with TestClient(create_app(Service(settings, SCHEMA, ServingMetrics(SCHEMA)))) as own:
         yield own
 
 

@@ -117,9 +117,13 @@ def importance(
         value = leading.score(Predictions(schema.task, actual, predicted))[leading.leading]
         return leading.goodness(leading.leading, value)
 
+    features, last = model[:-1].transform(rows[names]), model[-1:]
+    # Selecting the features each time would take longer than predicting; but an open feature may
+    # be several columns, one for each class.
+    whole = list(features) != names
     found = permutation_importance(
-        model[-1:],  # selecting the features each time would take longer than predicting
-        model[:-1].transform(rows[names]),
+        model if whole else last,
+        rows[names] if whole else features,
         actual_values(rows, schema.target),
         scoring=goodness,
         n_repeats=repeats,

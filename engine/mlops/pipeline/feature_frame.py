@@ -65,8 +65,10 @@ class FeatureFrame(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # th
         self.valueless_ = sorted(valueless.difference(self.open_names))
         self.known_ = {name: _frequent(rows[name]) for name in self.open_names}
         folds = KFold(5, shuffle=True, random_state=self.seed)
+        # Whole numbers of a regression would be taken for classes.
+        kind = "continuous" if np.asarray(targets).dtype.kind == "f" else "auto"
         self.encoders_ = {
-            name: TargetEncoder(cv=folds)
+            name: TargetEncoder(target_type=kind, cv=folds)
             for name, known in self.known_.items()
             if len(known) > MOST_CATEGORIES
         }
