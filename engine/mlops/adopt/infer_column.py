@@ -10,9 +10,12 @@ from scipy.stats import skew
 from mlops.adopt.names import unit
 from mlops.adopt.texts import is_whole, texts
 from mlops.columns import LONGEST, Column
+from mlops.pipeline.feature_frame import MOST_CATEGORIES
 
-MOST_CHOICES = 200
+MOST_CHOICES = MOST_CATEGORIES
 """A column of more distinct texts is open: its categories are learned from the training rows."""
+MOST_LISTED = 200
+"""Choices of a target, or of a column of texts too long for an open one."""
 
 _HEAD_ROOM = 0.25  # share of the observed range, on either side
 _DAY = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4}")
@@ -69,9 +72,10 @@ def _text(
     if len(choices) > max(_OFTEN * len(present), _FEW):
         shown = f"{choices[0][:_SHOWN]!r}{'…' * (len(choices[0]) > _SHOWN)}"
         raise Unusable(f"a text of its own in nearly every row, such as {shown}")
-    if len(choices) > MOST_CHOICES:
-        if present.str.len().max() > LONGEST:
-            raise Unusable(f"texts of more than {LONGEST} characters")
+    long = present.str.len().max() > LONGEST
+    if long and len(choices) > MOST_LISTED:
+        raise Unusable(f"texts of more than {LONGEST} characters")
+    if not long and len(choices) > MOST_CHOICES:
         return Column(name, description, str, nullable=nullable, open=True), values
     return Column(name, description, str, choices=tuple(choices), nullable=nullable), values
 

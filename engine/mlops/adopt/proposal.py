@@ -8,6 +8,7 @@ import pandas as pd
 
 from mlops.adopt import parse_datetimes
 from mlops.adopt.infer_column import (
+    MOST_LISTED,
     Unusable,
     describe,
     follows_ratios,
@@ -207,6 +208,13 @@ def _guess(target: pd.Series) -> Task:
     return "classification" if few or target.nunique() <= 2 else "regression"
 
 
+def _classes(values: pd.Series) -> tuple[str, ...]:
+    classes = sorted(values.dropna().unique())
+    if len(classes) > MOST_LISTED:
+        raise Unusable(f"{len(classes):,} classes, wanted at most {MOST_LISTED}")
+    return tuple(classes)
+
+
 def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series]:
     """Describe the target.
 
@@ -219,6 +227,8 @@ def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series
         elif not pd.api.types.is_numeric_dtype(values):
             raise Unusable("not a number; wanted one for --task regression")
         column, described = describe(values, name, words(str(values.name)))
+        if column.open:
+            column = replace(column, choices=_classes(described), open=False)
     except Unusable as reason:
         raise UserError(f"{values.name} can't be the target: {reason}") from reason
     kind = str if task == "classification" else float  # a mean of whole numbers need not be whole
