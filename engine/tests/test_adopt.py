@@ -630,6 +630,13 @@ def test_few_rows_give_nothing_away_by_chance_and_few_texts_are_categories() -> 
 
     assert [c.name for c in found.columns] == ["row_id", "width", "colour", "y"]
 
+    few = (
+        table()
+        .head(19)
+        .assign(grown=[7 * n + n % 3 for n in range(19)], y=np.linspace(100.5, 200.25, 19))
+    )
+    assert "grown" in [c.name for c in propose(few, "y").columns]
+
 
 @pytest.mark.parametrize(
     ("values", "logarithm"),

@@ -45,6 +45,24 @@ def test_planted_leaks_are_named(kind: str, seed: int) -> None:
     assert any("leak" in note for note in told(leaking)), kind
 
 
+@pytest.mark.parametrize("sign", ["-", "+", "*", "/"])
+def test_two_features_that_make_the_target_together_are_asked_about(sign: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(1, 9, N), rng.uniform(1, 9, N)
+    made = {"-": a - b, "+": a + b, "*": a * b, "/": a / b}[sign]
+    rows = honest(0).assign(a=a, b=b, y=1000 * made)
+
+    assert any(f"a {sign} b tells y" in note for note in told(rows))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_column_that_is_the_class_in_other_words_is_named(seed: int) -> None:
+    rows = honest(seed, True)
+    rows.insert(0, "result", rows["y"].map({"hi": 3.5, "lo": 1.5}))
+
+    assert any(note.startswith("result") and "gives y away" in note for note in told(rows))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_class_that_is_the_sign_of_a_difference_is_named(seed: int) -> None:
     rng = np.random.default_rng(seed)
