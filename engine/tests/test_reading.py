@@ -276,6 +276,8 @@ def test_bare_numbers_are_no_times(number: str, folder: Path) -> None:
         ("x=-", ["-", "-", "6"], 2),
         ("-999", ["-999", "-999.0", "6"], 2),
         ("missing", ["missing", "1,5", "2,5"], 1),
+        ("None", ["None", "None", "0.5"], 2),
+        ("n/a", ["n/a", "7", "8"], 1),
     ],
 )
 def test_a_word_that_is_named_is_missing_and_counted(
@@ -338,6 +340,8 @@ def test_parquet_of_every_type_is_read_or_left_out_with_a_note(
         (pd.Index(["a", "b"]), "index_0"),
         (pd.RangeIndex(10, 14, 2, name="id"), "id"),
         (pd.MultiIndex.from_tuples([(1, "x"), (2, "y")], names=["id", "kind"]), "kind"),
+        (pd.Index([0.5, 1.5], name="level"), "level"),
+        (pd.MultiIndex.from_tuples([("b", 2), ("a", 1)]), "index_1"),
     ],
 )
 def test_the_levels_of_an_index_are_columns(index: pd.Index, name: str, folder: Path) -> None:
