@@ -22,12 +22,12 @@ from mlops.adopt import project_tests
 from mlops.adopt.adopted_params import adapted
 from mlops.adopt.docs_examples import rewritten
 from mlops.adopt.guess import Guess
-from mlops.adopt.infer_column import MOST_CHOICES
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
+from mlops.pipeline.feature_frame import MOST_CATEGORIES
 from mlops.pipeline.splitting import key_shares
 from paths import DEMO, ROOT, SOURCES
 from project.models import KINDS
@@ -110,21 +110,21 @@ def test_what_can_not_be_a_feature_is_left_out_and_said(values: Any, reason: str
 
 def test_a_column_of_many_texts_is_open_unless_they_are_long() -> None:
     many = pd.concat([table()] * 3, ignore_index=True)
-    many["town"] = [f"town {n % (MOST_CHOICES + 1)}" for n in range(len(many))]
-    many["region"] = [f"region {n % MOST_CHOICES}" for n in range(len(many))]
+    many["town"] = [f"town {n % (MOST_CATEGORIES + 1)}" for n in range(len(many))]
+    many["region"] = [f"region {n % MOST_CATEGORIES}" for n in range(len(many))]
     many["clause"] = [f"{n % 40} " + "x" * 200 for n in range(len(many))]
     many["essay"] = [f"{n % 201} " + "x" * 200 for n in range(len(many))]
 
     found = propose(many, "y")
 
     assert column(found, "town").open
-    assert len(column(found, "region").choices) == MOST_CHOICES
+    assert len(column(found, "region").choices) == MOST_CATEGORIES
     assert len(column(found, "clause").choices) == 40
     assert 'Column("town", "Town", str, open=True),' in schema_text(found.columns)
     assert "texts of more than 200 characters" in left_out(found, "essay")
 
 
-@pytest.mark.parametrize(("classes", "refused"), [(MOST_CHOICES + 1, False), (201, True)])
+@pytest.mark.parametrize(("classes", "refused"), [(MOST_CATEGORIES + 1, False), (201, True)])
 def test_a_target_lists_its_classes_up_to_a_limit(classes: int, refused: bool) -> None:
     many = pd.concat([table()] * 6, ignore_index=True)
     many["kind"] = [f"kind {n % classes}" for n in range(len(many))]

@@ -12,8 +12,6 @@ from mlops.adopt.texts import is_whole, texts
 from mlops.columns import LONGEST, Column
 from mlops.pipeline.feature_frame import MOST_CATEGORIES
 
-MOST_CHOICES = MOST_CATEGORIES
-"""A column of more distinct texts is open: its categories are learned from the training rows."""
 MOST_LISTED = 200
 """Choices of a target, or of a column of texts too long for an open one."""
 
@@ -75,7 +73,8 @@ def _text(
     long = present.str.len().max() > LONGEST
     if long and len(choices) > MOST_LISTED:
         raise Unusable(f"texts of more than {LONGEST} characters")
-    if not long and len(choices) > MOST_CHOICES:
+    # Boosted trees overfit to more choices, and the next file may have others.
+    if not long and len(choices) > MOST_CATEGORIES:
         return Column(name, description, str, nullable=nullable, open=True), values
     return Column(name, description, str, choices=tuple(choices), nullable=nullable), values
 

@@ -2,7 +2,7 @@
 
 The other stages depend on these files: an edit of a description, a comment or a docstring reruns
 nothing; an edit of a bound, a rule, a kind of model or the engine reruns only the stages that use
-it. This stage runs every time, in less than a second.
+it. This stage runs every time, in about a second.
 """
 
 import re
