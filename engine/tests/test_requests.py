@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from malformed import BODIES, body, valid
+from mlops.columns import Column, Schema
 from mlops.serving.requests import Parser, Unprocessable, parse_json
 from mlops.serving.tensors import _DECODER, Asked, _keys, columns_of, datatype
 from project.schema import SCHEMA
@@ -128,3 +129,16 @@ def test_of_whatever_bytes_the_two_ways_give_the_same_rows(form: str, bodies: in
             taken += 1
             assert found == carefully(form, content), content
     assert taken > bodies / 100, "else nothing was compared"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("false", False), ("True", True), ("False", False)]
+)
+def test_a_query_has_booleans_as_json_or_python_writes_them(text: str, value: bool) -> None:
+    columns = (
+        Column("id", "", int, low=1, role="key"),
+        Column("paid", "", bool),
+        Column("price", "", float, low=0, role="target"),
+    )
+
+    assert Parser(Schema(columns), max_rows=5).single([("paid", text)]) == {"paid": [value]}

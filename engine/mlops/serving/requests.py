@@ -15,7 +15,7 @@ LISTED = 20
 
 _NAME_LENGTH = 64
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,19})(\.\d{1,20})?([eE][+-]?\d{1,3})?", re.ASCII)
-_TRUTHS = {"true": True, "false": False}
+_TRUTHS = {"true": True, "false": False, "True": True, "False": False}  # JSON's, and Python's
 
 Problem = dict[str, Any]
 
