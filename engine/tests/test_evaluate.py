@@ -45,7 +45,7 @@ def run_stages(
     quick = params.model_copy(
         update={"models": {params.train.kind: {**params.models[params.train.kind], "max_iter": 20}}}
     )
-    for module in (train, evaluate):
+    for module in (train, evaluate, export):
         monkeypatch.setattr(module, "load_project_params", lambda **given: quick)
     write_rows(TRAIN_ROWS, valid_rows(schema, 300, seed=1))
     write_rows(TEST_ROWS, valid_rows(schema, 200, seed=2))

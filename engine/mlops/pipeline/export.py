@@ -32,9 +32,10 @@ from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import export_form
 from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
+from mlops.pipeline.page_content import describe_page
 from mlops.pipeline.threshold import threshold_of
 from mlops.profile import prediction_profile, reference_profile
-from mlops.project import load_metrics, load_tabled_schema
+from mlops.project import load_metrics, load_project_params, load_tabled_schema
 from mlops.records import DataRecord, EngineRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
@@ -156,6 +157,7 @@ def main() -> None:
     schema = load_tabled_schema()
     evaluation = read_json(EVALUATION)
     training = read_json(TRAINING)
+    shown = load_project_params().review.examples  # the fingerprint has it
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         model = joblib.load(MODEL)
@@ -165,10 +167,10 @@ def main() -> None:
             engine["engine_files"].append(LOOKUPS_FILE)
         known = [_made_with(path, schema) for path in (TRAIN_ROWS, TEST_ROWS)]
         rows = pd.concat(known, ignore_index=True)
-        reference = describe_reference(
-            rows, _tested(schema, threshold), schema, load_metrics(schema)
-        )
+        tested = _tested(schema, threshold)
+        reference = describe_reference(rows, tested, schema, load_metrics(schema))
         write_json(folder / REFERENCE_FILE, reference)
+        relative = training["params"].get("log_target", False)
         manifest = seal(
             folder,
             {
@@ -182,6 +184,7 @@ def main() -> None:
                 "evaluation": evaluation,
                 "columns": describe_columns(schema),
                 "derived": describe_derived(schema),
+                "page": describe_page(known[1], tested, schema, examples=shown, relative=relative),
             },
         )
         write_json(folder / MANIFEST, manifest)
