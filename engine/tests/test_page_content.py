@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,15 @@ import classification
 from mlops.columns import Column, Derived, Schema
 from mlops.frames import read_rows, write_rows
 from mlops.metrics import Predictions
-from mlops.pipeline.page_content import EXAMPLES, LARGEST, LEAST_ROWS, describe_page, typical_rows
+from mlops.params import Params
+from mlops.pipeline.page_content import (
+    EXAMPLES,
+    LARGEST,
+    LEAST_ROWS,
+    describe_page,
+    public_rows,
+    typical_rows,
+)
 from mlops.records import PageRecord
 from mlops.request import request_model
 from mlops.sampling import valid_rows
@@ -39,10 +48,13 @@ EVERY_TYPE = Schema(
 )
 
 
+NONE = np.zeros(1, dtype=bool)
+
+
 def described(rows: pd.DataFrame, schema: Schema, **asked: Any) -> PageRecord:
-    actual = np.linspace(1, 2, len(rows))
+    actual, seen = np.linspace(1, 2, len(rows)), np.ones(len(rows), dtype=bool)
     predictions = Predictions("regression", actual, actual * 1.1)
-    return describe_page(rows, predictions, schema, **{"examples": True, "relative": True, **asked})
+    return describe_page(rows, predictions, schema, **{"public": seen, "relative": True, **asked})
 
 
 def test_the_examples_of_a_regression_are_rows_at_quantiles_of_the_prediction() -> None:
@@ -87,7 +99,9 @@ def test_the_threshold_decides_which_class_an_example_stands_for() -> None:
         )
     )
 
-    found = describe_page(rows, predictions, schema, examples=True, relative=False)
+    found = describe_page(
+        rows, predictions, schema, public=np.ones(len(rows), dtype=bool), relative=False
+    )
 
     assert [one["predicted"] for one in found["examples"]] == ["no"] * 3 + ["yes"] * 3
     assert {one["actual"] for one in found["examples"]} == {"no"}
@@ -104,7 +118,9 @@ def test_an_example_is_a_valid_request_of_inputs_alone(schema: Schema, tmp_path:
     else:
         predictions = Predictions("regression", predicted, predicted)
 
-    found = describe_page(rows, predictions, schema, examples=True, relative=False)["examples"]
+    found = describe_page(
+        rows, predictions, schema, public=np.ones(len(rows), dtype=bool), relative=False
+    )["examples"]
 
     assert len(found) == EXAMPLES
     places = typical_rows(predictions, EXAMPLES)
@@ -146,7 +162,7 @@ def test_values_have_the_types_of_a_request_and_missing_ones_are_left_out() -> N
 
 
 def test_where_rows_must_not_be_seen_there_is_no_example() -> None:
-    found = described(valid_rows(SCHEMA, 200), SCHEMA, examples=False)
+    found = described(valid_rows(SCHEMA, 200), SCHEMA, public=np.zeros(200, dtype=bool))
     assert found["examples"] == []
     assert found["error_range"] is not None
 
@@ -170,6 +186,38 @@ def test_wide_rows_give_fewer_examples_and_never_a_larger_bundle(columns: int, m
     assert len(found) == most
 
 
+@pytest.mark.parametrize("kind", [int, str])
+def test_feedback_of_users_and_rows_that_must_not_be_seen_are_no_examples(
+    kind: type, params: Params, tmp_path: Path
+) -> None:
+    def in_source(source: Path | str, examples: bool = True) -> list[bool]:
+        changed = params.model_copy(
+            update={
+                "ingest": params.ingest.model_copy(update={"source": str(source)}),
+                "review": params.review.model_copy(update={"examples": examples}),
+            }
+        )
+        return public_rows(keys, changed).tolist()
+
+    keys = pd.Series([5, 17, 23], name="sale_id").astype(kind)
+    assert in_source(tmp_path) == [True, True, True]
+    (tmp_path / "feedback.csv").write_text("size,sale_id\n900,17\n,99\n", encoding="utf-8")
+    assert in_source(tmp_path) == [True, False, True]
+    assert in_source(tmp_path, examples=False) == [False, False, False]
+    assert in_source("s3://bucket/rows") == [True, True, True]
+
+
+def test_only_rows_that_anyone_may_see_are_examples() -> None:
+    rows = valid_rows(SCHEMA, 200)
+    public = np.zeros(200, dtype=bool)
+    public[[3, 150]] = True
+
+    found = described(rows, SCHEMA, public=public)["examples"]
+
+    assert [one["inputs"]["size"] for one in found] == rows["size"][public].tolist()
+    assert [one["actual"] for one in found] == pytest.approx(np.linspace(1, 2, 200)[public])
+
+
 def test_nine_of_ten_rows_lie_within_the_range_of_errors() -> None:
     rng = np.random.default_rng(0)
     predicted = rng.uniform(100, 900, 2000)
@@ -179,7 +227,7 @@ def test_nine_of_ten_rows_lie_within_the_range_of_errors() -> None:
 
     def found(actual: Any, relative: bool) -> Any:
         predictions = Predictions("regression", actual, predicted)
-        return describe_page(rows, predictions, SCHEMA, examples=False, relative=relative)
+        return describe_page(rows, predictions, SCHEMA, public=NONE, relative=relative)
 
     share, plain = found(factors, True)["error_range"], found(added, False)["error_range"]
     assert (share["low"], share["high"]) == pytest.approx((0.85, 1.18), abs=0.02)
@@ -199,5 +247,5 @@ def test_nine_of_ten_rows_lie_within_the_range_of_errors() -> None:
     ids=["too few rows", "shares of nothing", "no finite number", "a classification"],
 )
 def test_there_is_no_range_where_it_would_mean_nothing(predictions: Predictions) -> None:
-    found = describe_page(valid_rows(SCHEMA, 1), predictions, SCHEMA, examples=False, relative=True)
+    found = describe_page(valid_rows(SCHEMA, 1), predictions, SCHEMA, public=NONE, relative=True)
     assert found["error_range"] is None

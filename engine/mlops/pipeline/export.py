@@ -32,7 +32,7 @@ from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import export_form
 from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
-from mlops.pipeline.page_content import describe_page
+from mlops.pipeline.page_content import describe_page, public_rows
 from mlops.pipeline.threshold import threshold_of
 from mlops.profile import prediction_profile, reference_profile
 from mlops.project import load_metrics, load_project_params, load_tabled_schema
@@ -157,7 +157,8 @@ def main() -> None:
     schema = load_tabled_schema()
     evaluation = read_json(EVALUATION)
     training = read_json(TRAINING)
-    shown = load_project_params().review.examples  # the fingerprint has it
+    keys = read_rows(TEST_ROWS, [schema.key.name])[schema.key.name]
+    public = public_rows(keys, load_project_params())
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         model = joblib.load(MODEL)
@@ -184,7 +185,7 @@ def main() -> None:
                 "evaluation": evaluation,
                 "columns": describe_columns(schema),
                 "derived": describe_derived(schema),
-                "page": describe_page(known[1], tested, schema, examples=shown, relative=relative),
+                "page": describe_page(known[1], tested, schema, public=public, relative=relative),
             },
         )
         write_json(folder / MANIFEST, manifest)

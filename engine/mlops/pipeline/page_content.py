@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from mlops.columns import Column, Schema
 from mlops.metrics import Predictions, rounded
+from mlops.params import Params
+from mlops.paths import FEEDBACK
 from mlops.records import ErrorRange, ExampleRecord, PageRecord
 
 EXAMPLES = 6
@@ -22,18 +25,39 @@ LEAST_ROWS = 100
 """Fewer test rows have no such range: each of its ends would rest on a handful of rows."""
 
 
+def public_rows(keys: "pd.Series[Any]", params: Params) -> NDArray[np.bool_]:
+    """Return which rows anyone may see: none, or those that are no feedback, by their keys.
+
+    Feedback holds the requests of users. The file that a retraining wrote is part of the source, so
+    the test rows, on which the stage depends, change with it.
+    """
+    if not params.review.examples:
+        return np.zeros(len(keys), dtype=bool)
+    partition = Path(params.ingest.source) / FEEDBACK
+    if "://" in params.ingest.source or not partition.is_file():
+        return np.ones(len(keys), dtype=bool)
+    told = pd.read_csv(partition, usecols=[str(keys.name)], dtype=str, keep_default_na=False)
+    return ~keys.astype(str).isin(told[keys.name]).to_numpy()
+
+
 def describe_page(
-    rows: pd.DataFrame, predictions: Predictions, schema: Schema, *, examples: bool, relative: bool
+    rows: pd.DataFrame,
+    predictions: Predictions,
+    schema: Schema,
+    *,
+    public: NDArray[np.bool_],
+    relative: bool,
 ) -> PageRecord:
     """Describe the test rows for the page.
 
     Args:
         rows: the inputs of the test rows, in the order of the predictions.
-        examples: whether single rows may be seen.
+        public: which of them anyone may see, shape (n_rows,).
         relative: whether errors are shares of the prediction, as those of a model of logarithms.
     """
+    shown = _small_enough(rows[public], predictions.take(public), schema) if public.any() else []
     return {
-        "examples": _small_enough(rows, predictions, schema) if examples else [],
+        "examples": shown,
         "error_range": _error_range(predictions, relative),
     }
 
