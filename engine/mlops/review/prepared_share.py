@@ -23,7 +23,7 @@ from mlops.pipeline.splitting import is_held_out, is_test
 from mlops.review.checkouts import Side
 from mlops.review.gate import Check, check_regressions
 from mlops.review.github_markdown import cell, table
-from mlops.review.model_comparison import Comparison, compare, scored_by
+from mlops.review.model_comparison import Comparison, compare, scored_by_both
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _compared(
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "test.parquet"
         write_rows(rows, test)
-        scored = [scored_by(side, rows, len(test)) for side in (base, candidate)]
+        scored = scored_by_both(base, candidate, rows, len(test))
     actual = scored[-1]["actual"]
     of_base, of_candidate = (
         Predictions(params.task, actual, np.asarray(one["predicted"]), side.threshold)
