@@ -36,7 +36,7 @@ from mlops.pipeline.page_content import describe_page, public_rows
 from mlops.pipeline.threshold import threshold_of
 from mlops.profile import prediction_profile, reference_profile
 from mlops.project import load_metrics, load_project_params, load_tabled_schema
-from mlops.records import DataRecord, EngineRecord, RowsRecord
+from mlops.records import DataRecord, EngineRecord, PageRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
@@ -108,6 +108,16 @@ def _tested(schema: Schema, threshold: float | None) -> Predictions:
     return Predictions(schema.task, actual, values, threshold)
 
 
+def _describe_page(
+    rows: pd.DataFrame, tested: Predictions, schema: Schema, training: dict[str, Any]
+) -> PageRecord:
+    """Describe the test rows for the page; the fingerprint has what params.yaml says of it."""
+    keys = read_rows(TEST_ROWS, [schema.key.name])[schema.key.name]
+    public = public_rows(keys, load_project_params())
+    relative = training["params"].get("log_target", False)
+    return describe_page(rows, tested, schema, public=public, relative=relative)
+
+
 def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:
     """Write the exported form, if it agrees with the pipeline; return a record of the engine.
 
@@ -157,8 +167,6 @@ def main() -> None:
     schema = load_tabled_schema()
     evaluation = read_json(EVALUATION)
     training = read_json(TRAINING)
-    keys = read_rows(TEST_ROWS, [schema.key.name])[schema.key.name]
-    public = public_rows(keys, load_project_params())
     with whole_folder(BUNDLE) as folder:
         shutil.copyfile(MODEL, folder / MODEL_FILE)
         model = joblib.load(MODEL)
@@ -171,7 +179,6 @@ def main() -> None:
         tested = _tested(schema, threshold)
         reference = describe_reference(rows, tested, schema, load_metrics(schema))
         write_json(folder / REFERENCE_FILE, reference)
-        relative = training["params"].get("log_target", False)
         manifest = seal(
             folder,
             {
@@ -185,7 +192,7 @@ def main() -> None:
                 "evaluation": evaluation,
                 "columns": describe_columns(schema),
                 "derived": describe_derived(schema),
-                "page": describe_page(known[1], tested, schema, public=public, relative=relative),
+                "page": _describe_page(known[1], tested, schema, training),
             },
         )
         write_json(folder / MANIFEST, manifest)
