@@ -31,7 +31,7 @@ STAGES = {
     "split": ("columns",),
     "train": ("columns", "features", "models", "tables", "chosen_by"),
     "evaluate": ("columns", "features", "models", "tables", "metrics"),
-    "export": ("columns", "schema", "features", "models", "tables", "metrics"),
+    "export": ("columns", "schema", "features", "models", "tables", "metrics", "examples"),
 }
 """The parts of the project that each stage uses; of the engine, it uses its module's imports."""
 READS_TABLES = "mlops.pipeline.joining"
@@ -97,8 +97,10 @@ def libraries(requirements: str) -> list[str]:
 
 
 def main() -> None:
-    schema = load_schema()
-    parts = project_parts(schema, load_metrics(schema), load_project_params().train)
+    schema, params = load_schema(), load_project_params()
+    parts = project_parts(schema, load_metrics(schema), params.train)
+    # Here and not in dvc.yaml, because DVC fails where an older params.yaml lacks a key.
+    parts["examples"] = params.review.examples
     common = {
         "engine": (ENGINE / "VERSION").read_text(encoding="utf-8").strip(),
         "libraries": libraries(Path("requirements.txt").read_text(encoding="utf-8")),
