@@ -77,6 +77,8 @@ def pairs(population: Population, parts: pd.DataFrame) -> list[tuple[str, str, F
         for metric in ("rmse", "mape"):
             moved = planted(population, members, change, metric)
             found.append((f"{metric} 10% worse", change, base, moved))
+    larger = np.where(members, population.actual + 1.1 * (base - population.actual), base)
+    found.append(("rmse and mape 10% worse", "each error 10% larger", base, larger))
     for change, sign in (("each prediction 10% higher", 1.1), ("each prediction 10% lower", 0.9)):
         off = np.where(members, base * sign, base)
         found.append(("predictions 10% off", change, base, off))
