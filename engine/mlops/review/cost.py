@@ -24,7 +24,7 @@ from mlops.params import Gate
 from mlops.review import cost_worker
 from mlops.review.checkouts import Side
 from mlops.review.gate import Check, Outcome
-from mlops.review.github_markdown import cell
+from mlops.review.github_markdown import cell, folded
 
 ROUNDS, LEAST_ROUNDS = 80, 21
 _MOST_SECONDS = 2.0  # for rounds of one size; longer only to reach LEAST_ROUNDS
@@ -237,8 +237,9 @@ def cost_section(cost: Cost | None) -> str:
             )
     base, candidate = (_engine(engine) for engine in cost.engine)
     by = candidate if base == candidate else f"{candidate}, the base by {base}"
-    text = f"**Serving**, by {by}: {', '.join(words)}."
-    return text + (f" The model could not be exported: {cell(cost.reason)}." * bool(cost.reason))
+    text = f"By {by}: {', '.join(words)}."
+    text += f" The model could not be exported: {cell(cost.reason)}." * bool(cost.reason)
+    return folded("Cost of serving", text)
 
 
 def _times(base: float, candidate: float) -> str:

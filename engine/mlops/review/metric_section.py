@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mlops.review.gate import Check
-from mlops.review.github_markdown import cell, number, table
+from mlops.review.github_markdown import cell, folded, number, table
 from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED
 
@@ -72,7 +72,8 @@ def detectable(smallest: Mapping[str, float | None]) -> str:
     known = [f"{cell(metric)} {value:.1%}" for metric, value in smallest.items() if value]
     if not known:
         return ""
-    return (
+    text = (
         "The smallest regression that this many test rows would block 9 times in 10, between "
         f"models that differ as much as these: {', '.join(known)}. Smaller ones may go unseen."
     )
+    return folded("Smallest regression that the gate finds", text)

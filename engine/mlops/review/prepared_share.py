@@ -22,7 +22,7 @@ from mlops.pipeline.prepared import Differences, differences, prepared_rows
 from mlops.pipeline.splitting import is_held_out, is_test
 from mlops.review.checkouts import Side
 from mlops.review.gate import Check, check_regressions
-from mlops.review.github_markdown import cell, table
+from mlops.review.github_markdown import cell, folded, table
 from mlops.review.model_comparison import Comparison, compare, scored_by
 
 
@@ -167,4 +167,5 @@ def prepared_section(found: PreparedShare | None) -> str:
         for part in found.parts
     ]
     head = ("rows", "valid", "removed by prepare", "values changed, by column")
-    return f"{table(head, 'lrrl', rows)}\n\nRequests are not prepared."
+    text = f"{table(head, 'lrrl', rows)}\n\nRequests are not prepared."
+    return folded("Rows that prepare removes or changes", text)

@@ -16,7 +16,7 @@ from scipy.stats import fisher_exact
 from mlops.decision_rule import decided
 from mlops.metrics import Floats, Task
 from mlops.review.gate import Check
-from mlops.review.github_markdown import cell
+from mlops.review.github_markdown import cell, folded
 
 FAR = (0.01, 0.05, 0.20)
 _SURE = 0.001
@@ -201,4 +201,4 @@ def replay_section(found: Replay | None) -> str:
     ):
         columns = ", ".join(f"{cell(c)} {k:,}" for c, k in list(by_column.items())[:_LISTED])
         words.append(f"{what}: {pair[1]:,}, base {pair[0]:,}{columns and f' ({columns})'}")
-    return f"**Replay** of {found.requests:,} requests of production; {'; '.join(words)}."
+    return folded(f"Replay of {found.requests:,} requests of production", f"{'; '.join(words)}.")

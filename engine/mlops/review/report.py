@@ -1,4 +1,7 @@
-"""The review as Markdown: verdict, its reason, metrics, advice; all else folded."""
+"""The review as Markdown: verdict, its reason, metrics, causes, what to do; all else folded.
+
+Three lines stay outside of the folds: predictions, data and parameters that changed.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +18,6 @@ from mlops.review.moved_section import moved_line, moved_section
 from mlops.review.prepared_share import PreparedShare, prepared_section
 from mlops.review.sections import (
     WORDS,
-    chart_section,
     notes_section,
     params_line,
     params_section,
@@ -104,15 +106,13 @@ def markdown(review: Review) -> str:
             metric_table(review.comparisons, review.confidence, review.test, review.own_metrics)
         )
     parts.append(_checks(review, ("warn", "block")))
-    parts += [moved_line(review.moved, review.key), data_line(review.data)]
-    parts.append(params_line(review.params) if review.stages else "")
-    parts += [feedback_section(review.feedback), prepared_section(review.prepared)]
-    parts.append(notes_section(review.notes))
     parts.append(causes_of(review.explanation))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(unpinned_section(review.unpinned))
     parts.append(_LACKING.format(", ".join(map(cell, review.lacking))) if review.lacking else "")
+    parts += [moved_line(review.moved, review.key), data_line(review.data)]
+    parts.append(params_line(review.params) if review.stages else "")
     parts += _details(review)
     parts.append(f"Base `{review.base[:10] or 'none'}`, head `{review.head[:10]}`.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -143,13 +143,15 @@ def _details(review: Review) -> list[str]:
         moved_section(review.moved, review.key, review.target),
         data_section(review.data),
         params_section(review.params),
+        feedback_section(review.feedback),
+        prepared_section(review.prepared),
+        notes_section(review.notes),
     ]
     if not review.comparisons:
         return folds
     return [
         *folds,
         slices_section(slices, review.slice_metric),
-        chart_section(slices, review.slice_metric),
         detectable(review.detectable) if any(review.stages.values()) else "",
         *details_of(review.explanation),
         stages_section(review.stages),
