@@ -10,7 +10,8 @@ from github_markdown import powers
 from hostile_markdown import SPELLINGS
 from mlops.frames import write_rows
 from mlops.params import Gate, Params
-from mlops.review.cost import Cost, Ratio, check_cost, cost_section, ratio_of, timed_in_turn
+from mlops.review.cost import Cost, check_cost, cost_section
+from mlops.review.serving_times import Ratio, ratio_of, timed_in_turn
 from mlops.sampling import valid_rows
 from paths import PYTHONPATH
 from project.schema import SCHEMA

@@ -10,7 +10,7 @@ import pytest
 from mlops.intervals import Spread
 from mlops.metrics import Predictions
 from mlops.params import Params
-from mlops.review.cost import Cost, Ratio
+from mlops.review.cost import Cost
 from mlops.review.data_diff import nothing_differs
 from mlops.review.explanation import Explanation
 from mlops.review.feature_use import Use
@@ -24,6 +24,7 @@ from mlops.review.report import Review, markdown
 from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.sections import LISTED_SLICES
 from mlops.review.segments import Segment
+from mlops.review.serving_times import Ratio
 from mlops.review.value_causes import Cause
 from standard import NAMES, PRICES
 
