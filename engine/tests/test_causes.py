@@ -113,7 +113,7 @@ def test_other_times_are_a_cause_without_a_unit() -> None:
 
     cause = first(after, before=before, schema=schema)
 
-    assert (cause.kind, cause.what) == ("values", "other values of day")
+    assert (cause.kind, cause.what) == ("values", "changed values of day")
     assert causes(pd.concat([before, after.assign(id=after["id"] + N)]), before=before)
 
 
@@ -173,7 +173,7 @@ def test_a_leak_comes_first_of_all() -> None:
     found = causes(after, schema=leaking)
 
     assert [cause.kind for cause in found[:2]] == ["leak", "column"]
-    assert "assessed alone tells price" in found[0].evidence
+    assert "assessed alone predicts price" in found[0].evidence
 
 
 def test_what_told_the_target_before_is_no_new_leak() -> None:

@@ -112,7 +112,7 @@ def check_feedback(found: FeedbackShare | None, params: Params, registry: Metric
         name = f"share of feedback among {what} rows"
         checks.append(Check(name, share, limit, outcome if share > limit else "pass", why))
     if not found.comparisons:
-        why = "no row of the source tests this model: feedback alone speaks for it"
+        why = "no test row is from the source: only feedback tests this model"
         return [*checks, Check("rows of the source", 0, 1, outcome, why)]
     metrics = {c.metric: c.candidate for c in found.comparisons}
     own = [

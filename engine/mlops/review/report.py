@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlops.records import SliceComparison
+from mlops.review.causes import causes_section
 from mlops.review.data_section import data_line, data_section
-from mlops.review.explanation import Explanation, causes_of, details_of
+from mlops.review.explanation import Explanation, details_of
 from mlops.review.feedback_share import FeedbackShare, feedback_section
 from mlops.review.gate import Check, Outcome
 from mlops.review.github_markdown import cell, fenced, folded
@@ -40,8 +41,8 @@ or by hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && g
 kind of processor fits another model, commit the `dvc.lock` of this run's artifact *lock*."""
 
 _LACKING = """\
-**The storage lacks outputs that dvc.lock names:** {}. They were rebuilt. Whoever has them uploads
-them by `dvc push`; else the release does."""
+**The storage lacks outputs that dvc.lock names:** {}. They were rebuilt. If you have them, upload
+them with `dvc push`; otherwise the release does."""
 
 _ADVICE: dict[Outcome, str] = {
     "pass": "Merge if this is what the change was meant to do.",
@@ -90,7 +91,7 @@ class Review:
     lock_behind: bool = False
     lacking: list[str] = field(default_factory=list)
     unpinned: dict[str, str] = field(default_factory=dict)
-    explanation: Explanation | None = None
+    explanation: Explanation = field(default_factory=Explanation)
     feedback: FeedbackShare | None = None
     own_metrics: dict[str, str] = field(default_factory=dict)
     prepared: PreparedShare | None = None
@@ -106,7 +107,7 @@ def markdown(review: Review) -> str:
             metric_table(review.comparisons, review.confidence, review.test, review.own_metrics)
         )
     parts.append(_checks(review, ("warn", "block")))
-    parts.append(causes_of(review.explanation))
+    parts.append(causes_section(review.explanation.causes))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(unpinned_section(review.unpinned))

@@ -58,8 +58,8 @@ def changed_values(
     if column.dtype == "float64" and (how := _scale(old, new)):
         text = f"{n:,} values of {column.name} ({share:.0%}): {how}"
         return [Cause("unit", f"unit of {column.name}", text, 0.95 + share)]
-    text = f"{n:,} values of {column.name} ({share:.0%} of the rows) are others"
-    return [Cause("values", f"other values of {column.name}", text, 0.5 + share)]
+    text = f"{n:,} values of {column.name} ({share:.0%} of the rows) changed"
+    return [Cause("values", f"changed values of {column.name}", text, 0.5 + share)]
 
 
 def _scale(old: pd.Series, new: pd.Series) -> str:
@@ -87,8 +87,8 @@ def _renamed(
         text = f"{was} became {now} in {n:,} rows of {column.name}"
         yield Cause("category", f"category {was} of {column.name}", text, 0.95 + n / n_rows)
     if unexplained >= max(_FEW, _SHARE * n_rows):
-        text = f"{unexplained:,} values of {column.name} are others"
-        what = f"other values of {column.name}"
+        text = f"{unexplained:,} other values of {column.name} changed"
+        what = f"changed values of {column.name}"
         yield Cause("values", what, text, 0.5 + unexplained / n_rows)
 
 
@@ -136,11 +136,11 @@ def _new_categories(column: Column, old: pd.Series, new: pd.Series, where: str) 
                 break
             was = min(gone, key=lambda name: abs(shares[0][name] - shares[1][now]))
             gone = gone.drop(was)
-            text = f"{where}, {now} of {column.name} has come and {was} is gone"
+            text = f"{where}, {now} of {column.name} is new and {was} is gone"
             yield Cause("category", f"category {was} of {column.name}", text, 0.9)
         return
     counts = pd.concat([side.value_counts() for side in (old, new)], axis=1).fillna(0)
     far = float((shares[1].reindex(counts.index, fill_value=0) - shares[0]).abs().max())
     if len(counts) > 1 and far > 0.1 and chi2_contingency(counts).pvalue < _SURE:
-        text = f"a class of {column.name} {where} has {far:.0%} more or fewer rows than before"
+        text = f"the share of a class of {column.name} {where} differs by {100 * far:.0f} points"
         yield Cause("labels", "shifted labels", text, 0.9)
