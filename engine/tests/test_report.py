@@ -362,6 +362,8 @@ def test_the_error_over_the_parts_of_one_column_is_drawn_in_the_fold_of_the_slic
 
     (fold,) = [one for one in folds(text) if "```mermaid" in one]
     assert fold.startswith("<details><summary>rmse by slice</summary>\n\n| slice |")
+    (posted,) = [one for one in folds(sanitize(text)) if "rmse by slice" in one]
+    assert "```mermaid" in posted
     assert 'title "rmse by a_name_of_some_length_0, blue base, magenta candidate"' in fold
 
 
