@@ -25,7 +25,7 @@ from clones import copy_tracked, run
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
 
-STAGES = ("ingest", "validate", "split", "train", "evaluate", "export")
+STAGES = ("ingest", "validate", "prepare", "split", "train", "evaluate", "export")
 SECONDS = 1800
 AT_ONCE = 1_000_000
 """Number of rows generated at a time."""

@@ -21,7 +21,7 @@ from intervals import bounds, draw_counts, moments, truths
 from mlops.metrics import Floats, Predictions
 from mlops.params import Params
 from mlops.project import load_project_params
-from mlops.review.gate import check_regressions, detectable_regression, verdict
+from mlops.review.gate import Check, check_regressions, detectable_regression, verdict
 from mlops.review.model_comparison import compare
 from review_report import FAR, GAP, LEADING, STEPS, draw, markdown
 from truth import RARE, Population, classification, regression
@@ -127,11 +127,21 @@ def reviewed(
                     limit = params.gate.max_regression[c.metric]
                     line |= {
                         "outcome": checks[c.metric].outcome,
-                        "warned": "can't" in checks[c.metric].why,
+                        "said": said(checks[c.metric]),
                         "stated": detectable_regression(c, limit, params.gate.confidence),
                     }
                 lines.append(line)
     return pd.DataFrame(lines)
+
+
+def said(check: Check) -> str:
+    """Classify what the review says of a metric's regression."""
+    if check.outcome == "block":
+        return "blocked"
+    beyond = check.value is not None and check.limit is not None and check.value > check.limit
+    if beyond or "can't rule out" in check.why:
+        return "can't tell"
+    return "warned" if check.outcome == "warn" else "passed"
 
 
 def true_changes(population: Population, pair: Pair) -> dict[str, float]:

@@ -43,8 +43,9 @@ Lines: all changes together. Points: each change at its stated effect; they belo
 dotted line. Black: `gate.max_regression`. An estimate below it never blocks, so at least half of
 the regressions of just that size pass, whatever the number of rows.
 
-What is said of a true regression of {leading}; *can't tell* is a warning, or a pass that names
-the regression that the test rows can't rule out:
+What the review says of a true regression of {leading}. *Warned*: worse within the limit, and
+statistically significant. *Can't tell*: worse than the limit but not significantly, or a pass that
+names the regression that the test rows can't rule out:
 
 {outcomes}
 
@@ -120,11 +121,7 @@ def outcome_table(found: pd.DataFrame) -> list[str]:
         (found["of"] == LEADING) & (found["metric"] == LEADING) & (found["kind"] == "worse")
     ]
     own = own[own["by"].isin(STEPS) & ~own["change"].isin(RARE)]
-    said = {
-        "blocked": own["outcome"] == "block",
-        "can't tell": own["warned"].astype(bool),
-        "passed": (own["outcome"] == "pass") & ~own["warned"].astype(bool),
-    }
+    said = {what: own["said"] == what for what in ("blocked", "warned", "can't tell", "passed")}
     lines = [
         "| test rows | " + " | ".join(f"{by:.1%} worse" for by in STEPS) + " |",
         "|---:|" + "---|" * len(STEPS),

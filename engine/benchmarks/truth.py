@@ -161,7 +161,7 @@ def _demo() -> tuple[pd.DataFrame, pd.DataFrame, Any]:
         folder = Path(scratch)
         shutil.copytree(DEMO / "data", folder / "data")
         shutil.copy(DEMO / "params.yaml", folder)
-        for stage in ("ingest", "validate", "split", "train"):
+        for stage in ("ingest", "validate", "prepare", "split", "train"):
             subprocess.run(
                 [sys.executable, "-m", f"mlops.pipeline.{stage}"],
                 cwd=folder,

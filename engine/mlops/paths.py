@@ -1,6 +1,9 @@
-"""Paths of the pipeline's outputs, as in dvc.yaml, relative to the repository."""
+"""Paths that several commands use, relative to the repository; the outputs as in dvc.yaml."""
 
 from pathlib import Path
+
+SOURCE_FORM = Path("src/project/source_form.json")
+"""Format of the user's files: adoption writes it, `mlops.adopt --add` and `mlops.score` read it."""
 
 _ROOT = Path("artifacts")
 

@@ -87,8 +87,38 @@ class EngineRecord(TypedDict):
     engine_libraries: dict[str, str]
 
 
+class ExampleRecord(TypedDict):
+    """A test row that the page offers: the inputs of a request, and both targets."""
+
+    inputs: dict[str, Any]
+    actual: Any
+    predicted: Any
+
+
+class ErrorRange(TypedDict):
+    """Between which factors (`relative`) or differences of the prediction the targets lay.
+
+    They did so for `share` of the test rows.
+    """
+
+    share: float
+    low: float
+    high: float
+    relative: bool
+
+
+class PageRecord(TypedDict):
+    """What the API's page shows of the test rows; no examples where rows must not be seen."""
+
+    examples: list[ExampleRecord]
+    error_range: ErrorRange | None
+
+
 class ManifestContent(EngineRecord):
-    """The manifest's content from the export stage; older engines wrote no threshold."""
+    """The manifest's content from the export stage.
+
+    Older engines wrote neither the threshold nor the content of the page.
+    """
 
     task: str
     target: str
@@ -99,6 +129,7 @@ class ManifestContent(EngineRecord):
     evaluation: Evaluation
     columns: list[dict[str, Any]]
     derived: dict[str, Any]
+    page: NotRequired[PageRecord]
 
 
 class Manifest(ManifestContent):

@@ -1,6 +1,7 @@
 """Stages train, evaluate and export in one scratch folder, for both tasks."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ from mlops.pipeline import evaluate, export, train
 from mlops.pipeline.baseline import trivial_prediction
 from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import predict
+from mlops.pipeline.page_content import EXAMPLES
 from mlops.sampling import valid_rows
+from mlops.serving.loaded_model import Served
 from paths import DEMO
 from project.schema import SCHEMA
 from standard import NAMES, PRICES, score
@@ -45,7 +48,7 @@ def run_stages(
     quick = params.model_copy(
         update={"models": {params.train.kind: {**params.models[params.train.kind], "max_iter": 20}}}
     )
-    for module in (train, evaluate):
+    for module in (train, evaluate, export):
         monkeypatch.setattr(module, "load_project_params", lambda **given: quick)
     write_rows(TRAIN_ROWS, valid_rows(schema, 300, seed=1))
     write_rows(TEST_ROWS, valid_rows(schema, 200, seed=2))
@@ -173,6 +176,43 @@ def test_the_bundle_says_what_it_is_made_of(regression: None) -> None:
     assert manifest["evaluation"] == json.loads(EVALUATION.read_text())
     names = [column["name"] for column in manifest["columns"]]
     assert names == SCHEMA.names
+
+
+@pytest.mark.parametrize("task", ["regression", "choice"])
+def test_the_bundle_has_examples_that_its_model_predicts_as_they_say(
+    task: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(task)
+    schema = SCHEMA if task == "regression" else classification.SCHEMA
+    served = Served.read(BUNDLE, schema)
+
+    examples = served.manifest["page"]["examples"]
+
+    assert len(examples) == EXAMPLES
+    missing = dict.fromkeys(column.name for column in schema.inputs)
+    rows = [missing | one["inputs"] for one in examples]
+    answers = served.answers(served.values(served.engine.predict(rows)))
+    wanted = [one["predicted"] for one in examples]
+    assert answers == (pytest.approx(wanted, rel=1e-7) if task == "regression" else wanted)
+
+
+def test_where_rows_must_not_be_seen_the_bundle_has_none_and_another_version(
+    regression_made: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(regression_made, tmp_path / "again")
+    monkeypatch.chdir(tmp_path / "again")
+    before = read_manifest(BUNDLE)
+    hidden = params.review.model_copy(update={"examples": False})
+    changed = params.model_copy(update={"review": hidden})
+    monkeypatch.setattr(export, "load_project_params", lambda: changed)
+
+    export.main()
+
+    after = read_manifest(BUNDLE)
+    assert before["page"]["examples"]
+    assert after["page"] == before["page"] | {"examples": []}
+    assert after["model_version"] != before["model_version"]
+    assert after["files"] == before["files"]
 
 
 def test_a_bundle_of_data_without_dates_has_no_days(choice: None) -> None:

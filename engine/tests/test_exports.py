@@ -12,10 +12,10 @@ from mlops.adopt.next_export import prepare, write_next
 from mlops.adopt.parse_column import Asked
 from mlops.adopt.proposal import propose
 from mlops.adopt.reading import read_table
-from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Column, Schema
 from mlops.errors import UserError
 from mlops.frames import as_frame
+from mlops.paths import SOURCE_FORM
 from mlops.pipeline.partitions import read_partitions
 from paths import DEMO
 
@@ -38,8 +38,8 @@ def adopt(source: Path, file: Path, target: str, asked: Asked | None = None) -> 
     found = propose(reading.table, target, doubts=reading.doubts)
     made = {column.name for column in found.columns} - set(found.names.values())
     form = replace(reading.form, names=found.names, numbered="".join(made))
-    FORM_FILE.parent.mkdir(parents=True, exist_ok=True)
-    FORM_FILE.write_text(form.text(), encoding="utf-8")
+    SOURCE_FORM.parent.mkdir(parents=True, exist_ok=True)
+    SOURCE_FORM.write_text(form.text(), encoding="utf-8")
     if form.dialect is None:
         found.rows.to_parquet(source / "first.parquet", index=False)
     else:
@@ -168,7 +168,7 @@ def test_without_an_adoption_a_file_of_another_form_is_refused_as_before(
     (tmp_path / "first.csv").write_text(german(1, N), encoding="utf-8")
     schema = adopt(source, tmp_path / "first.csv", "Kauf Preis")
     (source / "second.csv").write_text(german(99, 2), encoding="utf-8")
-    FORM_FILE.unlink()
+    SOURCE_FORM.unlink()
 
     with pytest.raises(UserError, match="missing column"):
         rows_of(source, schema)

@@ -118,7 +118,7 @@ def test_the_models_are_compared_on_what_no_client_told(
     monkeypatch.setattr(module, "count_rows", lambda path: held_out)
     actual = np.linspace(1, 2, 20)
     scored = {"actual": actual[:held_out], "predicted": actual[:held_out] * 1.1}
-    monkeypatch.setattr(module, "scored_by", lambda side, rows, n: scored)
+    monkeypatch.setattr(module, "scored_by_both", lambda *_: (scored, scored))
     both = [Predictions("regression", actual, actual * 1.2) for _ in range(2)]
 
     share = feedback_share(None, None, both, PARAMS, SCHEMA, PRICES)  # type: ignore[arg-type]

@@ -260,8 +260,10 @@ def test_the_document_says_a_free_text_and_the_page_suggests_some(api: TestClien
     (brand,) = [p["schema"] for p in parameters if p["name"] == "brand"]
     assert brand["anyOf"][0] == {"type": "string", "minLength": 1, "maxLength": LONGEST}
     page = api.get("/").text
-    assert f'<input type="text" maxlength="{LONGEST}" list="brand-seen"' in page
-    assert page.split('id="brand-seen">')[1].split("</datalist>")[0].count("<option>") == SUGGESTED
+    assert f'<input type="text" maxlength="{LONGEST}" list="in-brand-seen"' in page
+    assert (
+        page.split('id="in-brand-seen">')[1].split("</datalist>")[0].count("<option ") == SUGGESTED
+    )
 
 
 def test_unseen_texts_are_no_unseen_values_of_the_metrics(api: TestClient) -> None:

@@ -248,6 +248,7 @@ PARSING = "engine/mlops/pipeline/parsing.py"
         ("engine/VERSION", "1", "9", STAGES),
         ("params.yaml", "alpha: 3.0", "alpha: 4.0", []),
         ("params.yaml", "n_estimators: 300", "n_estimators: 301", []),
+        ("params.yaml", "examples: true", "examples: false", ["export"]),
         ("params.yaml", "max_iter: 300", "max_iter: 301", ["train"]),
         ("requirements.txt", "joblib==", "joblib==0", STAGES),
         ("requirements.txt", "--hash=sha256:", "--hash=sha256:0", []),

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import os
+import queue
 import signal
 import sqlite3
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -215,3 +218,65 @@ def test_several_servers_may_start_at_once_on_one_empty_log(bundle: Path, url: s
             wait_for(lambda: min(len(one.acknowledged), len(two.acknowledged)) > 50)
         assert one.statuses == two.statuses == {200}
     assert (one.acknowledged | two.acknowledged).items() <= logged(url).items()
+
+
+def records(n: int) -> list[tables.Record]:
+    return [(f"{k:024x}", 1.0, "v", "r", '{"size": 1}', "1") for k in range(n)]
+
+
+def test_the_jobs_of_a_turn_of_the_event_loop_are_handed_over_together(tmp_path: Path) -> None:
+    url, handed_over = f"sqlite:///{tmp_path}/log.db", []
+
+    class Batches(queue.SimpleQueue[Any]):
+        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+            handed_over.append(item and len(item.jobs))
+            super().put(item)
+
+    async def predict() -> None:
+        log = prediction_log.PredictionLog(url, timeout=5.0, retention_days=0)
+        log._batches = Batches()
+        log.start()
+        await asyncio.gather(*(log.predictions([one]) for one in records(40)))
+        await log.close()
+
+    asyncio.run(predict())
+    assert handed_over == [40, None]
+    assert len(logged(url)) == 40
+
+
+def test_a_log_that_is_closed_in_the_same_turn_still_writes_the_jobs(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+
+    async def predict_and_close() -> None:
+        log = prediction_log.PredictionLog(url, timeout=5.0, retention_days=0)
+        log.start()
+        asking = [asyncio.ensure_future(log.predictions([one])) for one in records(3)]
+        await asyncio.sleep(0)
+        await log.close()
+        await asyncio.wait_for(asyncio.gather(*asking), 5)
+
+    asyncio.run(predict_and_close())
+    assert len(logged(url)) == 3
+
+
+def test_a_prediction_that_was_refused_before_its_transaction_is_not_written(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    kept, refused = records(2)
+
+    async def late() -> None:
+        log = prediction_log.PredictionLog(url, timeout=0.2, retention_days=0)
+        log.start()
+        await log.predictions([kept])
+        busy = asyncio.ensure_future(log._do([], lambda connection: time.sleep(0.6)))
+        await asyncio.sleep(0.05)  # the thread is at it
+        with pytest.raises(prediction_log.LogAway):
+            await log.predictions([refused])
+        with pytest.raises(prediction_log.LogAway):
+            await busy
+        await asyncio.sleep(0.5)
+        await log.close()
+
+    asyncio.run(late())
+    assert list(logged(url)) == [kept[0]]

@@ -31,7 +31,7 @@ from mlops.review.review_files import VERDICT, write
 from mlops.review.sections import slices_section
 from mlops.review.slice_comparison import compare_slices
 from mlops.sampling import valid_rows
-from mlops.serving.home_page import _card
+from mlops.serving.model_card import model_card
 from paths import DEMO
 from project.schema import SCHEMA
 from standard import NAMES, PRICES, estimates, metrics_of
@@ -105,7 +105,7 @@ def run_stages(
     params: Params, schema: Schema, rows: dict[Path, pd.DataFrame], patch: pytest.MonkeyPatch
 ) -> None:
     models = {params.train.kind: {**params.models[params.train.kind], "max_iter": 5}}
-    for module in (train, evaluate):
+    for module in (train, evaluate, export):
         patch.setattr(
             module,
             "load_project_params",
@@ -153,7 +153,7 @@ def test_one_nought_among_the_targets_goes_through_every_stage_and_is_named(with
 def test_the_model_card_and_the_release_note_say_undefined_and_why(with_zero: str) -> None:
     manifest = read_manifest(BUNDLE)
 
-    card = _card(manifest)
+    card = model_card(manifest)
     note = release_note("image", Contents.of_bundle(manifest, "0" * 40), None)
 
     assert "<td>mape</td><td>undefined</td><td>1 of 9 targets is 0</td><td>undefined</td>" in card

@@ -38,9 +38,10 @@ from mlops.adopt.repository import (
     write,
 )
 from mlops.adopt.schema_text import schema_text
-from mlops.adopt.source_form import FORM_FILE, load_form
+from mlops.adopt.source_form import load_form
 from mlops.errors import UserError, run_command
 from mlops.params import PARAMS_FILE
+from mlops.paths import SOURCE_FORM
 from mlops.project import load_kinds, load_schema
 
 _LARGE = 50_000_000  # bytes; larger files do not belong in git
@@ -159,7 +160,7 @@ def main() -> None:
         first_words = (readme(proposal), about_data(proposal, name, options.file.name, today))
         texts |= dict(zip(WORDS, first_words, strict=True)) | tests_of(proposal)
         kept = options.keep_engine_tests
-        write(texts | pages(proposal, kept) | {FORM_FILE: form.text()}, data, kept)
+        write(texts | pages(proposal, kept) | {SOURCE_FORM: form.text()}, data, kept)
     if (SOURCE / name).stat().st_size > _LARGE:
         print(f"- {SOURCE / name} is large: keep it out of git by `dvc add {SOURCE}`")
     print("Written. Read src/project/schema.py: say what each column means. Then: make run")

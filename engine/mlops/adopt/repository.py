@@ -5,16 +5,16 @@ import subprocess
 from pathlib import Path
 
 from mlops.adopt.docs_examples import DOCS, MEASURED
-from mlops.adopt.source_form import FORM_FILE
 from mlops.errors import UserError
 from mlops.files import write_text
 from mlops.params import PARAMS_FILE
+from mlops.paths import SOURCE_FORM
 
 SCHEMA_FILE, FEATURES_FILE = Path("src/project/schema.py"), Path("src/project/features.py")
 METRICS_FILE = Path("src/project/metrics.py")
 SOURCE, LOCK = Path("data/source"), Path("dvc.lock")
 WORDS = (Path("README.md"), Path("data/README.md"))
-_WRITTEN = (SCHEMA_FILE, FEATURES_FILE, METRICS_FILE, PARAMS_FILE, FORM_FILE, LOCK)
+_WRITTEN = (SCHEMA_FILE, FEATURES_FILE, METRICS_FILE, PARAMS_FILE, SOURCE_FORM, LOCK)
 TESTS = Path("tests")
 TEMPLATES = tuple(
     Path(name) for name in ("engine/tests", "engine/benchmarks", "engine/examples", MEASURED, ".ci")
@@ -43,7 +43,7 @@ def check_replaced(allowed: bool) -> None:
     Raises:
         UserError: there are such rows; the message lists the files.
     """
-    if FORM_FILE.exists() and not allowed:
+    if SOURCE_FORM.exists() and not allowed:
         raise UserError(
             f"{SOURCE} holds rows that were adopted; they would be removed:",
             sorted(str(path) for path in SOURCE.glob("*")),

@@ -10,9 +10,7 @@ from mlops.adopt.parse_column import Conversion, Truth
 from mlops.adopt.parse_datetimes import Clock
 from mlops.adopt.parse_numbers import Numeral
 from mlops.errors import UserError
-
-FORM_FILE = Path("src/project/source_form.json")
-"""Written by adoption, read by `python -m mlops.adopt --add` and `python -m mlops.score`."""
+from mlops.paths import SOURCE_FORM
 
 _KINDS: dict[str, Any] = {"Numeral": Numeral, "Clock": Clock, "Truth": Truth}
 
@@ -49,7 +47,7 @@ class SourceForm:
         )
 
 
-def load_form(path: Path = FORM_FILE) -> SourceForm:
+def load_form(path: Path = SOURCE_FORM) -> SourceForm:
     """Load the form that adoption wrote.
 
     Raises:

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +27,48 @@ def hash_meaning(
         packages: top-level packages whose modules count; by default the module's own.
         unused: modules to ignore, because they are imported inside functions and not needed here.
     """
-    trees = read_modules(module, roots, packages, unused)
-    found = {name: _meaning(tree, frozenset(words)) for name, tree in trees.items()}
-    text = json.dumps(found, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    ignored = frozenset(words)
+    modules = _read(module, roots, packages, unused)
+    found = [f"{name} {_hash(text, ignored)}" for name, text in sorted(modules.items())]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
 def read_modules(
+    module: str, roots: Sequence[Path], packages: Collection[str] = ()
+) -> dict[str, ast.Module]:
+    """Parse a module and all that it imports from `packages`: name -> syntax tree."""
+    return {name: _parse(text) for name, text in _read(module, roots, packages).items()}
+
+
+def _read(
     module: str,
     roots: Sequence[Path],
     packages: Collection[str] = (),
     unused: Collection[str] = (),
-) -> dict[str, ast.Module]:
-    """Parse a module and all that it imports from `packages`: name -> syntax tree."""
+) -> dict[str, str]:
+    """Read a module and all that it imports from `packages`: name -> source code."""
     counted = packages or (module.partition(".")[0],)
-    found: dict[str, ast.Module] = {}
+    found: dict[str, str] = {}
     todo = [module]
     while todo:
         name = todo.pop()
         path = _file_of(name, roots)
         if name in found or name in unused or path is None:
             continue
-        found[name] = tree = ast.parse(path.read_text(encoding="utf-8"))
-        todo += [one for one in _imported(tree) if "." in one and one.split(".")[0] in counted]
+        found[name] = text = path.read_text(encoding="utf-8")
+        todo += [one for one in _imported(text) if "." in one and one.split(".")[0] in counted]
     return found
+
+
+@cache  # by their text: stages have most of their modules in common
+def _parse(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+@cache
+def _hash(text: str, words: frozenset[str]) -> str:
+    meaning = json.dumps(_meaning(_parse(text), words), sort_keys=True)
+    return hashlib.sha256(meaning.encode()).hexdigest()
 
 
 def _file_of(module: str, roots: Sequence[Path]) -> Path | None:
@@ -64,8 +83,13 @@ def _file_of(module: str, roots: Sequence[Path]) -> Path | None:
     return None
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the modules that code imports; of `from a import b` both a and a.b."""
+@cache
+def _imported(text: str) -> tuple[str, ...]:
+    """Return the modules that code imports; of `from a import b` both a and a.b."""
+    return tuple(_names(_parse(text)))
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

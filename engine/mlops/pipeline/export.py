@@ -32,10 +32,11 @@ from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import export_form
 from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
+from mlops.pipeline.page_content import describe_page, public_rows
 from mlops.pipeline.threshold import threshold_of
 from mlops.profile import prediction_profile, reference_profile
-from mlops.project import load_metrics, load_tabled_schema
-from mlops.records import DataRecord, EngineRecord, RowsRecord
+from mlops.project import load_metrics, load_project_params, load_tabled_schema
+from mlops.records import DataRecord, EngineRecord, PageRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
@@ -107,6 +108,16 @@ def _tested(schema: Schema, threshold: float | None) -> Predictions:
     return Predictions(schema.task, actual, values, threshold)
 
 
+def _describe_page(
+    rows: pd.DataFrame, tested: Predictions, schema: Schema, training: dict[str, Any]
+) -> PageRecord:
+    """Describe the test rows for the page; the fingerprint has what params.yaml says of it."""
+    keys = read_rows(TEST_ROWS, [schema.key.name])[schema.key.name]
+    public = public_rows(keys, load_project_params())
+    relative = training["params"].get("log_target", False)
+    return describe_page(rows, tested, schema, public=public, relative=relative)
+
+
 def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:
     """Write the exported form, if it agrees with the pipeline; return a record of the engine.
 
@@ -165,9 +176,8 @@ def main() -> None:
             engine["engine_files"].append(LOOKUPS_FILE)
         known = [_made_with(path, schema) for path in (TRAIN_ROWS, TEST_ROWS)]
         rows = pd.concat(known, ignore_index=True)
-        reference = describe_reference(
-            rows, _tested(schema, threshold), schema, load_metrics(schema)
-        )
+        tested = _tested(schema, threshold)
+        reference = describe_reference(rows, tested, schema, load_metrics(schema))
         write_json(folder / REFERENCE_FILE, reference)
         manifest = seal(
             folder,
@@ -182,6 +192,7 @@ def main() -> None:
                 "evaluation": evaluation,
                 "columns": describe_columns(schema),
                 "derived": describe_derived(schema),
+                "page": _describe_page(known[1], tested, schema, training),
             },
         )
         write_json(folder / MANIFEST, manifest)

@@ -3,9 +3,10 @@
 import pyarrow as pa
 
 from mlops.adopt.exports import fields_of, read_export
-from mlops.adopt.source_form import FORM_FILE, SourceForm, load_form
+from mlops.adopt.source_form import SourceForm, load_form
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.paths import SOURCE_FORM
 from mlops.pipeline.parquet_parsing import cast
 from mlops.pipeline.parsing import LINE, shortened
 
@@ -17,7 +18,7 @@ def parse_export(content: bytes, path: str, schema: Schema) -> Parsed | None:
 
     Rows without a target are left out, and their number is printed.
     """
-    form = load_form() if FORM_FILE.exists() else None
+    form = load_form() if SOURCE_FORM.exists() else None
     if form is None or not _has_form(content, form):
         return None
     if form.numbered:

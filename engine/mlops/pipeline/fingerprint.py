@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import sha256, whole_folder, write_json
@@ -18,7 +17,7 @@ from mlops.joins import Join
 from mlops.lookups import looked_up
 from mlops.metric_registry import Metrics
 from mlops.params import Train
-from mlops.paths import FINGERPRINT
+from mlops.paths import FINGERPRINT, SOURCE_FORM
 from mlops.pipeline.code_meaning import hash_meaning
 from mlops.project import load_metrics, load_project_params, load_schema
 
@@ -32,7 +31,7 @@ STAGES = {
     "split": ("columns",),
     "train": ("columns", "features", "models", "tables", "chosen_by"),
     "evaluate": ("columns", "features", "models", "tables", "metrics"),
-    "export": ("columns", "schema", "features", "models", "tables", "metrics"),
+    "export": ("columns", "schema", "features", "models", "tables", "metrics", "examples"),
 }
 """The parts of the project that each stage uses; of the engine, it uses its module's imports."""
 READS_TABLES = "mlops.pipeline.joining"
@@ -64,7 +63,7 @@ def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, A
             for column in schema.columns
         ],
         "timezone": schema.timezone,
-        "source_form": FORM_FILE.read_text(encoding="utf-8") if FORM_FILE.exists() else None,
+        "source_form": SOURCE_FORM.read_text(encoding="utf-8") if SOURCE_FORM.exists() else None,
         "schema": hash_meaning("project.schema", [PROJECT], words),
         "features": schema.derived_code,
         "joins": [
@@ -98,8 +97,10 @@ def libraries(requirements: str) -> list[str]:
 
 
 def main() -> None:
-    schema = load_schema()
-    parts = project_parts(schema, load_metrics(schema), load_project_params().train)
+    schema, params = load_schema(), load_project_params()
+    parts = project_parts(schema, load_metrics(schema), params.train)
+    # Here and not in dvc.yaml, because DVC fails where an older params.yaml lacks a key.
+    parts["examples"] = params.review.examples
     common = {
         "engine": (ENGINE / "VERSION").read_text(encoding="utf-8").strip(),
         "libraries": libraries(Path("requirements.txt").read_text(encoding="utf-8")),

@@ -24,7 +24,7 @@ from mlops.review.checkouts import Side
 from mlops.review.cost import Cost, check_cost, cost_section, measure_cost
 from mlops.review.feature_use import Use, compare_use, shuffled, use_section, uses_json
 from mlops.review.gate import Check
-from mlops.review.model_comparison import NotComparable, scored_by
+from mlops.review.model_comparison import NotComparable, scored_by_both
 from mlops.review.replay import Replay, check_replay, compare_replay, replay_section
 from mlops.review.segments import Segment, find_segments, segments_section
 from mlops.review.setting_causes import Settings
@@ -131,9 +131,7 @@ def _asked(
         file = Path(folder) / "asked.parquet"
         write_rows(file, pd.concat([asked, requests], ignore_index=True))
         try:
-            scored = [
-                scored_by(side, file, len(asked) + len(requests)) for side in (base, candidate)
-            ]
+            scored = scored_by_both(base, candidate, file, len(asked) + len(requests))
         except NotComparable:
             return [], None
     actual: Floats = scored[-1]["actual"][: len(asked)]

@@ -21,7 +21,7 @@ from mlops.pipeline.csv_parsing import parse_csv
 from mlops.review.checkouts import Side
 from mlops.review.gate import Check, check_floors, check_regressions
 from mlops.review.github_markdown import cell, folded, number, table
-from mlops.review.model_comparison import Comparison, compare, reasons, scored_by
+from mlops.review.model_comparison import Comparison, compare, reasons, scored_by_both
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def feedback_share(
     parts = [[one.take(~test)] if not test.all() else [] for one in predicted]
     held_out, n_held_out = paths.HELD_OUT_ROWS, count_rows(paths.HELD_OUT_ROWS)
     if n_held_out:
-        scored = [scored_by(side, held_out, n_held_out) for side in (base, candidate)]
+        scored = scored_by_both(base, candidate, held_out, n_held_out)
         for part, one, known in zip(parts, scored, predicted, strict=True):
             actual = scored[-1]["actual"]
             part.append(Predictions(params.task, actual, one["predicted"], known.threshold))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +54,23 @@ class Comparison:
     higher_is_better: bool = False
 
 
-def scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
-    """Return the side's predictions and the true values: `predicted` and `actual`.
+def scored_by_both(
+    base: Side, candidate: Side, rows: Path, n_rows: int
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Return each side's predictions and the true values: `predicted` and `actual`.
 
-    Scores in a separate process, with the side's own code.
+    Both score at the same time, because most of it is the start of Python.
 
     Raises:
-        NotComparable: the side's model can't score these rows.
+        NotComparable: a model can't score these rows.
     """
+    with ThreadPoolExecutor() as pool:
+        started = [pool.submit(_scored_by, side, rows, n_rows) for side in (base, candidate)]
+        return started[0].result(), started[1].result()
+
+
+def _scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
+    """Score in a separate process, with the side's own code."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scored.npz"
         run = subprocess.run(
@@ -108,7 +118,7 @@ def predictions_of_both(
     Raises:
         NotComparable: a model can't score the rows.
     """
-    scored = [scored_by(side, rows, n_rows) for side in (base, candidate)]
+    scored = scored_by_both(base, candidate, rows, n_rows)
     actual = scored[-1]["actual"]  # as the candidate's code reads it
     return [
         Predictions(params.task, actual, one["predicted"], side.threshold)

@@ -14,11 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops.adopt.source_form import FORM_FILE
 from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.files import atomic_write, sha256
-from mlops.paths import BUNDLE
+from mlops.paths import BUNDLE, SOURCE_FORM
 from mlops.project import load_schema
 from mlops.score import part_files
 from mlops.score.csv_text import text_rows, write_text_rows
@@ -76,7 +75,7 @@ def _open(path: Path, schema: Schema) -> Any:
 def _is_export(path: Path, schema: Schema) -> bool:
     """Return whether a Parquet file lacks schema columns but may have the adopted file's."""
     try:
-        return FORM_FILE.exists() and not {c.name for c in columns(schema)} <= {
+        return SOURCE_FORM.exists() and not {c.name for c in columns(schema)} <= {
             *pq.read_schema(path).names
         }
     except (OSError, pa.ArrowException):

@@ -8,9 +8,10 @@ import pyarrow.csv
 
 from mlops.adopt.next_export import read_next
 from mlops.adopt.reading import content_of
-from mlops.adopt.source_form import FORM_FILE, load_form
+from mlops.adopt.source_form import load_form
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.paths import SOURCE_FORM
 from mlops.pipeline.parquet_parsing import cast
 from mlops.pipeline.parsing import arrow_type
 from mlops.score.rows import columns
@@ -34,7 +35,7 @@ def text_rows(path: Path, schema: Schema) -> pa.Table:
             ),
         )
     except (pa.ArrowException, KeyError) as error:
-        if not FORM_FILE.exists():
+        if not SOURCE_FORM.exists():
             raise UserError(
                 f"{path}: {error}", advice=f"Wanted {', '.join(column.name for column in wanted)}"
             ) from error

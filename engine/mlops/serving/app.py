@@ -119,7 +119,7 @@ def _add_information(app: FastAPI, service: Service) -> None:
 
     @app.get("/model", summary="What is served", responses=errors(431, 503))
     async def model() -> dict[str, Any]:
-        left_out = ("files", "engine_files", "engine_libraries", "columns")
+        left_out = ("files", "engine_files", "engine_libraries", "columns", "page")
         shown = {k: v for k, v in service.served.manifest.items() if k not in left_out}
         hashes = {name: f["sha256"] for name, f in service.served.manifest["files"].items()}
         shown["schema"] = describe_schema(service.schema)

@@ -1,26 +1,31 @@
-"""The page at GET /: a form built from the schema, and the served model's card."""
+"""The page at GET /: examples, a form built from the schema, and the served model's card."""
 
 import base64
 import datetime
 import hashlib
-from collections.abc import Sequence
+import json
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from mlops.columns import LONGEST, Column, Schema
-from mlops.records import Manifest, MetricRecord, RowsRecord
+from mlops.records import ExampleRecord, PageRecord
 from mlops.serving.loaded_model import Served
-from mlops.undefined import UNDEFINED, reason_of
+from mlops.serving.model_card import model_card, strengths
 
 _HERE = Path(__file__).parent
-_LISTED_SLICES = 60
+_NEEDED = ' <span class="needed">required</span>'
+_DESCRIBED = 3
+"""Inputs by which an example is described."""
+_LONGEST_TEXT = 30
 _CONTROLS: dict[type, str] = {
     str: "text",
     datetime.date: "date",
     datetime.datetime: "datetime-local",
 }
+_NOTHING: PageRecord = {"examples": [], "error_range": None}
+"""What bundles of older engines show."""
 
 
 class Page:
@@ -30,17 +35,20 @@ class Page:
         headers: a policy that allows only this page's own script and style, by their hashes.
     """
 
-    def __init__(self, served: Served, schema: Schema) -> None:
+    def __init__(self, served: Served, schema: Schema, *, examples: bool = True) -> None:
+        """Build the page; with `examples` False, it shows no single row."""
         style, script = ((_HERE / f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
-        target = schema.target
+        target, manifest = schema.target, served.manifest
+        shown = manifest.get("page", _NOTHING)
         self.html = Template((_HERE / "page.html").read_text("utf-8")).substitute(
-            title=escape(f"Predict {target.name}"),
+            title=escape(f"Predict {target.name.replace('_', ' ')}"),
             description=escape(f"{target.description}{_in(target)}."),
             unit=escape(target.unit),
-            fields="\n".join(
-                _field(column, served.manifest["data"]["seen"]) for column in schema.inputs
-            ),
-            card=_card(served.manifest),
+            range=escape(json.dumps(_range(shown, target))),
+            examples=_examples(shown["examples"], schema) if examples else "",
+            fields="\n".join(_field(column, manifest["data"]["seen"]) for column in schema.inputs),
+            strengths=strengths(manifest, schema),
+            card=model_card(manifest),
             style=style,
             script=script,
         )
@@ -59,29 +67,74 @@ def _in(column: Column) -> str:
     return f", in {column.unit}" if column.unit else ""
 
 
+def _range(shown: PageRecord, target: Column) -> dict[str, Any] | None:
+    """Return the range of the errors with the target's bounds, as the script needs them."""
+    if (found := shown["error_range"]) is None:
+        return None
+    return {**found, "least": target.low, "most": target.high}
+
+
+def _examples(examples: list[ExampleRecord], schema: Schema) -> str:
+    if not examples:
+        return ""
+    items = "\n".join(_example(one, schema) for one in examples)
+    return (
+        '<section class="examples" aria-labelledby="examples" hidden>'
+        '<h2 id="examples">Examples from the test rows, by their prediction</h2>'
+        f"<ul>\n{items}\n</ul></section>"
+    )
+
+
+def _example(example: ExampleRecord, schema: Schema) -> str:
+    """Return a button with the example's prediction and its first inputs, required ones first."""
+    given = example["inputs"]
+    known = [c for c in schema.inputs if c.name in given and c.role != "time"]
+    first = sorted(known, key=lambda column: column.nullable)[:_DESCRIBED]
+    about = ", ".join(f"{c.name.replace('_', ' ')} {_short(given[c.name], c)}" for c in first)
+    predicted = example["predicted"]
+    if not schema.target.choices:
+        predicted = float(f"{predicted:.4g}")  # as the script shows the answer
+    title = f"{_short(predicted, schema.target)} {schema.target.unit}".strip()
+    content = escape(json.dumps({"inputs": given, "actual": example["actual"]}))
+    return (
+        f'<li><button type="button" aria-pressed="false" data-example="{content}">'
+        f"<strong>{escape(title)}</strong> <span>{escape(about)}</span></button></li>"
+    )
+
+
+def _short(value: Any, column: Column) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:.12g}" if column.unit == "year" else f"{value:,.12g}"
+    text = str(value)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+
+
 def _field(column: Column, seen: dict[str, list[Any]]) -> str:
     """Return a field's HTML; for an open feature, it suggests texts of the training rows."""
-    name, hint = escape(column.name), f"{column.name}-hint"
-    optional = column.nullable or column.role == "time"
-    needed = "" if optional else " required"
-    shared = f'id="{name}" name="{name}" aria-describedby="{hint}"{needed}'
+    name = escape(column.name)
+    place = f"in-{name}"  # no id of the page's own, which may be a column's name
+    needed = not (column.nullable or column.role == "time")
+    shared = (
+        f'id="{place}" name="{name}" aria-describedby="{place}-hint {place}-error"'
+        f"{' required' if needed else ''}"
+    )
     if column.choices:
-        options = "".join(f"<option>{escape(choice)}</option>" for choice in column.choices)
+        options = "".join(_option(choice) for choice in column.choices)
         control = f'<select {shared}><option value="">not known</option>{options}</select>'
         wanted = "one of the list"
     elif column.type is bool:
-        words = "".join(f"<option>{word}</option>" for word in ("true", "false"))
+        words = "".join(map(_option, ("true", "false")))
         control = f'<select {shared}><option value="">not known</option>{words}</select>'
         wanted = "true or false"
     elif column.open:
-        texts = "".join(f"<option>{escape(text)}</option>" for text in seen.get(column.name, []))
+        texts = "".join(map(_option, seen.get(column.name, [])))
         control = (
-            f'<input type="text" maxlength="{LONGEST}" list="{name}-seen" {shared}>'
-            f'<datalist id="{name}-seen">{texts}</datalist>'
+            f'<input type="text" maxlength="{LONGEST}" list="{place}-seen" {shared}>'
+            f'<datalist id="{place}-seen">{texts}</datalist>'
         )
         wanted = "any text"
     elif column.type not in (float, int):
-        control = f'<input type="{_CONTROLS[column.type]}" {shared}>'
+        control = f'<input type="{_CONTROLS[column.type]}" step="any" {shared}>'
         wanted = column.wanted
     else:
         bounds = {"min": column.low, "max": column.high}
@@ -89,79 +142,13 @@ def _field(column: Column, seen: dict[str, list[Any]]) -> str:
         step = "1" if column.type is int else "any"
         control = f'<input type="number" step="{step}"{limits} {shared}>'
         wanted = column.wanted.replace(",", "") if column.unit == "year" else column.wanted
-    left = "; empty: now" if column.role == "time" else "; may be left empty" if optional else ""
-    label = f'<label for="{name}">{escape(column.description)}</label>'
-    text = f"{wanted}{f' {column.unit}' if column.unit not in ('', 'grade', 'year') else ''}"
-    told = f'<span class="hint" id="{hint}">{escape(text + left)}</span>'
-    return f"<div>{label}{control}{told}</div>"
+    label = f'<label for="{place}">{escape(column.description)}{_NEEDED if needed else ""}</label>'
+    unit = column.unit if column.unit not in ("grade", "year") else ""
+    text = f"{wanted} {unit}".strip() + ("; empty: now" if column.role == "time" else "")
+    told = f'<span class="hint" id="{place}-hint">{escape(text)}</span>'
+    return f'<div>{label}{control}{told}<span class="error" id="{place}-error"></span></div>'
 
 
-def _card(manifest: Manifest) -> str:
-    """Return the model's card as HTML: version, data, metrics, slices and limits."""
-    evaluation, data = manifest["evaluation"], manifest["data"]
-    kind, confidence = manifest["params"]["kind"], evaluation["confidence"]
-    parts = [
-        f"<p>Version <code>{manifest['model_version']}</code>, {escape(kind)}; "
-        f"trained on {_window(data['train'])}, tested on {_window(data['test'])}.</p>",
-        _table(
-            f"On the test rows, with {confidence:.0%} intervals",
-            ("metric", "value", "interval", "without a model"),
-            [
-                (name, *_interval(value), _number(evaluation["baseline"].get(name)) or UNDEFINED)
-                for name, value in evaluation["metrics"].items()
-            ],
-        ),
-    ]
-    if (threshold := manifest.get("threshold")) is not None:
-        parts.append(
-            f"<p>Decides for the second of the classes from a probability of {threshold:g} on.</p>"
-        )
-    own = evaluation.get("own_metrics", {})
-    parts += [f"<p>{escape(name)}: {escape(words)}.</p>" for name, words in own.items()]
-    leading = next(iter(evaluation["metrics"]))
-    lines = [
-        (f"{s['column']}: {s['slice']}", str(s["rows"]), *_interval(s["metrics"][leading]))
-        for s in evaluation["slices"][:_LISTED_SLICES]
-    ]
-    slices = _table(f"{leading} by slice", ("slice", "rows", leading, "interval"), lines)
-    parts.append(f"<details><summary>By slice</summary>{slices}</details>")
-    ranges = [(name, _range(seen)) for name, seen in data["seen"].items()]
-    limits = _table("What the training rows held", ("feature", "values"), ranges)
-    parts.append(
-        "<details><summary>Limits</summary><p>For rows unlike those that trained it, a prediction "
-        f"is a guess that no metric above vouches for.</p>{limits}</details>"
-    )
-    return "\n".join(parts)
-
-
-def _window(part: RowsRecord) -> str:
-    days = f" of {part['from']} to {part['to']}" if "from" in part else ""
-    return f"{part['rows']:,} rows{days}"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def _interval(metric: MetricRecord) -> tuple[str, str]:
-    if metric["value"] is None:
-        return UNDEFINED, reason_of(metric)
-    low, high = _number(metric["low"]), _number(metric["high"])
-    return _number(metric["value"]), f"{low} to {high}" if low else ""
-
-
-def _range(seen: list[Any]) -> str:
-    if not seen or isinstance(seen[0], str):
-        return ", ".join(map(str, seen)) or "none"
-    return f"{seen[0]:,.12g} to {seen[1]:,.12g}"
-
-
-def _table(caption: str, heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines
-    )
-    return (
-        f'<div class="table"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+def _option(text: str) -> str:
+    """Return a choice; its value is an attribute, since a browser trims the spaces of a content."""
+    return f'<option value="{escape(text)}">{escape(text)}</option>'

@@ -1,7 +1,8 @@
 """The prediction log: predictions are committed to a database before they are returned.
 
-One thread writes. Jobs that arrive while it commits go into its next transaction together, so that
-a disk that syncs a few hundred times a second can still log thousands of predictions.
+One thread writes. The event loop hands the jobs of each of its turns over to it together. Those
+that arrive while it commits go into its next transaction together, so that a disk that syncs a few
+hundred times a second can still log thousands of predictions.
 """
 
 import asyncio
@@ -38,11 +39,28 @@ class UnknownPrediction(Exception):
 
 @dataclass(frozen=True)
 class _Job:
-    """A part of a transaction: predictions to insert, and a function called with its connection."""
+    """A part of a transaction: predictions to insert, and a function called with its connection.
+
+    Attributes:
+        future: resolved when the transaction is committed; None if nothing waits for it.
+    """
 
     records: list[Record]
     work: Callable[[sa.Connection], None] | None
-    future: "asyncio.Future[None]"
+    future: "asyncio.Future[None] | None"
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still to be done: if it timed out, its request was refused already."""
+        return self.future is None or not self.future.done()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The jobs of one turn of the event loop, and the timer after which they count as failed."""
+
+    jobs: list[_Job]
+    timer: asyncio.TimerHandle
 
 
 class PredictionLog:
@@ -59,7 +77,9 @@ class PredictionLog:
             self._file = Path(str(self._engine.url.database))
             self._file.parent.mkdir(parents=True, exist_ok=True)
         self._timeout, self._retention = timeout, retention_days * _DAY
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._gathered: list[_Job] = []  # in the present turn of the event loop
+        self._pending = 0  # jobs that are not finished; only the event loop's thread counts them
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._turn = Turn(self._file, timeout / 4)
         self._migrated, self._cleaned, self._cleaning = False, float("-inf"), False
@@ -72,7 +92,8 @@ class PredictionLog:
 
     async def close(self) -> None:
         """Write the pending jobs, and stop the thread."""
-        self._jobs.put(None)
+        self._hand_over()
+        self._batches.put(None)
         await asyncio.to_thread(self._thread.join, self._timeout * 2)
         self._engine.dispose()
 
@@ -98,12 +119,9 @@ class PredictionLog:
 
     def refused(self, reasons: Collection[str]) -> None:
         """Count a refused request, without waiting; skipped while too many writes are pending."""
-        if self._jobs.qsize() >= _PENDING:
-            return
-        minute = time.time() // 60 * 60
-        future = self._loop.create_future()
-        future.add_done_callback(lambda done: done.exception())  # nobody waits for it
-        self._jobs.put(_Job([], lambda connection: count(connection, minute, reasons), future))
+        if self._pending < _PENDING:
+            minute = time.time() // 60 * 60
+            self._add(_Job([], lambda connection: count(connection, minute, reasons), None))
 
     async def check(self) -> None:
         """Check that predictions can be logged now.
@@ -128,27 +146,43 @@ class PredictionLog:
     async def _do(
         self, records: list[Record], work: Callable[[sa.Connection], None] | None = None
     ) -> None:
-        if self._jobs.qsize() >= _PENDING:  # timed-out jobs included: a database may hang for long
+        if self._pending >= _PENDING:  # timed-out jobs included: a database may hang for long
             raise LogAway(f"{_PENDING} writes are waiting")
         future = self._loop.create_future()
-        self._jobs.put(_Job(records, work, future))
-        try:
-            async with asyncio.timeout(self._timeout):
-                await future
-        except TimeoutError as error:
-            raise LogAway(f"no answer in {self._timeout:g} s") from error
+        self._add(_Job(records, work, future))
+        await future
+
+    def _add(self, job: _Job) -> None:
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(job)
+        self._pending += 1
+
+    def _hand_over(self) -> None:
+        """Hand the jobs of this turn of the event loop over to the thread."""
+        if self._gathered:
+            jobs, self._gathered = self._gathered, []
+            away = LogAway(f"no answer in {self._timeout:g} s")
+            timer = self._loop.call_later(self._timeout, _resolve, jobs, away)
+            self._batches.put(_Batch(jobs, timer))
+
+    def _finish(self, batches: list[_Batch], error: LogAway | None) -> None:
+        for batch in batches:
+            batch.timer.cancel()
+            self._pending -= len(batch.jobs)
+            _resolve(batch.jobs, error)
 
     def _run(self) -> None:
         ending = False
         while not ending:
             found = self._next()
             ending = None in found
-            jobs = [job for job in found if job is not None]
+            batches = [batch for batch in found if batch is not None]
+            jobs = [job for batch in batches for job in batch.jobs]
             error: LogAway | None = None
             try:
                 with self._turn.taken():
-                    # A job that is done has timed out: its request was refused already.
-                    jobs = [job for job in jobs if not job.future.done()]
+                    jobs = [job for job in jobs if job.open]
                     if jobs or not self._migrated:
                         self._write(jobs)
             except Exception as cause:  # the thread must survive any error of the database
@@ -156,19 +190,21 @@ class PredictionLog:
             if any(job.records for job in jobs):
                 self._remember(error)
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                self._loop.call_soon_threadsafe(_resolve, jobs, error)
+                self._loop.call_soon_threadsafe(self._finish, batches, error)
             if error is None and not ending:
                 self._clean()
 
-    def _next(self) -> list[_Job | None]:
+    def _next(self) -> list[_Batch | None]:
         """Wait for jobs and return them; return none if there are expired rows to delete."""
-        try:
-            found = [self._jobs.get(timeout=_SLICE_PAUSE if self._cleaning else None)]
-        except queue.Empty:
-            return []
+        found: list[_Batch | None] = []
+        n_jobs, pause = 0, _SLICE_PAUSE if self._cleaning else None
         with contextlib.suppress(queue.Empty):
-            while len(found) < _TOGETHER:
-                found.append(self._jobs.get_nowait())
+            while n_jobs < _TOGETHER:
+                batch = self._batches.get(block=not found, timeout=pause)
+                found.append(batch)
+                if batch is None:
+                    break
+                n_jobs += len(batch.jobs)
         return found
 
     def _write(self, jobs: list[_Job]) -> None:
@@ -202,8 +238,10 @@ class PredictionLog:
 
 
 def _resolve(jobs: list[_Job], error: LogAway | None) -> None:
-    for future in (job.future for job in jobs if not job.future.done()):
+    for job in jobs:
+        if job.future is None or job.future.done():
+            continue
         if error is None:
-            future.set_result(None)
+            job.future.set_result(None)
         else:
-            future.set_exception(error)
+            job.future.set_exception(error)

@@ -46,7 +46,9 @@ class Service:
             )
 
     def _take(self, served: Served) -> None:
-        self.served, self.page = served, Page(served, self.schema)
+        # Anyone may see the page, also where predictions want a key.
+        page = Page(served, self.schema, examples=not self.settings.api_key)
+        self.served, self.page = served, page
         self.metrics.model(served)
 
     async def predict(
