@@ -339,6 +339,20 @@ def test_three_hundred_columns_and_five_hundred_slices_need_no_cut() -> None:
     assert "460 smaller slices" in text
 
 
+def test_five_hundred_slices_below_their_floor_need_no_cut_and_what_blocks_comes_first() -> None:
+    warned = [replace(CHECK, outcome="warn", why="mape of size: " + "x" * 400)] * 500
+    floor = replace(CHECK, name="floor of r2", outcome="block")
+    blocked = [replace(floor, why=f"{k} " + "y" * 10**6) for k in range(500)]
+
+    text = markdown(review(**many(300, 500) | {"checks": warned + blocked, "outcome": "block"}))
+
+    assert len(text.encode()) < MOST_BYTES
+    shown = FOLD.sub("", text)
+    assert shown.count("- ❌ ") == 20
+    assert "- … and 980 more, all of them in verdict.json" in shown
+    assert "**What to do:** Fix the checks marked ❌" in shown
+
+
 def test_a_reader_is_told_what_to_do_and_what_the_words_mean() -> None:
     text = markdown(review(**many(1, 4)))
 

@@ -16,6 +16,9 @@ Outcome = Literal["pass", "warn", "block"]
 
 POWER = 0.9
 
+LONGEST_WHY = 500
+"""Characters of a check's reason that the comment shows; verdict.json has all."""
+
 _NAMED = 5
 """Files that a check names; it counts them all."""
 

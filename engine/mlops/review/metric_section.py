@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mlops.review.gate import Check
+from mlops.review.gate import LONGEST_WHY, Check
 from mlops.review.github_markdown import cell, folded, number, table
 from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED
@@ -20,7 +20,7 @@ def headline(comparisons: Sequence[Comparison], checks: Sequence[Check]) -> str:
     more = f" ({len(found)} checks {verb})" if len(found) > 1 else ""
     if found[0].name == f"regression of {comparisons[0].metric}":
         return f"**{in_short}**{more}"
-    return f"**{cell(found[0].why)}.** {in_short}{more}"
+    return f"**{cell(found[0].why[:LONGEST_WHY])}.** {in_short}{more}"
 
 
 def metric_table(

@@ -11,7 +11,7 @@ from mlops.review.causes import causes_section
 from mlops.review.data_section import data_line, data_section
 from mlops.review.explanation import Explanation, details_of
 from mlops.review.feedback_share import FeedbackShare, feedback_section
-from mlops.review.gate import Check, Outcome
+from mlops.review.gate import LONGEST_WHY, Check, Outcome
 from mlops.review.github_markdown import cell, fenced, folded
 from mlops.review.metric_section import detectable, headline, metric_table
 from mlops.review.model_comparison import Comparison
@@ -32,6 +32,8 @@ _HEADS: dict[Outcome, str] = {
     "warn": "⚠️ Warn: look closely before merging",
     "block": "❌ Block: must not be merged",
 }
+_LISTED = 20  # checks
+
 _MARKS: dict[Outcome, str] = {"pass": "✅", "warn": "⚠️", "block": "❌"}
 
 _LOCK_BEHIND = """\
@@ -106,7 +108,7 @@ def markdown(review: Review) -> str:
         parts.append(
             metric_table(review.comparisons, review.confidence, review.test, review.own_metrics)
         )
-    parts.append(_checks(review, ("warn", "block")))
+    parts.append(_checks(review, ("block", "warn")))
     parts.append(causes_section(review.explanation.causes))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
@@ -130,8 +132,13 @@ def _failures(review: Review) -> list[str]:
 
 
 def _checks(review: Review, outcomes: tuple[Outcome, ...]) -> str:
-    checks = [check for check in review.checks if check.outcome in outcomes]
-    return "\n".join(f"- {_MARKS[check.outcome]} {cell(check.why)}" for check in checks)
+    checks = [check for outcome in outcomes for check in review.checks if check.outcome == outcome]
+    lines = [
+        f"- {_MARKS[check.outcome]} {cell(check.why[:LONGEST_WHY])}" for check in checks[:_LISTED]
+    ]
+    if (more := len(checks) - len(lines)) > 0:
+        lines.append(f"- … and {more} more, all of them in verdict.json")
+    return "\n".join(lines)
 
 
 def _details(review: Review) -> list[str]:
