@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench_paths import PYTHONPATH, ROOT
 from mlops.frames import write_rows
-from mlops.review.cost import WORTH, timed_in_turn
+from mlops.review.serving_times import WORTH, timed_in_turn
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
 from served import make_bundle, small_model

@@ -1,5 +1,6 @@
 """Likely causes: each kind is named with its evidence; what moves no model is called none."""
 
+import datetime
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -76,7 +77,7 @@ def test_a_value_in_another_unit_is_told_with_its_factor() -> None:
 
     assert cause.kind == "unit"
     assert "400 values of area (100%): each multiplied by 0.092903" in cause.evidence
-    assert "reverse of square metres to square feet" in cause.evidence
+    assert "(square feet to square metres?)" in cause.evidence
 
 
 def test_a_unit_is_told_in_a_part_of_the_rows_and_in_degrees_too() -> None:
@@ -84,14 +85,46 @@ def test_a_unit_is_told_in_a_part_of_the_rows_and_in_degrees_too() -> None:
     cause = first(rows().assign(area=rows()["area"].where(~where, rows()["area"] * 1.8 + 32)))
 
     assert cause.kind == "unit"
-    assert "each multiplied by 1.8 + 32" in cause.evidence
+    assert "each multiplied by 1.8 and raised by 32" in cause.evidence
+    assert "(degrees Celsius to Fahrenheit?)" in cause.evidence
+
+
+def test_a_unit_is_told_beside_other_corrections_and_rounded_to_whole_numbers() -> None:
+    metres = (rows()["area"] * 1000 / 10.7639).round()
+    mixed = metres.where(np.arange(N) % 12 != 0, 7.0)
+
+    cause = first(rows().assign(area=mixed), before=rows().assign(area=rows()["area"] * 1000))
+
+    assert cause.kind == "unit"
+    assert "(square feet to square metres?)" in cause.evidence
+
+
+def test_values_that_became_one_value_or_noise_have_no_unit() -> None:
+    noise = np.random.default_rng(1).normal(1, 0.02, N)
+
+    for changed in (0.0, 7.0, rows()["area"] * noise):
+        assert first(rows().assign(area=changed)).kind == "values"
+
+
+def test_other_times_are_a_cause_without_a_unit() -> None:
+    schema = Schema((*SCHEMA.columns, Column("day", "", datetime.date, role="time")))
+    before = rows().assign(day=pd.date_range("2020-01-01", periods=N))
+    after = before.assign(day=before["day"] + pd.Timedelta(days=1))
+
+    cause = first(after, before=before, schema=schema)
+
+    assert (cause.kind, cause.what) == ("values", "changed values of day")
+    assert causes(pd.concat([before, after.assign(id=after["id"] + N)]), before=before)
 
 
 def test_a_unit_is_told_in_new_rows_alone() -> None:
     before, after = rows().head(300), rows()
     after["area"] = after["area"].where(after.index < 300, after["area"] * 100)
 
-    assert first(after, before=before).kind == "unit"
+    cause = first(after, before=before)
+
+    assert cause.kind == "unit"
+    assert "are about 100 times those before (shares to per cent" in cause.evidence
 
 
 def test_duplicated_rows_are_counted() -> None:
@@ -140,7 +173,7 @@ def test_a_leak_comes_first_of_all() -> None:
     found = causes(after, schema=leaking)
 
     assert [cause.kind for cause in found[:2]] == ["leak", "column"]
-    assert "assessed alone tells price" in found[0].evidence
+    assert "assessed alone predicts price" in found[0].evidence
 
 
 def test_what_told_the_target_before_is_no_new_leak() -> None:

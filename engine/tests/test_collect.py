@@ -87,7 +87,7 @@ def database(
         server: Postgres = request.getfixturevalue("postgres")
         made = Database(server.new_database(), POSTGRES)
     monkeypatch.setenv(VARIABLE, made.url)
-    monkeypatch.setattr("mlops.pipeline.partitions.STILL_SECONDS", 0.0)
+    monkeypatch.setattr("mlops.pipeline.source_folder.STILL_SECONDS", 0.0)
     yield made
     made.close()
 

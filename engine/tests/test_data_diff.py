@@ -13,8 +13,11 @@ import pytest
 
 from mlops.columns import Column, Schema
 from mlops.frames import write_rows
+from mlops.request import describe_columns
+from mlops.review.causes import find_causes
 from mlops.review.data_diff import data_diff
 from mlops.review.schema_diff import schema_diff
+from mlops.review.setting_causes import Settings
 from mlops.review.units import unit_of
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
@@ -329,6 +332,25 @@ def test_units_are_known_both_ways() -> None:
     assert unit_of(10.764) == " (square metres to square feet?)"
     assert unit_of(1 / 10.764) == " (square feet to square metres?)"
     assert unit_of(1.1) == ""
+    assert unit_of(1.8, 32.0) == " (degrees Celsius to Fahrenheit?)"
+    assert unit_of(1.0, -273.15) == " (degrees kelvin to Celsius?)"
+    assert unit_of(1.8, 5.0) == ""
+
+
+def test_the_diff_and_the_causes_name_one_unit(
+    rows: pd.DataFrame, diff: Callable[..., dict[str, Any]]
+) -> None:
+    metres = rows.assign(size=rows["size"] / 10.7639)
+    new = pd.concat([rows, new_keys(metres)])
+    settings = Settings({"train": {"kind": "a"}}, describe_columns(SCHEMA))
+
+    for candidate in (metres, new):
+        (guess,) = diff(rows, candidate)["guesses"]
+        found = find_causes((settings, rows), (settings, candidate), SCHEMA)
+        (cause,) = (one for one in found if one.kind == "unit")
+
+        for text in (guess["text"], cause.evidence):
+            assert text.endswith("(square feet to square metres?)")
 
 
 def test_changes_of_the_schema_are_said_in_words() -> None:

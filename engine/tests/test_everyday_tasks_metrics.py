@@ -119,7 +119,7 @@ def test_a_metric_edited_in_words_runs_nothing_and_in_meaning_what_it_concerns(
     assert "Running stage 'evaluate'" in output
     assert "Running stage 'train'" not in output
     report = review(repository)
-    assert "this change defines lost otherwise: both models are judged by the new" in report
+    assert "this change redefines lost: both models are scored by the new" in report
 
 
 def test_the_decision_threshold_of_a_classifier(repository: Path) -> None:

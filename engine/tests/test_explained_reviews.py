@@ -99,7 +99,7 @@ def bounds(folder: Path) -> None:
         (labels, "labels", "price was changed"),
         (category, "category", "CollgCr became Veenker"),
         (fewer, "rows", "rows are gone"),
-        (leak, "leak", "assessed alone tells price"),
+        (leak, "leak", "assessed alone predicts price"),
         (library, "library", "scipy was"),
         (bounds, "bounds", "high of size"),
     ],

@@ -26,7 +26,7 @@ CASES = Path(__file__).parent / "cases"
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mlops.pipeline.partitions.STILL_SECONDS", 0)
+    monkeypatch.setattr("mlops.pipeline.source_folder.STILL_SECONDS", 0)
     folder = tmp_path / "data/source"
     folder.mkdir(parents=True)
     return folder

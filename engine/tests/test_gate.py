@@ -186,7 +186,7 @@ ZEROS = "1 of 9 targets is 0"
          f"is undefined: {ZEROS}; for the base, all 9 targets are equal"),
         (0.5, None, "", ZEROS, f"is undefined: {ZEROS}; the base's is 0.5"),
         (None, 0.25, ZEROS, "", f"is 0.25, and undefined for the base: {ZEROS}"),
-        (0.0, 0.25, "", "", "is 0.25 and was 0 for the base, of which nothing is a share"),
+        (0.0, 0.25, "", "", "is 0.25 and was 0 for the base, so the change has no percentage"),
     ],
 )  # fmt: skip
 def test_a_regression_of_an_undefined_metric_blocks_and_says_whose_it_is_and_why(
@@ -368,5 +368,5 @@ def test_a_change_of_the_gate_itself_is_a_warning() -> None:
     (found,) = check_gate_is_kept(["models.ridge.alpha", "gate.floors.r2"])
 
     assert found.outcome == "warn"
-    assert found.why == "this change moves the gate's own limits: gate.floors.r2"
+    assert found.why == "this change edits the gate's own limits: gate.floors.r2"
     assert check_gate_is_kept(["train.gate.x"]) == []

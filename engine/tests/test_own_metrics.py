@@ -328,7 +328,7 @@ def test_a_metric_that_a_change_defines_otherwise_is_named(params: Params) -> No
     assert found == ["cost"]
     (check,) = check_definitions(found)
     assert check.outcome == "warn"
-    assert "defines cost otherwise: both models are judged by the new definition" in check.why
+    assert "redefines cost: both models are scored by the new definition" in check.why
     assert redefined(side("a"), side("b"), compared) == []  # other rows have other values
     assert check_definitions([]) == []
 

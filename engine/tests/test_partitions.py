@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 from moto.server import ThreadedMotoServer
 
 from mlops.errors import UserError
-from mlops.pipeline import partitions
+from mlops.pipeline import partitions, source_folder
 from mlops.pipeline.parsing import FILE, LINE
 from mlops.pipeline.partitions import read_partitions
 from source_rows import HEADER, SALES, csv_bytes, parquet_bytes, plain, put, sales, slow_writer
@@ -440,7 +440,7 @@ def test_writers_at_any_moment_never_get_half_a_partition_in(
 
     def write(number: int) -> None:
         for batch in range(2):
-            time.sleep(partitions.STILL_SECONDS + 0.3 * number)
+            time.sleep(source_folder.STILL_SECONDS + 0.3 * number)
             with slow_writer(folder / f"w{number}-{batch}.csv", [HEADER, *lines], 0.1):
                 pass
 
@@ -486,7 +486,7 @@ def test_a_partition_that_cannot_be_read_is_named(folder: Path) -> None:
 def test_a_partition_that_is_written_to_without_end_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitions, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(source_folder, "WAIT_SECONDS", 1.0)
     with slow_writer(folder / "b.csv", [*PARTS, *LINES[1:3]], PAUSE):
         message = refusal(folder)
 
@@ -512,7 +512,7 @@ def test_by_a_clock_that_is_ahead_a_partition_is_read_once_it_stays_as_it_is(
     start = time.monotonic()
 
     assert len(read_partitions(str(folder), SALES)) == ROWS_A + ROWS_B
-    assert partitions.STILL_SECONDS <= time.monotonic() - start < 10
+    assert source_folder.STILL_SECONDS <= time.monotonic() - start < 10
 
 
 class Telling(LocalFileSystem):
@@ -564,7 +564,7 @@ def test_the_time_of_a_partition_may_be_told_in_any_storages_way(
 def test_the_time_of_a_write_is_known_to_the_second_at_least(
     info: dict[str, Any], seconds: float | None
 ) -> None:
-    assert partitions._modified(info) == seconds
+    assert source_folder._modified(info) == seconds
 
 
 def test_many_partitions_of_both_kinds_give_all_their_rows(tmp_path: Path) -> None:

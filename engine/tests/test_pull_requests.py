@@ -96,7 +96,7 @@ def test_a_better_model_from_a_browser_edit_gets_its_lock_and_one_comment_update
     assert verdict(worse)["base"] == origin_git(warm.origin, "rev-parse", "main")
     assert verdict(worse)["metrics"]["rmse"]["ci_low"] > 0
     assert not all(check["passed"] for check in verdict(worse)["checks"])
-    assert "Stages that differ from the base: train, evaluate, export;" in worse.summaries["review"]
+    assert "Differ from the base: train, evaluate, export." in worse.summaries["review"]
     assert posted.jobs == {"comment": "success"}, posted.log
     (updated,) = warm.comments(number)
     assert updated.id == written.id

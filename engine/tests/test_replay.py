@@ -57,8 +57,8 @@ def test_answers_that_move_more_than_on_the_test_rows_are_a_warning() -> None:
     assert found.moved == {0.01: 0.05, 0.05: 0.05, 0.2: 0.05}
     assert check.outcome == "warn"
     assert check.why == (
-        "5.0% of production's 1,000 requests would be answered otherwise by more than 20%, of the "
-        "test rows 0.0%"
+        "5.0% of production's 1,000 requests would get answers that differ by more than 20%, "
+        "of the test rows 0.0%"
     )
 
 
@@ -111,7 +111,7 @@ def test_requests_that_all_are_refused_have_no_answers() -> None:
     found = replayed(columns=[{**COLUMNS[0], "low": 1000, "high": 2000}, COLUMNS[1]])
 
     assert (found.moved, found.refused[1]) == ({}, N)
-    assert "answered otherwise: none" in replay_section(found)
+    assert "changed answers: none" in replay_section(found)
 
 
 def test_classes_that_change_are_counted() -> None:

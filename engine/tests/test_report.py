@@ -4,17 +4,29 @@ import itertools
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mlops.intervals import Spread
+from mlops.metrics import Predictions
+from mlops.params import Params
+from mlops.review.cost import Cost
 from mlops.review.data_diff import nothing_differs
-from mlops.review.gate import Check
+from mlops.review.explanation import Explanation
+from mlops.review.feature_use import Use
+from mlops.review.feedback_share import FeedbackShare
+from mlops.review.gate import Check, check_regressions, verdict
 from mlops.review.github_markdown import cell
-from mlops.review.model_comparison import Comparison
+from mlops.review.model_comparison import Comparison, compare
+from mlops.review.prepared_share import Part, PreparedShare
+from mlops.review.replay import Replay
 from mlops.review.report import Review, markdown
 from mlops.review.sanitize import LONGER, MOST_BYTES, sanitize
 from mlops.review.sections import LISTED_SLICES
-from standard import NAMES
+from mlops.review.segments import Segment
+from mlops.review.serving_times import Ratio
+from mlops.review.value_causes import Cause
+from standard import NAMES, PRICES
 
 BETTER = Comparison("rmse", 101.0, 100.0, 97.0, -3.0, -5.0, -1.0, -0.03, Spread(0.01, 50.0))
 CHECK = Check("regression of rmse", -0.03, 0.05, "pass", "rmse is 3.0% better than the base's")
@@ -315,11 +327,30 @@ def test_what_passes_is_folded_and_what_does_not_is_shown() -> None:
 
 
 def test_three_hundred_columns_and_five_hundred_slices_need_no_cut() -> None:
-    text = markdown(review(**many(300, 500)))
+    found = explained()
+    full = replace(found, **{
+        "causes": found.causes * 300, "uses": found.uses * 300, "segments": found.segments * 20
+    })  # fmt: skip
+    notes = [f"{column} is missing in 2009.csv" for column in range(300)]
+    text = markdown(review(**many(300, 500), explanation=full, notes=notes))
 
     assert len(text.encode()) < MOST_BYTES
     assert not sanitize(text).endswith(LONGER)
     assert "460 smaller slices" in text
+
+
+def test_five_hundred_slices_below_their_floor_need_no_cut_and_what_blocks_comes_first() -> None:
+    warned = [replace(CHECK, outcome="warn", why="mape of size: " + "x" * 400)] * 500
+    floor = replace(CHECK, name="floor of r2", outcome="block")
+    blocked = [replace(floor, why=f"{k} " + "y" * 10**6) for k in range(500)]
+
+    text = markdown(review(**many(300, 500) | {"checks": warned + blocked, "outcome": "block"}))
+
+    assert len(text.encode()) < MOST_BYTES
+    shown = FOLD.sub("", text)
+    assert shown.count("- ❌ ") == 20
+    assert "- … and 980 more, all of them in verdict.json" in shown
+    assert "**What to do:** Fix the checks marked ❌" in shown
 
 
 def test_a_reader_is_told_what_to_do_and_what_the_words_mean() -> None:
@@ -340,8 +371,103 @@ def test_a_lock_that_is_behind_comes_with_the_command_that_mends_it() -> None:
     )
 
 
-def test_the_error_over_the_parts_of_one_column_is_drawn() -> None:
+def test_the_error_over_the_parts_of_one_column_is_drawn_in_the_fold_of_the_slices() -> None:
     text = markdown(review(**many(1, 100)))  # ten columns of ten slices
 
-    assert text.count("```mermaid") == 1
-    assert 'title "rmse by a_name_of_some_length_0, blue base, magenta candidate"' in text
+    (fold,) = [one for one in folds(text) if "```mermaid" in one]
+    assert fold.startswith("<details><summary>rmse by slice</summary>\n\n| slice |")
+    (posted,) = [one for one in folds(sanitize(text)) if "rmse by slice" in one]
+    assert "```mermaid" in posted
+    assert 'title "rmse by a_name_of_some_length_0, blue base, magenta candidate"' in fold
+
+
+FOLD = re.compile(r"<details>.*?</details>", re.DOTALL)
+
+
+def folds(text: str) -> list[str]:
+    return FOLD.findall(text)
+
+
+def explained() -> Explanation:
+    """Give one of each finding beyond the metrics."""
+    ratio = Ratio(1.0, 1.1, 1.1, 1.05, 1.15)
+    return Explanation(
+        [Cause("parameter", "train.kind", "train.kind was a and is b", 1.0)],
+        [Use("size", 0.1, 0.3, 0.1, 0.3)],
+        [Segment("size > 9", 61, "rmse", 0.14, 0.001)],
+        Cost(("arrays", "arrays"), None, (10, 20), (10, 20), ratio, ratio),
+        Replay(9, {0.05: 0.5}, {0.05: 0.1}, 648, (0, 1), {"size": 1}, (0, 0), {}),
+    )
+
+
+OUTCOMES = {
+    "pass": [CHECK],
+    "warn": [CHECK, replace(CHECK, name="limits of the gate", outcome="warn", why="a limit moved")],
+    "block": [CHECK, replace(CHECK, name="floor of r2", outcome="block", why="r2 is 0.8")],
+}
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_below_the_verdict_come_why_metrics_causes_and_what_to_do_and_all_else_is_folded(
+    outcome: str,
+) -> None:
+    full = many(3, 30) | {
+        "outcome": outcome,
+        "checks": OUTCOMES[outcome],
+        "explanation": explained(),
+        "lock_behind": True,
+        "feedback": FeedbackShare(1, 9, 2, 90, [BETTER], 8),
+        "prepared": PreparedShare([Part("test", 9, 1, {"size": 2})], 1, 2, []),
+        "notes": ["2009.csv has no column size"],
+    }
+
+    text = markdown(review(**full))
+
+    starts = [part.split("\n")[0][:20] for part in FOLD.sub("", text).split("\n\n") if part.strip()]
+    expected = ["## ", "**", "| metric |", "Both models", "- ", "**Why**", "- **"]
+    expected += [
+        "**What to do:**",
+        "**dvc.lock",
+        "**Predictions:**",
+        "**Data:**",
+        "**Parameters:**",
+        "Base `",
+    ]
+    if outcome == "pass":
+        expected.remove("- ")
+    assert len(starts) == len(expected), starts
+    for start, wanted in zip(starts, expected, strict=True):
+        assert start.startswith(wanted), starts
+    titles = re.findall("<summary>(.*)</summary>", text)
+    expected = [
+        "1 of", "Predictions", "Data", "Parameters", "Feedback", "Rows that", "Missing", "rmse by",
+        "Smallest", "Where", "Features", "Replay", "Cost", "Stages", "What these words",
+    ]  # fmt: skip
+    for title, wanted in zip(titles, expected, strict=True):
+        assert title.startswith(wanted), titles
+
+
+def test_a_worsening_within_the_limit_that_chance_does_not_explain_is_no_green_tick(
+    params: Params,
+) -> None:
+    rng = np.random.default_rng(0)
+    actual = np.exp(rng.normal(12, 0.3, 600))
+    error = rng.normal(0, 0.1, 600)
+    base = Predictions("regression", actual, actual * (1 + error))
+
+    def judged(growth: float, noise: float) -> tuple[str, str]:
+        predicted = actual * (1 + error * growth + rng.normal(0, noise, 600))
+        candidate = Predictions("regression", actual, predicted)
+        found = compare(base, candidate, {}, params, PRICES)
+        checks = check_regressions(found, params)
+        outcome = verdict(checks)
+        return outcome, markdown(review(outcome=outcome, checks=checks, comparisons=found))
+
+    outcome, text = judged(1.024, 0.001)  # above the noise, within 5 %
+
+    assert outcome == "warn"
+    assert text.startswith("## ⚠️ Warn: look closely before merging\n\n**rmse is 2.3% worse (stat")
+    assert "✅" not in FOLD.sub("", text)
+    assert "within the limit, but statistically significant at 95%" in text
+    assert judged(1.0, 0.0)[0] == "pass"
+    assert judged(1.5, 0.001)[0] == "block"

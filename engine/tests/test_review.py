@@ -116,7 +116,7 @@ def test_a_model_of_a_sample_says_so(repository: Path) -> None:
     _, alone, _ = review(repository, without_a_pipeline(repository))
 
     for text in (report, alone):
-        assert "learnt from 1,000 of 1,941 rows, a sample by split.max" in text.replace("\\", "")
+        assert "was trained on 1,000 of 1,941 rows, a sample by split.max" in text.replace("\\", "")
 
 
 def test_a_partition_that_can_not_be_read_is_blocked_in_plain_words(repository: Path) -> None:

@@ -96,13 +96,38 @@ def test_a_slice_of_fewer_rows_than_wanted_is_shown_and_not_judged(sliced: Param
     assert check_slices_against_base(found, params) == []
 
 
-def test_a_slice_may_have_limits_of_its_own(sliced: Params) -> None:
-    slices = sliced.gate.slices.model_copy(update={"max_regression": {"mape": 2.0}})
-    gate = sliced.gate.model_copy(update={"slices": slices})
+def limited(sliced: Params, limit: float) -> Params:
+    slices = sliced.gate.slices.model_copy(update={"max_regression": {"mape": limit}})
+    return sliced.model_copy(
+        update={"gate": sliced.gate.model_copy(update={"slices": slices})}
+    )  # fmt: skip
 
-    (check,) = judged(sliced.model_copy(update={"gate": gate}), "d")
 
-    assert check.outcome == "pass"
+def test_a_slice_may_have_limits_of_its_own_and_is_a_warning_where_it_is_surely_worse_within(
+    sliced: Params,
+) -> None:
+    (warned,) = judged(limited(sliced, 2.0), "d")
+    (blocked,) = judged(limited(sliced, 0.05), "d")
+
+    assert (warned.outcome, blocked.outcome) == ("warn", "block")
+    assert warned.why.endswith("allowed are 200%; within the limit, but statistically significant")
+    assert [check.outcome for check in judged(limited(sliced, 2.0))] == ["pass"]
+
+
+def test_what_blocks_is_listed_before_what_warns(sliced: Params) -> None:
+    rng = np.random.default_rng(0)
+    base, candidate, test = models("d")
+    error = np.log(base.predicted / base.actual)
+    grown = base.actual * np.exp(error * (1.02 + rng.normal(0, 0.001, N)))  # each error by 2 %
+    worse = np.where(test["kind"] == "d", candidate.predicted, grown)
+
+    found = compare_slices(
+        base, Predictions("regression", base.actual, worse), test, sliced, SCHEMA, PRICES
+    )
+    outcomes = [check.outcome for check in check_slices_against_base(found, sliced)]
+
+    assert outcomes[:2] == ["block", "block"]
+    assert set(outcomes[2:]) == {"warn"}
 
 
 def test_the_same_model_twice_has_no_chance_to_block(sliced: Params) -> None:

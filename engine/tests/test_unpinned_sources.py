@@ -156,7 +156,7 @@ def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_sa
         stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
         assert list(unpinned(stages)) == [dep]
         said = unpinned_section(unpinned(stages))
-        assert "Nothing holds the source to its content" in said
+        assert "The source is not pinned by its content" in said
         assert "To pin it" in said
         wanted = (folder / "artifacts/bundle").read_bytes()
 
@@ -231,7 +231,7 @@ def test_a_web_server_that_is_honest_to_the_review_alone_gets_no_model_shipped(
         review = "python -m mlops.review --base main --exact"
         run(folder, review, PYTHONPATH=SOURCES, OMP_NUM_THREADS="1")
         report = (folder / "artifacts/review/report.md").read_text()
-        assert "Nothing holds the source to its content" in report
+        assert "The source is not pinned by its content" in report
         commit(folder, "the lock of the review")
 
         oldest = min(served.glob("*.csv"))

@@ -10,7 +10,7 @@ import pytest
 
 from mlops.metrics import Predictions
 from mlops.params import Params
-from mlops.review.cost import Cost, Ratio
+from mlops.review.cost import Cost
 from mlops.review.data_diff import nothing_differs
 from mlops.review.explanation import Explanation
 from mlops.review.feature_use import Use
@@ -20,6 +20,7 @@ from mlops.review.moved_rows import moved_rows
 from mlops.review.replay import Replay
 from mlops.review.report import Review
 from mlops.review.segments import Segment
+from mlops.review.serving_times import Ratio
 from mlops.review.value_causes import Cause
 from mlops.review.verdict import as_verdict
 from mlops.review.verdict_schema import json_schema

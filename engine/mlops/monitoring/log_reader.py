@@ -15,14 +15,13 @@ from mlops.database import cause_of, open_database
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError
 from mlops.frames import with_derived
+from mlops.monitoring.log_oddities import odd_rows, other_models
 from mlops.params import Monitor
 from mlops.serving.tables import ANY, FEEDBACK, PLACE, PREDICTIONS, REFUSALS, TIME
 
 _DAY = 86_400.0
-_SKEW_SECONDS = 300.0
 _TIMEOUT = 30.0
 _DIGITS = 8
-_LISTED = 3
 
 PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
 ID, ACTUAL, TOLD = "__id", "__actual", "__told"
@@ -125,42 +124,14 @@ def _read(
     labels = _labelled().where(f.prediction_id.in_(newest), served)
     labelled = _frame(connection.execute(labels.order_by(f.at.desc())).all(), schema)
 
-    oddities, last = _others(connection, version, start, told)
+    oddities, last = other_models(connection, version, start, told)
     # Refusals name no model: those before the served model took over are not counted.
     since = start if last is None else max(start, min([last, *rows[AT]]))
     refusals = sa.select(REFUSALS.c.reason, sa.func.sum(REFUSALS.c.requests))
     refusals = refusals.where(REFUSALS.c.at >= since - 60).group_by(REFUSALS.c.reason)
     counted = {str(reason): int(n) for reason, n in connection.execute(refusals).all()}
-    oddities += _oddities(connection, told, params.max_rows, now)
+    oddities += odd_rows(connection, told, params.max_rows, now)
     return Window(rows, total, labelled, counted, oddities)
-
-
-def _others(
-    connection: sa.Connection, version: str, start: float, told: float
-) -> tuple[list[str], float | None]:
-    """Count predictions and feedback of other models (earlier ones, a canary), which aren't judged.
-
-    Returns:
-        The messages, and the time of the last of these predictions in the window.
-    """
-    p, f = PREDICTIONS.c, FEEDBACK.c
-    by_version = (
-        sa.select(p.model_version, sa.func.count(), sa.func.max(p.at))
-        .where(p.model_version != version)
-        .group_by(p.model_version)
-        .order_by(sa.func.count().desc(), p.model_version)
-    )
-    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
-    asked = connection.execute(by_version.where(p.at >= start)).all()
-    labelled = connection.execute(by_version.select_from(both).where(f.at >= told)).all()
-    said = [
-        f"{sum(n for _, n, _ in found):,} {what} of other models are not judged: "
-        + ", ".join(name for name, _, _ in found[:_LISTED])
-        + f" and {len(found) - _LISTED} more" * (len(found) > _LISTED)
-        for what, found in (("prediction(s)", asked), ("feedback row(s)", labelled))
-        if found
-    ]
-    return said, max((at for _, _, at in asked), default=None)
 
 
 def _labelled() -> sa.Select[Any]:
@@ -181,24 +152,6 @@ def _start(
     if of_enough_rows is None or of_enough_rows < start:
         return max(of_enough_rows or 0.0, oldest)
     return start
-
-
-def _oddities(connection: sa.Connection, told: float, most: int, now: float) -> list[str]:
-    p, f = PREDICTIONS.c, FEEDBACK.c
-    newest = sa.select(FEEDBACK).where(f.at >= told).order_by(f.at.desc()).limit(most).subquery()
-    both = sa.outerjoin(newest, PREDICTIONS, newest.c.prediction_id == p.prediction_id)
-    unknown = sa.func.count().filter(p.prediction_id.is_(None))
-    early = sa.func.count().filter(newest.c.at < p.at - _SKEW_SECONDS)
-    ahead = sa.select(sa.func.count()).where(p.at > now + _SKEW_SECONDS)
-    orphans, older = connection.execute(sa.select(unknown, early).select_from(both)).one()
-    counts = {
-        "prediction(s) lie in the future: a server's clock is ahead": (
-            connection.execute(ahead).scalar_one()
-        ),
-        "feedback row(s) are of predictions that the log doesn't have; they count nowhere": orphans,
-        "feedback row(s) are older than their predictions: the servers' clocks differ": older,
-    }
-    return [f"{n:,} {text}" for text, n in counts.items() if n]
 
 
 def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def _unknown(then: dict[str, Any]) -> str:
     if then["value"] is None:
         return f"{UNDEFINED} at the review: {reason_of(then)}"
     if then["value"] == 0:
-        return "0 at the review, of which nothing is a share"
+        return "0 at the review, so the change has no percentage"
     return "known from too few rows to tell what is chance"
 
 

@@ -45,7 +45,7 @@ def leaks(base: pd.DataFrame, candidate: pd.DataFrame, schema: Schema) -> Iterab
             continue
         if name in before and gives_away(before[name], before[target], schema.task):
             continue
-        text = f"{name} alone tells {target} in nearly every row, which it did not before"
+        text = f"{name} alone predicts {target} in nearly every row, which it did not before"
         yield Cause("leak", f"{name} gives the target away", text, 2.0)
 
 

@@ -9,12 +9,11 @@ import numpy as np
 from mlops.columns import Column
 from mlops.review.changed_values import Changed, equal_values
 from mlops.review.column_pairs import KeyPairs, Values
-from mlops.review.units import nearest_factor, unit_of
+from mlops.review.rescaling import factor_between
+from mlops.review.units import unit_of
 from mlops.review.value_guesses import ENOUGH
 
 _MOST = 0.95
-_ENOUGH_ADDED = 20
-_NEAR, _ALIKE = 0.25, 0.4
 _SAMPLED = 100_000
 
 
@@ -73,21 +72,14 @@ def renamed(gone: Iterable[tuple[str, Values]], new: Iterable[tuple[str, Values]
 
 
 def added_guesses(column: Column, new: Values, pairs: KeyPairs) -> str:
-    """Guess from the added rows' quartiles whether they have another unit than the rest."""
-    if new.kind != "number" or column.role == "key" or len(pairs.added) < _ENOUGH_ADDED:
+    """Guess from the added rows' quantiles whether they have another unit than the rest."""
+    if new.kind != "number" or column.role == "key":
         return ""
-    quartiles = []
-    for rows in (pairs.new, pairs.added):
-        values = new.data.take(rows[:: -(-len(rows) // _SAMPLED) or 1]).astype(np.float64)
-        values = values[np.isfinite(values)]
-        if len(values) < _ENOUGH_ADDED:
-            return ""
-        quartiles.append(np.quantile(values, [0.25, 0.5, 0.75]))
-    rest, added = quartiles
-    if not (rest > 0).all() or not (added > 0).all():
-        return ""
-    ratio = float(np.median(added / rest))
-    factor = nearest_factor(ratio, _NEAR)
-    if factor is None or (np.abs(added / rest / ratio - 1) > _ALIKE).any():
+    usual, added = (
+        new.data.take(rows[:: -(-len(rows) // _SAMPLED) or 1]).astype(np.float64)
+        for rows in (pairs.new, pairs.added)
+    )
+    factor = factor_between(usual, added)
+    if factor is None:
         return ""
     return f"added rows have about {factor:,.4g} times the usual values{unit_of(factor)}"

@@ -19,7 +19,7 @@ from mlops.metrics import Floats, Predictions
 from mlops.monitoring.replay_sample import get
 from mlops.params import Params
 from mlops.pipeline.splitting import key_shares
-from mlops.review.causes import causes_section, find_causes
+from mlops.review.causes import find_causes
 from mlops.review.checkouts import Side
 from mlops.review.cost import Cost, check_cost, cost_section, measure_cost
 from mlops.review.feature_use import Use, compare_use, shuffled, use_section, uses_json
@@ -59,15 +59,8 @@ class Explanation:
         }
 
 
-def causes_of(found: Explanation | None) -> str:
-    """Write the likely causes as Markdown."""
-    return "" if found is None else causes_section(found.causes)
-
-
-def details_of(found: Explanation | None) -> list[str]:
+def details_of(found: Explanation) -> list[str]:
     """Write segments, features, replay and cost as Markdown."""
-    if found is None:
-        return []
     return [
         segments_section(found.segments),
         use_section(found.uses),

@@ -20,7 +20,7 @@ from mlops.params import Params
 from mlops.pipeline.csv_parsing import parse_csv
 from mlops.review.checkouts import Side
 from mlops.review.gate import Check, check_floors, check_regressions
-from mlops.review.github_markdown import cell, number, table
+from mlops.review.github_markdown import cell, folded, number, table
 from mlops.review.model_comparison import Comparison, compare, reasons, scored_by_both
 
 
@@ -112,7 +112,7 @@ def check_feedback(found: FeedbackShare | None, params: Params, registry: Metric
         name = f"share of feedback among {what} rows"
         checks.append(Check(name, share, limit, outcome if share > limit else "pass", why))
     if not found.comparisons:
-        why = "no row of the source tests this model: feedback alone speaks for it"
+        why = "no test row is from the source: only feedback tests this model"
         return [*checks, Check("rows of the source", 0, 1, outcome, why)]
     metrics = {c.metric: c.candidate for c in found.comparisons}
     own = [
@@ -136,16 +136,16 @@ def feedback_section(found: FeedbackShare | None) -> str:
     """Report the share of feedback, and show the metrics on rows of the source."""
     if found is None:
         return ""
-    text = (
-        f"**Feedback**, which clients of the API told, is {found.test:,} of {found.test_rows:,} "
-        f"test rows and {found.train:,} of {found.train_rows:,} training rows."
+    title = (
+        f"Feedback: {found.test:,} of {found.test_rows:,} test rows and {found.train:,} of "
+        f"{found.train_rows:,} training rows are from clients of the API"
     )
     if not found.comparisons:
-        return text
+        return folded(title, "No test row is from the source.")
     rows = [
         (cell(c.metric), number(c.base), number(c.candidate), number(c.delta, 3))
         for c in found.comparisons
     ]
     metrics = table(("metric", "base", "candidate", "change"), "lrrr", rows)
     where = f"On {found.source_rows:,} rows of the source, which did not train the candidate:"
-    return f"{text} {where}\n\n{metrics}"
+    return folded(title, f"{where}\n\n{metrics}")

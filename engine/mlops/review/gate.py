@@ -16,6 +16,9 @@ Outcome = Literal["pass", "warn", "block"]
 
 POWER = 0.9
 
+LONGEST_WHY = 500
+"""Characters of a check's reason that the comment shows; verdict.json has all."""
+
 _NAMED = 5
 """Files that a check names; it counts them all."""
 
@@ -138,14 +141,14 @@ def is_significantly_worse(comparison: Comparison, confidence: float) -> bool:
 def check_gate_is_kept(changed: Iterable[str]) -> list[Check]:
     """Warn of a change that edits the gate's limits; `changed` are parameters."""
     moved = [path for path in changed if path.startswith("gate.")]
-    why = f"this change moves the gate's own limits: {', '.join(moved)}"
+    why = f"this change edits the gate's own limits: {', '.join(moved)}"
     return [Check("limits of the gate", len(moved), 0, "warn", why)] if moved else []
 
 
 def check_definitions(redefined: Collection[str]) -> list[Check]:
     """Warn of metrics that this change redefines: their limits then mean something else."""
     names = ", ".join(redefined)
-    why = f"this change defines {names} otherwise: both models are judged by the new definition"
+    why = f"this change redefines {names}: both models are scored by the new definition"
     return [Check("definitions of metrics", len(redefined), 0, "warn", why)] if redefined else []
 
 
@@ -154,7 +157,7 @@ def check_storage_is_kept(changed: Collection[str]) -> list[Check]:
 
     They set where data and models are stored, and can name commands that access the storage.
     """
-    why = f"this change moves where and how data and models are kept: {', '.join(changed)}"
+    why = f"this change edits where and how data and models are stored: {', '.join(changed)}"
     return [Check("settings of the storage", len(changed), 0, "warn", why)] if changed else []
 
 
@@ -199,7 +202,7 @@ def _no_share(c: Comparison) -> str:
     elif c.base_reason:
         said = f"is {number(c.candidate)}, and undefined for the base: {c.base_reason}"
     elif c.base == 0 and c.candidate is not None:
-        said = f"is {number(c.candidate)} and was 0 for the base, of which nothing is a share"
+        said = f"is {number(c.candidate)} and was 0 for the base, so the change has no percentage"
     else:
         said = "is missing or not a finite number"
     return f"{c.metric} {said}"

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from mlops.review.gate import Check
-from mlops.review.github_markdown import cell, number, table
+from mlops.review.gate import LONGEST_WHY, Check
+from mlops.review.github_markdown import cell, folded, number, table
 from mlops.review.model_comparison import Comparison
 from mlops.undefined import UNDEFINED
 
@@ -20,7 +20,7 @@ def headline(comparisons: Sequence[Comparison], checks: Sequence[Check]) -> str:
     more = f" ({len(found)} checks {verb})" if len(found) > 1 else ""
     if found[0].name == f"regression of {comparisons[0].metric}":
         return f"**{in_short}**{more}"
-    return f"**{cell(found[0].why)}.** {in_short}{more}"
+    return f"**{cell(found[0].why[:LONGEST_WHY])}.** {in_short}{more}"
 
 
 def metric_table(
@@ -72,7 +72,8 @@ def detectable(smallest: Mapping[str, float | None]) -> str:
     known = [f"{cell(metric)} {value:.1%}" for metric, value in smallest.items() if value]
     if not known:
         return ""
-    return (
+    text = (
         "The smallest regression that this many test rows would block 9 times in 10, between "
         f"models that differ as much as these: {', '.join(known)}. Smaller ones may go unseen."
     )
+    return folded("Smallest regression that the gate finds", text)

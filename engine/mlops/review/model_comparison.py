@@ -107,9 +107,20 @@ def models_on_same_rows(
     wanted = [c["name"] for c in base.columns if c["role"] == "feature"]
     if lacking := [name for name in wanted if name not in test.columns]:
         raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
-    scored = scored_by_both(base, candidate, paths.TEST_ROWS, len(test))
+    return test, predictions_of_both(base, candidate, paths.TEST_ROWS, len(test), params)
+
+
+def predictions_of_both(
+    base: Side, candidate: Side, rows: Path, n_rows: int, params: Params
+) -> list[Predictions]:
+    """Return the predictions of base and candidate for the rows of a file.
+
+    Raises:
+        NotComparable: a model can't score the rows.
+    """
+    scored = scored_by_both(base, candidate, rows, n_rows)
     actual = scored[-1]["actual"]  # as the candidate's code reads it
-    return test, [
+    return [
         Predictions(params.task, actual, one["predicted"], side.threshold)
         for side, one in zip((base, candidate), scored, strict=True)
     ]

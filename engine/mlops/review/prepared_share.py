@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlops import paths
 from mlops.columns import Schema
 from mlops.frames import read_rows, write_rows
 from mlops.metric_registry import Metrics
-from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.prepared import Differences, differences, prepared_rows
 from mlops.pipeline.splitting import is_held_out, is_test
 from mlops.review.checkouts import Side
 from mlops.review.gate import Check, check_regressions
-from mlops.review.github_markdown import cell, table
-from mlops.review.model_comparison import Comparison, compare, scored_by_both
+from mlops.review.github_markdown import cell, folded, table
+from mlops.review.model_comparison import Comparison, compare, predictions_of_both
 
 
 @dataclass(frozen=True)
@@ -122,12 +120,7 @@ def _compared(
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "test.parquet"
         write_rows(rows, test)
-        scored = scored_by_both(base, candidate, rows, len(test))
-    actual = scored[-1]["actual"]
-    of_base, of_candidate = (
-        Predictions(params.task, actual, np.asarray(one["predicted"]), side.threshold)
-        for side, one in zip((base, candidate), scored, strict=True)
-    )
+        of_base, of_candidate = predictions_of_both(base, candidate, rows, len(test), params)
     return compare(of_base, of_candidate, {}, params, metrics)
 
 
@@ -167,4 +160,5 @@ def prepared_section(found: PreparedShare | None) -> str:
         for part in found.parts
     ]
     head = ("rows", "valid", "removed by prepare", "values changed, by column")
-    return f"{table(head, 'lrrl', rows)}\n\nRequests are not prepared."
+    text = f"{table(head, 'lrrl', rows)}\n\nRequests are not prepared."
+    return folded("Rows that prepare removes or changes", text)

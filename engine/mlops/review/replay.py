@@ -16,7 +16,7 @@ from scipy.stats import fisher_exact
 from mlops.decision_rule import decided
 from mlops.metrics import Floats, Task
 from mlops.review.gate import Check
-from mlops.review.github_markdown import cell
+from mlops.review.github_markdown import cell, folded
 
 FAR = (0.01, 0.05, 0.20)
 _SURE = 0.001
@@ -161,9 +161,9 @@ def check_replay(found: Replay | None) -> list[Check]:
     for far, share in found.moved.items():
         usual = found.on_test[far]
         if share - usual > _WORTH and _surely_more(share, n, usual, found.test_rows):
-            by = f" by more than {far:.0%}" if far else ""
+            what = f"answers that differ by more than {far:.0%}" if far else "another class"
             why = (
-                f"{share:.1%} of production's {n:,} requests would be answered otherwise{by}, "
+                f"{share:.1%} of production's {n:,} requests would get {what}, "
                 f"of the test rows {usual:.1%}"
             )
             warnings = [Check("answers in production", share, None, "warn", why)]
@@ -194,11 +194,11 @@ def replay_section(found: Replay | None) -> str:
         f"{share:.1%} " + (f"by more than {far:.0%}" if far else "with another class")
         for far, share in found.moved.items()
     ]
-    words = [f"answered otherwise: {', '.join(parts) or 'none'}"]
+    words = [f"changed answers: {', '.join(parts) or 'none'}"]
     for what, pair, by_column in (
         ("refused", found.refused, found.refused_by),
         ("outside of what training saw", found.outside, found.outside_by),
     ):
         columns = ", ".join(f"{cell(c)} {k:,}" for c, k in list(by_column.items())[:_LISTED])
         words.append(f"{what}: {pair[1]:,}, base {pair[0]:,}{columns and f' ({columns})'}")
-    return f"**Replay** of {found.requests:,} requests of production; {'; '.join(words)}."
+    return folded(f"Replay of {found.requests:,} requests of production", f"{'; '.join(words)}.")

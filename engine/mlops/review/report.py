@@ -1,13 +1,17 @@
-"""The review as Markdown: verdict, its reason, metrics, advice; all else folded."""
+"""The review as Markdown: verdict, its reason, metrics, causes, what to do; all else folded.
+
+Three lines stay outside of the folds: predictions, data and parameters that changed.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlops.records import SliceComparison
+from mlops.review.causes import causes_section
 from mlops.review.data_section import data_line, data_section
-from mlops.review.explanation import Explanation, causes_of, details_of
+from mlops.review.explanation import Explanation, details_of
 from mlops.review.feedback_share import FeedbackShare, feedback_section
-from mlops.review.gate import Check, Outcome
+from mlops.review.gate import LONGEST_WHY, Check, Outcome
 from mlops.review.github_markdown import cell, fenced, folded
 from mlops.review.metric_section import detectable, headline, metric_table
 from mlops.review.model_comparison import Comparison
@@ -15,7 +19,6 @@ from mlops.review.moved_section import moved_line, moved_section
 from mlops.review.prepared_share import PreparedShare, prepared_section
 from mlops.review.sections import (
     WORDS,
-    chart_section,
     notes_section,
     params_line,
     params_section,
@@ -29,6 +32,8 @@ _HEADS: dict[Outcome, str] = {
     "warn": "⚠️ Warn: look closely before merging",
     "block": "❌ Block: must not be merged",
 }
+_LISTED = 20  # checks
+
 _MARKS: dict[Outcome, str] = {"pass": "✅", "warn": "⚠️", "block": "❌"}
 
 _LOCK_BEHIND = """\
@@ -38,8 +43,8 @@ or by hand: `make run && git commit -m "Bring dvc.lock up to date" dvc.lock && g
 kind of processor fits another model, commit the `dvc.lock` of this run's artifact *lock*."""
 
 _LACKING = """\
-**The storage lacks outputs that dvc.lock names:** {}. They were rebuilt. Whoever has them uploads
-them by `dvc push`; else the release does."""
+**The storage lacks outputs that dvc.lock names:** {}. They were rebuilt. If you have them, upload
+them with `dvc push`; otherwise the release does."""
 
 _ADVICE: dict[Outcome, str] = {
     "pass": "Merge if this is what the change was meant to do.",
@@ -88,7 +93,7 @@ class Review:
     lock_behind: bool = False
     lacking: list[str] = field(default_factory=list)
     unpinned: dict[str, str] = field(default_factory=dict)
-    explanation: Explanation | None = None
+    explanation: Explanation = field(default_factory=Explanation)
     feedback: FeedbackShare | None = None
     own_metrics: dict[str, str] = field(default_factory=dict)
     prepared: PreparedShare | None = None
@@ -103,16 +108,14 @@ def markdown(review: Review) -> str:
         parts.append(
             metric_table(review.comparisons, review.confidence, review.test, review.own_metrics)
         )
-    parts.append(_checks(review, ("warn", "block")))
-    parts += [moved_line(review.moved, review.key), data_line(review.data)]
-    parts.append(params_line(review.params) if review.stages else "")
-    parts += [feedback_section(review.feedback), prepared_section(review.prepared)]
-    parts.append(notes_section(review.notes))
-    parts.append(causes_of(review.explanation))
+    parts.append(_checks(review, ("block", "warn")))
+    parts.append(causes_section(review.explanation.causes))
     parts.append(f"**What to do:** {_ADVICE[review.outcome]}")
     parts.append(_LOCK_BEHIND if review.lock_behind else "")
     parts.append(unpinned_section(review.unpinned))
     parts.append(_LACKING.format(", ".join(map(cell, review.lacking))) if review.lacking else "")
+    parts += [moved_line(review.moved, review.key), data_line(review.data)]
+    parts.append(params_line(review.params) if review.stages else "")
     parts += _details(review)
     parts.append(f"Base `{review.base[:10] or 'none'}`, head `{review.head[:10]}`.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -129,8 +132,13 @@ def _failures(review: Review) -> list[str]:
 
 
 def _checks(review: Review, outcomes: tuple[Outcome, ...]) -> str:
-    checks = [check for check in review.checks if check.outcome in outcomes]
-    return "\n".join(f"- {_MARKS[check.outcome]} {cell(check.why)}" for check in checks)
+    checks = [check for outcome in outcomes for check in review.checks if check.outcome == outcome]
+    lines = [
+        f"- {_MARKS[check.outcome]} {cell(check.why[:LONGEST_WHY])}" for check in checks[:_LISTED]
+    ]
+    if (more := len(checks) - len(lines)) > 0:
+        lines.append(f"- … and {more} more, all of them in verdict.json")
+    return "\n".join(lines)
 
 
 def _details(review: Review) -> list[str]:
@@ -143,13 +151,15 @@ def _details(review: Review) -> list[str]:
         moved_section(review.moved, review.key, review.target),
         data_section(review.data),
         params_section(review.params),
+        feedback_section(review.feedback),
+        prepared_section(review.prepared),
+        notes_section(review.notes),
     ]
     if not review.comparisons:
         return folds
     return [
         *folds,
         slices_section(slices, review.slice_metric),
-        chart_section(slices, review.slice_metric),
         detectable(review.detectable) if any(review.stages.values()) else "",
         *details_of(review.explanation),
         stages_section(review.stages),

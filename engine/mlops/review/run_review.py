@@ -74,7 +74,7 @@ def review(
     try:
         lacking = reproduce(Path())
     except PipelineFailed as error:
-        failed = Check("pipeline", None, None, "block", "the pipeline runs to its end: it does not")
+        failed = Check("pipeline", None, None, "block", "the pipeline fails")
         return Review(base_commit, head, "block", [failed], failure=str(error))
     candidate = Side.read(Path())
     with base_tree(base_commit) as root:
@@ -215,7 +215,7 @@ def _sample(candidate: Side) -> str:
     if learnt == there:
         return ""
     return (
-        f"; the candidate learnt from {learnt:,} of {there:,} rows, a sample by "
+        f"; the candidate was trained on {learnt:,} of {there:,} rows, a sample by "
         "split.max_train_rows"
     )
 

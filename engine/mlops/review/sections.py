@@ -56,7 +56,36 @@ def params_section(changed: list[tuple[str, Any, Any]]) -> str:
     return folded(f"Parameters: {len(changed)} changed", text)
 
 
-def chart_section(slices: list[SliceComparison], metric: str) -> str:
+def notes_section(notes: list[str]) -> str:
+    """List ingestion's notes on the rows."""
+    if not notes:
+        return ""
+    return folded("Missing from the data", "\n".join(f"- {cell(note)}" for note in notes))
+
+
+def slices_section(slices: list[SliceComparison], metric: str) -> str:
+    """Show a metric of both models on the largest slices, and draw those of one column."""
+    if not slices:
+        return ""
+    largest = sorted(slices, key=lambda part: -part["rows"])[:LISTED_SLICES]
+    rows = [
+        (
+            f"{cell(part['column'])}: {cell(part['slice'])}",
+            f"{part['rows']:,}",
+            number(part["base"][metric]),
+            number(part["candidate"][metric]) + _why(part, metric),
+        )
+        for part in slices
+        if part in largest
+    ]
+    lines = [table(("slice", "rows", f"base {cell(metric)}", "candidate"), "lrrr", rows)]
+    if len(slices) > LISTED_SLICES:
+        lines.append(f"… and {len(slices) - LISTED_SLICES} smaller slices")
+    lines.append(_chart(slices, metric))
+    return folded(f"{metric} by slice", "\n\n".join(line for line in lines if line))
+
+
+def _chart(slices: list[SliceComparison], metric: str) -> str:
     """Draw a metric over the slices of the column with the fewest slices."""
     columns: dict[str, list[SliceComparison]] = {}
     for part in slices:
@@ -73,34 +102,6 @@ def chart_section(slices: list[SliceComparison], metric: str) -> str:
     return chart(title, list(defined), list(zip(*defined.values(), strict=True)))
 
 
-def notes_section(notes: list[str]) -> str:
-    """List ingestion's notes on the rows."""
-    if not notes:
-        return ""
-    return "\n".join(["**Data that lack something:**", "", *(f"- {cell(note)}" for note in notes)])
-
-
-def slices_section(slices: list[SliceComparison], metric: str) -> str:
-    """Show a metric of both models on the largest slices."""
-    if not slices:
-        return ""
-    largest = sorted(slices, key=lambda part: -part["rows"])[:LISTED_SLICES]
-    rows = [
-        (
-            f"{cell(part['column'])}: {cell(part['slice'])}",
-            f"{part['rows']:,}",
-            number(part["base"][metric]),
-            number(part["candidate"][metric]) + _why(part, metric),
-        )
-        for part in slices
-        if part in largest
-    ]
-    lines = [table(("slice", "rows", f"base {cell(metric)}", "candidate"), "lrrr", rows)]
-    if len(slices) > LISTED_SLICES:
-        lines.append(f"\n… and {len(slices) - LISTED_SLICES} smaller slices")
-    return folded(f"{metric} by slice", "\n".join(lines))
-
-
 def _why(part: SliceComparison, metric: str) -> str:
     reason = part.get("reasons", {}).get(metric)
     return f": {cell(reason)}" if reason else ""
@@ -114,7 +115,6 @@ def stages_section(stages: dict[str, bool]) -> str:
     same = [cell(name) for name, differs in stages.items() if not differs]
     if not differing:
         return "Every stage of the pipeline is as in the base: nothing had to run."
-    return (
-        f"Stages that differ from the base: {', '.join(differing)}; "
-        f"as in the base: {', '.join(same) or 'none'}."
-    )
+    rest = ", ".join(same) or "none"
+    text = f"Differ from the base: {', '.join(differing)}. As in the base: {rest}."
+    return folded("Stages of the pipeline", text)

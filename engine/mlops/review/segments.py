@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlops.columns import Feature, Schema
 from mlops.metrics import Floats, Predictions
-from mlops.review.github_markdown import cell
+from mlops.review.github_markdown import cell, folded
 from mlops.review.slice_comparison import chance_of_any
 
 MOST_ROWS = 50_000
@@ -196,5 +196,6 @@ def segments_section(segments: list[Segment]) -> str:
     """List the segments in which the error changed most."""
     if not segments:
         return ""
-    lines = [f"- {cell(segment.sentence()[:_LONGEST])}" for segment in segments]
-    return "\n".join(["**Where** the error changed most, against the other rows:", "", *lines])
+    sentences = [segment.sentence()[:_LONGEST] for segment in segments]
+    title = f"Where the error changed most, against the other rows: {sentences[0]}"
+    return folded(title, "\n".join(f"- {cell(sentence)}" for sentence in sentences))

@@ -13,7 +13,7 @@ from mlops.metric_registry import Metrics
 from mlops.metrics import Estimate, Floats, Predictions, rounded
 from mlops.params import Params
 from mlops.records import SliceComparison
-from mlops.review.gate import Check
+from mlops.review.gate import Check, Outcome
 from mlops.slices import slices
 
 LISTED = 10
@@ -118,7 +118,7 @@ def chance_of_any(
 
 
 def check_slices_against_base(slices: list[SliceComparison], params: Params) -> list[Check]:
-    """Block slices with a significant regression above its limit.
+    """Block slices with a significant regression above its limit; warn of one within it.
 
     Args:
         slices: result of `compare_slices`.
@@ -127,30 +127,35 @@ def check_slices_against_base(slices: list[SliceComparison], params: Params) -> 
     if not tested:
         return []
     worse = sorted(_worse(tested, params), key=lambda one: one[0])
-    blocked = [check for chance, check in worse if chance <= params.gate.slices.error_rate]
-    if not blocked:
+    sure = [check for chance, check in worse if chance <= params.gate.slices.error_rate]
+    sure.sort(key=lambda check: check.outcome != "block")
+    if not sure:
+        beyond = sum(check.outcome == "block" for _, check in worse)
         why = f"no slice of {len(tested)} is worse than the base's beyond what is allowed"
-        if worse:
-            why += f" and chance; {len(worse)} may be by chance"
-        return [Check("regression in slices", len(worse), None, "pass", why)]
-    if (more := len(blocked) - LISTED) > 0:
+        why += f" and chance; {beyond} may be by chance" if beyond else ""
+        return [Check("regression in slices", beyond, None, "pass", why)]
+    if (more := len(sure) - LISTED) > 0:
         why = f"{more} more slices are worse than the base's beyond chance"
-        return [*blocked[:LISTED], Check("regression in slices", more, 0, "block", why)]
-    return blocked
+        rest = Check("regression in slices", more, 0, sure[LISTED].outcome, why)
+        return [*sure[:LISTED], rest]
+    return sure
 
 
 def _worse(slices: list[SliceComparison], params: Params) -> Iterator[tuple[float, Check]]:
-    """Yield chance and check of each slice and metric that is worse than allowed."""
+    """Yield chance and check of each slice and metric that is worse, also within its limit."""
     limits = params.gate.slice_limits
     for part in slices:
         for metric, chance in part["chance"].items():
             share, limit = part["regression"][metric], limits[metric]
-            if share is not None and share <= limit:
+            if share is not None and share <= 0:
                 continue
+            within = share is not None and share <= limit
+            outcome: Outcome = "warn" if within else "block"
             name = f"{part['column']}: {part['slice']}"
             much = "and was 0 for the base" if share is None else f"{share:.1%} worse"
             why = (
                 f"{metric} is {much} on the {part['rows']:,} rows of {name}, "
-                f"allowed are {limit:.0%}; statistically significant"
+                f"allowed are {limit:.0%}; {'within the limit, but ' * within}"
+                "statistically significant"
             )
-            yield chance, Check(f"regression of {metric} in {name}", share, limit, "block", why)
+            yield chance, Check(f"regression of {metric} in {name}", share, limit, outcome, why)

@@ -1,4 +1,6 @@
-"""Factors between units that people mix up."""
+"""Factors between units that people mix up, and their names."""
+
+import math
 
 _CLOSE = 0.005
 
@@ -26,19 +28,40 @@ _UNITS = (
     (1_000_000.0, "millions", "units"),
 )
 
+_DEGREES = (
+    (1.8, 32.0, "Celsius to Fahrenheit"),
+    (1 / 1.8, -32 / 1.8, "Fahrenheit to Celsius"),
+    (1.0, 273.15, "Celsius to kelvin"),
+    (1.0, -273.15, "kelvin to Celsius"),
+)
 
-def unit_of(factor: float) -> str:
-    """Guess the units that a factor converts between, in parentheses; empty if it is unknown."""
+
+def unit_of(factor: float, offset: float = 0.0) -> str:
+    """Guess the units that a change converts between, in parentheses; empty if it is unknown."""
+    if offset:
+        for slope, start, words in _DEGREES:
+            if _near(factor, slope) and _near(offset, start):
+                return f" (degrees {words}?)"
+        return ""
     for known, first, second in _UNITS:
-        if abs(factor / known - 1) <= _CLOSE:
+        if _near(factor, known):
             return f" ({first} to {second}?)"
-        if abs(factor * known - 1) <= _CLOSE:
+        if _near(factor, 1 / known):
             return f" ({second.split(',')[0]} to {first}?)"
     return ""
 
 
-def nearest_factor(ratio: float, within: float) -> float | None:
-    """Return the unit factor closest to a ratio; None if it differs by a share above `within`."""
-    factors = [f for known, _, _ in _UNITS if known > 3 for f in (known, 1 / known)]
-    best = min(factors, key=lambda factor: abs(ratio / factor - 1))
-    return best if abs(ratio / best - 1) <= within else None
+def _near(value: float, known: float) -> bool:
+    return abs(value / known - 1) <= _CLOSE
+
+
+def nearest_factor(ratio: float, within: float) -> float:
+    """Return the unit factor closest to a ratio, or the ratio itself if none is close.
+
+    Args:
+        within: largest difference, as a share of the factor's logarithm: the larger a factor, the
+            further off a ratio of few values may be.
+    """
+    factors = [factor for known, _, _ in _UNITS for factor in (known, 1 / known)]
+    best = min(factors, key=lambda factor: abs(math.log(ratio / factor)))
+    return best if abs(math.log(ratio / best)) <= within * abs(math.log(best)) else ratio

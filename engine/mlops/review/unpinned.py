@@ -6,9 +6,9 @@ from mlops.dvc_lock import Stages, outputs
 from mlops.review.github_markdown import cell
 
 _WORDS = """\
-**Nothing holds the source to its content:** {}. Where neither cache nor storage has its rows, they
-are read again, and may be others then. The release is held to the hashes of this review's rows, and
-stops where they differ. To pin it, keep the rows in the repository or its storage (a file in
+**The source is not pinned by its content:** {}. If neither the cache nor the storage has its rows,
+they are read again, and may differ. The release compares them with the hashes of this review's
+rows, and stops if they differ. To pin it, keep the rows in the repository or its storage (a file in
 `data/`, `dvc add`, or `dvc import-url`), and let `ingest.source` name that folder."""
 
 
@@ -19,9 +19,9 @@ def unpinned(stages: Stages) -> dict[str, str]:
         for entry in stage.get("deps", []):
             path = entry["path"]
             if "md5" not in entry:
-                found[path] = "dvc.lock knows no hash of what it holds, only what a server says"
+                found[path] = "dvc.lock has no hash of its content, only what its server reports"
             elif path not in made and _is_outside(path):
-                found[path] = "it stands outside of the repository"
+                found[path] = "it is outside of the repository"
     return found
 
 

@@ -9,27 +9,14 @@ import pandas as pd
 from scipy.stats import chi2_contingency, ks_2samp
 
 from mlops.columns import Column, Schema
+from mlops.review.rescaling import CLOSE, EXACT, factor_between, rescaling_of
+from mlops.review.units import unit_of
 
 _FEW, _SHARE = 5, 0.01  # minimum changed rows, and minimum share of all rows, for a cause
 _NEW = 30  # minimum new rows to judge a distribution
 _ALIKE = 0.9  # share of the changed values that one explanation has to fit
-_CLOSE = 0.02
-_UNIT = np.log(1.8)  # new values that differ by less than this factor may have drifted
 _SURE = 1e-6
 _MISSING = "missing"
-_FACTORS = {
-    10.7639: "square metres to square feet",
-    3.28084: "metres to feet",
-    2.54: "inches to centimetres",
-    12.0: "feet to inches",
-    1.60934: "miles to kilometres",
-    2.20462: "kilograms to pounds",
-    43_560.0: "acres to square feet",
-    60.0: "hours to minutes, or minutes to seconds",
-    24.0: "days to hours",
-    100.0: "a factor of 100, as of cents or per cent",
-    1000.0: "a factor of 1,000",
-}
 
 
 @dataclass(frozen=True)
@@ -68,41 +55,18 @@ def changed_values(
         return [Cause("labels", "changed labels", text, 0.95 + share)]
     if column.type is str:
         return list(_renamed(column, old, new, before[column.name], n_rows))
-    if how := _scale(old, new):
+    if column.dtype == "float64" and (how := _scale(old, new)):
         text = f"{n:,} values of {column.name} ({share:.0%}): {how}"
         return [Cause("unit", f"unit of {column.name}", text, 0.95 + share)]
-    text = f"{n:,} values of {column.name} ({share:.0%} of the rows) are others"
-    return [Cause("values", f"other values of {column.name}", text, 0.5 + share)]
+    text = f"{n:,} values of {column.name} ({share:.0%} of the rows) changed"
+    return [Cause("values", f"changed values of {column.name}", text, 0.5 + share)]
 
 
 def _scale(old: pd.Series, new: pd.Series) -> str:
-    """Describe the common factor, or factor and offset, of the changes; empty if there is none."""
-    x, y = (values.astype("float64").to_numpy() for values in (old, new))
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = y / x
-    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if len(ratio) >= _ALIKE * len(x) and len(ratio):
-        factor = float(np.median(ratio))
-        near = np.abs(np.log(ratio / factor)) < _CLOSE
-        if near.mean() >= _ALIKE and abs(np.log(factor)) > 2 * _CLOSE:
-            return f"each multiplied by {factor:.5g}{_named(factor)}"
-    if len(np.unique(x)) > _FEW and np.ptp(y) > 0:
-        slope, offset = np.polyfit(x, y, 1)
-        fits = np.abs(y - slope * x - offset) <= _CLOSE * np.ptp(y)
-        if fits.mean() >= _ALIKE:
-            return f"each multiplied by {slope:.4g} {'+' if offset >= 0 else '-'} {abs(offset):.4g}"
-    return ""
-
-
-def _named(factor: float) -> str:
-    for known, words in _FACTORS.items():
-        if abs(np.log(factor / known)) < _CLOSE:
-            return f", as from {words}"
-        if abs(np.log(factor * known)) < _CLOSE:
-            return f", as the reverse of {words}"
-    return ""
+    """Describe the change of scale of the values; empty if there is none."""
+    x, y = (values.to_numpy("float64") for values in (old, new))
+    found = rescaling_of(x, y, EXACT) or rescaling_of(x, y, CLOSE)
+    return f"each {found.words}" if found else ""
 
 
 def _moved(old: pd.Series, new: pd.Series) -> str:
@@ -123,8 +87,8 @@ def _renamed(
         text = f"{was} became {now} in {n:,} rows of {column.name}"
         yield Cause("category", f"category {was} of {column.name}", text, 0.95 + n / n_rows)
     if unexplained >= max(_FEW, _SHARE * n_rows):
-        text = f"{unexplained:,} values of {column.name} are others"
-        what = f"other values of {column.name}"
+        text = f"{unexplained:,} other values of {column.name} changed"
+        what = f"changed values of {column.name}"
         yield Cause("values", what, text, 0.5 + unexplained / n_rows)
 
 
@@ -140,10 +104,12 @@ def new_values(
     if gaps[1] - gaps[0] > 0.5:
         text = f"{column.name} is missing in {gaps[1]:.0%} of the new rows, before in {gaps[0]:.0%}"
         return [Cause("column", f"{column.name} emptied", text, 0.9)]
-    if len(new) < _NEW or column.role == "time":
+    if len(new) < _NEW:
         return []
     if column.type is str:
         return list(_new_categories(column, old, new, where))
+    if column.dtype != "float64":  # a time
+        return []
     if column.role == "target":
         factor = float(new.median() / old.median()) if old.median() else np.nan
         sure = ks_2samp(old, new).pvalue < _SURE
@@ -151,17 +117,11 @@ def new_values(
             text = f"the median of {column.name} {where} is {factor:.3g} times that before"
             return [Cause("labels", "shifted labels", text, 0.9)]
         return []
-    quantiles = np.linspace(0.1, 0.9, 9)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.log(np.quantile(new, quantiles) / np.quantile(old, quantiles))
-    ratios = ratios[np.isfinite(ratios)]
-    middle = np.median(ratios) if len(ratios) > len(quantiles) // 2 else 0.0
-    if abs(middle) > _UNIT and np.abs(ratios - middle).max() < 0.5 * abs(middle):
-        factor = float(np.exp(middle))
-        text = f"values of {column.name} {where} are about {factor:.3g} times those before"
-        text += _named(factor)
-        return [Cause("unit", f"unit of {column.name}", text, 0.9)]
-    return []
+    times = factor_between(old.to_numpy("float64"), new.to_numpy("float64"))
+    if times is None:
+        return []
+    text = f"values of {column.name} {where} are about {times:,.4g} times those before"
+    return [Cause("unit", f"unit of {column.name}", text + unit_of(times), 0.9)]
 
 
 def _new_categories(column: Column, old: pd.Series, new: pd.Series, where: str) -> Iterator[Cause]:
@@ -176,11 +136,11 @@ def _new_categories(column: Column, old: pd.Series, new: pd.Series, where: str) 
                 break
             was = min(gone, key=lambda name: abs(shares[0][name] - shares[1][now]))
             gone = gone.drop(was)
-            text = f"{where}, {now} of {column.name} has come and {was} is gone"
+            text = f"{where}, {now} of {column.name} is new and {was} is gone"
             yield Cause("category", f"category {was} of {column.name}", text, 0.9)
         return
     counts = pd.concat([side.value_counts() for side in (old, new)], axis=1).fillna(0)
     far = float((shares[1].reindex(counts.index, fill_value=0) - shares[0]).abs().max())
     if len(counts) > 1 and far > 0.1 and chi2_contingency(counts).pvalue < _SURE:
-        text = f"a class of {column.name} {where} has {far:.0%} more or fewer rows than before"
+        text = f"the share of a class of {column.name} {where} differs by {100 * far:.0f} points"
         yield Cause("labels", "shifted labels", text, 0.9)

@@ -8,16 +8,12 @@ import pandas as pd
 from mlops.metrics import Floats
 from mlops.review.changed_values import Changed, equal_values
 from mlops.review.column_pairs import Values
-from mlops.review.units import unit_of
+from mlops.review.rescaling import CLOSE, EXACT, fits, rescaling_of
 
 ENOUGH = 3
 """Fewer changed values are no pattern."""
 
 _MOST = 0.95
-_CLOSE, _EXACT = 0.005, 1e-6
-_SMALL = 0.1
-"""Largest share of a value's change that a rule may leave unexplained."""
-
 _DAY = np.timedelta64(1, "D")
 _QUARTER = np.timedelta64(15, "m")
 
@@ -62,28 +58,14 @@ def _of_numbers(before: Values, after: Values) -> Iterator[str]:
     values, counts = np.unique(new, return_counts=True)
     if counts.max() >= _MOST * len(new) and len(np.unique(old)) > 1:
         yield f"values became {values[counts.argmax()]:,.6g}"
-    made = list(_made(old, new))
-    for close in (_EXACT, _CLOSE):  # exact fits before approximate ones
-        for text, values in made:
-            if _fits(old, new, values, close):
-                yield text
-
-
-def _made(old: Floats, new: Floats) -> Iterator[tuple[str, Floats]]:
-    """Yield possible changes of the old values, each with the values that it would result in."""
-    used = old != 0
-    if used.sum() >= ENOUGH:
-        factor = float(np.median(new[used] / old[used]))
-        yield f"values were multiplied by {factor:,.5g}{unit_of(factor)}", old * factor
-    offset = float(np.median(new - old))
-    yield f"values were {'raised' if offset > 0 else 'lowered'} by {abs(offset):,.6g}", old + offset
-    for name, function in _FUNCTIONS.items():
-        with np.errstate(all="ignore"):
-            yield f"values became {name}", function(old)
-    if np.ptp(old) > 0 and np.isfinite(old).all() and np.isfinite(new).all():
-        slope, start = np.polyfit(old, new, 1)
-        line = f"values became {slope:,.5g} times the old ones {start:+,.5g}{_degrees(slope)}"
-        yield line, start + slope * old
+    for close in (EXACT, CLOSE):  # exact fits before approximate ones
+        if scale := rescaling_of(old, new, close):
+            yield f"values were {scale.words}"
+        for name, function in _FUNCTIONS.items():
+            with np.errstate(all="ignore"):
+                made = function(old)
+            if fits(old, new, made, close, _MOST):
+                yield f"values became {name}"
 
 
 _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
@@ -98,25 +80,6 @@ _FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
     "rounded to hundreds": lambda old: np.round(old, -2),
     "rounded to thousands": lambda old: np.round(old, -3),
 }
-
-
-def _fits(old: Floats, new: Floats, made: Floats, close: float) -> bool:
-    """Return whether nearly all new values equal `made`, up to rounding and far from the old."""
-    if not np.isfinite(made).all():
-        return False
-    error = np.abs(new - made)
-    fits = error <= close * np.maximum(np.abs(made), np.abs(new))
-    if close > _EXACT:
-        fits |= (new == np.round(new)) & (error <= 0.51) & (np.abs(new) >= 10)
-        fits &= error <= _SMALL * np.abs(new - old)
-    return bool(fits.mean() >= _MOST)
-
-
-def _degrees(slope: float) -> str:
-    for known, words in ((1.8, "Celsius to Fahrenheit"), (1 / 1.8, "Fahrenheit to Celsius")):
-        if abs(slope / known - 1) < 2 * _CLOSE:
-            return f" (degrees {words}?)"
-    return ""
 
 
 def _of_times(before: Values, after: Values) -> Iterator[str]:

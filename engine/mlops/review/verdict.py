@@ -4,7 +4,6 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from mlops.review.explanation import Explanation
 from mlops.review.report import Review
 from mlops.review.verdict_schema import SCHEMA_VERSION, Verdict
 
@@ -45,7 +44,7 @@ def as_verdict(found: Review) -> dict[str, Any]:
         "slices": found.slices,
         "rows": found.moved,
         "data": found.data,
-        **(found.explanation or Explanation()).as_json(),
+        **found.explanation.as_json(),
     }
     return Verdict.model_validate(written).model_dump(mode="json", by_alias=True)
 

@@ -1,0 +1,59 @@
+"""Count what is odd in the prediction log: other models, unknown rows, clocks that differ."""
+
+import sqlalchemy as sa
+
+from mlops.serving.tables import FEEDBACK, PREDICTIONS
+
+_SKEW_SECONDS = 300.0
+_LISTED = 3
+
+
+def other_models(
+    connection: sa.Connection, version: str, start: float, told: float
+) -> tuple[list[str], float | None]:
+    """Count predictions and feedback of other models (earlier ones, a canary), which aren't judged.
+
+    Returns:
+        The messages, and the time of the last of these predictions in the window.
+    """
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    by_version = (
+        sa.select(p.model_version, sa.func.count(), sa.func.max(p.at))
+        .where(p.model_version != version)
+        .group_by(p.model_version)
+        .order_by(sa.func.count().desc(), p.model_version)
+    )
+    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
+    asked = connection.execute(by_version.where(p.at >= start)).all()
+    labelled = connection.execute(by_version.select_from(both).where(f.at >= told)).all()
+    said = [
+        f"{sum(n for _, n, _ in found):,} {what} of other models are not judged: "
+        + ", ".join(name for name, _, _ in found[:_LISTED])
+        + f" and {len(found) - _LISTED} more" * (len(found) > _LISTED)
+        for what, found in (("prediction(s)", asked), ("feedback row(s)", labelled))
+        if found
+    ]
+    return said, max((at for _, _, at in asked), default=None)
+
+
+def odd_rows(connection: sa.Connection, told: float, most: int, now: float) -> list[str]:
+    """Count predictions and feedback that can't be right; of feedback, only the newest rows.
+
+    Returns:
+        The messages.
+    """
+    p, f = PREDICTIONS.c, FEEDBACK.c
+    newest = sa.select(FEEDBACK).where(f.at >= told).order_by(f.at.desc()).limit(most).subquery()
+    both = sa.outerjoin(newest, PREDICTIONS, newest.c.prediction_id == p.prediction_id)
+    unknown = sa.func.count().filter(p.prediction_id.is_(None))
+    early = sa.func.count().filter(newest.c.at < p.at - _SKEW_SECONDS)
+    ahead = sa.select(sa.func.count()).where(p.at > now + _SKEW_SECONDS)
+    orphans, older = connection.execute(sa.select(unknown, early).select_from(both)).one()
+    counts = {
+        "prediction(s) lie in the future: a server's clock is ahead": (
+            connection.execute(ahead).scalar_one()
+        ),
+        "feedback row(s) are of predictions that the log doesn't have; they count nowhere": orphans,
+        "feedback row(s) are older than their predictions: the servers' clocks differ": older,
+    }
+    return [f"{n:,} {text}" for text, n in counts.items() if n]

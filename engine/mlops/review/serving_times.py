@@ -1,0 +1,148 @@
+"""Memory and time of serving both models, timed alternately in the same minute.
+
+A single timing on a shared machine is unreliable; two models timed right after each other are
+slowed alike by other processes. So each of many short rounds yields a ratio of processor times, and
+their median has an interval.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binom
+
+from mlops.review import cost_worker
+
+ROUNDS, LEAST_ROUNDS = 80, 21
+_MOST_SECONDS = 2.0  # for rounds of one size; longer only to reach LEAST_ROUNDS
+CONFIDENCE = 0.98
+WORTH = 0.05
+"""Two processes of the same model differ by some percent, depending on their memory's layout."""
+_TURN_NS = 2_000_000
+_MOST_CALLS = 200
+_ON_A_CORE = 4  # rounds
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Processor time of the candidate divided by the base's; times in milliseconds."""
+
+    base: float
+    candidate: float
+    value: float
+    low: float
+    high: float
+
+    @property
+    def slower(self) -> bool:
+        """Return whether it is slower by more than chance or memory layout explains."""
+        return self.low > 1 + WORTH
+
+
+def timed_in_turn(
+    sides: Sequence[tuple[Path, str]], rows: Path
+) -> tuple[tuple[int, int], Ratio, Ratio]:
+    """Measure memory, and time for one row and a thousand, of base and candidate.
+
+    Args:
+        sides: bundle and PYTHONPATH of each.
+
+    Raises:
+        ValueError, OSError: a worker does not answer.
+    """
+    with _worker(*sides[0], rows) as base, _worker(*sides[1], rows) as candidate:
+        pair = (base, candidate)
+        for worker in pair:
+            if _line(worker) != "ready":
+                raise ValueError("a model's engine can't be timed")
+        ratios = [_in_turn(pair, size) for size in (1, cost_worker.MOST_ROWS)]
+        memory = []
+        for worker in pair:
+            assert worker.stdin is not None
+            worker.stdin.close()
+            memory.append(int(_line(worker)))
+    return (memory[0], memory[1]), ratios[0], ratios[1]
+
+
+@contextmanager
+def _worker(bundle: Path, pythonpath: str, rows: Path) -> Iterator["subprocess.Popen[str]"]:
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    worker = subprocess.Popen(
+        [sys.executable, "-P", cost_worker.__file__, bundle, rows.resolve()],
+        env=os.environ | one_thread | {"PYTHONPATH": pythonpath, "PYTHONHASHSEED": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    watch = threading.Timer(_SECONDS, worker.kill)
+    watch.start()
+    try:
+        yield worker
+    finally:
+        watch.cancel()
+        worker.kill()
+        worker.wait()
+        for stream in (worker.stdin, worker.stdout):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+
+def _line(worker: "subprocess.Popen[str]") -> str:
+    assert worker.stdout is not None
+    return worker.stdout.readline().strip()
+
+
+def _asked(worker: "subprocess.Popen[str]", calls: int, size: int) -> float:
+    """Return the nanoseconds per call."""
+    assert worker.stdin is not None
+    worker.stdin.write(f"{calls} {size}\n")
+    worker.stdin.flush()
+    return int(_line(worker)) / calls
+
+
+def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
+    """Time both workers alternately, each first in every other round."""
+    slowest = max(_asked(worker, 3, size) for worker in workers)
+    calls = max(1, min(_MOST_CALLS, int(_TURN_NS / max(slowest, 1.0))))
+    times, end = list[tuple[float, float]](), time.monotonic() + _MOST_SECONDS
+    while len(times) < LEAST_ROUNDS or (len(times) < ROUNDS and time.monotonic() < end):
+        if len(times) % _ON_A_CORE == 0:
+            _share_a_core(workers, len(times) // _ON_A_CORE)
+            for worker in workers:  # warm up: its data is still in the other core's cache
+                _asked(worker, max(1, calls // 4), size)
+        first = _asked(workers[len(times) % 2], calls, size)
+        second = _asked(workers[1 - len(times) % 2], calls, size)
+        times.append((second, first) if len(times) % 2 else (first, second))
+    base, candidate = np.array(times).T / 1e6
+    return ratio_of(base, candidate)
+
+
+def _share_a_core(workers: Sequence["subprocess.Popen[str]"], turn: int) -> None:
+    """Move both workers to one core, the next one each time: cores differ by their other load."""
+    if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        for worker in workers:
+            os.sched_setaffinity(worker.pid, {cores[turn % len(cores)]})
+
+
+def ratio_of(base: Any, candidate: Any) -> Ratio:
+    """Return the median ratio of the rounds and its interval, by the sign test.
+
+    Source: the interval of a median by order statistics, Conover, Practical Nonparametric
+    Statistics, 1999, section 3.2.
+    """
+    ratios = np.sort(np.asarray(candidate) / np.asarray(base))
+    outside = int(binom.ppf((1 - CONFIDENCE) / 2, len(ratios), 0.5))
+    value = float(np.median(ratios))
+    low, high = float(ratios[max(0, outside - 1)]), float(ratios[min(len(ratios) - 1, -outside)])
+    return Ratio(float(np.median(base)), float(np.median(candidate)), value, low, high)
