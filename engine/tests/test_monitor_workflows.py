@@ -127,8 +127,8 @@ def test_before_anything_is_deployed_the_monitor_is_green_and_says_so(
     ("url", "words"),
     [
         ("postgresql://monitor:horse-secret@127.0.0.1:1/none", "can't be read"),
-        ("postgresql://monitor:horse@secret@db.inner/none", "no address of a prediction log"),
-        ("mysql://monitor:horse-secret@db.inner/none", "no address of a prediction log"),
+        ("postgresql://monitor:horse@secret@db.inner/none", "not an address of a prediction log"),
+        ("mysql://monitor:horse-secret@db.inner/none", "not an address of a prediction log"),
     ],
 )
 def test_a_log_that_is_away_fails_the_monitor_and_stands_in_the_issue(

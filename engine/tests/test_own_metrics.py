@@ -212,10 +212,10 @@ def test_all_that_is_wrong_with_the_names_is_said_at_once() -> None:
 
     for said in (
         "'rmse': is a metric of the engine",
-        "'twice': is there twice",
+        "'twice': is duplicated",
         "'a b': wanted a name of letters",
         "'rows': is a key of metrics.json",
-        "'sure': takes probabilities, and a regression has none",
+        "'sure': needs probabilities, which a regression doesn't have",
     ):
         assert said in str(error.value)
 

@@ -100,7 +100,7 @@ def moved(rows: pd.DataFrame) -> pd.DataFrame:
         (lambda rows: rows.assign(price=0.5), "id 3: price: found 0.5, wanted a number of at"),
         (lambda rows: rows.assign(kind="castle"), "id 3: kind: found castle, wanted one of"),
         (lambda rows: rows.assign(price=None), "id 3: price: found missing, wanted a value"),
-        (lambda rows: pd.concat([rows, rows[:1]]), "id 3: id: found 3, wanted a key of its own"),
+        (lambda rows: pd.concat([rows, rows[:1]]), "id 3: id: found 3, wanted a unique key"),
         (lambda rows: rows.assign(id=rows["id"] + 10), "id 13: no row with this key came in"),
         (lambda rows: rows[:0], "no row is left"),
         (moved, "id 3: day was changed, which decides what tests the model"),

@@ -109,7 +109,7 @@ def test_other_bytes_under_a_models_name_are_not_taken_but_named_and_made_anew(
 
     assert (victim / "model").read_bytes() == HONEST
     assert (victim / "trained").exists()
-    assert f"the storage lacks model with hash {md5(HONEST)}" in capfd.readouterr().err
+    assert f"missing from the storage: model with hash {md5(HONEST)}" in capfd.readouterr().err
     kept = victim / ".dvc/cache" / object_of(HONEST)
     assert kept.read_bytes() == HONEST
 

@@ -126,9 +126,9 @@ def fault(folder: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", "there is no bundle"),
+        ("missing", "no bundle found"),
         ("half", "masks.npy: missing"),
-        ("tampered", "form.json: its bytes are not those recorded"),
+        ("tampered", "form.json: its hash differs from the recorded one"),
         ("manifest", "can't be read"),
     ],
 )

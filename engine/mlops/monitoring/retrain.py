@@ -124,7 +124,9 @@ def main() -> None:
     params, schema = load_project_params(), load_tabled_schema()
     shutil.rmtree(paths.RETRAIN, ignore_errors=True)
     if schema.time is None:
-        raise UserError("The schema has no column of role 'time': nothing tells new rows from old")
+        raise UserError(
+            "The schema has no column of role 'time': new rows can't be distinguished from old ones"
+        )
     url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
     withheld = why_not_published() if url else None
     collected = [path for path in [collect(params.ingest.source, schema, options.today)] if path]
