@@ -501,7 +501,7 @@ def test_the_next_export_may_bring_a_new_column_and_a_second_table_stays_out_of_
     adopt(repository, f"{third} --add --yes")
 
     told = run(repository, f"{sys.executable} -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
-    assert "floor: 2 partition(s) lack it, it is missing there: first.csv, third.csv" in told
+    assert "floor: 2 partition(s) without it, where it is missing: first.csv, third.csv" in told
     assert "table 'kinds': 101 of 303 rows have no match for kind: c" in told
     rows = pd.read_parquet(repository / "artifacts/ingest/rows.parquet").set_index("id")
     assert rows["floor"].dropna().to_dict() == {301: 3.0}

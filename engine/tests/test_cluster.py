@@ -145,7 +145,7 @@ def test_a_scheduler_without_workers_is_named(
 ) -> None:
     monkeypatch.setattr(backend, "_SECONDS", 1)
 
-    with pytest.raises(UserError, match="the scheduler has no worker"):
+    with pytest.raises(UserError, match="the scheduler has no workers"):
         on_dask(params)
 
 

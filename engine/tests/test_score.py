@@ -190,7 +190,7 @@ def _without_keys(table: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(lambda t: t.slice(0, 0), "has no row"), (_without_keys, "2 row(s) without sale_id")],
+    [(lambda t: t.slice(0, 0), "has no rows"), (_without_keys, "2 row(s) without sale_id")],
 )
 def test_a_table_without_rows_or_keys_is_refused(
     change: Any, said: str, given: Path, served: Served

@@ -282,7 +282,7 @@ def reference(**values: float | None) -> dict[str, Any]:
         ([0.0] * 30 + [1.0] * 10, 0.1, "is not judged on 40 labelled rows: it is undefined: "
          "30 of 40 targets are 0"),
         ([1.0, 2.0] * 20, None, "it is 0.75, and undefined at the review: no finite number"),
-        ([1.0, 2.0] * 20, 0.0, "it is 0.75, and 0 at the review, of which nothing is a share"),
+        ([1.0, 2.0] * 20, 0.0, "it is 0.75, and 0 at the review, so no relative change"),
     ],
 )  # fmt: skip
 def test_a_metric_that_can_not_be_judged_in_production_is_named_and_watched(

@@ -86,8 +86,8 @@ def _unknown(then: dict[str, Any]) -> str:
     if then["value"] is None:
         return f"{UNDEFINED} at the review: {reason_of(then)}"
     if then["value"] == 0:
-        return "0 at the review, of which nothing is a share"
-    return "known from too few rows to tell what is chance"
+        return "0 at the review, so no relative change"
+    return "known from too few rows to separate it from chance"
 
 
 def _loss(
