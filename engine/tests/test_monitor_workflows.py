@@ -183,7 +183,7 @@ def test_from_an_alarm_by_a_retraining_its_review_and_its_merge_to_an_issue_that
     again = start(github, "monitor.yml", found)
 
     assert again.jobs == {"judge": "success", "tell": "success"}, again.log
-    assert f"**Retraining:** One waits for its review: #{pull.number}." in issue.body
+    assert f"**Retraining:** One is waiting for review: #{pull.number}." in issue.body
     checks = [d["workflow"] for d in github.state.dispatches]
     assert checks == ["retrain.yml", "check.yml", "pull-request.yml"], "no second retraining"
 

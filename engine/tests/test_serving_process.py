@@ -261,7 +261,7 @@ def test_a_secret_may_come_from_a_file_and_a_variable_goes_before_it(
     monkeypatch.delenv("SERVE_API_KEY")
     for useless in ("", "short\n"):
         (tmp_path / "serve_api_key").write_text(useless)
-        with pytest.raises(UserError, match="settings are wrong") as caught:
+        with pytest.raises(UserError, match="Invalid settings") as caught:
             read_settings()
         assert caught.value.problems[0].startswith("SERVE_API_KEY: ")
 

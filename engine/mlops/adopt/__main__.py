@@ -116,7 +116,7 @@ def add(options: argparse.Namespace) -> None:
 
 def _ask(yes: bool) -> None:
     if not yes and (not sys.stdin.isatty() or input("Write this? [y/N] ") != "y"):
-        raise UserError("Nothing was written", advice="To write without a question: --yes")
+        raise UserError("Nothing was written", advice="To write without confirmation: --yes")
 
 
 def main() -> None:

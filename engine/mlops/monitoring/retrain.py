@@ -147,7 +147,7 @@ def main() -> None:
                 if path.exists():
                     (folder / "files" / path).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, folder / "files" / path)
-    outcome = "a pull request will be opened" if decision["propose"] else "nothing is opened"
+    outcome = "a pull request will be opened" if decision["propose"] else "no pull request"
     print(f"retrain: {decision['why']}: {outcome}", file=sys.stderr)
 
 
