@@ -381,7 +381,7 @@ def test_nothing_is_written_unless_all_can_be(repository: Path, tmp_path: Path) 
 
     assert '+        Column("width", "Width", float' in asked
     assert "Nothing was written" in asked
-    assert "mlops.pipeline.ingest would stop at these rows; nothing was changed" in stops
+    assert "mlops.pipeline.ingest would fail on these rows; nothing was changed" in stops
     assert "broken.csv: line 2: found a " in stops
     assert "Not committed, and would be overwritten:\n   M params.yaml" in changed
     assert run(repository, "git status --porcelain") == " M params.yaml\n"
@@ -526,7 +526,7 @@ def test_a_name_that_retraining_writes_is_refused(repository: Path, tmp_path: Pa
 
     told = adopt(repository, f"{tmp_path}/feedback.csv --target y --yes", wanted=1)
 
-    assert "a retraining writes and deletes the partition feedback.csv" in told
+    assert "the name feedback.csv is reserved" in told
 
 
 CLASSES = Column("y", "", str, choices=("no", "yes"), role="target")

@@ -100,7 +100,7 @@ def test_a_fit_that_kills_its_workers_ends_the_search_and_is_named(
         monkeypatch.setenv(ADDRESS, started.address)
         started.worker()
 
-        with pytest.raises(UserError, match="workers that died"):
+        with pytest.raises(UserError, match="several workers died"):
             on_dask(params, os._exit)
 
 

@@ -265,7 +265,7 @@ SECRET = "hunter2-of-owl"
     ("address", "said"),
     [
         (f"postgresql://owl:{SECRET}@127.0.0.1:1/orders", "nothing answers at its host and port"),
-        (f"postgresql://owl:{SECRET}@x@127.0.0.1/orders", "must be written as its code"),
+        (f"postgresql://owl:{SECRET}@x@127.0.0.1/orders", "must be percent-encoded"),
         (f"owl:{SECRET}@127.0.0.1/orders", "not an address of a database"),
         (f"no_such_dialect://owl:{SECRET}@127.0.0.1/orders", "no_such_dialect:// is not installed"),
         (f"mysql+pymysql://owl:{SECRET}@127.0.0.1/orders", "mysql+pymysql:// is not installed"),

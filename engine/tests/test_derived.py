@@ -152,10 +152,10 @@ def test_a_feature_of_its_own_row_passes(monkeypatch: pytest.MonkeyPatch) -> Non
         ("np.datetime64(datetime.datetime.now()) - ordered", "reads the clock"),
         ("datetime.date.today().year - ordered.astype('datetime64[Y]').astype(int)", "clock"),
         ("ordered.astype(float) + time.time()", "reads the clock"),
-        ("pd.read_csv('data/source/prices.csv')['price'].mean() + 0 * hour", "keep the values"),
-        ("float(open('artifacts/mean').read()) + 0 * hour", "keep the values"),
-        ("0 * hour + float(os.getenv('LEVEL'))", "keep the values"),
-        ("float(Path('mean').read_text())", "keep the values"),
+        ("pd.read_csv('data/source/prices.csv')['price'].mean() + 0 * hour", "put the values into"),
+        ("float(open('artifacts/mean').read()) + 0 * hour", "put the values into"),
+        ("0 * hour + float(os.getenv('LEVEL'))", "put the values into"),
+        ("float(Path('mean').read_text())", "put the values into"),
     ],
 )
 def test_a_function_that_reads_clock_or_file_is_refused(

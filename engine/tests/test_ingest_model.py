@@ -42,7 +42,7 @@ PLACE = {name: place for place, name in enumerate(SCHEMA.names)}
 
 BROKEN: tuple[tuple[bytes, str], ...] = (
     (b"", "is empty"),
-    (csv_bytes(ALL_ROWS[:0]), "no row follows the header"),
+    (csv_bytes(ALL_ROWS[:0]), "no rows after the header"),
     (csv_bytes(ALL_ROWS[:3])[:-5], "the file is truncated"),
     (csv_bytes(ALL_ROWS[:3]) + b"\xe0\n", "is not UTF-8"),
     (csv_bytes(ALL_ROWS[:3]) + b"\n", "found an empty line"),

@@ -75,7 +75,7 @@ INPUT = (COLUMNS[0], Column("note", "Note", str, nullable=True, role="input"))
         (changed(columns=TWICE), "size is a column of src/project/schema.py, too"),
         (changed(columns=WHOLE), "key number is int, kind is str"),
         (changed(columns=STRICT), "tax: wanted nullable=True, or unmatched='refuse'"),
-        (changed(IN_BUNDLE, columns=INPUT), "note: wanted role 'feature', as a table in the"),
+        (changed(IN_BUNDLE, columns=INPUT), "note: wanted role 'feature', because serve='table'"),
         (changed(on="price"), "on 'price': wanted a column of src/project/schema.py other than"),
         (changed(on="sort"), "on 'sort': wanted a column of src/project/schema.py"),
         (changed(path="/etc/passwd.csv"), "wanted a file below data/"),
@@ -141,7 +141,7 @@ def test_a_table_for_the_bundle_has_a_size_a_server_can_keep(
 ) -> None:
     monkeypatch.setattr(joining, "MOST_ROWS", 1)
 
-    assert "2 rows, wanted at most 1 of a table that a server keeps" in refused(IN_BUNDLE, TABLE)
+    assert "2 rows, wanted at most 1 in a table that a server keeps" in refused(IN_BUNDLE, TABLE)
     assert len(read_table(REQUESTED, "UTC")) == 2
 
 

@@ -224,7 +224,7 @@ def test_a_storage_that_is_down_stops_the_review_and_says_so(
 def test_settings_neither_move_the_storage_nor_switch_its_check_off(
     settings: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="line 2: wanted option = value"):
+    with pytest.raises(UserError, match="line 2: wanted OPTION = VALUE"):
         connect(tmp_path, "s3://models", f"region = us-east-1\n{settings}")
 
     assert not (tmp_path / CONFIG).exists()

@@ -333,7 +333,7 @@ def test_a_persons_file_of_the_reserved_name_is_neither_overwritten_nor_deleted(
         path.write_text(text, encoding="latin-1")
     before = path.read_bytes()
     told = SALES[:rows].assign(sale_id=range(2**40, 2**40 + rows))
-    with pytest.raises(UserError, match="no retraining wrote it"):
+    with pytest.raises(UserError, match="was not written by retraining"):
         write_partition(str(tmp_path), told, SCHEMA)
 
     assert path.read_bytes() == before

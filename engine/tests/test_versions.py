@@ -66,5 +66,5 @@ def test_where_nothing_was_released_or_nothing_answers_it_is_said(
 ) -> None:
     folder = copy(quick, tmp_path / "repository")
 
-    assert "No model has been released: there is no tag model-" in versions(folder, wanted=1)
+    assert "No model has been released: no tag model-" in versions(folder, wanted=1)
     assert "reports no model version" in versions(folder, "--url http://127.0.0.1:9", wanted=1)
