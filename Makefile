@@ -1,24 +1,24 @@
-# The commands of this repository. Each sets up what it needs; behind each is one line to type.
+# The commands of this repository. Each installs what it needs first.
 PYTHON ?= python3
 BASE ?= HEAD
 PORT ?= 8000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
-# Without a locale, Python could not name a file in a folder like Jörgs.
+# Without a locale, Python can't open files in a folder with a name such as Jörgs.
 export PYTHONUTF8 := 1
-# Where a user may write nowhere, what installs keep stays in the checkout.
+# If the user's cache folder is not writable, installers cache in the checkout.
 CACHES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 ifneq ($(shell mkdir -p "$(CACHES)" 2> /dev/null && test -w "$(CACHES)" && echo kept),kept)
 export XDG_CACHE_HOME := $(CURDIR)/.dvc/tmp/cache
 export UV_CACHE_DIR := $(XDG_CACHE_HOME)/uv
 export PIP_CACHE_DIR := $(XDG_CACHE_HOME)/pip
 endif
-# GNU make 3.81 of macOS finds commands that need no shell by its own PATH; with another shell than
-# /bin/sh, all of them go through it.
+# GNU make 3.81 of macOS runs simple commands without a shell, by its own PATH; with a SHELL other than
+# /bin/sh, it runs all of them in that shell.
 SHELL := $(shell command -v bash || echo /bin/sh)
 
-# This checkout runs its own code. Settings that would install elsewhere or something else are unset. Where
-# to install from (indexes, certificates, proxies, caches) stays theirs.
+# This checkout runs its own code. Settings that change the place or content of an installation are unset;
+# settings of its source (indexes, certificates, proxies, caches) are kept.
 export PIP_USER := 0
 export PYTHONPATH := $(CURDIR)/engine:$(CURDIR)/src
 unexport PYTHONHOME PYTHONOPTIMIZE PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX
@@ -26,7 +26,7 @@ unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_CONSTRAINT PIP_REQUIREMEN
 unexport PIP_NO_BINARY PIP_ONLY_BINARY PIP_IGNORE_INSTALLED
 unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_CONSTRAINT UV_BUILD_CONSTRAINT UV_OVERRIDE
 unexport UV_NO_BINARY UV_NO_BUILD UV_PROJECT UV_WORKING_DIR
-# What git sets in its hooks leads git and DVC elsewhere: see GIT_PLACES in engine/mlops/__init__.py.
+# In hooks, git sets variables that direct git and DVC elsewhere: see GIT_PLACES in engine/mlops/__init__.py.
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_PREFIX GIT_OBJECT_DIRECTORY
 unexport GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_QUARANTINE_PATH GIT_SHALLOW_FILE GIT_GRAFT_FILE
 unexport GIT_REPLACE_REF_BASE GIT_NAMESPACE GIT_CONFIG GIT_IMPLICIT_WORK_TREE
@@ -54,7 +54,7 @@ test-engine: .venv/dev lint ## Run the engine's tests (SLOW=1: also those of ove
 	mypy engine/mlops
 	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
 
-test-edited-engine: ## Run the engine's tests if somebody edited engine/ or .github/ here
+test-edited-engine: ## Run the engine's tests if engine/ or .github/ was edited here
 	PYTHONPATH=engine $(PYTHON) -m mlops.integrity || ! test -d engine/tests || $(MAKE) test-engine
 
 lint: .venv/test ## Check format, style and types
@@ -67,10 +67,10 @@ format: .venv/test ## Format, and fix what can be fixed
 	ruff format .
 	ruff check .
 
-review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate (EXACT=yes: of dvc.lock, too)
+review: .venv/run ## Compare the work tree with BASE: metrics, parameters, the gate (EXACT=yes: check dvc.lock, too)
 	python -m mlops.review --base $(BASE) $(if $(EXACT),--exact)
 
-ci: .venv/dev ## Run the pull request's workflows here, by act, against BASE
+ci: .venv/dev ## Run the pull request's workflows locally with act, against BASE
 	python engine/tests/ci.py $(BASE)
 
 serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
@@ -79,7 +79,7 @@ serve: .venv/run ## Serve the work tree's model on 127.0.0.1 (PORT=8000)
 	OMP_NUM_THREADS=1 SERVE_PORT=$(PORT) SERVE_GIT_COMMIT=$$(git rev-parse HEAD) \
 	  python -m mlops.serving
 
-monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's model
+monitor: .venv/run ## Compare the prediction log at PREDICTION_LOG_URL with the model of the work tree
 	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	python -m mlops.monitoring
@@ -87,21 +87,21 @@ monitor: .venv/run ## Hold the log at PREDICTION_LOG_URL against the work tree's
 collect: .venv/run ## Write new rows of SOURCE_DATABASE_URL into the next partition (COLLECT="--late --dry-run")
 	python -m mlops.collect $(COLLECT)
 
-retrain: .venv/run ## Take in newer data and feedback, retrain, review (RETRAIN=--force: in any case)
+retrain: .venv/run ## Add newer data and feedback, retrain, review (RETRAIN=--force: propose it in any case)
 	python -m mlops.repair_dvc
 	python -m mlops.monitoring.retrain $(RETRAIN)
 
-loop: .venv/run ## Play the whole loop here: serve, drift, alarm, retrain, review, release
+loop: .venv/run ## Run the whole loop locally: serve, drift, alarm, retrain, review, release
 	python engine/examples/loop.py
 
-remote: .venv/remotes ## Keep data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
+remote: .venv/remotes ## Store data and models in DVC_REMOTE_URL: s3://, gs://, azure://, ssh://, https://
 	python -m mlops.remote
 
-upgrade: .venv/run ## Take a later engine from the template, and review it (FROM=address TO=v1.2.0)
+upgrade: .venv/run ## Upgrade the engine to a later release of the template, and review it (FROM=address TO=v1.2.0)
 	python -m mlops.upgrade $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)")
 	$(MAKE) review BASE=HEAD || test $$? -le 2
 
-github: ## Set up the repository on GitHub: checks, rights, environments (YES=1; SET="NAME=VALUE …")
+github: ## Set up the repository on GitHub: checks, permissions, environments (YES=1; SET="NAME=VALUE …")
 	PYTHONPATH=engine $(PYTHON) -m mlops.github.repository_settings $(if $(YES),--yes) $(SET)
 
 image: .venv/run ## Build the serving image with docker, podman or buildah (mlops:latest)
@@ -109,7 +109,7 @@ image: .venv/run ## Build the serving image with docker, podman or buildah (mlop
 	dvc repro --quiet --no-run-cache
 	python -m mlops.release.image $(IMAGE_OPTIONS)
 
-smoke: image ## Build the image, run it without any rights, compare its answers with the evaluation
+smoke: image ## Build the image, run it without privileges, compare its answers with the evaluation
 	python -m mlops.release.smoke mlops
 
 bench: .venv/dev ## Run the benchmarks
@@ -131,7 +131,7 @@ bench: .venv/dev ## Run the benchmarks
 UPGRADED = $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 COMPILE = uv pip compile -q --universal --fork-strategy fewest --generate-hashes --no-annotate \
   --custom-compile-command 'make lock: one set of versions for Python 3.11 to 3.14'
-lock: .venv/run ## Lock what pyproject.toml wants; versions stay (ADD=name; UPGRADE=1: all newer; UPGRADE=name)
+lock: .venv/run ## Lock the dependencies of pyproject.toml; versions are kept (ADD=name; UPGRADE=1: upgrade all; UPGRADE=name)
 	$(if $(ADD),uv add -q --frozen $(ADD))
 	$(COMPILE) $(UPGRADED) \
 	  --group dev --group serve pyproject.toml -o requirements-dev.txt
@@ -152,11 +152,11 @@ lock: .venv/run ## Lock what pyproject.toml wants; versions stay (ADD=name; UPGR
 	$(COMPILE) \
 	  -c requirements-dev.txt --extra dask pyproject.toml -o requirements-dask.txt
 
-clean: ## Delete everything generated, the cache of data and models included
+clean: ## Delete everything generated, including the cache of data and models
 	rm -rf artifacts .venv .dvc/cache .dvc/tmp .dvc-remote
 
-# uv installs in seconds what takes pip minutes; pip, which reads more of a machine's settings,
-# takes over where uv can't reach the packages.
+# uv takes seconds where pip takes minutes; pip, which reads more of a machine's settings, is the
+# fallback if uv can't reach the packages.
 INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --require-hashes -r $(1) \
   || python -m pip install -q --require-hashes -r $(1)
 
@@ -180,18 +180,18 @@ INSTALL = uv pip install -q --compile-bytecode --python .venv/bin/python --requi
 	$(call INSTALL,requirements-dev.txt)
 	touch $@
 
-# All that rewrites a report as a comment: a parser of Markdown.
+# Needed to rewrite a report as a comment: a parser of Markdown.
 .venv/comment: requirements-comment.txt
 	$(PYTHON) -m venv .venv
 	python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-comment.txt
 	touch $@
 
-# What real storage needs beside, for those who have one.
+# Additional libraries for real storage.
 .venv/remotes: .venv/run requirements-remotes.txt
 	$(call INSTALL,requirements-remotes.txt)
 	touch $@
 
-# What a search on a Dask cluster needs beside, here and on its workers.
+# Additional libraries for a search on a Dask cluster, here and on its workers.
 .venv/dask: .venv/run requirements-dask.txt
 	$(call INSTALL,requirements-dask.txt)
 	touch $@

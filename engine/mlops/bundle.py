@@ -58,7 +58,7 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> Manifest:
     try:
         manifest: Manifest = read_json(path)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no bundle", advice=advice) from error
+        raise UserError(f"{path}: no bundle found", advice=advice) from error
     except (OSError, UserError) as error:
         raise UserError(f"{error}", advice=advice) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -108,7 +108,7 @@ def _file_problems(folder: Path, files: dict[str, FileRecord]) -> list[str]:
         elif (size := file.stat().st_size) != recorded["bytes"]:
             problems.append(f"{name}: found {size} bytes, wanted {recorded['bytes']}")
         elif sha256(file) != recorded["sha256"]:
-            problems.append(f"{name}: its bytes are not those recorded")
+            problems.append(f"{name}: its hash differs from the recorded one")
     return problems
 
 

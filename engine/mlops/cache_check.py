@@ -43,7 +43,10 @@ def _is_false(path: Path) -> bool:
 
 
 def _drop(path: Path) -> None:
-    print(f"cache_check: {path} is not what its name says: removed", file=sys.stderr)
+    print(
+        f"cache_check: {path}: the content doesn't match the hash in its name; removed",
+        file=sys.stderr,
+    )
     path.unlink()
 
 

@@ -70,21 +70,21 @@ def _postgres_engine(url: sa.URL, timeout: float, read_only: bool) -> sa.Engine:
 
 
 _CAUSES = (
-    (r"^28|password|pg_hba|no such user|role .* does not exist", "user or password were refused"),
+    (r"^28|password|pg_hba|no such user|role .* does not exist", "user or password rejected"),
     (r"^3D|database .* does not exist", "there is no such database"),
     (r"^42P01|^3F|no such table", "there is no such table: the API makes the tables"),
-    (r"^42501|permission denied", "the user may not do that"),
-    (r"^25006|read-?only", "it can only be read"),
+    (r"^42501|permission denied", "the user lacks the permission"),
+    (r"^25006|read-?only", "it is read-only"),
     (r"^53100|disk is full|no space", "its disk is full"),
     (r"^53", "it has no connection or memory left"),
-    (r"^57|shut ?down|terminat|closed|reset|broken pipe|eof", "it broke off the connection"),
-    (r"^55P03|^40|locked|busy", "it is locked by somebody else"),
+    (r"^57|shut ?down|terminat|closed|reset|broken pipe|eof", "it closed the connection"),
+    (r"^55P03|^40|locked|busy", "it is locked by another process"),
     (r"not known|resolve|translate host|no address|idna", "its host is unknown"),
     (r"refused|unreachable|no route", "nothing answers at its host and port"),
-    (r"time(?:d )?out|timeout|expired", "it gave no answer in time"),
-    (r"ssl|tls|certificate", "no secure connection could be agreed on"),
+    (r"time(?:d )?out|timeout|expired", "it did not answer in time"),
+    (r"ssl|tls|certificate", "TLS connection failed"),
     (r"unable to open|no such file", "its file can't be opened"),
-    (r"not a database|malformed|corrupt", "its file is damaged, or no database"),
+    (r"not a database|malformed|corrupt", "its file is damaged or not a database"),
 )
 
 

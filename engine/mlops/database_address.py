@@ -13,8 +13,8 @@ from mlops.errors import UserError
 VARIABLE = "PREDICTION_LOG_URL"
 
 WANTED = (
-    "Wanted sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE. In user and password "
-    "write every character but letters, digits and -._~ as its code: @ as %40, / as %2F, # as %23."
+    "Wanted sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE. In user and password, "
+    "percent-encode all but letters, digits and -._~: @ as %40, / as %2F, # as %23."
 )
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "sqlite")
 _OPTIONS = {
@@ -38,7 +38,7 @@ def parse_address(text: str, variable: str = VARIABLE) -> sa.URL:
         return _parsed(text.strip())
     except _NoAddress as error:
         what = "a prediction log" if variable == VARIABLE else "a database"
-        headline = f"{variable}: this is no address of {what}:"
+        headline = f"{variable}: not an address of {what}:"
         raise UserError(headline, error.problems, WANTED) from None
 
 
@@ -54,7 +54,7 @@ def _parsed(text: str) -> sa.URL:
     if not text:
         raise _NoAddress(["it is empty"])
     if not found or scheme.lower() not in _SCHEMES:
-        raise _NoAddress(["it begins neither with postgresql:// nor with sqlite:///"])
+        raise _NoAddress(["it must begin with postgresql:// or sqlite:///"])
     return _file(rest) if scheme.lower() == "sqlite" else _server(rest)
 
 
@@ -62,11 +62,11 @@ def _file(rest: str) -> sa.URL:
     """Parse the part after sqlite://; # and % are ordinary characters of a file name."""
     file = rest.removeprefix("/")
     checks = {
-        "it names no file: wanted three slashes before a path, four before one from /": (
+        "it has no file: wanted three slashes before a relative path, four before an absolute": (
             rest == file or file in ("", ":memory:") or file.startswith("file:") or file[-1] == "/"
         ),
-        "it has options behind a question mark, and takes none": "?" in file,
-        "a control character stands in it": not file.isprintable(),
+        "it has options after a question mark; sqlite takes none": "?" in file,
+        "it contains a control character": not file.isprintable(),
     }
     if problems := [problem for problem, there in checks.items() if there]:
         raise _NoAddress(problems)
@@ -86,19 +86,19 @@ def _server(rest: str) -> sa.URL:
     names = [name for name, _ in options]
     decoded = [unquote(part) for part in (user, password, path)]
     checks = {
-        "a character stands in it that must be written as its code": (
+        "it contains a character that must be percent-encoded": (
             bool(_CONTROL.search(rest)) or "#" in rest or "@" in credentials + path + query
         ),
-        "a % stands in it without two digits of a code": bool(_BAD_CODE.search(rest)),
-        "a code in it stands for no character of a text": any(
+        "it contains a % without two hexadecimal digits after it": bool(_BAD_CODE.search(rest)),
+        "it contains a percent-encoded byte that is not text": any(
             map(_UNUSABLE.search, [*decoded, *(value for _, value in options)])
         ),
-        "it names no host, or none that can be": (
+        "it has no host, or an invalid one": (
             not _HOST.fullmatch(host) if host else "host" not in names
         ),
-        "the port is no number from 1 to 65535": port is not None and not _is_port(port),
-        "it names no database, or more than one": not path or "/" in path,
-        "an option of it is unknown, has no value, or is there twice": (
+        "the port is not a number from 1 to 65535": port is not None and not _is_port(port),
+        "it has no database, or more than one": not path or "/" in path,
+        "one of its options is unknown, duplicated or without a value": (
             len(set(names)) < len(names)
             or not _OPTIONS.issuperset(names)
             or not all(value for _, value in options)

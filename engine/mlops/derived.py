@@ -105,7 +105,7 @@ def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
     except Exception as error:
         raise _fault(feature, f"its function fails: {type(error).__name__}: {error}") from error
     if made.shape != (shape := arguments[0].shape):
-        raise _fault(feature, f"found shape {made.shape}, wanted a value a row, {shape}")
+        raise _fault(feature, f"found shape {made.shape}, wanted one value per row, {shape}")
     try:
         return _typed(made, feature)
     except (TypeError, ValueError) as error:
@@ -124,7 +124,7 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
         texts[:] = [_text(v) if feature.open else known.get(v) for v in made.tolist()]
         return texts
     if made.dtype.kind not in "fiub":
-        raise TypeError("no number")
+        raise TypeError("not numeric")
     numbers = made.astype(np.float64)
     if len(numbers) != 1 or not isfinite(numbers[0]):
         numbers[~np.isfinite(numbers)] = np.nan
@@ -136,5 +136,5 @@ def _text(value: Any) -> str | None:
     if value is None or value != value:
         return None
     if not isinstance(value, str):
-        raise TypeError(f"no text: {value!r}")
+        raise TypeError(f"not a text: {value!r}")
     return value[:LONGEST] or None

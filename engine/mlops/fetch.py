@@ -48,12 +48,14 @@ def fetch(root: Path) -> list[str]:
     if connected and (absent := [*lacking, *missing]):
         _not_there(root, [(outputs | data)[absent[0]]])
     for path in lacking:
-        print(f"remote: the storage lacks {path} with hash {outputs[path]}", file=sys.stderr)
+        print(
+            f"remote: missing from the storage: {path} with hash {outputs[path]}", file=sys.stderr
+        )
     if missing:
         raise UserError(
             "Source data is missing both locally and in the remote:",
             missing,
-            "Who has it brings it to the storage: dvc push",
+            "Somebody who has it must upload it: dvc push",
         )
     return lacking
 

@@ -107,5 +107,5 @@ def unpack(content: bytes, most: int) -> bytes:
     with gzip.open(io.BytesIO(content)) as packed:
         plain = packed.read(most + 1)
     if len(plain) > most:
-        raise ValueError(f"unpacked, it would take more than {most:,} bytes")
+        raise ValueError(f"unpacked, it would exceed {most:,} bytes")
     return plain

@@ -77,7 +77,7 @@ def main() -> int:
         write()
         return 0
     found = edited()
-    lines = ["Edited here:", *found] if found else ["Engine and workflows are as they came."]
+    lines = ["Edited here:", *found] if found else ["Engine and workflows are unchanged."]
     print("\n".join(lines))
     return 1 if found else 0
 

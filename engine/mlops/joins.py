@@ -93,7 +93,7 @@ def _problems(schema: Schema, joins: tuple[Join, ...]) -> Iterator[str]:
         for column in join.brought:
             if column.name in taken:
                 yield f"{where}: {column.name} is {taken[column.name]}, too"
-            taken[column.name] = f"brought by {where}"
+            taken[column.name] = f"a column of {where}"
 
 
 def _own(join: Join) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _own(join: Join) -> Iterator[str]:
     if others:
         yield f"{', '.join(others)}: wanted role 'key', 'feature', 'input' or 'ignore'"
     if not join.brought:
-        yield "brings no column: give one the role 'feature'"
+        yield "adds no column: set role 'feature' for at least one"
     parts = PurePosixPath(join.path).parts
     if parts[:1] != (FOLDER,) or ".." in parts or not join.path.lower().endswith(ENDINGS):
         yield f"path {join.path!r}: wanted a file below {FOLDER}/: *{', *'.join(ENDINGS)}"
@@ -128,10 +128,10 @@ def _fits(join: Join, schema: Schema) -> Iterator[str]:
         yield f"key {key.name} is {key.type.__name__}, {on.name} is {on.type.__name__}"
     if join.serve == "table":
         if on.role not in ("feature", "input", "time"):
-            yield f"on {on.name!r}: no request has it (role {on.role!r}): serve 'request'"
+            yield f"on {on.name!r}: requests don't have it (role {on.role!r}): set serve='request'"
         wrong = [c.name for c in join.brought if c.role == "input"]
         if wrong:
-            yield f"{', '.join(wrong)}: wanted role 'feature', as a table in the bundle serves it"
+            yield f"{', '.join(wrong)}: wanted role 'feature', because serve='table'"
     elif join.unmatched == "missing":
         wrong = [column.name for column in join.brought if not column.nullable]
         if wrong:

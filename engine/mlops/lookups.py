@@ -62,7 +62,7 @@ def with_tables_of(schema: Schema, bundle: Path) -> Schema:
         return with_tables(schema, read_json(bundle / LOOKUPS_FILE))
     except (FileNotFoundError, KeyError, TypeError) as error:
         raise UserError(
-            f"{bundle}: lacks the tables that src/project/sources.py serves from the bundle",
+            f"{bundle}: missing the tables that src/project/sources.py serves from the bundle",
             advice="Rebuild it: dvc repro export",
         ) from error
 

@@ -42,9 +42,9 @@ class Metrics:
                 yield f"{where}: wanted a name of letters, digits and _"
             if metric.name in known:
                 yield f"{where}: is {known[metric.name]}; wanted another name"
-            known[metric.name] = "there twice"
+            known[metric.name] = "duplicated"
             if metric.takes == "probabilities" and self.task == "regression":
-                yield f"{where}: takes probabilities, and a regression has none"
+                yield f"{where}: needs probabilities, which a regression doesn't have"
 
     @cached_property
     def _standard(self) -> dict[str, bool]:

@@ -71,8 +71,8 @@ def _called(metric: Metric, actual: Any, predicted: Any) -> Floats:
         raise UserError(f"{where}: its function fails: {type(error).__name__}: {error}") from error
     if found.dtype.kind not in "fiub" or found.shape not in ((), (len(actual),)):
         raise UserError(
-            f"{where}: found {found.dtype} of shape {found.shape}, wanted a number, or one for "
-            f"each row: shape ({len(actual)},)"
+            f"{where}: found {found.dtype} of shape {found.shape}, wanted a number, or one per "
+            f"row: shape ({len(actual)},)"
         )
     return found.astype(np.float64)
 

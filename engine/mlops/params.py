@@ -25,7 +25,7 @@ def _day(value: Any) -> Any:
     """Parse a date in quotes, such as '2009-12-31'; reject one without."""
     if isinstance(value, datetime.date):
         raise ValueError(
-            f'found a bare date, wanted it in quotes, for DVC reads no other: "{value}"'
+            f'found a bare date, wanted it in quotes, because DVC needs a string: "{value}"'
         )
     with contextlib.suppress(ValueError, TypeError):
         return datetime.date.fromisoformat(value)
@@ -206,16 +206,16 @@ def _schema_problems(params: Params, schema: Schema) -> list[str]:
     if params.task == "regression" and target.choices:
         problems.append(f"task: the target {target.name} has choices: classification")
     if params.train.level_days and (target.choices or not schema.time):
-        problems.append("train.level_days: wants a number to predict, and a column of dates")
+        problems.append("train.level_days: needs a numeric target and a column of role 'time'")
     if params.train.log_target and not target.choices and not (target.low or 0) > 0:
         problems.append(
-            f"train.log_target: true learns logarithms, and the schema lets {target.name} be 0 or "
-            f"less: give Column({target.name!r}, …) in src/project/schema.py a low above 0, or set "
-            "false"
+            f"train.log_target: true fits logarithms, but the schema allows {target.name} to be 0 "
+            f"or less: set low above 0 in Column({target.name!r}, …) of src/project/schema.py, or "
+            "set false"
         )
     if params.train.threshold is not None and (n := len(target.choices)) != 2:
-        found = f"{target.name} has {n} choices: the most likely one is decided for"
-        found = found if n else f"{target.name} is a number, and nothing is decided"
+        found = f"{target.name} has {n} choices, and the most likely one is predicted"
+        found = found if n else f"{target.name} is a number, so there is no decision"
         problems.append(f"train.threshold: wanted a target of two choices; {found}: set null")
     if params.split.test_from and not schema.time:
         problems.append("split.test_from: the schema has no column of role 'time'; set null")
@@ -244,7 +244,7 @@ def _replay_problems(replay: Replay, schema: Schema) -> list[str]:
         if name not in inputs
     ]
     return problems + [
-        f"monitor.replay.columns: found {named}, wanted {name} too: no model answers without it"
+        f"monitor.replay.columns: found {named}, wanted {name} too: requests need it"
         for name, column in inputs.items()
         if name not in replay.columns and not column.nullable and column.role != "time"
     ]

@@ -36,7 +36,7 @@ def connect(root: Path, url: str, settings: str = "") -> None:
         name, found, value = (part.strip() for part in line.partition("="))
         if not found or not name.isidentifier() or name in ("url", "verify"):
             raise UserError(
-                f"DVC_REMOTE_SETTINGS: line {number}: wanted option = value of a remote"
+                f"DVC_REMOTE_SETTINGS: line {number}: wanted OPTION = VALUE of a DVC remote"
             )
         options[name] = value
     # A pull request's .dvc/config can then neither change the remote nor disable verification.
@@ -63,7 +63,7 @@ def public_url(root: Path) -> str:
 def main() -> None:
     url = os.environ.get("DVC_REMOTE_URL") or public_url(Path())
     if not url:
-        raise UserError("DVC_REMOTE_URL is not set", advice="Such as: s3://bucket/path")
+        raise UserError("DVC_REMOTE_URL is not set", advice="For example: s3://bucket/path")
     connect(Path(), url, os.environ.get("DVC_REMOTE_SETTINGS", ""))
     print(f"DVC keeps data and models in {url}", file=sys.stderr)
 

@@ -74,9 +74,9 @@ def _is_cut_lock(text: str) -> bool:
     """
     if any(line.startswith(_CONFLICT) for line in text.splitlines()):
         raise UserError(
-            f"{LOCK}: holds a merge conflict",
-            advice="Settle dvc.yaml, params.yaml and the data first; then take either side's lock "
-            "(git checkout --theirs dvc.lock) and bring it up to date: dvc repro",
+            f"{LOCK}: contains a merge conflict",
+            advice="Resolve dvc.yaml, params.yaml and the data first; then use either side's lock "
+            "(git checkout --theirs dvc.lock) and update it: dvc repro",
         )
     try:
         COMPILED_LOCKFILE_SCHEMA(parse_yaml(text))
@@ -89,7 +89,7 @@ def _is_cut_lock(text: str) -> bool:
 
 def main() -> None:
     for path in recover(Path()):
-        print(f"repair_dvc: {path} was cut by a killed run: put right")
+        print(f"repair_dvc: {path} was truncated by a killed run: repaired")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def valid_rows(schema: Schema, n_rows: int, seed: int = 0, missing: float = 0.02
         for column in (c for c in schema.columns if c.role not in ("key", "target")):
             drawn = _values(column, int(broken.sum()), rng, missing)
             rows.loc[broken, column.name] = drawn.to_numpy()
-    raise ValueError(f"no row met all of {', '.join(rule.name for rule in schema.rules)}")
+    raise ValueError(f"no row meets all of {', '.join(rule.name for rule in schema.rules)}")
 
 
 def _values(column: Column, n_rows: int, rng: np.random.Generator, missing: float) -> pd.Series:

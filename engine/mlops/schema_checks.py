@@ -32,7 +32,7 @@ def column_problems(columns: "tuple[Column, ...]") -> list[str]:
             problems.append(f"{where}: open is for text features without choices")
         if column.role == "feature" and issubclass(column.type, datetime.date):
             problems.append(
-                f"{where}: a date can't be a feature; give it role 'input', and derive numbers "
+                f"{where}: a date can't be a feature; set role 'input', and derive numbers "
                 "from it in src/project/features.py"
             )
         if column.role in ("key", "time", "target") and column.nullable:
@@ -55,7 +55,9 @@ def role_problems(schema: "Schema") -> list[str]:
     try:
         zone(schema.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append(f"timezone {schema.timezone!r}: no such time zone, as Europe/Berlin is")
+        problems.append(
+            f"timezone {schema.timezone!r}: no such time zone; wanted a name such as Europe/Berlin"
+        )
     if not schema.features:
         problems.append("role 'feature': wanted at least 1 column, found none")
     return problems
@@ -74,8 +76,8 @@ def rule_problems(schema: "Schema") -> list[str]:
         except Exception as error:
             problems.append(
                 f"rule {rule.name}: a request has {', '.join(sorted(dated & set(rule.columns)))}, "
-                f"and the rule fails for one value ({type(error).__name__}: {error}); write it "
-                "with what works for a column and for one value, such as day.dt.year and <="
+                f"and the rule fails for one value ({type(error).__name__}: {error}); use only "
+                "operations that work for a column and for one value, such as day.dt.year and <="
             )
     return problems
 
@@ -105,12 +107,16 @@ def derived_problems(schema: "Schema") -> list[str]:
             problems.append(f"{where}: needs no column, wanted at least one")
         for name in feature.needs:
             if roles.get(name) in ("target", "key", "ignore"):
-                problems.append(f"{where}: needs {name}, which no request has ({roles[name]})")
+                problems.append(f"{where}: needs {name}, which requests don't have ({roles[name]})")
             elif name not in known:
                 wanted = ", ".join(known)
-                problems.append(f"{where}: needs {name!r}, wanted what stands before: {wanted}")
+                problems.append(
+                    f"{where}: needs {name!r}, wanted a column or feature before it: {wanted}"
+                )
         if (feature.type is str) != feature.is_categorical or (feature.open and feature.choices):
-            problems.append(f"{where}: type str, and no other, lists its choices or is open=True")
+            problems.append(
+                f"{where}: type str needs choices or open=True; other types must not have them"
+            )
         elif feature.type not in (float, int, bool, str):
             problems.append(f"{where}: wanted type float, int, bool or str")
         known.append(feature.name)

@@ -37,7 +37,7 @@ def track(manifest: Manifest) -> None:
     except ImportError:
         _warn("MLFLOW_TRACKING_URI is set but MLflow is not installed: pip install -e '.[mlflow]'")
         return
-    problems = [f"no end within {DEADLINE_SECONDS:g} seconds"]
+    problems = [f"not finished within {DEADLINE_SECONDS:g} seconds"]
     worker = threading.Thread(target=_log, args=(mlflow, manifest, problems), daemon=True)
     worker.start()
     worker.join(DEADLINE_SECONDS)

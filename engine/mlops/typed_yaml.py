@@ -69,7 +69,9 @@ def check_plain(text: str) -> None:
     events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
     for number, event in enumerate(events):
         if fault := _fault(event):
-            raise ValueError(f"line {event.start_mark.line + 1}: found {fault}; write it out")
+            raise ValueError(
+                f"line {event.start_mark.line + 1}: found {fault}; write the value instead"
+            )
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_DEPTH or number > MOST_VALUES:
@@ -105,7 +107,7 @@ class _Loader(yaml.CSafeLoader):
             if not isinstance(key, Hashable):  # PyYAML rejects it below, with a message
                 continue
             if key in seen:
-                self.repeated.append(f"{key}: stands on line {seen[key]} and again on line {line}")
+                self.repeated.append(f"{key}: is on line {seen[key]} and again on line {line}")
             seen[key] = line
         return super().construct_mapping(node, deep)
 

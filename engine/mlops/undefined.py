@@ -28,7 +28,7 @@ def why_undefined(metric: str, predictions: "Predictions") -> str:
     if metric in ("mape", "median_ape") and (zeros := int((actual == 0).sum())):
         return f"{zeros} of {n} targets {'is' if zeros == 1 else 'are'} 0"
     if metric == "precision":
-        return f"none of the {n} rows is decided to be positive"
+        return f"none of the {n} rows is predicted positive"
     if metric in ("recall", "average_precision"):
         return f"no positive among the {n} rows"
     if n == 1:

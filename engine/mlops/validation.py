@@ -153,7 +153,7 @@ def _key_problems(rows: pd.DataFrame, schema: Table) -> pd.DataFrame:
             "row": keys.index.astype("Int64"),
             "column": name,
             "found": keys.map(_text),
-            "wanted": "a key of its own",
+            "wanted": "a unique key",
         }
     )
 

@@ -56,7 +56,7 @@ def served_at(url: str) -> str:
         with urllib.request.urlopen(f"{url.rstrip('/')}/model", timeout=10) as answer:
             return str(json.load(answer)["model_version"])
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{url}: names no model: {error}") from error
+        raise UserError(f"{url}: reports no model version: {error}") from error
 
 
 def params_at(commit: str) -> dict[str, Any]:
@@ -75,7 +75,10 @@ def params_at(commit: str) -> dict[str, Any]:
 def describe(commit: str, before: str | None, metrics: dict[str, Any]) -> list[str]:
     """Return lines with a release's metrics and its changes of parameters."""
     known = [k for k, v in metrics.items() if isinstance(v, int | float) and k != "rows"]
-    lines = [", ".join(f"{name} {metrics[name]:,.5g}" for name in known) or "metrics: not here"]
+    lines = [
+        ", ".join(f"{name} {metrics[name]:,.5g}" for name in known)
+        or "metrics: not available locally"
+    ]
     if before is None:
         return lines
     changes = params_diff(params_at(before), params_at(commit))
@@ -85,13 +88,13 @@ def describe(commit: str, before: str | None, metrics: dict[str, Any]) -> list[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.versions", description=__doc__)
-    parser.add_argument("--url", help="of a server: mark the version that it serves")
+    parser.add_argument("--url", help="address of a server: mark the version that it serves")
     serving = (url := parser.parse_args().url) and served_at(url)
     found = released("HEAD")
     if not found:
         raise UserError(
-            "No model has been released: there is no tag model-…",
-            advice="A release on GitHub makes one; bring them here: git fetch --tags",
+            "No model has been released: no tag model-… exists",
+            advice="A release on GitHub creates one; fetch them: git fetch --tags",
         )
     metrics = metrics_of_tags()
     for place, (tag, commit, day) in enumerate(found):

@@ -93,8 +93,8 @@ def test_each_column_becomes_a_line_that_its_values_keep_with_room() -> None:
         ([f"2026-01-{n % 28 + 1:02}" for n in range(ROWS)], "a date"),
         ([f"{n % 12 + 1}/{n % 28 + 1}/26" for n in range(ROWS)], "a date"),
         (pd.date_range("2026-01-01", periods=ROWS), "a date"),
-        ([f"somebody {n}" for n in range(ROWS)], "a text of its own in nearly every row"),
-        (["one\nline" if n % 2 else "another" for n in range(ROWS)], "several lines"),
+        ([f"somebody {n}" for n in range(ROWS)], "a different text in nearly every row"),
+        (["one\nline" if n % 2 else "another" for n in range(ROWS)], "line breaks"),
         (["?" if n % 50 == 0 else str(n % 17) for n in range(ROWS)], "--missing '?'"),
         ([2 * (n * 7919 % 1000) + 3 for n in range(ROWS)], "gives y away"),
         ([-((n * 7919 % 1000) ** 3) for n in range(ROWS)], "gives y away"),
@@ -170,7 +170,7 @@ def test_a_column_that_is_an_id_becomes_the_key(values: Any, kind: type) -> None
     found = propose(table(user_id=list(values)), "y")
 
     assert found.columns[0] == Column("user_id", "User id", kind, role="key")
-    assert "key: user_id, which is another in each row; else say --key" in found.notes
+    assert "key: user_id, which is unique; to change it: --key" in found.notes
 
 
 def test_a_key_that_is_none_is_refused_with_the_values_that_stand_twice() -> None:
@@ -206,7 +206,7 @@ def test_a_time_of_day_is_kept_for_features_to_be_derived_from() -> None:
 
 def test_what_is_no_day_is_named_with_its_row() -> None:
     days = ["2026-01-01"] * (ROWS - 1) + ["soon"]
-    with pytest.raises(UserError, match=r"day: 1 rows hold no day\n  row 199: found soon"):
+    with pytest.raises(UserError, match=r"day: 1 rows have no day\n  row 199: found soon"):
         propose(table(day=days), "y", time="day")
 
 
@@ -227,7 +227,7 @@ def test_the_task_follows_from_the_targets_values(values: Any, task: str, choice
     found = propose(rows, "y")
 
     assert (found.task, column(found, "y").choices) == (task, choices)
-    assert f"task: {task}, by the values of y; else say --task" in found.notes
+    assert f"task: {task}, inferred from the values of y; to change it: --task" in found.notes
 
 
 def test_grades_are_a_number_if_the_task_is_said() -> None:
@@ -364,7 +364,7 @@ def test_data_that_validation_would_stop_are_written_and_it_is_said(
 
     told = adopt(repository, f"{tmp_path}/rows.csv --target y --time day --yes")
 
-    assert "The stage validate will stop, until `validate:` or the data change" in told
+    assert "The stage validate will fail until `validate:` or the data change" in told
     assert "validate.min_window_share" in told
     assert not list((repository / "data/source").glob("20*"))
 
@@ -381,9 +381,9 @@ def test_nothing_is_written_unless_all_can_be(repository: Path, tmp_path: Path) 
 
     assert '+        Column("width", "Width", float' in asked
     assert "Nothing was written" in asked
-    assert "mlops.pipeline.ingest would stop at these rows; nothing was changed" in stops
+    assert "mlops.pipeline.ingest would fail on these rows; nothing was changed" in stops
     assert "broken.csv: line 2: found a " in stops
-    assert "Not committed, and would be written over:\n   M params.yaml" in changed
+    assert "Not committed, and would be overwritten:\n   M params.yaml" in changed
     assert run(repository, "git status --porcelain") == " M params.yaml\n"
 
 
@@ -458,9 +458,9 @@ def test_the_next_export_is_taken_as_it_comes_and_a_second_adoption_asks(
     again = adopt(repository, f"{second} --add --yes", wanted=1)
     other = adopt(repository, f"{second} --target 'Kauf Preis' {said}", wanted=1)
 
-    assert "Kauf Preis: 294 value(s) read as numbers, decimal ',', '€' taken off" in told
+    assert "Kauf Preis: 294 value(s) read as numbers, decimal ',', '€' removed" in told
     assert "data/source/second.csv. Then: make run" in added
-    assert "is there already" in again
+    assert "already exists" in again
     assert "they would be removed" in other or "Not committed" in other
     rows = pd.read_csv(repository / "data/source/second.csv")
     assert len(rows) == 19, "one has no price"
@@ -501,7 +501,7 @@ def test_the_next_export_may_bring_a_new_column_and_a_second_table_stays_out_of_
     adopt(repository, f"{third} --add --yes")
 
     told = run(repository, f"{sys.executable} -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
-    assert "floor: 2 partition(s) lack it, it is missing there: first.csv, third.csv" in told
+    assert "floor: 2 partition(s) without it, where it is missing: first.csv, third.csv" in told
     assert "table 'kinds': 101 of 303 rows have no match for kind: c" in told
     rows = pd.read_parquet(repository / "artifacts/ingest/rows.parquet").set_index("id")
     assert rows["floor"].dropna().to_dict() == {301: 3.0}
@@ -518,7 +518,7 @@ def test_rows_without_a_key_go_on_counting_and_repeated_ones_are_said(
     told = adopt(repository, f"{tmp_path}/more.csv --add --yes")
 
     assert f"rows are numbered as row_id from {ROWS + 1}" in told
-    assert "rows stand in data/source already" in told
+    assert "rows are already in data/source" in told
 
 
 def test_a_name_that_retraining_writes_is_refused(repository: Path, tmp_path: Path) -> None:
@@ -526,7 +526,7 @@ def test_a_name_that_retraining_writes_is_refused(repository: Path, tmp_path: Pa
 
     told = adopt(repository, f"{tmp_path}/feedback.csv --target y --yes", wanted=1)
 
-    assert "a retraining writes and deletes the partition feedback.csv" in told
+    assert "the name feedback.csv is reserved" in told
 
 
 CLASSES = Column("y", "", str, choices=("no", "yes"), role="target")
@@ -603,7 +603,7 @@ def test_rows_of_which_no_split_makes_a_model_are_refused_in_words(
 
     told = adopt(repository, f"{tmp_path}/rare.csv --target y --time day --yes", wanted=1)
 
-    assert "No model can be made of these rows" in told
+    assert "No model can be trained on these rows" in told
     assert "training rows have the y 'often'" in told
     assert run(repository, "git status --porcelain") == ""
 

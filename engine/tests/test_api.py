@@ -233,7 +233,7 @@ def test_more_feedback_than_allowed_in_a_minute_is_told_to_wait(
         assert [tell(name) for name in ids] == [200, 200, 200, 429]
         refused = client.post("/feedback", json={"prediction_id": ids[3], "actual": 1e5})
         assert refused.headers["retry-after"] == "20"
-        assert "at most 3 a minute" in refused.json()["detail"][0]["msg"]
+        assert "at most 3 per minute" in refused.json()["detail"][0]["msg"]
         assert client.post("/predict", json={"rows": [ROW]}).status_code == 200
         clock[0] += 20
         assert [tell(ids[3]), tell(ids[3])] == [200, 429]

@@ -93,7 +93,7 @@ def test_what_is_not_better_is_not_opened(
 ) -> None:
     assert run(leave(tmp_path, propose=False)) == 0
 
-    assert "it is not better: nothing is opened" in capsys.readouterr().out
+    assert "it is not better: no pull request is opened" in capsys.readouterr().out
     assert github.calls == []
 
 
@@ -115,7 +115,7 @@ def test_a_branch_that_a_person_works_on_is_not_overwritten(
 
     assert run(leave(tmp_path)) == 1
 
-    assert f"works on {BRANCH}" in capsys.readouterr().err
+    assert f"has commits on {BRANCH}" in capsys.readouterr().err
     assert resolve(github.origin, f"refs/heads/{BRANCH}") == theirs
     assert github.state.issues == {}
 
@@ -235,7 +235,7 @@ def test_newer_libraries_have_a_branch_of_their_own_that_takes_locks_alone(
     monkeypatch.setattr(sys, "argv", ["propose", str(folder), bot_pull_request.LIBRARIES])
 
     assert bot_pull_request.main() == 1
-    assert "takes requirements*.txt, dvc.lock, not params.yaml" in capsys.readouterr().err
+    assert "accepts requirements*.txt, dvc.lock, not params.yaml" in capsys.readouterr().err
     assert resolve(github.origin, f"refs/heads/{bot_pull_request.LIBRARIES}") is None
 
     (folder / "files/params.yaml").unlink()

@@ -53,12 +53,12 @@ def test_lines_longer_than_the_header_are_refused_by_number(case: str, lines: li
 @pytest.mark.parametrize(
     ("case", "ends", "said"),
     [
-        ("a02_country_NA.csv", {"country": ("NA", "ZA")}, "'NA' stands 15 time(s) and is a value"),
+        ("a02_country_NA.csv", {"country": ("NA", "ZA")}, "'NA' occurs 15 time(s)"),
         ("a02b_target_None.csv", {"severity": ("None", "Severe")}, "--missing 'severity=None'"),
         ("a03_zip.csv", {"zip": ("01234", "00501")}, "codes, not numbers"),
         ("a04_big_feature.csv", {"device": ("9007199254740992", "9007199254740993")}, "2^53"),
         ("a05_semicolon.csv", {"size": (136.5, 94.5), "price": (1236.25, 1196.25)}, "decimal ','"),
-        ("a05f_currency_feature.csv", {"rent": (1000, 9300)}, "'$' taken off"),
+        ("a05f_currency_feature.csv", {"rent": (1000, 9300)}, "'$' removed"),
         ("a07d_space_header.csv", {"size": (137, 77), "rooms": (1, 5), "price": (1068, 1153)}, ""),
         ("a08_bools.csv", {"garden": ("yes", "no"), "pool": (True, False), "lift": (True, None)},
          ""),
@@ -85,7 +85,7 @@ def test_values_are_what_they_mean_and_what_was_recognised_is_said(
 
 
 def test_numbers_that_may_be_two_are_asked_for_and_then_taken() -> None:
-    with pytest.raises(UserError, match=r"'1,390' may be 1\.39 or 1390; say --decimal or"):
+    with pytest.raises(UserError, match=r"'1,390' may be 1\.39 or 1390; pass --decimal or"):
         adopted("a05d_thousands_target.csv")
 
     found = given("a05d_thousands_target.csv", Asked(thousands=",")).table["price"]
@@ -135,7 +135,7 @@ def test_a_word_for_nothing_is_missing_once_it_is_named(
 
     assert read.table[header].isna().sum() == times
     assert read.table[header].min() >= 1000
-    assert f"{header}: {times} value(s) taken for missing" in read.notes
+    assert f"{header}: {times} value(s) read as missing" in read.notes
 
 
 def test_a_word_among_numbers_is_asked_about_and_makes_no_categories() -> None:

@@ -100,7 +100,7 @@ def test_a_fit_that_kills_its_workers_ends_the_search_and_is_named(
         monkeypatch.setenv(ADDRESS, started.address)
         started.worker()
 
-        with pytest.raises(UserError, match="workers that died"):
+        with pytest.raises(UserError, match="several workers died"):
             on_dask(params, os._exit)
 
 
@@ -145,7 +145,7 @@ def test_a_scheduler_without_workers_is_named(
 ) -> None:
     monkeypatch.setattr(backend, "_SECONDS", 1)
 
-    with pytest.raises(UserError, match="the scheduler has no worker"):
+    with pytest.raises(UserError, match="the scheduler has no workers"):
         on_dask(params)
 
 

@@ -125,7 +125,7 @@ def test_rows_are_typed_by_the_schema_and_a_day_is_taken_once_it_is_over(
     assert rows["weight"].tolist() == [1.25] * 3
     assert rows["cost"].tolist() == [9.5] * 3
     assert rows["note"].tolist() == ['a, "b"'] * 3
-    assert "3 new row(s) from the first day on, up to 2026-03-09" in capsys.readouterr().out
+    assert "3 new row(s) from the first day, up to 2026-03-09" in capsys.readouterr().out
 
 
 def test_a_second_run_adds_nothing_and_the_next_day_only_what_is_new(database: Database) -> None:
@@ -151,8 +151,8 @@ def test_rows_that_come_late_are_named_and_taken_when_asked(
 
     assert collected() is None
     said = capsys.readouterr().out
-    assert "2 row(s) came late, of days up to 2026-03-09 that were taken before: order_id " in said
-    assert "not taken: --late takes them" in said
+    assert "2 late row(s), of days up to 2026-03-09 that were collected before: order_id " in said
+    assert "not collected: pass --late" in said
     assert present()["order_id"].tolist() == [1, 2]
 
     assert collected(late=True) == Path("source/2026-03-06_2026-03-09_late.csv")
@@ -211,11 +211,11 @@ def test_texts_of_several_lines_come_as_they_are(database: Database) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("UPDATE orders SET order_id = 1", "1 key(s) stand on several rows"),
+        ("UPDATE orders SET order_id = 1", "1 duplicate key(s)"),
         ("UPDATE orders SET order_id = NULL", "row 1: order_id: found nothing, wanted a whole"),
         ("ALTER TABLE orders ADD COLUMN age integer", "unknown column(s) 'age'"),
         ("ALTER TABLE orders RENAME COLUMN cost TO price", "missing column(s) cost"),
-        ("DROP TABLE orders", "data/query.sql names a table that is not there"),
+        ("DROP TABLE orders", "data/query.sql names a table that does not exist"),
     ],
 )
 def test_what_does_not_fit_is_refused_whole(database: Database, change: str, said: str) -> None:
@@ -234,8 +234,8 @@ def test_what_does_not_fit_is_refused_whole(database: Database, change: str, sai
     [
         ("SELECT * FROM orders", "found the parameters none, wanted :since and :until"),
         (f"{SELECT[:-2]} AND order_id > :least", "found the parameters :least, :since, :until"),
-        (SELECT.replace("FROM", "FORM"), "data/query.sql is no SQL that it understands"),
-        (SELECT.replace("*", "colour"), "data/query.sql names a column that is not there"),
+        (SELECT.replace("FROM", "FORM"), "data/query.sql is not valid SQL for it"),
+        (SELECT.replace("*", "colour"), "data/query.sql names a column that does not exist"),
         ("DELETE FROM orders WHERE ordered >= :since AND ordered < :until", "read"),
     ],
 )
@@ -265,8 +265,8 @@ SECRET = "hunter2-of-owl"
     ("address", "said"),
     [
         (f"postgresql://owl:{SECRET}@127.0.0.1:1/orders", "nothing answers at its host and port"),
-        (f"postgresql://owl:{SECRET}@x@127.0.0.1/orders", "must be written as its code"),
-        (f"owl:{SECRET}@127.0.0.1/orders", "this is no address of a database"),
+        (f"postgresql://owl:{SECRET}@x@127.0.0.1/orders", "must be percent-encoded"),
+        (f"owl:{SECRET}@127.0.0.1/orders", "not an address of a database"),
         (f"no_such_dialect://owl:{SECRET}@127.0.0.1/orders", "no_such_dialect:// is not installed"),
         (f"mysql+pymysql://owl:{SECRET}@127.0.0.1/orders", "mysql+pymysql:// is not installed"),
         (f"mssql+pyodbc://owl:{SECRET}@127.0.0.1:port/orders", VARIABLE),
@@ -317,7 +317,7 @@ def test_a_row_that_was_taken_of_another_day_is_named(database: Database) -> Non
     database.run("DELETE FROM orders")
     database.add((1, "2026-03-07T12:00:00+00:00"))
 
-    with pytest.raises(UserError, match="order_id 1: has a day before in source"):
+    with pytest.raises(UserError, match="order_id 1: has an earlier day in source"):
         collected()
 
 

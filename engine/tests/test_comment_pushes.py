@@ -121,7 +121,7 @@ def test_after_thirty_pushes_and_every_failure_there_is_one_comment_of_the_last(
 
         summary = Path(told["GITHUB_STEP_SUMMARY"])
         assert code == (n in fails), n
-        how = "by gh, since CML is not installed." if n % 5 == 3 else "by CML."
+        how = "by gh, because CML is not installed." if n % 5 == 3 else "by CML."
         if n in fails:
             assert summary.read_text().startswith("The comment could not be posted: gh api repos/")
         else:

@@ -59,7 +59,7 @@ def silent(text: str) -> bool:
 
 @pytest.mark.parametrize("address", NO_ADDRESS)
 def test_what_is_no_address_is_refused_without_a_word_of_it(address: str) -> None:
-    with pytest.raises(UserError, match="no address of a prediction log") as caught:
+    with pytest.raises(UserError, match="not an address of a prediction log") as caught:
         parse_address(address)
 
     assert caught.value.problems
@@ -160,7 +160,7 @@ def test_a_server_that_refuses_is_told_by_kind(postgres: Postgres) -> None:  # n
     place = f"127.0.0.1:{postgres.port}"
     empty = postgres.new_database()
     told = {
-        f"postgresql://alice:hunter@{place}/postgres": "user or password were refused",
+        f"postgresql://alice:hunter@{place}/postgres": "user or password rejected",
         f"postgresql://test:hunter@{place}/ledger": "there is no such database",
         empty: "there is no such table",
     }
@@ -177,8 +177,8 @@ def test_a_server_that_refuses_is_told_by_kind(postgres: Postgres) -> None:  # n
         ('FATAL: password authentication failed for user "alice"', "user or password"),
         ("fe_sendauth: no password supplied", "user or password"),
         ("could not translate host name \"2horse@db.inner\" to address", "its host is unknown"),
-        ("connection timeout expired", "no answer in time"),
-        ("server closed the connection unexpectedly", "broke off"),
+        ("connection timeout expired", "not answer in time"),
+        ("server closed the connection unexpectedly", "closed the connection"),
         ("file is not a database", "its file is damaged"),
         ("database or disk is full", "its disk is full"),
         ("database is locked", "locked"),
@@ -206,7 +206,7 @@ def test_the_server_does_not_start_and_leaves_no_word_of_it(address: str, bundle
     )  # fmt: skip
 
     assert done.returncode == 1
-    assert "no address of a prediction log" in done.stderr
+    assert "not an address of a prediction log" in done.stderr
     assert "Traceback" not in done.stderr
     assert silent(done.stdout + done.stderr)
 
@@ -236,5 +236,5 @@ def test_who_reads_can_not_write(postgres: Postgres) -> None:  # noqa: F811
     for _ in range(2):
         with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError) as caught:
             connection.execute(sa.text("DELETE FROM predictions"))
-        assert cause_of(caught.value) == "it can only be read"
+        assert cause_of(caught.value) == "it is read-only"
     engine.dispose()

@@ -95,12 +95,12 @@ def counted(values: Any) -> Any:
     ("make", "told"),
     [
         (lambda w: 1 / 0, "fails: ZeroDivisionError"),
-        (lambda w: w[:1], "wanted a value a row"),
-        (lambda w: w.mean(), "wanted a value a row"),
-        (lambda w: w.reshape(-1, 1), "wanted a value a row"),
+        (lambda w: w[:1], "wanted one value per row"),
+        (lambda w: w.mean(), "wanted one value per row"),
+        (lambda w: w.reshape(-1, 1), "wanted one value per row"),
         (lambda w: np.array(["a"] * len(w)), "wanted numbers"),
         (lambda w: w.astype("datetime64[us]"), "wanted numbers"),
-        (lambda w: None, "wanted a value a row"),
+        (lambda w: None, "wanted one value per row"),
         (changing, "read-only"),
     ],
 )
@@ -152,10 +152,10 @@ def test_a_feature_of_its_own_row_passes(monkeypatch: pytest.MonkeyPatch) -> Non
         ("np.datetime64(datetime.datetime.now()) - ordered", "reads the clock"),
         ("datetime.date.today().year - ordered.astype('datetime64[Y]').astype(int)", "clock"),
         ("ordered.astype(float) + time.time()", "reads the clock"),
-        ("pd.read_csv('data/source/prices.csv')['price'].mean() + 0 * hour", "keep the values"),
-        ("float(open('artifacts/mean').read()) + 0 * hour", "keep the values"),
-        ("0 * hour + float(os.getenv('LEVEL'))", "keep the values"),
-        ("float(Path('mean').read_text())", "keep the values"),
+        ("pd.read_csv('data/source/prices.csv')['price'].mean() + 0 * hour", "put the values into"),
+        ("float(open('artifacts/mean').read()) + 0 * hour", "put the values into"),
+        ("0 * hour + float(os.getenv('LEVEL'))", "put the values into"),
+        ("float(Path('mean').read_text())", "put the values into"),
     ],
 )
 def test_a_function_that_reads_clock_or_file_is_refused(
@@ -179,15 +179,18 @@ def test_a_function_that_reads_clock_or_file_is_refused(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"needs": ("hours",)}, "needs hours, which no request has .target."),
-        ({"needs": ("order_id",)}, "needs order_id, which no request has .key."),
-        ({"needs": ("colour",)}, "needs 'colour', wanted what stands before: "),
-        ({"needs": ("itself",)}, "needs 'itself', wanted what stands before"),
+        ({"needs": ("hours",)}, "needs hours, which requests don't have .target."),
+        ({"needs": ("order_id",)}, "needs order_id, which requests don't have .key."),
+        (
+            {"needs": ("colour",)},
+            "needs 'colour', wanted a column or feature before it: ",
+        ),
+        ({"needs": ("itself",)}, "needs 'itself', wanted a column or feature before it"),
         ({"needs": ()}, "needs no column"),
         ({"name": "weight"}, "is duplicated, or is a column"),
         ({"name": "two words"}, "wanted a Python name"),
-        ({"type": str}, "lists its choices"),
-        ({"choices": ("a",)}, "lists its choices"),
+        ({"type": str}, "type str needs choices or open=True"),
+        ({"choices": ("a",)}, "type str needs choices or open=True"),
         ({"type": datetime.date}, "wanted type float, int, bool or str"),
     ],
 )

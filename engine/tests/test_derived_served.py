@@ -184,7 +184,7 @@ def test_feedback_of_such_predictions_becomes_rows_with_the_time_that_was_asked_
 
 def test_a_bundle_made_by_other_functions_is_refused_in_words(bundle: Path) -> None:
     changed = replace(SCHEMA, derived_code="another")
-    with pytest.raises(UserError, match="made by other functions than those of this src/project"):
+    with pytest.raises(UserError, match="made with other functions than those of src/project"):
         Served.read(bundle, changed)
-    with pytest.raises(UserError, match="made by other functions"):
+    with pytest.raises(UserError, match="made with other functions"):
         Served.read(bundle, replace(SCHEMA, timezone="Asia/Tokyo"))

@@ -61,7 +61,9 @@ def test_a_new_raw_column_needs_no_older_partition_to_be_rewritten(own: Path) ->
     run(own, f"dvc repro && {ENGINE} python -m mlops.params")
 
     said = (own / VALIDATION_MD).read_text(encoding="utf-8")
-    assert "- pool: 18 partition(s) lack it, it is missing there: 2006-q1.csv, 2006-q2.csv," in said
+    assert (
+        "- pool: 18 partition(s) without it, where it is missing: 2006-q1.csv, 2006-q2.csv," in said
+    )
     rows = read_rows(own / INGESTED_ROWS)
     known = rows["pool"].notna()
     assert known.sum() == len(newest) // 2

@@ -145,7 +145,7 @@ def test_an_export_that_disagrees_is_not_published(
     published = export.publish_engine(tmp_path, model, SCHEMA)
 
     assert published["engine"] == "joblib"
-    assert published["engine_reason"].startswith("the exported model is off by 1, limit 1e-09")
+    assert published["engine_reason"].startswith("the exported model differs by 1, limit 1e-09")
     assert list(tmp_path.iterdir()) == []
 
 

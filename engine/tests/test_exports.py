@@ -105,7 +105,7 @@ def test_a_parquet_export_is_taken_as_it_comes(source: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (german(99, 3, "{}.25"), ["3 value(s) are written otherwise", "row 1: Kauf Preis: found"]),
+        (german(99, 3, "{}.25"), ["3 value(s) have another format", "row 1: Kauf Preis: found"]),
         (german(99, 2, "viel"), ["row 2: Kauf Preis: found 'viel'"]),
         (german(99, 3).replace("K0100", ""), ["line 3: kunden_nr: found nothing"]),
         (german(99, 3).replace("Pool", "Teich"), ["missing column(s)"]),

@@ -30,7 +30,10 @@ from test_forged_locks import EVERY, FORGERIES, QUICK, Forgery
 from test_review import commit, git
 
 BUNDLE = "artifacts/bundle"
-STOPPED = ("What was reviewed can't be reproduced", "The bundle is not the one that was reviewed")
+STOPPED = (
+    "The reviewed outputs can't be reproduced",
+    "The bundle is not the one that was reviewed",
+)
 EVIDENCE = {BUNDLE, *(path.as_posix() for path in (METRICS, PREDICTIONS, TEST_ROWS))}
 
 CHANGE = {

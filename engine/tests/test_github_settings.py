@@ -257,7 +257,7 @@ def test_a_repository_that_allows_no_actions_of_others_is_told_so(run: Run, gith
 
     row = line(run("--yes"), "Actions may run")
 
-    assert "only your own  NOT SET: the workflows use actions of others" in row
+    assert "only local ones  NOT SET: the workflows use third-party actions" in row
     assert github.state.administration.actions["allowed_actions"] == "local_only"
 
 
@@ -308,7 +308,7 @@ def test_a_wrong_argument_changes_nothing_and_all_are_named(run: Run, github: Gi
     done = run("--yes", "DVC_REMOTE_URLS=x", "RUNNER", "AWS_REGION=")
 
     assert done.returncode == 1
-    assert "DVC_REMOTE_URLS: no workflow reads it; known are AWS_REGION," in done.stderr
+    assert "DVC_REMOTE_URLS: no workflow reads it; wanted one of AWS_REGION," in done.stderr
     assert "'RUNNER': wanted NAME=VALUE" in done.stderr
     assert "'AWS_REGION=': wanted NAME=VALUE" in done.stderr
     assert github.calls == []

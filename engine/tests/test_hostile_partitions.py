@@ -75,7 +75,7 @@ def test_a_footer_that_lies_costs_no_more_than_the_limit() -> None:
     table, problems = parse_parquet(bomb, SCHEMA)
 
     assert table is None
-    assert problems == ["takes more memory than its footer says: 15,000 bytes"]
+    assert problems == ["takes more memory than its footer declares: 15,000 bytes"]
     after = resource.getrlimit(resource.RLIMIT_AS), pa.default_memory_pool().backend_name
     assert after == before
 

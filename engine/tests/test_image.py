@@ -56,7 +56,7 @@ def layers(image: str, folder: Path) -> list[list[tarfile.TarInfo]]:
 
 
 def test_the_image_passes_its_smoke_test_and_answers_as_the_pipeline_predicts(built: Built) -> None:
-    assert "answers as evaluated" in smoke(built, built.tag)
+    assert "returns the evaluated predictions" in smoke(built, built.tag)
 
     script = (
         "import pandas as pd; from mlops.bundle import load_model; from pathlib import Path;"
@@ -175,7 +175,7 @@ def test_without_an_engine_the_message_says_what_was_looked_for(tmp_path: Path) 
         text=True,
     )
     assert done.returncode == 1
-    with pytest.raises(UserError, match="no container engine here") as caught:
+    with pytest.raises(UserError, match="No container engine found") as caught:
         find_engine(["no-such-engine", "false"])
     assert caught.value.problems == ("no-such-engine: not installed", "false: failed")
 
@@ -234,7 +234,7 @@ def test_the_image_is_built_without_docker_too(
     assert f"image: mlops: model {built.inspect(VERSION)}, commit {built.commit}" in told
     if name == "podman":
         command = f"python -m mlops.release.smoke mlops --commit {built.commit}"
-        assert "answers as evaluated" in run(built.repository, command, **own)
+        assert "returns the evaluated predictions" in run(built.repository, command, **own)
 
 
 @pytest.mark.slow

@@ -114,7 +114,10 @@ def test_a_project_names_its_model_by_a_setting(bundle: Path) -> None:
         ([{**SIZE, "datatype": "BOOL"}, ROOMS], "size: wanted datatype FP64"),
         ([{**SIZE, "datatype": "FP7"}, ROOMS], "size: wanted datatype FP64"),
         ([{**PLACE, "datatype": "INT8"}, SIZE, ROOMS], "neighborhood: wanted datatype BYTES"),
-        ([{**SIZE, "shape": [3]}, ROOMS], "size: wanted as many values as its shape says, found 2"),
+        (
+            [{**SIZE, "shape": [3]}, ROOMS],
+            "size: wanted as many values as its shape declares, found 2",
+        ),
         ([{**SIZE, "shape": []}, ROOMS], "size: wanted shape"),
         ([{**SIZE, "shape": [-1]}, ROOMS], "size: wanted shape"),
         ([{**SIZE, "shape": [1, 2]}, ROOMS], "size: wanted shape"),

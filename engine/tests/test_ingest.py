@@ -77,7 +77,7 @@ def test_a_day_before_all_rows_is_named_with_the_oldest_row(tmp_path: Path) -> N
     with pytest.raises(UserError) as refused:
         up_to(table, UNTIL, 45, SALES)
     assert str(refused.value) == (
-        "ingest.until 2009-12-31: no row is that old, the oldest is of 2010-01-01 08:00:00"
+        "ingest.until 2009-12-31: no row is that old, the oldest one is from 2010-01-01 08:00:00"
     )
 
 
@@ -98,8 +98,8 @@ def test_a_partition_is_late_when_the_newest_row_is_older_than_the_gap_allows(
     with pytest.raises(UserError) as refused:
         up_to(table, UNTIL, 45, SALES)
     assert str(refused.value) == (
-        "ingest.until 2009-12-31: the newest row up to that day is of 2009-11-15 "
-        "(q3.csv line 3): the partition after it is late\n"
+        "ingest.until 2009-12-31: the newest row up to that day is from 2009-11-15 "
+        "(q3.csv line 3): the next partition is late\n"
         "Wanted a row within ingest.max_gap_days = 45 days before. Add the partition, lower "
         "ingest.until, or allow a longer gap."
     )
@@ -145,7 +145,7 @@ def test_all_keys_of_conflicting_rows_are_named_with_places_and_columns(tmp_path
     with pytest.raises(UserError) as refused:
         without_duplicates(table.to_pandas(), SALES)
     assert str(refused.value) == (
-        "2 key(s) stand on rows that differ\n"
+        "2 key(s) with conflicting rows\n"
         "  id 2: a.csv line 3 and c.csv line 2: "
         "day 2009-01-05 00:00:00 / 2009-01-06 00:00:00, size 100.0 / nan\n"
         "  id 7: a.csv line 2 and b.csv line 2 and c.csv line 4: "
@@ -164,7 +164,7 @@ def test_every_conflict_is_counted_and_listed(tmp_path: Path) -> None:
 
     with pytest.raises(UserError) as refused:
         without_duplicates(table.to_pandas(), SALES)
-    assert refused.value.headline == "50 key(s) stand on rows that differ"
+    assert refused.value.headline == "50 key(s) with conflicting rows"
     assert [*refused.value.problems] == [
         f"id {n}: a.csv line {n + 1} and b.csv line {n + 1}: price 5.0 / 6.0" for n in numbers
     ]
@@ -196,7 +196,7 @@ def test_the_stage_writes_one_table_sorted_by_time_and_key(
     assert list(read_rows(INGESTED_ROWS).columns) == SCHEMA.names
     assert capsys.readouterr().out == (
         f"ingest: {len(kept)} rows up to {until} from 3 partitions "
-        f"(2 duplicates dropped, {100 - len(kept)} later rows left)\n"
+        f"(2 duplicates dropped, {100 - len(kept)} later rows ignored)\n"
     )
 
 
@@ -262,7 +262,7 @@ def test_later_rows_leave_no_trace_in_the_bytes(here: Path) -> None:
     ingest.main()
     assert sha256(INGESTED_ROWS) == wanted
     put_params(here, "source", newest)
-    with pytest.raises(UserError, match=r"1 key\(s\) stand on rows that differ"):
+    with pytest.raises(UserError, match=r"1 key\(s\) with conflicting rows"):
         ingest.main()
 
 
@@ -283,7 +283,7 @@ def test_a_refusal_leaves_what_was_there(here: Path, capsys: pytest.CaptureFixtu
     assert shown.out == ""
     assert shown.err.splitlines() == [
         "ingest.source source: 1 problem(s) in its partitions",
-        "  a.csv: line 51: ends in mid-line: the file is truncated",
+        "  a.csv: line 51: has no line end: the file is truncated",
         "Ingestion stopped. Fix these files or remove them from the folder.",
     ]
     assert sha256(INGESTED_ROWS) == wanted

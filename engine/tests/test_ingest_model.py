@@ -42,7 +42,7 @@ PLACE = {name: place for place, name in enumerate(SCHEMA.names)}
 
 BROKEN: tuple[tuple[bytes, str], ...] = (
     (b"", "is empty"),
-    (csv_bytes(ALL_ROWS[:0]), "no row follows the header"),
+    (csv_bytes(ALL_ROWS[:0]), "no rows after the header"),
     (csv_bytes(ALL_ROWS[:3])[:-5], "the file is truncated"),
     (csv_bytes(ALL_ROWS[:3]) + b"\xe0\n", "is not UTF-8"),
     (csv_bytes(ALL_ROWS[:3]) + b"\n", "found an empty line"),
@@ -75,14 +75,14 @@ def expected(source: Source, until: datetime.date) -> list[Row] | list[str]:
     if not kept:
         return ["no row is that old", str(min(times))]
     if (until - max(kept).date()).days > MAX_GAP_DAYS:
-        return ["the partition after it is late", str(max(kept).date())]
+        return ["the next partition is late", str(max(kept).date())]
     rows: dict[Any, set[Row]] = {}
     for partition in source.values():
         for row in partition.rows:
             if row[PLACE[TIME]].date() <= until:
                 rows.setdefault(row[PLACE[KEY]], set()).add(row)
     if conflicts := [key for key, found in rows.items() if len(found) > 1]:
-        return ["stand on rows that differ", *(f"\n  {KEY} {key}: " for key in conflicts)]
+        return ["with conflicting rows", *(f"\n  {KEY} {key}: " for key in conflicts)]
     unique = [row for found in rows.values() for row in found]
     return sorted(unique, key=lambda row: (row[PLACE[TIME]], row[PLACE[KEY]]))
 

@@ -20,7 +20,7 @@ def repository(origin: Path, tmp_path: Path) -> Path:
 
 def test_an_untouched_engine_is_as_it_came(repository: Path) -> None:
     assert edited(repository) == []
-    assert "as they came" in run(repository, "PYTHONPATH=engine python -m mlops.integrity")
+    assert "are unchanged" in run(repository, "PYTHONPATH=engine python -m mlops.integrity")
 
 
 @pytest.mark.parametrize(

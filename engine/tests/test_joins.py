@@ -70,12 +70,12 @@ INPUT = (COLUMNS[0], Column("note", "Note", str, nullable=True, role="input"))
     ("join", "said"),
     [
         (changed(columns=KEYLESS), "wanted 1 column of role 'key', found none"),
-        (changed(columns=COLUMNS[:1]), "brings no column"),
+        (changed(columns=COLUMNS[:1]), "adds no column"),
         (changed(columns=OF_TEXT), "column 'note': a text feature must list its choices"),
         (changed(columns=TWICE), "size is a column of src/project/schema.py, too"),
         (changed(columns=WHOLE), "key number is int, kind is str"),
         (changed(columns=STRICT), "tax: wanted nullable=True, or unmatched='refuse'"),
-        (changed(IN_BUNDLE, columns=INPUT), "note: wanted role 'feature', as a table in the"),
+        (changed(IN_BUNDLE, columns=INPUT), "note: wanted role 'feature', because serve='table'"),
         (changed(on="price"), "on 'price': wanted a column of src/project/schema.py other than"),
         (changed(on="sort"), "on 'sort': wanted a column of src/project/schema.py"),
         (changed(path="/etc/passwd.csv"), "wanted a file below data/"),
@@ -93,9 +93,9 @@ def test_an_entry_that_contradicts_itself_or_the_schema_is_named(join: Join, sai
 
 
 def test_two_tables_bring_no_column_twice() -> None:
-    with pytest.raises(ValueError, match="tax is brought by table 'kinds', too") as error:
+    with pytest.raises(ValueError, match="tax is a column of table 'kinds', too") as error:
         with_joins(SALES, (REQUESTED, changed(table="again")))
-    assert "shared is brought by" in str(error.value)
+    assert "shared is a column of" in str(error.value)
     with pytest.raises(ValueError, match="table 'kinds' is duplicated"):
         with_joins(SALES, (REQUESTED, REQUESTED))
 
@@ -107,7 +107,7 @@ def test_a_key_that_no_request_has_serves_what_a_request_carries_alone() -> None
     schema = with_joins(hidden, (changed(columns=shops, on="shop"),))
 
     assert [column.name for column in schema.inputs] == ["size", "kind", "tax"]
-    with pytest.raises(ValueError, match=r"no request has it .role 'ignore'.: serve"):
+    with pytest.raises(ValueError, match=r"requests don't have it .role 'ignore'.: set serve"):
         with_joins(hidden, (changed(IN_BUNDLE, columns=shops, on="shop"),))
 
 
@@ -141,7 +141,7 @@ def test_a_table_for_the_bundle_has_a_size_a_server_can_keep(
 ) -> None:
     monkeypatch.setattr(joining, "MOST_ROWS", 1)
 
-    assert "2 rows, wanted at most 1 of a table that a server keeps" in refused(IN_BUNDLE, TABLE)
+    assert "2 rows, wanted at most 1 in a table that a server keeps" in refused(IN_BUNDLE, TABLE)
     assert len(read_table(REQUESTED, "UTC")) == 2
 
 
@@ -370,5 +370,5 @@ def test_a_change_of_the_table_runs_again_what_uses_it_and_a_word_does_not(
 
     table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
     told = run(repository, "dvc repro ingest", wanted=255)
-    assert "wanted a key of its own" in told
+    assert "wanted a unique key" in told
     assert "Traceback" not in told

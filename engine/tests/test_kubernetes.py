@@ -159,7 +159,7 @@ def test_the_monitor_decides_what_becomes_of_the_canary(
 
 
 def test_a_report_of_another_model_decides_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="the report is of model"):
+    with pytest.raises(UserError, match="the report is for model"):
         canary.decide(as_json(judged(tmp_path, 300), PARAMS), "another")
 
 

@@ -49,7 +49,7 @@ def reviewed(*names: str) -> Side:
     [
         ({"paid": lambda t: t["y"] * 1.1 + 3}, "paid alone gives y away"),
         ({"band": lambda t: pd.qcut(t["y"], 4, labels=False) * 1.0}, "band alone gives y away"),
-        ({"each": lambda t: t["y"] / t["size"]}, "size * each tells y"),
+        ({"each": lambda t: t["y"] / t["size"]}, "size * each determines y"),
         ({"rest": lambda t: t["y"] - 50 * t["age"]}, "rest"),
         ({"square": lambda t: (t["y"] - 90_000) ** 2 * np.sign(t["y"] - 90_000)}, "square alone"),
         ({"waves": lambda t: t["y"].rank() % 40 + 40 * (t["y"].rank() // 40)}, "waves alone"),
@@ -77,7 +77,7 @@ def test_what_was_reviewed_before_is_not_warned_of_again_but_new_columns_are() -
 
     assert check_leaks(schema, reviewed("size", "age", "paid", "each")) == []
     (new,) = check_leaks(schema, reviewed("size", "age", "paid"))
-    assert "size * each tells y" in new.why
+    assert "size * each determines y" in new.why
 
 
 def test_a_derived_feature_is_looked_at_like_a_column() -> None:

@@ -52,7 +52,7 @@ def test_two_features_that_make_the_target_together_are_asked_about(sign: str) -
     made = {"-": a - b, "+": a + b, "*": a * b, "/": a / b}[sign]
     rows = honest(0).assign(a=a, b=b, y=1000 * made)
 
-    assert any(f"a {sign} b tells y" in note for note in told(rows))
+    assert any(f"a {sign} b determines y" in note for note in told(rows))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,7 +79,7 @@ def test_one_feature_that_tells_nearly_all_is_asked_about(seed: int) -> None:
     rows["leak"] = rng.uniform(-3, 3, N)
     rows["y"] = rows["leak"] ** 2 * 100 + rng.normal(0, 5, N)
 
-    assert any("leak alone tells" in note for note in told(rows))
+    assert any("leak alone determines" in note for note in told(rows))
 
 
 def test_honest_tables_raise_no_question() -> None:

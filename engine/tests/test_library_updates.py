@@ -57,7 +57,7 @@ def test_what_changes_is_listed_with_both_versions() -> None:
     assert old == {"a": "1", "b": "2", "gone": "1"}
     changes = newer(old, {"a": "1", "b": "3", "fresh": "0.1"})
     assert changes == [("b", "2", "3"), ("fresh", "", "0.1"), ("gone", "1", "")]
-    assert "| b | 2 | 3 |\n| fresh | new | 0.1 |\n| gone | 1 | gone |\n\n## Pass" in describe(
+    assert "| b | 2 | 3 |\n| fresh | new | 0.1 |\n| gone | 1 | removed |\n\n## Pass" in describe(
         changes, "## Pass"
     )
 

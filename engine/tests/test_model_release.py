@@ -38,7 +38,7 @@ def publish(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_release_is_made_once(github: GitHub, publish: Publish) -> None:
     assert publish() == f"{TAG} released\n"
-    assert publish() == f"{TAG} was released before\n"
+    assert publish() == f"{TAG} is already released\n"
 
     (release,) = github.state.releases
     assert release["body"] == "# Model 0123abcd\n"

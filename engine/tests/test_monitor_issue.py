@@ -142,9 +142,13 @@ def test_a_retraining_is_started_once_and_told_of(
 @pytest.mark.parametrize(
     ("days_ago", "changes", "said"),
     [
-        (0.1, {"status": "in_progress", "conclusion": ""}, "One is running."),
-        (0.1, {"status": "queued", "conclusion": ""}, "One is running."),
-        (2.9, {"conclusion": "failure"}, "ended with failure. The next may start 3 days after it."),
+        (0.1, {"status": "in_progress", "conclusion": ""}, "One is already running."),
+        (0.1, {"status": "queued", "conclusion": ""}, "One is already running."),
+        (
+            2.9,
+            {"conclusion": "failure"},
+            "ended with failure. The next one may start 3 days after it.",
+        ),
         (3.1, {}, "Started."),
     ],
 )
@@ -177,7 +181,7 @@ def test_retrainings_that_do_not_help_end_at_the_cap_and_it_is_said(
     assert run(folder, monkeypatch) == 0
 
     assert len(github.state.dispatches) == started
-    assert ("somebody has to look why" in open_bodies(github)[0]) is (not started)
+    assert ("a person must find the cause" in open_bodies(github)[0]) is (not started)
 
 
 def test_none_is_started_while_one_waits_for_its_review(
@@ -190,7 +194,7 @@ def test_none_is_started_while_one_waits_for_its_review(
     assert run(folder, monkeypatch) == 0
 
     assert github.state.dispatches == []
-    assert any(f"One waits for its review: #{number}." in body for body in open_bodies(github))
+    assert any(f"One is waiting for review: #{number}." in body for body in open_bodies(github))
 
 
 def test_a_monitor_that_could_not_judge_is_told_of_and_retrains_nothing(

@@ -127,8 +127,8 @@ def test_before_anything_is_deployed_the_monitor_is_green_and_says_so(
     ("url", "words"),
     [
         ("postgresql://monitor:horse-secret@127.0.0.1:1/none", "can't be read"),
-        ("postgresql://monitor:horse@secret@db.inner/none", "no address of a prediction log"),
-        ("mysql://monitor:horse-secret@db.inner/none", "no address of a prediction log"),
+        ("postgresql://monitor:horse@secret@db.inner/none", "not an address of a prediction log"),
+        ("mysql://monitor:horse-secret@db.inner/none", "not an address of a prediction log"),
     ],
 )
 def test_a_log_that_is_away_fails_the_monitor_and_stands_in_the_issue(
@@ -183,7 +183,7 @@ def test_from_an_alarm_by_a_retraining_its_review_and_its_merge_to_an_issue_that
     again = start(github, "monitor.yml", found)
 
     assert again.jobs == {"judge": "success", "tell": "success"}, again.log
-    assert f"**Retraining:** One waits for its review: #{pull.number}." in issue.body
+    assert f"**Retraining:** One is waiting for review: #{pull.number}." in issue.body
     checks = [d["workflow"] for d in github.state.dispatches]
     assert checks == ["retrain.yml", "check.yml", "pull-request.yml"], "no second retraining"
 

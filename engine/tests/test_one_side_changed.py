@@ -225,5 +225,5 @@ def test_a_feature_that_serving_derives_otherwise_is_found(mistake: str) -> None
 )
 def test_a_server_of_another_project_refuses_the_bundle(changed: Schema, tmp_path: Path) -> None:
     make_bundle(tmp_path / "bundle", made("orders", BOOSTED)[0], schema=ORDERS)
-    with pytest.raises(UserError, match=r"made (for another|by other functions)"):
+    with pytest.raises(UserError, match=r"made (for another|with other functions)"):
         Served.read(tmp_path / "bundle", changed)

@@ -42,7 +42,7 @@ def test_what_the_remote_lacks_is_made_anew_and_sent_there(released: Path, tmp_p
     # Who can write to the remote may say there what a stage gives: nobody asks.
     run(tmp_path, "mkdir -p source/.dvc-remote/runs/ab && echo x > source/.dvc-remote/runs/ab/c")
 
-    assert "rebuilt, since the remote lacks artifacts/bundle" in bring(released)
+    assert "rebuilt, because missing from the remote: artifacts/bundle" in bring(released)
 
     assert not (released / ".dvc/cache/runs/ab/c").exists()
     run(released, "rm -r .dvc/cache artifacts")
@@ -58,7 +58,7 @@ def test_other_code_than_was_reproduced_is_not_released(released: Path, tmp_path
 
     told = bring(released, wanted=1)
 
-    assert "What was reviewed can't be reproduced" in told
+    assert "The reviewed outputs can't be reproduced" in told
     assert "train: params.yaml: train: reviewed" in told or "max_iter" in told
     assert "commit dvc.lock" in told
 

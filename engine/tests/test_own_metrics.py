@@ -188,8 +188,8 @@ def test_resamples_that_leave_a_metric_undefined_give_no_interval_if_they_are_ma
         (lambda a, p: 1 / 0, "metric 'mine': its function fails: ZeroDivisionError"),
         (lambda a: a, "metric 'mine': its function fails: TypeError"),
         (lambda a, p: a[:3], r"found float64 of shape \(3,\), wanted a number, or one for each"),
-        (lambda a, p: "much", "wanted a number, or one for each row"),
-        (lambda a, p: None, "wanted a number, or one for each row"),
+        (lambda a, p: "much", "wanted a number, or one per row"),
+        (lambda a, p: None, "wanted a number, or one per row"),
         (lambda a, p: a.sort(), "its function fails: ValueError"),
     ],
 )
@@ -212,10 +212,10 @@ def test_all_that_is_wrong_with_the_names_is_said_at_once() -> None:
 
     for said in (
         "'rmse': is a metric of the engine",
-        "'twice': is there twice",
+        "'twice': is duplicated",
         "'a b': wanted a name of letters",
         "'rows': is a key of metrics.json",
-        "'sure': takes probabilities, and a regression has none",
+        "'sure': needs probabilities, which a regression doesn't have",
     ):
         assert said in str(error.value)
 

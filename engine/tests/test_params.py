@@ -71,7 +71,7 @@ def test_the_shipped_file_stops_at_the_end_of_2009() -> None:
         ('"2009-12-31"', "2009-02-30", "ingest.until: found '2009-02-30', wanted a valid date"),
         ("test_share: null", "test_share: 0.2", "split.test_from, test_share: set one of them"),
         ('test_from: "2009-01-01"', "test_from: null", "split.test_from, test_share: set one of"),
-        ("seed: 0", "seed: 0\n  seed: 1", "seed: stands on line"),
+        ("seed: 0", "seed: 0\n  seed: 1", "seed: is on line"),
         (
             "      max_leaf_nodes: [6,",
             "      depth: [6,",
@@ -177,10 +177,10 @@ def test_the_logarithm_of_a_target_wants_a_low_above_nought(low: float | None) -
     with pytest.raises(UserError) as error:
         load_params(SHIPPED, Schema(columns), KINDS)
 
-    assert "train.log_target: true learns logarithms, and the schema lets price be 0 or" in str(
+    assert "train.log_target: true fits logarithms, but the schema allows price to be 0" in str(
         error.value
     )
-    assert "Column('price', …) in src/project/schema.py a low above 0, or set false" in str(
+    assert "set low above 0 in Column('price', …) of src/project/schema.py, or set false" in str(
         error.value
     )
 

@@ -57,18 +57,18 @@ def test_an_empty_file_is_named_so(content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [HEADER, HEADER.replace("\n", "\r\n")])
 def test_a_header_alone_is_no_partition(content: str) -> None:
-    assert problems_of(content) == ["line 2: no row follows the header"]
+    assert problems_of(content) == ["line 2: no rows after the header"]
 
 
 @pytest.mark.parametrize("kept", [1, 12, len(OTHER)])
 def test_a_file_cut_in_mid_line_is_named_truncated(kept: int) -> None:
     found = problems_of(sales(GOOD) + OTHER[:kept])
 
-    assert found == ["line 3: ends in mid-line: the file is truncated"]
+    assert found == ["line 3: has no line end: the file is truncated"]
 
 
 def test_a_header_cut_in_mid_line_is_named_truncated() -> None:
-    assert problems_of(HEADER.rstrip()) == ["line 1: ends in mid-line: the file is truncated"]
+    assert problems_of(HEADER.rstrip()) == ["line 1: has no line end: the file is truncated"]
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ def test_a_wrong_header_is_named_column_by_column(header: str, problems: list[st
             f"size: found '{'x' * 40}…', wanted a number from 10 to 6,000",
         ),
         (f"2,2009-01-06,1,{'x' * 2**18},?", "field larger than field limit (131072)"),
-        ('2,2009-01-06,1,"ho,5', 'found a " that no other one closes on the same line'),
+        ('2,2009-01-06,1,"ho,5', 'found a " that is not closed on the same line'),
         (
             "2,2009-01-06,1,ho\ruse,5",
-            "found a carriage return in mid-line, wanted lines to end in LF or CRLF",
+            "found a carriage return within the line, wanted line ends LF or CRLF",
         ),
     ],
 )
@@ -164,13 +164,13 @@ def test_a_line_break_within_quotes_is_named_for_it_would_shift_all_line_numbers
     found = problems_of(sales(GOOD, '2,2009-01-06,1,"ho\nuse",5', OTHER))
 
     assert found == [
-        f'line {line}: found a " that no other one closes on the same line' for line in (3, 4)
+        f'line {line}: found a " that is not closed on the same line' for line in (3, 4)
     ]
 
 
 def test_line_ends_of_the_first_apple_computers_are_named() -> None:
     assert problems_of(sales(GOOD).replace("\n", "\r")) == [
-        "line 1: found a carriage return in mid-line, wanted lines to end in LF or CRLF"
+        "line 1: found a carriage return within the line, wanted line ends LF or CRLF"
     ]
 
 
@@ -281,13 +281,13 @@ def test_a_parquet_column_without_any_value_is_one_of_missing_values() -> None:
         ({"price": pa.array([True, False])}, "column price: found bool, wanted double: another"),
         (
             {"day": pa.array(["2009-01-05"] * 2)},
-            "column day: found string, wanted timestamp[us]: another kind of value",
+            "column day: found string, wanted timestamp[us]: another type of value",
         ),
         (
             {"day": pa.array([20090105, 20090106])},
-            "column day: found int64, wanted timestamp[us]: another kind of value",
+            "column day: found int64, wanted timestamp[us]: another type of value",
         ),
-        ({"id": DAYS}, "column id: found timestamp[us], wanted int64: another kind of value"),
+        ({"id": DAYS}, "column id: found timestamp[us], wanted int64: another type of value"),
         ({"size": pa.array([[1.0], None])}, "column size: found list<element: double>, wanted"),
         ({"kind": pa.array([b"a", b"b"])}, "column kind: found binary, wanted string: another"),
         ({"id": pa.array([1.5, 2])}, "column id: found double, wanted int64: Float value 1.5"),
@@ -329,7 +329,7 @@ def test_a_parquet_partition_with_other_columns_is_named() -> None:
 
 
 def test_a_parquet_partition_without_rows_is_named() -> None:
-    assert parse_parquet(parquet_bytes(sales_table().slice(0, 0)), SALES) == (None, ["has no row"])
+    assert parse_parquet(parquet_bytes(sales_table().slice(0, 0)), SALES) == (None, ["has no rows"])
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", sales(GOOD).encode()])
@@ -337,7 +337,7 @@ def test_a_file_that_is_no_parquet_is_named_so(content: bytes) -> None:
     table, [problem] = parse_parquet(content, SALES)
 
     assert table is None
-    assert problem.startswith("is empty, truncated or no Parquet: ")
+    assert problem.startswith("is empty, truncated or not Parquet: ")
 
 
 def test_texts_of_a_parquet_partition_that_are_not_utf_8_are_named() -> None:
@@ -353,7 +353,7 @@ def test_a_parquet_file_cut_anywhere_is_refused() -> None:
     for length in range(0, len(content), 7):
         table, [problem] = parse_parquet(content[:length], SALES)
         assert table is None
-        assert problem.startswith("is empty, truncated or no Parquet: ")
+        assert problem.startswith("is empty, truncated or not Parquet: ")
 
 
 def test_a_parquet_file_with_a_bit_turned_is_taken_or_refused_with_a_message() -> None:
@@ -410,7 +410,7 @@ def test_whole_numbers_are_exact_or_refused_by_line(value: str, exact: bool) -> 
         assert table["id"].to_pylist() == [2**53 + 1, 2**53 + 3], "a key is no float"
     else:
         (problem,) = problems
-        assert problem.startswith(f"line 3: x: found {value}, which no number of a model holds")
+        assert problem.startswith(f"line 3: x: found {value}, which a float can't")
 
 
 def test_a_nullable_column_may_lack_in_a_partition_and_no_other() -> None:

@@ -75,14 +75,14 @@ def test_all_faults_of_all_partitions_are_told_at_once(folder: Path) -> None:
     assert refusal(folder).splitlines() == [
         f"ingest.source {folder}: 9 problem(s) in its partitions",
         "  c.csv: is empty, wanted a header and rows",
-        "  d.csv: line 2: no row follows the header",
-        "  e.csv: line 3: ends in mid-line: the file is truncated",
+        "  d.csv: line 2: no rows after the header",
+        "  e.csv: line 3: has no line end: the file is truncated",
         "  f.csv: line 2: id: found 'x', wanted a whole number of at least 1",
         "  f.csv: line 3: day: found 'soon', wanted a date",
         "  g.csv: line 1: missing column(s) size",
         "  g.csv: line 1: unknown column(s) 'area' (add them to src/project/schema.py?)",
         "  h.csv: line 2: byte 0xe0 is not UTF-8; save as UTF-8",
-        "  i.parquet: is empty, truncated or no Parquet: Parquet file size is 0 bytes",
+        "  i.parquet: is empty, truncated or not Parquet: Parquet file size is 0 bytes",
         ADVICE,
     ]
 

@@ -192,7 +192,7 @@ def test_a_log_of_a_newer_release_is_refused_and_left_alone(bundle: Path, url: s
         assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 503
         assert server.ask("GET", "/health/ready")[0] == 503
         output = server.end()[1]
-    assert "newer than this release" in output
+    assert "newer than this release supports" in output
     assert list(logged(url)) == ["00"]
 
 

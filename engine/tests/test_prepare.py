@@ -93,17 +93,17 @@ def moved(rows: pd.DataFrame) -> pd.DataFrame:
     ("function", "said"),
     [
         (lambda rows: rows.no_such, "its function fails: AttributeError"),
-        (lambda rows: None, "found NoneType, wanted a frame of rows"),
+        (lambda rows: None, "found NoneType, wanted a DataFrame"),
         (lambda rows: rows.drop(columns="size"), "column size: missing"),
-        (lambda rows: rows.assign(big=1), "column big: unknown: a column that is made belongs in"),
+        (lambda rows: rows.assign(big=1), "column big: unknown: define new columns in"),
         (lambda rows: rows.assign(price="much"), "column price: wanted a number of at least 1"),
         (lambda rows: rows.assign(price=0.5), "id 3: price: found 0.5, wanted a number of at"),
         (lambda rows: rows.assign(kind="castle"), "id 3: kind: found castle, wanted one of"),
         (lambda rows: rows.assign(price=None), "id 3: price: found missing, wanted a value"),
-        (lambda rows: pd.concat([rows, rows[:1]]), "id 3: id: found 3, wanted a key of its own"),
-        (lambda rows: rows.assign(id=rows["id"] + 10), "id 13: no row with this key came in"),
-        (lambda rows: rows[:0], "no row is left"),
-        (moved, "id 3: day was changed, which decides what tests the model"),
+        (lambda rows: pd.concat([rows, rows[:1]]), "id 3: id: found 3, wanted a unique key"),
+        (lambda rows: rows.assign(id=rows["id"] + 10), "id 13: no row with this key was given"),
+        (lambda rows: rows[:0], "no rows are left"),
+        (moved, "id 3: day was changed, but it selects the test rows"),
     ],
 )
 def test_what_no_schema_allows_is_refused_in_words(

@@ -59,5 +59,5 @@ def test_ingest_prints_plain_lines_where_there_is_no_terminal(tmp_path: Path) ->
     assert run.stderr == ""
     assert run.stdout == (
         "ingest: 2589 rows up to 2009-12-31 from 19 partitions "
-        "(0 duplicates dropped, 341 later rows left)\n"
+        "(0 duplicates dropped, 341 later rows ignored)\n"
     )

@@ -50,7 +50,7 @@ def test_a_pushed_image_has_its_commit_as_its_only_tag_until_it_is_promoted(
     assert moved == [f"model-{model}", "latest"]
     assert {registry.digest(NAME, tag) for tag in moved} == {digest}
     assert f"docker pull {address}" in note
-    assert "The first one" in note
+    assert "The first model" in note
 
 
 def test_latest_goes_forward_and_never_backwards(

@@ -71,7 +71,7 @@ def test_lines_of_another_length_than_the_header_are_refused_by_line(
         (",b\n1,2\n3,4\n", "column_1", "column 1 has no name in the header"),
         ('"",b\n1,2\n3,4\n', "column_1", "column 1 has no name"),
         ("a,,b\n1,2,3\n3,4,3\n", "column_2", "column 2 has no name"),
-        ("a,a\n1,2\n3,4\n", "a 2", "is called a like another"),
+        ("a,a\n1,2\n3,4\n", "a 2", "has the same name as another column, a"),
         (" a , b \n1,2\n3,4\n", "b", ""),
     ],
 )
@@ -139,7 +139,7 @@ def test_packed_files_are_read_and_archives_refused(folder: Path) -> None:
         read(folder, b"PK\x03\x04...")
     with pytest.raises(UserError, match="can't be read"):
         read(folder, b"\x1f\x8b broken")
-    with pytest.raises(UserError, match="line 1 holds numbers alone"):
+    with pytest.raises(UserError, match="line 1 contains only numbers"):
         read(folder, b"1,2\n3,4\n5,6\n")
 
 
@@ -154,11 +154,11 @@ def test_packed_files_are_read_and_archives_refused(folder: Path) -> None:
         (["1 234,5", "12,5"], [1234.5, 12.5], "thousands ' '"),
         (["1\u202f234", "12"], [1234, 12], "thousands ' '"),
         (["1'234.50", "12.5"], [1234.5, 12.5], 'thousands "\'"'),
-        (["$1,200", "$950"], [1200, 950], "'$' taken off"),
-        (["-$5.5", "$-2.5", "$3"], [-5.5, -2.5, 3], "'$' taken off"),
-        (["1.200 €", "950 €"], [1200, 950], "'€' taken off"),
-        (["EUR 1.5", "EUR 2"], [1.5, 2], "'EUR' taken off"),
-        (["12%", "7.5 %"], [12, 7.5], "'%' taken off"),
+        (["$1,200", "$950"], [1200, 950], "'$' removed"),
+        (["-$5.5", "$-2.5", "$3"], [-5.5, -2.5, 3], "'$' removed"),
+        (["1.200 €", "950 €"], [1200, 950], "'€' removed"),
+        (["EUR 1.5", "EUR 2"], [1.5, 2], "'EUR' removed"),
+        (["12%", "7.5 %"], [12, 7.5], "'%' removed"),
         (["12,5%", "7%"], [12.5, 7], "decimal ','"),
         (["(1,200.5)", "3"], [-1200.5, 3], "value(s) read as numbers"),
         (["5-", "3"], [-5, 3], "value(s) read as numbers"),
@@ -174,19 +174,19 @@ def test_packed_files_are_read_and_archives_refused(folder: Path) -> None:
         (["9007199254740993", "1"], ["9007199254740993", "1"], "2^53"),
         (["9007199254740992", "1"], [9007199254740992, 1], ""),
         (["1.5e400", "1"], ["1.5e400", "1"], "1e308"),
-        (["1,390", "2,904"], ["1,390", "2,904"], "may be 1.39 or 1390; say --decimal"),
+        (["1,390", "2,904"], ["1,390", "2,904"], "may be 1.39 or 1390; pass --decimal"),
         (["$5", "€5"], ["$5", "€5"], "different marks ($, €)"),
         (["12%", "12"], ["12%", "12"], "different marks (%, no mark)"),
         (["1,2,3", "4,5,6"], ["1,2,3", "4,5,6"], ""),
         (["1.2.3", "1.2.4"], ["1.2.3", "1.2.4"], ""),
         (["12 kg", "13 kg"], ["12 kg", "13 kg"], ""),
-        (["NA", "DE"], ["NA", "DE"], "'NA' stands 1 time(s) and is a value"),
+        (["NA", "DE"], ["NA", "DE"], "'NA' occurs 1 time(s) and is kept as a value"),
         (["None", "Mild"], ["None", "Mild"], "--missing 'x=None'"),
         (["n/a", "5", "6"], ["n/a", "5", "6"], "numbers, and 'n/a' 1 time(s)"),
         (["-", "1,5", "6,5"], ["-", "1,5", "6,5"], "numbers, and '-' 1 time(s)"),
         (["?", "2026-01-31"], ["?", "2026-01-31"], "times, and '?' 1 time(s)"),
         (["TRUE", "false", ""], [True, False, None], ""),
-        ([" a ", "b"], ["a", "b"], "blanks around 1 value(s) taken off"),
+        ([" a ", "b"], ["a", "b"], "blanks around 1 value(s) removed"),
         (["09:30", "10:15"], ["09:30", "10:15"], ""),
     ],
 )
@@ -249,9 +249,9 @@ def test_times_are_read_with_their_hours_and_the_ends_are_shown(
     ("texts", "said"),
     [
         (["01/02/2020", "02/03/2020"], "'01/02/2020' fits %d/%m/%Y (2020-02-01) and %m/%d/%Y"),
-        (["01.02.20", "02.03.20"], "say --time-format"),
-        (["2026-01-01T10:00+01:00", "2026-07-01T10:00+02:00"], "say --timezone"),
-        (["2026-01-01T10:00+01:00", "2026-07-01T10:00"], "say --timezone"),
+        (["01.02.20", "02.03.20"], "pass --time-format"),
+        (["2026-01-01T10:00+01:00", "2026-07-01T10:00+02:00"], "pass --timezone"),
+        (["2026-01-01T10:00+01:00", "2026-07-01T10:00"], "pass --timezone"),
     ],
 )
 def test_times_that_may_be_two_are_asked_for(texts: list[str], said: str, folder: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_word_that_is_named_is_missing_and_counted(
 
     assert found[:count] == [None] * count
     assert isinstance(found[-1], float)
-    assert f"x: {count} value(s) taken for missing" in notes
+    assert f"x: {count} value(s) read as missing" in notes
 
 
 def table_of(folder: Path, **columns: Any) -> Reading:
@@ -303,21 +303,21 @@ def table_of(folder: Path, **columns: Any) -> Reading:
         (pa.array([{"a": 1}, {"a": 2}]), None, "left out: values of type struct"),
         (pa.array([1, 2], pa.duration("s")), None, "left out: values of type duration"),
         (pa.array([b"red", b"blue"]), ["red", "blue"], "bytes read as UTF-8"),
-        (pa.array([b"\xff", b"\xfe"]), None, "bytes that are no text"),
-        (pa.array([-999, 5]), [None, 5], "1 value(s) taken for missing"),
-        (pa.array([-999.0, 5]), [None, 5], "1 value(s) taken for missing"),
-        (pa.array(["-999", "5"]), [None, 5], "1 value(s) taken for missing"),
+        (pa.array([b"\xff", b"\xfe"]), None, "bytes that are not UTF-8 text"),
+        (pa.array([-999, 5]), [None, 5], "1 value(s) read as missing"),
+        (pa.array([-999.0, 5]), [None, 5], "1 value(s) read as missing"),
+        (pa.array(["-999", "5"]), [None, 5], "1 value(s) read as missing"),
         (pa.array([2**53 + 1, 5]), [str(2**53 + 1), "5"], "2^53"),
         (pa.array([2**64 - 1, 5], pa.uint64()), [str(2**64 - 1), "5"], "2^53"),
         (pa.array(["01234", "5"]), ["01234", "5"], "codes"),
-        (pa.array(["$90,000", "$5"]), [90000, 5], "'$' taken off"),
+        (pa.array(["$90,000", "$5"]), [90000, 5], "'$' removed"),
         (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"], ""),
         (pa.array([True, None]), [True, None], ""),
         (pa.array([datetime.date(2026, 1, 31), None]), [pd.Timestamp("2026-01-31"), None], ""),
         (
             pa.array([0, 3600], pa.timestamp("s", "America/New_York")),
             [pd.Timestamp("1969-12-31 19:00"), pd.Timestamp("1969-12-31 20:00")],
-            "times told in America/New_York",
+            "times converted to America/New_York",
         ),
     ],
 )

@@ -141,7 +141,7 @@ def test_merges_are_released_in_order_signed_and_with_a_note(
     assert f"docker pull {address}" in first.summaries["publish"]
     (written,) = github.state.releases
     assert written["target_commitish"] == old.commit
-    assert "The first one" in written["body"]
+    assert "The first model" in written["body"]
     assert registry.digest(NAME, written["tag_name"]) == digest
     (started,) = github.state.dispatches
     assert started == {"workflow": "deploy.yml", "ref": "main", "inputs": {"address": address}}
@@ -192,7 +192,7 @@ def test_a_release_keeps_the_model_in_real_storage_by_the_account_that_writes(
         server.stop()
 
     assert [run.jobs for run in runs] == [{"image": "success"}] * 2, runs[0].log
-    assert "rebuilt, since the remote lacks artifacts/bundle" in runs[0].log
+    assert "rebuilt, because missing from the remote: artifacts/bundle" in runs[0].log
     assert "pulled from the remote" in runs[1].log, "and not trained again"
     assert any(name.endswith(".dir") for name in kept), "the bundle is in the storage"
 
@@ -216,8 +216,8 @@ def forge_metrics(github: GitHub, template: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (break_service, "is not fit to be released"),
-        (forge_metrics, "What was reviewed can't be reproduced"),
+        (break_service, "must not be released"),
+        (forge_metrics, "The reviewed outputs can't be reproduced"),
     ],
 )
 def test_nothing_is_pushed_of_what_does_not_do_as_reviewed(

@@ -109,7 +109,7 @@ def test_other_bytes_under_a_models_name_are_not_taken_but_named_and_made_anew(
 
     assert (victim / "model").read_bytes() == HONEST
     assert (victim / "trained").exists()
-    assert f"the storage lacks model with hash {md5(HONEST)}" in capfd.readouterr().err
+    assert f"missing from the storage: model with hash {md5(HONEST)}" in capfd.readouterr().err
     kept = victim / ".dvc/cache" / object_of(HONEST)
     assert kept.read_bytes() == HONEST
 
@@ -224,7 +224,7 @@ def test_a_storage_that_is_down_stops_the_review_and_says_so(
 def test_settings_neither_move_the_storage_nor_switch_its_check_off(
     settings: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="line 2: wanted option = value"):
+    with pytest.raises(UserError, match="line 2: wanted OPTION = VALUE"):
         connect(tmp_path, "s3://models", f"region = us-east-1\n{settings}")
 
     assert not (tmp_path / CONFIG).exists()

@@ -74,7 +74,7 @@ def test_a_merge_conflict_is_left_to_the_person(checkout: Path) -> None:
     conflict = WHOLE.replace("stages:", "<<<<<<< HEAD\nstages:\n=======\n>>>>>>> theirs\n", 1)
     (checkout / LOCK).write_text(conflict, encoding="utf-8")
 
-    with pytest.raises(UserError, match="holds a merge conflict") as error:
+    with pytest.raises(UserError, match="contains a merge conflict") as error:
         recover(checkout)
 
     assert "dvc repro" in str(error.value)

@@ -190,7 +190,7 @@ def test_a_storage_that_everybody_can_read_takes_no_sample_and_gives_none(
     put(stored, requests())
     (stored / PUBLIC).write_text("https://example.org/storage", encoding="utf-8")
 
-    with pytest.raises(UserError, match="everybody can read the storage"):
+    with pytest.raises(UserError, match="marks the storage as public"):
         put(stored, requests())
     assert not get(stored, tmp_path / "out.parquet")
 
@@ -199,7 +199,7 @@ def test_a_storage_that_everybody_can_read_takes_no_sample_and_gives_none(
     ("columns", "said"),
     [
         ("[size, rooms, sale_id]", "'sale_id': wanted inputs"),
-        ("[size]", "wanted rooms too: no model answers without it"),
+        ("[size]", "wanted rooms too: requests need it"),
     ],
 )
 def test_columns_that_can_not_be_replayed_are_refused(

@@ -97,8 +97,8 @@ def test_where_feedback_tests_the_model_the_sources_last_days_are_held_out(
         ("", "acme/demo", {"private": True}, None),
         ("", "acme/demo", {"private": False}, "is public"),
         ("", "acme/demo", {}, "is public"),
-        ("", "acme/demo", GitHubRefused("x"), "does not say"),
-        ("", "acme/demo", OSError("no gh"), "does not say"),
+        ("", "acme/demo", GitHubRefused("x"), "does not report"),
+        ("", "acme/demo", OSError("no gh"), "does not report"),
         ("yes", "acme/demo", {"private": False}, None),
         ("no", "acme/demo", {"private": True}, "is no"),
         ("no", None, None, "is no"),
@@ -333,7 +333,7 @@ def test_a_persons_file_of_the_reserved_name_is_neither_overwritten_nor_deleted(
         path.write_text(text, encoding="latin-1")
     before = path.read_bytes()
     told = SALES[:rows].assign(sale_id=range(2**40, 2**40 + rows))
-    with pytest.raises(UserError, match="no retraining wrote it"):
+    with pytest.raises(UserError, match="was not written by retraining"):
         write_partition(str(tmp_path), told, SCHEMA)
 
     assert path.read_bytes() == before

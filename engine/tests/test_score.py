@@ -63,7 +63,7 @@ def test_every_row_has_its_key_and_what_the_pipeline_predicts_in_order(
 
     said = score_file(given, out, served)
 
-    assert said == f"{ROWS} rows predicted by model {served.version}, 0 set aside"
+    assert said == f"{ROWS} rows predicted by model {served.version}, 0 rejected"
     scored = read_rows(out)
     assert list(scored) == ["sale_id", "predicted_price", "problems"]
     wanted = read_rows(given)
@@ -190,7 +190,7 @@ def _without_keys(table: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(lambda t: t.slice(0, 0), "has no row"), (_without_keys, "2 row(s) without sale_id")],
+    [(lambda t: t.slice(0, 0), "has no rows"), (_without_keys, "2 row(s) without sale_id")],
 )
 def test_a_table_without_rows_or_keys_is_refused(
     change: Any, said: str, given: Path, served: Served
@@ -284,7 +284,7 @@ def test_parts_of_another_input_or_model_are_never_mixed_in(
 
     score_file(given, out, served)
 
-    assert "score: starts again: the parts in" in capfd.readouterr().out
+    assert "score: restarted: the parts in" in capfd.readouterr().out
     score_file(given, fresh, served)
     assert out.read_bytes() == fresh.read_bytes()
 

@@ -91,7 +91,7 @@ def test_fewer_rows_thancut_folds_are_refused_in_words(params: Params, n_rows: i
 def test_a_fold_that_trains_on_one_class_is_refused_in_words(params: Params) -> None:
     rows = valid_rows(classification.SCHEMA, 9).assign(outcome="grew")
 
-    with pytest.raises(UserError, match="rows that train fold 1 are all 'grew'"):
+    with pytest.raises(UserError, match="training rows of fold 1 are all 'grew'"):
         search(rows, *searching(params, jobs=1), classification.SCHEMA, OUTCOMES)
 
 

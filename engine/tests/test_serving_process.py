@@ -126,9 +126,9 @@ def fault(folder: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", "there is no bundle"),
+        ("missing", "no bundle found"),
         ("half", "masks.npy: missing"),
-        ("tampered", "form.json: its bytes are not those recorded"),
+        ("tampered", "form.json: its hash differs from the recorded one"),
         ("manifest", "can't be read"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_secret_may_come_from_a_file_and_a_variable_goes_before_it(
     monkeypatch.delenv("SERVE_API_KEY")
     for useless in ("", "short\n"):
         (tmp_path / "serve_api_key").write_text(useless)
-        with pytest.raises(UserError, match="settings are wrong") as caught:
+        with pytest.raises(UserError, match="Invalid settings") as caught:
             read_settings()
         assert caught.value.problems[0].startswith("SERVE_API_KEY: ")
 

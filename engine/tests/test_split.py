@@ -48,7 +48,7 @@ def test_rows_of_the_days_that_are_held_out_neither_train_nor_test(rows: pd.Data
 
 
 def test_all_rows_held_out_leave_none_to_train(rows: pd.DataFrame) -> None:
-    with pytest.raises(UserError, match="Wanted rows on both sides"):
+    with pytest.raises(UserError, match="Wanted rows in both sets"):
         is_test(rows, by_day("2009-01-01", ["1900-01-01", "2008-12-31"]), SCHEMA)
 
 
@@ -99,7 +99,7 @@ def test_neighbouring_keys_spread_evenly() -> None:
 
 @pytest.mark.parametrize("day", ["1999-01-01", "2031-01-01"])
 def test_a_split_with_an_empty_side_is_refused(rows: pd.DataFrame, day: str) -> None:
-    with pytest.raises(UserError, match="Wanted rows on both sides"):
+    with pytest.raises(UserError, match="Wanted rows in both sets"):
         is_test(rows, by_day(day), SCHEMA)
 
 

@@ -42,6 +42,7 @@ def test_a_clone_elsewhere_is_reviewed_without_running_a_stage(elsewhere: Path) 
     told, report = review(elsewhere)
 
     assert "Every stage of the pipeline is as in the base: nothing had to run." in report
+    assert "missing from the storage" not in told
     assert "storage lacks" not in told
     assert stages_run(told) == []
     assert run(elsewhere, "git status --porcelain") == ""
@@ -59,7 +60,7 @@ def test_what_a_half_pushed_storage_lacks_is_made_anew_and_the_review_names_it(
 
     told, report = review(elsewhere)
 
-    assert f"the storage lacks {model['path']} with hash {model['md5']}" in told
+    assert f"missing from the storage: {model['path']} with hash {model['md5']}" in told
     assert (
         f"**The storage lacks outputs that dvc.lock names:** {model['path']}, artifacts/bundle."
         in report
@@ -105,7 +106,7 @@ def test_data_that_nobody_pushed_stop_the_review_which_says_what_to_do(
     run(owner, "dvc push --quiet")
     again, _ = review(folder)
 
-    assert "the storage lacks artifacts/train/model.joblib" not in own, "the cache has it"
+    assert "missing from the storage: artifacts/train/model.joblib" not in own, "the cache has it"
     for text in (told, report):
         assert "Source data is missing both locally and in the remote:\n  data/source\n" in text
         assert "dvc push" in text

@@ -346,7 +346,7 @@ def test_a_threshold_is_a_number_or_what_it_is_chosen_by(
         ("{false_positive: 1}", ("a", "b"), "train.threshold: found {'false_positive': 1}"),
         ("{false_positive: 0, false_negative: 1}", ("a", "b"), "train.threshold: found {"),
         ("{metric: gini}", ("a", "b"), "train.threshold.metric: 'gini': wanted metrics: log_loss"),
-        ("0.3", ("a", "b", "c"), "has 3 choices: the most likely one is decided for: set null"),
+        ("0.3", ("a", "b", "c"), "has 3 choices, and the most likely one is predicted: set null"),
         ("{metric: recall}", ("a", "b", "c"), "train.threshold.metric: 'recall': wanted metrics"),
     ],
 )
@@ -364,5 +364,5 @@ def test_a_threshold_of_a_regression_is_refused_in_words(tmp_path: Path) -> None
     text = (DEMO / "params.yaml").read_text(encoding="utf-8")
     path.write_text(text.replace("  threshold: null", "  threshold: 0.3"), encoding="utf-8")
 
-    with pytest.raises(UserError, match="price is a number, and nothing is decided: set null"):
+    with pytest.raises(UserError, match="price is a number, so there is no decision: set null"):
         load_params(path, fitted.SCHEMA)

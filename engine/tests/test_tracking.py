@@ -162,7 +162,7 @@ def track_in_a_process(uri: str, deadline: float, **variables: str) -> tuple[str
         ("answers 500", "500 error responses"),
         ("answers HTML", "Response body: '<html> Proxy: please log in </html>"),
         ("hangs", "Read timed out"),
-        ("drips", "no end within 5 seconds"),
+        ("drips", "not finished within 5 seconds"),
         ("dies", "500 error responses"),
     ],
 )

@@ -68,7 +68,7 @@ EVERY = set(NAMES["regression"])
         (prices([1.0, 2.0], math.inf), dict.fromkeys(EVERY, "2 of 2 predictions are not finite")),
         (claimed([0] * 3, [0.8, 0.2]), dict.fromkeys(
             ("roc_auc", "average_precision", "recall"), "no positive among the 3 rows")
-            | {"precision": "none of the 3 rows is decided to be positive"}),
+            | {"precision": "none of the 3 rows is predicted positive"}),
         (claimed([0], [0.2, 0.8]), {"roc_auc": "there is only one row"} | dict.fromkeys(
             ("average_precision", "recall"), "no positive among the 1 rows")),
         (claimed([1] * 3, [0.2, 0.8]), {"roc_auc": "no negative among the 3 rows"}),

@@ -170,7 +170,7 @@ def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_sa
             assert "dvc repro" in str(stopped.value)
             assert not (fresh / "artifacts/bundle").exists()
             return
-        assert "What was reviewed can't be reproduced" in str(stopped.value)
+        assert "The reviewed outputs can't be reproduced" in str(stopped.value)
         assert "ingest: artifacts/ingest/rows.parquet: reviewed" in str(stopped.value)
         assert (fresh / "artifacts/bundle").read_bytes() == wanted, "it alone would tell nothing"
 
@@ -247,5 +247,5 @@ def test_a_web_server_that_is_honest_to_the_review_alone_gets_no_model_shipped(
             OMP_NUM_THREADS="1",
         )
 
-    assert "What was reviewed can't be reproduced" in told
+    assert "The reviewed outputs can't be reproduced" in told
     assert "artifacts/ingest/rows.parquet" in told

@@ -105,7 +105,7 @@ def test_what_nobody_edited_is_replaced_and_what_is_theirs_stays(
     assert (repository / "src/project/schema.py").read_text() == "MINE = 1\n"
     assert (repository / "Makefile").read_text().endswith("echo mine\n")
     assert (repository / "engine/mlops/gone.py").read_text() == "GONE = 2\n"
-    assert "edited here: engine/mlops/gone.py: dropped there" in told
+    assert "edited here: engine/mlops/gone.py: removed in the template" in told
     run(repository, "git add -A")
     assert edited(repository) == ["engine/mlops/gone.py"]
 
@@ -121,7 +121,7 @@ def test_one_step_or_two_lead_to_the_same(
 
     assert (repository / "engine/VERSION").read_text() == "1.2.0\n"
     assert (repository / "Makefile").read_text() == "run:\n\tfalse\n\n\nmine:\n\techo mine\n"
-    assert "merged, look at it: Makefile" in told
+    assert "merged, check it: Makefile" in told
     assert "run `make lock`" in told
     assert '"own"' in (repository / "pyproject.toml").read_text()
     assert "[tool.y]" in (repository / "pyproject.toml").read_text()
@@ -137,7 +137,7 @@ def test_the_same_lines_edited_on_both_sides_are_left_to_a_person(
 
     assert (repository / "engine/mlops/a.py").read_text().startswith("A = 7")
     assert (repository / "engine/mlops/a.py.new").read_text() == SECOND["engine/mlops/a.py"]
-    assert "edited here: engine/mlops/a.py: take what you want of engine/mlops/a.py.new" in told
+    assert "edited here: engine/mlops/a.py: merge engine/mlops/a.py.new by hand" in told
 
 
 def test_without_the_version_it_began_with_nothing_is_merged_by_guessing(
@@ -147,14 +147,14 @@ def test_without_the_version_it_began_with_nothing_is_merged_by_guessing(
 
     told = upgrade(repository, f"--from {template} --to v1.2.0")
 
-    assert "edited here: Makefile: take what you want of Makefile.new" in told
+    assert "edited here: Makefile: merge Makefile.new by hand" in told
     assert (repository / "engine/mlops/new.py").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("", "Which template?"),
+        ("", "address is not known"),
         ("--from {} --to v9.0.0", "found tags v1.0.0, v1.1.0, v1.2.0; wanted v9.0.0"),
         ("--from {} --to v1.0.0", "v1.0.0 is not later\nLater tags: v1.1.0, v1.2.0"),
         ("--from /nowhere/at/all", "git ls-remote: "),

@@ -84,7 +84,7 @@ def test_quarantine_parts_the_rows_and_loses_none(rows: pd.DataFrame, tmp_path: 
     assert report["rows"] == 400
     assert failing[SCHEMA.key.name].tolist() == [4, 6]
     assert failing[REASON].str.contains("found inf, wanted a number from 200 to 6,000").all()
-    assert "2 failing, 2 set aside" in markdown(report, "sale_id")
+    assert "2 failing, 2 quarantined" in markdown(report, "sale_id")
 
 
 def test_every_row_of_a_repeated_key_is_set_aside(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_sudden_lack_of_rows_stops(rows: pd.DataFrame) -> None:
 
     (problem,) = table_problems(thinned, PARAMS, UNTIL, SCHEMA)
 
-    assert "1 rows in the last 90 days, usual are" in problem
+    assert "1 rows in the last 90 days, the median is" in problem
     assert "validate.min_window_share = 0.2" in problem
 
 

@@ -111,7 +111,7 @@ def test_every_row_of_a_repeated_key_is_named(rows: pd.DataFrame) -> None:
     found = problems(rows, SCHEMA)
 
     assert found["row"].tolist() == [4, 9]
-    assert set(found["wanted"]) == {"a key of its own"}
+    assert set(found["wanted"]) == {"a unique key"}
 
 
 def test_an_index_with_repeated_labels_does_not_hide_a_row(rows: pd.DataFrame) -> None:
@@ -191,7 +191,7 @@ def test_rules_that_contradict_the_bounds_are_told_so() -> None:
     columns = (Column("id", "", int, role="key"), Column("x", "", low=0, high=1))
     rule = Rule("impossible", ("x",), "x above 2", lambda x: x > 2)
 
-    with pytest.raises(ValueError, match="no row met all of impossible"):
+    with pytest.raises(ValueError, match="no row meets all of impossible"):
         valid_rows(Schema((*columns, Column("y", "", role="target")), (rule,)), 3)
 
 

@@ -40,7 +40,7 @@ def test_releases_are_listed_newest_first_with_what_changed(quick: Path, tmp_pat
     head = run(folder, "git rev-parse --short=10 HEAD").strip()
     assert newest.splitlines() == [
         f"bbbb  2030-01-02  {head}",
-        "  metrics: not here",
+        "  metrics: not available locally",
         "  models.hist_gradient_boosting.max_iter: 60 -> 90",
     ]
     assert older.startswith("aaaa  ")
@@ -66,5 +66,5 @@ def test_where_nothing_was_released_or_nothing_answers_it_is_said(
 ) -> None:
     folder = copy(quick, tmp_path / "repository")
 
-    assert "No model has been released: there is no tag model-" in versions(folder, wanted=1)
-    assert "names no model" in versions(folder, "--url http://127.0.0.1:9", wanted=1)
+    assert "No model has been released: no tag model-" in versions(folder, wanted=1)
+    assert "reports no model version" in versions(folder, "--url http://127.0.0.1:9", wanted=1)

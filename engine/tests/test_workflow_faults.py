@@ -101,7 +101,7 @@ FAULTS = {
     "a long script": (CHECK, "- run: make test", "- run: |" + "\n          true" * 6),
     "a key that GitHub doesn't know": (CHECK, "runs-on:", "runs_on:"),
     "an ignored finding without a reason": (
-        COMMENT, "checks out main alone, takes the artifact for hostile text", "fine"
+        COMMENT, "checks out only main, treats the artifact as hostile text", "fine"
     ),
     "no sentence at the top": (CHECK, "# On every push", "#On every push"),
 }  # fmt: skip

@@ -110,7 +110,7 @@ def test_without_cml_the_same_text_goes_out_through_gh(
         posted = comment(github, run, without_cml)
 
     assert posted.jobs == {"comment": "success"}, posted.log
-    said = "Posted to pull request 1 by gh, since CML is not installed.\n"
+    said = "Posted to pull request 1 by gh, because CML is not installed.\n"
     assert posted.summaries["comment"] == said
     (written,) = github.comments(number)
     assert written.body.startswith(REPORT)
@@ -215,7 +215,7 @@ def test_a_review_of_an_older_commit_is_not_posted(
     posted = run_workflow(github, "comment.yml", event, settings)
 
     assert posted.jobs == {"comment": "success"}, posted.log
-    assert "nothing to say" in posted.log
+    assert "nothing to post" in posted.log
     assert github.comments(number) == []
 
 

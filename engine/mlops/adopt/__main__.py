@@ -85,14 +85,14 @@ def fitted_params(
     tried = rehearse(schema | {PARAMS_FILE: adapted(old, proposal, today)}, data)
     if tried.unsplit and by_day:
         why = tried.unsplit.splitlines()[0]
-        notes.append(f"{why}: so rows by chance test the model, by split.test_share")
+        notes.append(f"{why}: so the test rows are chosen at random, by split.test_share")
         by_day = False
         tried = rehearse(schema | {PARAMS_FILE: adapted(old, proposal, today, by_day)}, data)
     if tried.unsplit:
-        raise UserError("No model can be made of these rows:", tried.unsplit.splitlines())
+        raise UserError("No model can be trained on these rows:", tried.unsplit.splitlines())
     notes.append(
-        "hyper-parameters: none was chosen for these rows; another model may be better by some per "
-        "cent, and train.search in params.yaml looks for it"
+        "hyper-parameters: not tuned for these rows; another model may be better by some per cent, "
+        "and train.search in params.yaml searches for it"
     )
     guess = None
     if tried.train is not None and tried.test is not None:
@@ -116,7 +116,7 @@ def add(options: argparse.Namespace) -> None:
 
 def _ask(yes: bool) -> None:
     if not yes and (not sys.stdin.isatty() or input("Write this? [y/N] ") != "y"):
-        raise UserError("Nothing was written", advice="To write without a question: --yes")
+        raise UserError("Nothing was written", advice="To write without confirmation: --yes")
 
 
 def main() -> None:
@@ -154,7 +154,7 @@ def main() -> None:
         show(replace(proposal, notes=(*proposal.notes, *notes)), texts)
         if invalid:
             print(
-                f"\nThe stage validate will stop, until `validate:` or the data change:\n{invalid}"
+                f"\nThe stage validate will fail until `validate:` or the data change:\n{invalid}"
             )
         _ask(options.yes)
         first_words = (readme(proposal), about_data(proposal, name, options.file.name, today))
@@ -163,7 +163,7 @@ def main() -> None:
         write(texts | pages(proposal, kept) | {SOURCE_FORM: form.text()}, data, kept)
     if (SOURCE / name).stat().st_size > _LARGE:
         print(f"- {SOURCE / name} is large: keep it out of git by `dvc add {SOURCE}`")
-    print("Written. Read src/project/schema.py: say what each column means. Then: make run")
+    print("Written. Describe what each column means in src/project/schema.py. Then: make run")
 
 
 if __name__ == "__main__":

@@ -9,24 +9,43 @@ from mlops.adopt.parse_column import Asked
 def parse_arguments(description: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mlops.adopt", description=description)
     add = parser.add_argument
-    add("file", type=Path, help="CSV or Parquet, a row a line; gzip too")
+    add("file", type=Path, help="CSV or Parquet, one row per line, also with gzip")
     add("--add", action="store_true", help="add the next file of an adopted system to data/source")
     add("--target", help="column to predict")
-    add("--key", help="column that tells rows apart; else found, or made")
+    add(
+        "--key",
+        help="column with a unique value per row; default: detected, or the rows are numbered",
+    )
     add("--time", help="column with the day or time of each row, if there is one")
     add("--task", choices=("regression", "classification"))
-    add("--keep", nargs="*", default=[], help="columns to keep although they may tell the target")
-    add("--leave-out", nargs="*", default=[], help="columns that are no features")
-    reading = parser.add_argument_group("how the file is written, where its values don't prove it")
+    add(
+        "--keep",
+        nargs="*",
+        default=[],
+        help="columns to keep although they may give away the target",
+    )
+    add("--leave-out", nargs="*", default=[], help="columns to leave out of the schema")
+    reading = parser.add_argument_group(
+        "format of the file, where it can't be inferred from the values"
+    )
     say = reading.add_argument
-    say("--delimiter", help="between fields: , ; | tab or another character")
-    say("--quote", help="around fields: \" or '")
-    say("--encoding", help="as cp1252")
+    say("--delimiter", help="character between fields: , ; | tab or another")
+    say("--quote", help="character around fields: \" or '")
+    say("--encoding", help="such as cp1252")
     say("--decimal", choices=(".", ","))
     say("--thousands", choices=(".", ",", " ", "'"))
-    say("--time-format", help="as %%d/%%m/%%Y; or unix, unix_ms, excel")
-    say("--timezone", help="tell times with an offset there, as Europe/Paris; or: written")
-    say("--missing", nargs="*", default=[], help="texts for an unknown value; COLUMN=TEXT for one")
+    say("--time-format", help="such as %%d/%%m/%%Y; or unix, unix_ms, excel")
+    say(
+        "--timezone",
+        help="convert times with an offset to this zone, such as Europe/Paris; or: written, which "
+        "keeps the local times",
+    )
+    say(
+        "--missing",
+        nargs="*",
+        default=[],
+        help="texts that mark a missing value; COLUMN=TEXT for one column",
+    )
     parser.add_argument(
         "--keep-engine-tests",
         action="store_true",

@@ -28,7 +28,7 @@ def columns_of(content: bytes, zone: str | None) -> tuple[dict[str, pd.Series], 
     for place, name in enumerate(table.column_names):
         header = f"index_{name.strip('_')[-1]}" if name.startswith(_UNNAMED_INDEX) else name
         if header != name:
-            notes.append(f"the index without a name is kept as {header}")
+            notes.append(f"the unnamed index is kept as {header}")
         values, note = _column(table.column(place), zone)
         notes += [f"{header}: {note}"] if note else []
         if values is not None:
@@ -52,12 +52,12 @@ def _column(values: pa.ChunkedArray, zone: str | None) -> tuple[pd.Series | None
     if types.is_dictionary(kind):
         values, kind = values.cast(kind.value_type), kind.value_type
     if types.is_nested(kind) or types.is_duration(kind) or types.is_time(kind):
-        return None, f"left out: values of type {kind}; make numbers or texts of them"
+        return None, f"left out: values of type {kind}; convert them to numbers or texts"
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
         try:
             plain = values.cast(pa.binary()).cast(pa.string())
         except pa.ArrowInvalid:
-            return None, "left out: bytes that are no text"
+            return None, "left out: bytes that are not UTF-8 text"
         return plain.to_pandas().astype("object"), "bytes read as UTF-8 texts"
     if types.is_decimal(kind):
         return _decimal(values)
@@ -88,8 +88,8 @@ def _time(values: pa.ChunkedArray, zone: str | None) -> tuple[pd.Series, str]:
     if own:
         told = own if zone in (None, "written") else zone
         days = days.dt.tz_convert(told).dt.tz_localize(None)
-        note = f"times told in {told}, from {days.min()} to {days.max()}"
+        note = f"times converted to {told}, from {days.min()} to {days.max()}"
     whole = days.astype("datetime64[us]")
     if (whole != days).loc[days.notna()].any():
-        note = ", ".join(filter(None, (note, "times cut to microseconds")))
+        note = ", ".join(filter(None, (note, "times truncated to microseconds")))
     return whole, note

@@ -52,7 +52,7 @@ class Dialect:
             f"quote {self.quote!r}": self.quote != '"',
             f"{self.escape!r} before quotes": bool(self.escape),
             "blanks before quotes": self.spaced,
-            "a first line that names the delimiter": bool(self.above),
+            "a first line with the delimiter": bool(self.above),
         }
         found = [words for words, true in said.items() if true]
         return [f"read with {', '.join(found)}"] if found else []
@@ -74,8 +74,8 @@ def decode(content: bytes, asked: str | None) -> tuple[str, str]:
         raise _no_text(content, encoding, error) from error
     if "\0" in text:
         raise UserError(
-            f"Read as {encoding}, the file holds the character 0: it is of another encoding",
-            advice="Say which: --encoding utf-16-le, for example",
+            f"Read as {encoding}, the file contains the character 0, so it has another encoding",
+            advice="Pass --encoding, for example utf-16-le",
         )
     return text, encoding
 
@@ -87,9 +87,9 @@ def _no_text(content: bytes, encoding: str, error: UnicodeError) -> UserError:
     shown = [f"--encoding {name}: {part.decode(name, 'replace')!r}" for name in _GUESSES]
     line = content.count(b"\n", 0, start) + 1
     return UserError(
-        f"line {line}: byte {content[start : start + 1].hex()} is not {encoding}. It may be read:",
+        f"line {line}: byte {content[start : start + 1].hex()} is not {encoding}. Possible:",
         shown,
-        "Say which encoding is right, or save the file as UTF-8",
+        "Pass the right encoding, or save the file as UTF-8",
     )
 
 
@@ -119,7 +119,7 @@ def split(text: str, asked: Dialect | None = None, **named: str) -> tuple[Dialec
         raise UserError(
             "Two delimiters fit each line: "
             + " and ".join(repr(dialect.delimiter) for dialect, _ in fitting),
-            advice="Say which: --delimiter",
+            advice="Pass --delimiter",
         )
     if not fitting:
         _, problem = max(tried, key=lambda pair: header.count(pair[0].delimiter))
@@ -200,16 +200,19 @@ def _read(text: str, dialect: Dialect) -> Lines | UserError:
         if len(fields) != width
     ]
     if wrong:
-        return UserError(f"{len(wrong)} line(s) are not as long as the header", wrong, _ADVICE)
+        return UserError(
+            f"{len(wrong)} line(s) have another number of fields than the header", wrong, _ADVICE
+        )
     if width < 2:
         return UserError(
             f"found {len(lines) - 1} rows of 1 column(s)",
-            advice="Wanted two columns or more; another delimiter than , ; | and tab: --delimiter",
+            advice="Wanted two or more columns; pass --delimiter if it is not , ; | or tab",
         )
     return lines
 
 
 _ADVICE = (
-    "Values would shift. Fix these lines; where each row begins with its name or ends with a "
-    "delimiter, put a name into the header; other delimiters and quotes: --delimiter, --quote"
+    "Values would be assigned to the wrong columns. Fix these lines; if each row begins with its "
+    "name or ends with a delimiter, add a name to the header; for other delimiters and quotes, "
+    "pass --delimiter, --quote"
 )

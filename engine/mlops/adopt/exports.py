@@ -54,7 +54,7 @@ def read_export(content: bytes, form: SourceForm, columns: tuple[Column, ...]) -
         problems += found
     if problems:
         raise UserError(
-            f"{len(problems)} value(s) are written otherwise than in the adopted file",
+            f"{len(problems)} value(s) have another format than in the adopted file",
             problems,
             "Nothing was added. Fix them, or adopt again with --replace",
         )

@@ -27,7 +27,7 @@ class Unusable(Exception):
     """A column that can't be a feature, or shouldn't; the message says why."""
 
 
-_DATE = "a date; name it by --time, and derive numbers from it: docs/features.md"
+_DATE = "a date; pass it as --time, and derive numbers from it: docs/features.md"
 
 
 def describe(values: pd.Series, name: str, description: str) -> tuple[Column, pd.Series]:
@@ -62,14 +62,14 @@ def _text(
     if present.str.match(_DAY).mean() > _OFTEN:
         raise Unusable(_DATE)
     if present.str.contains("[\r\n]").any():
-        raise Unusable("texts of several lines")
+        raise Unusable("texts with line breaks")
     numbers = pd.to_numeric(present, errors="coerce")
     if _OFTEN < numbers.notna().mean() < 1:
         odd = present[numbers.isna()].iloc[0]
-        raise Unusable(f"numbers, and {odd!r}; if that means that none is known: --missing {odd!r}")
+        raise Unusable(f"numbers, and {odd!r}; if that means missing, pass --missing {odd!r}")
     if len(choices) > max(_OFTEN * len(present), _FEW):
         shown = f"{choices[0][:_SHOWN]!r}{'…' * (len(choices[0]) > _SHOWN)}"
-        raise Unusable(f"a text of its own in nearly every row, such as {shown}")
+        raise Unusable(f"a different text in nearly every row, such as {shown}")
     long = present.str.len().max() > LONGEST
     if long and len(choices) > MOST_LISTED:
         raise Unusable(f"texts of more than {LONGEST} characters")

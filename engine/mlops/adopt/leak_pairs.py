@@ -40,10 +40,10 @@ def questions(features: pd.DataFrame, target: pd.Series, task: Task) -> list[Fin
         for a, b in itertools.combinations(sorted(names, key=list(told).index), 2):
             for words, values in _together(str(a), str(b), told[a].to_numpy(), told[b].to_numpy()):
                 if max(alone[a], alone[b]) < _RANKS < _agreement(values, truth[known], task):
-                    asked.append((f"{words} tells {target.name}", (str(a), str(b))))
+                    asked.append((f"{words} determines {target.name}", (str(a), str(b))))
                     break
     asked += [
-        (f"{name} alone tells {share:.0%} of {target.name}", (name,))
+        (f"{name} alone determines {share:.0%} of {target.name}", (name,))
         for name, share in _nearly_all(rows, actual, task)
     ]
     return asked

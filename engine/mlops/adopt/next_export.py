@@ -49,7 +49,9 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
         notes.append(f"rows are numbered as {form.numbered} from {first}")
         again = rows[values].astype(str).merge(present[values].astype(str).drop_duplicates())
         if len(again):
-            notes.append(f"{len(again)} of {len(rows)} rows stand in {source} already, key apart")
+            notes.append(
+                f"{len(again)} of {len(rows)} rows are already in {source}, under other keys"
+            )
     rows = rows[[name for name in schema.names if name in rows]]
     own = tuple(column for column in schema.columns if column.name in rows)
     broken = validation.problems(_in_types(rows, own), schema, own)
@@ -57,7 +59,7 @@ def prepare(path: Path, schema: Schema, source: str) -> tuple[pd.DataFrame, list
     notes += [
         f"row {int(str(row)) + 1} fails the schema: {why}" for row, why in reasons.head().items()
     ]
-    notes += [f"… and {len(reasons) - 5} rows more fail it"] if len(reasons) > 5 else []
+    notes += [f"… and {len(reasons) - 5} more rows fail it"] if len(reasons) > 5 else []
     if schema.time is not None:
         days = rows[schema.time.name]
         notes.append(f"{len(rows)} rows from {days.min()} to {days.max()}")
@@ -82,7 +84,7 @@ def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, tex
     name = partition_name(path, text)
     dropped = path.resolve().parent == source.resolve()  # by hand; convert it in place
     if (source / name).exists() and not (dropped and path.name == name):
-        raise UserError(f"{source / name}: is there already", advice="Give the file another name")
+        raise UserError(f"{source / name}: already exists", advice="Rename the file")
     with tempfile.TemporaryDirectory() as folder:
         tried = Path(folder) / name
         if text:
@@ -91,7 +93,7 @@ def write_next(path: Path, rows: pd.DataFrame, schema: Schema, source: Path, tex
             rows.to_parquet(tried, index=False)
         _, problems = (parse_csv if text else parse_parquet)(tried.read_bytes(), schema)
         if problems:
-            raise UserError(f"{path}: ingestion would refuse the rows", problems)
+            raise UserError(f"{path}: ingestion would reject the rows", problems)
         with atomic_write(source / name) as temporary:
             temporary.write_bytes(tried.read_bytes())
     if dropped and path.name != name:
@@ -108,7 +110,7 @@ def partition_name(path: Path, text: bool) -> str:
     name = f"{path.name.split('.')[0]}.{'csv' if text else 'parquet'}"
     if name.lower() == FEEDBACK:
         raise UserError(
-            f"{path}: a retraining writes and deletes the partition {FEEDBACK}",
-            advice="Give the file another name",
+            f"{path}: the name {FEEDBACK} is reserved: retraining writes and deletes that file",
+            advice="Rename the file",
         )
     return name

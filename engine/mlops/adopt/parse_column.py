@@ -72,9 +72,9 @@ def without_missing(header: str, texts: Sequence[str], asked: Asked) -> tuple[li
     counts: Counter[str] = Counter()
     for text, times in Counter(texts).items():
         bare = text.strip()
-        counts["blanks around {} value(s) taken off"] += times if bare != text else 0
+        counts["blanks around {} value(s) removed"] += times if bare != text else 0
         gone = bare in words or (numbers and _number(bare) in numbers)
-        counts["{} value(s) taken for missing"] += times if gone else 0
+        counts["{} value(s) read as missing"] += times if gone else 0
         clean[text] = "" if gone else bare
     notes += [words.format(n) for words, n in counts.items() if n]
     return [clean[text] for text in texts], notes
@@ -123,8 +123,8 @@ def _known(texts: list[str], present: tuple[str, ...], header: str, asked: Asked
     as_text = pd.Series([t or None for t in texts], dtype="object")
     counts = Counter(texts)
     notes = () if doubt else tuple(
-        f"{word!r} stands {counts[word]} time(s) and is a value; if it means that nothing is "
-        f"known: --missing '{header}={word}'" for word in words
+        f"{word!r} occurs {counts[word]} time(s) and is kept as a value; if it means missing, "
+        f"pass --missing '{header}={word}'" for word in words
     )  # fmt: skip
     return Read(as_text, None, notes, doubt.reason if doubt else "")
 
@@ -143,20 +143,18 @@ def _but_for(
     counts = Counter(texts)
     shown = ", ".join(f"{word!r} {counts[word]} time(s)" for word in words)
     asks = " ".join(f"--missing '{header}={word}'" for word in words)
-    return (
-        Doubt(f"{kind}, and {shown}; if that means that nothing is known: {asks}") if kind else None
-    )
+    return Doubt(f"{kind}, and {shown}; if that means missing, pass {asks}") if kind else None
 
 
 def _numbers(texts: list[str], present: tuple[str, ...], numeral: Numeral) -> Read:
     """Convert texts to numbers, or keep the texts if numbers would not be the same."""
     kept = ""
     if parse_numbers.is_code(present):
-        kept = "leading zeros or the like are kept: these are codes, not numbers"
+        kept = "kept as texts: leading zeros or the like show that these are codes, not numbers"
     found = [str(numeral.read(text)) for text in present]
     whole = all(_is_whole(number) for number in found)
     if not kept and whole and any(abs(int(number)) > EXACT for number in found):
-        kept = "whole numbers beyond 2^53 are kept as texts, for no number of a model holds them"
+        kept = "whole numbers beyond 2^53 are kept as texts: floats can't represent them exactly"
     if not kept and any(abs(float(number)) == float("inf") for number in found):
         kept = "numbers beyond 1e308 are kept as texts"
     if kept:
@@ -199,12 +197,16 @@ def _shown(texts: list[str], read: Read, plain_noted: bool) -> list[str]:
             return []
         how = f"numbers, decimal {form.decimal!r}"
         how += f", thousands {form.thousands!r}" if form.thousands else ""
-        how += f", {form.unit!r} taken off" if form.unit else ""
+        how += f", {form.unit!r} removed" if form.unit else ""
     elif isinstance(read.conversion, Clock):
         how = f"times as {read.conversion.format}"
-        how += f", told in {read.conversion.zone}" if read.conversion.zone else ""
+        how += f", converted to {read.conversion.zone}" if read.conversion.zone else ""
         away = parse_datetimes.offset([text for text, _ in known[:1000]])
-        how += f", on the wall at {away}, which is dropped" if away and "told" not in how else ""
+        how += (
+            f", as local times; the offset {away} is dropped"
+            if away and not read.conversion.zone
+            else ""
+        )
         changed = len(known)
         known = [(text, value) for text, value in known if value == read.values.min()][:1] + [
             (text, value) for text, value in known if value == read.values.max()

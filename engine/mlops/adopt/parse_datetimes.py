@@ -97,7 +97,7 @@ def recognise(
         days = pd.DataFrame({clock.format: clock.read(values) for clock in ways.values()})
         apart = values[days.nunique(axis=1) > 1].iloc[0]
         shown = [f"{clock.format} ({_day(clock, apart)})" for clock in ways.values()]
-        return Doubt(f"{apart!r} fits {' and '.join(shown)}; say --time-format")
+        return Doubt(f"{apart!r} fits {' and '.join(shown)}; pass --time-format")
     return next(iter(ways.values()), None)
 
 
@@ -123,7 +123,9 @@ def _in_zone(values: pd.Series, clock: Clock, zone: str | None) -> Clock | Doubt
         try:
             zoneinfo.ZoneInfo(zone)
         except (ValueError, OSError) as error:
-            raise UserError(f"--timezone {zone}: no such zone", advice="As Europe/Paris") from error
+            raise UserError(
+                f"--timezone {zone}: no such zone", advice="Wanted a name such as Europe/Paris"
+            ) from error
         return Clock(clock.format, zone)
     offsets = (
         sorted(values.str.extract(_OFFSET)[0].dropna().unique()) if clock.format == ISO else []
@@ -132,8 +134,8 @@ def _in_zone(values: pd.Series, clock: Clock, zone: str | None) -> Clock | Doubt
     if (len(offsets) > 1 or 0 < some < 1) and zone != "written":
         shown = ", ".join(itertools.islice(offsets, 5))
         return Doubt(
-            f"times with different offsets ({shown}); say --timezone Europe/Paris, or "
-            "--timezone written to keep the times on the wall"
+            f"times with different offsets ({shown}); pass --timezone Europe/Paris, or "
+            "--timezone written to keep the local times"
         )
     return clock
 

@@ -104,7 +104,7 @@ def recognise(
     found = {(p["before"] or "", p["after"] or "") for p in parts if p}
     if len(found) > 1:
         shown = ", ".join(sorted(f"{b or a}" or "no mark" for b, a in found))
-        return Doubt(f"numbers with different marks ({shown}); write them alike")
+        return Doubt(f"numbers with different marks ({shown}); use the same mark in all of them")
     (before, after) = found.pop()
     readings: dict[tuple[float, ...], Numeral] = {}
     for point, group in _FORMS:
@@ -124,7 +124,7 @@ def recognise(
     if len(ways) > 1:
         example = next(t for t in texts if len({way.read(t) for way in ways}) > 1)
         values = " or ".join(f"{float(way.read(example) or 0):.12g}" for way in ways)
-        return Doubt(f"{example!r} may be {values}; say --decimal or --thousands")
+        return Doubt(f"{example!r} may be {values}; pass --decimal or --thousands")
     return ways[0] if ways else None
 
 

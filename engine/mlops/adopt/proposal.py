@@ -26,8 +26,8 @@ from mlops.metrics import Task
 
 ROW_KEY = "row_id"
 _NOTHING_LEFT = (
-    "Add a column that a model can take. Of a text, that may be its length, its number of words, "
-    "or whether it holds a certain word; of a date, name it by --time and see docs/features.md"
+    "Add a column that can be a feature. From a text, derive its length, its number of words, or "
+    "whether it contains a certain word; pass a date as --time and see docs/features.md"
 )
 _FEW_CLASSES = 10  # at most so many distinct whole numbers are classes
 
@@ -88,10 +88,10 @@ def propose(
     if len(labelled) < len(table):
         notes.append(f"{len(table) - len(labelled)} rows have no {target}: left out")
     task = task or _guess(labelled[target])
-    notes.append(f"task: {task}, by the values of {target}; else say --task")
+    notes.append(f"task: {task}, inferred from the values of {target}; to change it: --task")
     label, actual = _target(labelled[target], names[target], task)
     if key is None and (key := _row_number(table, {target, time})):
-        notes.append(f"key: {key}, which is another in each row; else say --key")
+        notes.append(f"key: {key}, which is unique; to change it: --key")
     when = None if time is None else _days(labelled[time], time, time_format)
     features = [header for header in labelled if header not in (target, key, time)]
     found, left_out = _features(labelled[features], names, actual, task, keep, doubts)
@@ -101,7 +101,7 @@ def propose(
     rows = {column.name: values for column, values in found} | {label.name: actual}
     features_found = pd.DataFrame({c.name: values for c, values in found})
     notes += [
-        f"question: {finding}: is each known before {label.name} is? If not: --leave-out"
+        f"question: {finding}: is each known before {label.name}? If not: --leave-out"
         for finding, _ in questions(features_found, actual, task)
     ]
     if len(columns) == 1:
@@ -142,7 +142,7 @@ def _features(
             column, values = describe(table[header], names[header], words(header))
             if header not in keep and gives_away(values, target, task):
                 away = f"gives {target.name} away"
-                raise Unusable(f"{away}; if it is known beforehand: --keep {header}")
+                raise Unusable(f"{away}; if it is known before the target: --keep {header}")
         except Unusable as reason:
             notes.append(f"{header}: left out: {reason}")
         else:
@@ -163,8 +163,8 @@ def _check_keys(keys: pd.Series) -> None:
     if len(wrong):
         shown = ", ".join(map(str, wrong.unique()[:10]))
         raise UserError(
-            f"{keys.name} can't be the key: {len(wrong)} rows have none, or share one: {shown}",
-            advice="Wanted a value of its own in each row; leave --key out to number the rows",
+            f"{keys.name} can't be the key: {len(wrong)} rows have none or a duplicate: {shown}",
+            advice="Wanted a unique value in each row; omit --key to number the rows",
         )
 
 
@@ -193,10 +193,10 @@ def _days(values: pd.Series, header: str, form: str | None) -> pd.Series:
     if days.isna().any():
         wrong = values[days.isna()]
         raise UserError(
-            f"{header}: {len(wrong)} rows hold no day",
+            f"{header}: {len(wrong)} rows have no day",
             [f"row {row}: found {value}" for row, value in wrong.head().items()],
-            "Wanted days as 2026-01-31, in every row; another form: --time-format; or leave "
-            "--time out",
+            "Wanted days such as 2026-01-31 in every row; for another format, pass --time-format; "
+            "or omit --time",
         )
     return days
 
@@ -225,7 +225,7 @@ def _target(values: pd.Series, name: str, task: Task) -> tuple[Column, pd.Series
         if task == "classification":
             values = texts(values)
         elif not pd.api.types.is_numeric_dtype(values):
-            raise Unusable("not a number; wanted one for --task regression")
+            raise Unusable("not a number; --task regression needs one")
         column, described = describe(values, name, words(str(values.name)))
         if column.open:
             column = replace(column, choices=_classes(described), open=False)

@@ -56,7 +56,7 @@ def read_table(
         raise UserError(f"{path}: {error.headline}", error.problems, error.advice) from error
     if found.table.shape[1] < 2 or len(found.table) < 2:
         shape = f"{len(found.table)} rows of {found.table.shape[1]} column(s)"
-        raise UserError(f"{path}: found {shape}", advice="Wanted a header, and a row a line")
+        raise UserError(f"{path}: found {shape}", advice="Wanted a header, and one row per line")
     return found
 
 
@@ -100,7 +100,7 @@ def header_names(fields: Sequence[str]) -> tuple[list[str], list[str]]:
         UserError: all fields are numbers, so this is a row, not a header.
     """
     if all(parse_numbers.is_plain(field.strip()) and field.strip() for field in fields):
-        raise UserError("line 1 holds numbers alone", advice="Wanted the columns' names in line 1")
+        raise UserError("line 1 contains only numbers", advice="Wanted the column names in line 1")
     names, notes = list[str](), list[str]()
     for place, field in enumerate(fields, 1):
         bare = field.strip()
@@ -108,7 +108,11 @@ def header_names(fields: Sequence[str]) -> tuple[list[str], list[str]]:
         while name in names:
             name, number = f"{bare or f'column_{place}'} {number}", number + 1
         if name != bare:
-            why = "has no name in the header" if not bare else f"is called {bare} like another"
+            why = (
+                "has no name in the header"
+                if not bare
+                else f"has the same name as another column, {bare}"
+            )
             notes.append(f"column {place} {why}: kept as {name}")
         names.append(name)
     return names, notes
@@ -129,7 +133,7 @@ def _parquet(content: bytes, asked: Asked) -> Reading:
         if header not in texts and words:
             gone = table[header].map(lambda value: _is_word(value, words))  # noqa: B023
             table[header] = table[header].mask(gone)
-            notes += [f"{header}: {gone.sum()} value(s) taken for missing"] if gone.any() else []
+            notes += [f"{header}: {gone.sum()} value(s) read as missing"] if gone.any() else []
     return replace(reading, table=pd.DataFrame(table), notes=(*notes, *reading.notes))
 
 
@@ -157,7 +161,7 @@ def _typed(columns: Mapping[str, Sequence[str]], asked: Asked, typed: bool = Fal
         for header, texts in columns.items():
             form = read[header].conversion
             unsure = isinstance(form, Numeral) and not form.sure and decimal == ","
-            if "say --decimal" in read[header].doubt or unsure:
+            if "pass --decimal" in read[header].doubt or unsure:
                 again = parse_column.read_column(header, texts, sure, typed)
                 read[header] = again if again.conversion else read[header]
     notes = [f"{header}: {note}" for header, r in read.items() for note in r.notes]

@@ -8,15 +8,15 @@ _README = """\
 # Predicting {target}
 
 A model of `{target}` from {features} features and {rows} rows, reviewed in pull requests and served
-as an API. Say here what it is for, who answers for it, and when not to use it.
+as an API. Describe here its purpose, who is responsible for it, and when not to use it.
 
 ```console
 $ make run
 $ make serve
 ```
 
-The first runs the pipeline and prints its review against the last commit; the second answers on
-http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every command.
+The first runs the pipeline and prints its review against the last commit; the second serves the
+API on http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every command.
 
 | to change | edit | then |
 |---|---|---|
@@ -33,20 +33,20 @@ http://127.0.0.1:8000, with a page to try it at `/`. `make help` lists every com
 | the engine, to a later version | nothing: `engine/README.md` | `make upgrade` |
 | the storage of data and models | `DVC_REMOTE_URL`: `docs/secure.md` | `make remote` |
 
-How it works stands in `docs/`, its terms in [docs/glossary.md](docs/glossary.md); what the data
-is, in [data/README.md](data/README.md). `make github` sets up the repository on GitHub.
+`docs/` explains how it works, [docs/glossary.md](docs/glossary.md) defines the terms, and
+[data/README.md](data/README.md) describes the data. `make github` sets up the repository on GitHub.
 """
 
 _ABOUT = """\
 # The data
 
 `source/{name}` was added on {day} from {origin}: {rows} rows.
-What each column means, its unit and its bounds stand in `src/project/schema.py`, and only there.
+The meaning, unit and bounds of each column are defined in `src/project/schema.py`, and only there.
 
-**Source.** Say here where the data comes from, who may use it, and how it is to be cited.
+**Source.** Describe here where the data comes from, who may use it, and how to cite it.
 
-**How it enters.** Add a file with the same columns to `source/`{until}, and open a pull request.
-Write it under another ending and rename it when it is whole.
+**Adding data.** Add a file with the same columns to `source/`{until}, and open a pull request.
+Write it under another ending and rename it when it is complete.
 """
 
 

@@ -52,7 +52,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
         for module in ("mlops.params", "mlops.pipeline.ingest"):
             if said := _run(module, root):
                 raise UserError(
-                    f"{module} would stop at these rows; nothing was changed:", said.splitlines()
+                    f"{module} would fail on these rows; nothing was changed:", said.splitlines()
                 )
         if said := _run("mlops.pipeline.validate", root):
             return Rehearsal(invalid=said)

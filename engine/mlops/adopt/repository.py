@@ -34,7 +34,7 @@ def check_committed() -> None:
     )
     if status.returncode or status.stdout:
         found = (status.stdout or status.stderr).rstrip().splitlines()
-        raise UserError("Not committed, and would be written over:", found, "Commit or stash it")
+        raise UserError("Not committed, and would be overwritten:", found, "Commit or stash it")
 
 
 def check_replaced(allowed: bool) -> None:
@@ -45,9 +45,9 @@ def check_replaced(allowed: bool) -> None:
     """
     if SOURCE_FORM.exists() and not allowed:
         raise UserError(
-            f"{SOURCE} holds rows that were adopted; they would be removed:",
+            f"{SOURCE} contains rows of an earlier adoption; they would be removed:",
             sorted(str(path) for path in SOURCE.glob("*")),
-            "To add a file to them: --add. To put one in their place: --replace",
+            "To add a file to them: --add. To replace them: --replace",
         )
 
 

@@ -64,10 +64,8 @@ def load_form(path: Path = SOURCE_FORM) -> SourceForm:
         return SourceForm(**found | lists | {"conversions": kinds, "dialect": dialect})
     except FileNotFoundError as error:
         raise UserError(
-            f"{path}: is not there: no file was adopted yet",
-            advice="The first one: python -m mlops.adopt FILE --target COLUMN",
+            f"{path}: missing: no file has been adopted yet",
+            advice="Adopt the first one: python -m mlops.adopt FILE --target COLUMN",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: can't be read: {error}", advice="Take it back from git"
-        ) from error
+        raise UserError(f"{path}: can't be read: {error}", advice="Restore it from git") from error

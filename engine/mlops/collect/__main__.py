@@ -16,9 +16,11 @@ from mlops.timestamps import present
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.collect", description=__doc__)
-    parser.add_argument("--late", action="store_true", help="take rows that came late, too")
-    parser.add_argument("--dry-run", action="store_true", help="only say what is new")
-    parser.add_argument("--today", type=datetime.date.fromisoformat, help="instead of the clock's")
+    parser.add_argument("--late", action="store_true", help="also collect late rows")
+    parser.add_argument("--dry-run", action="store_true", help="print what is new, write nothing")
+    parser.add_argument(
+        "--today", type=datetime.date.fromisoformat, help="date to use instead of the clock's"
+    )
     options = parser.parse_args()
     params, schema = load_project_params(), load_schema()
     today = options.today or present(datetime.date, schema.timezone)

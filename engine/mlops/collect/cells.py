@@ -22,7 +22,7 @@ def as_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], schema: Schema)
         UserError: columns are missing or unknown, or values have another type; all are listed.
     """
     if problems := name_problems(list(names), schema):
-        raise UserError("The query does not give the columns of the schema", problems)
+        raise UserError("The query's columns are not those of the schema", problems)
     columns, problems = {}, []
     for column in (column for column in schema.columns if column.name in names):
         place = list(names).index(column.name)
@@ -34,7 +34,7 @@ def as_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], schema: Schema)
             dtype: Any = column.dtype
             columns[column.name] = pd.Series(values, dtype="object").astype(dtype)
     if problems:
-        raise UserError(f"The query gives {len(problems)} value(s) of another kind", problems)
+        raise UserError(f"The query returns {len(problems)} value(s) of another type", problems)
     return pd.DataFrame(columns)
 
 

@@ -53,7 +53,9 @@ def find_new(
             or its rows do not fit the schema or the source.
     """
     if schema.time is None:
-        raise UserError("The schema has no column of role 'time': nothing tells new rows from old")
+        raise UserError(
+            "The schema has no column of role 'time': new rows can't be distinguished from old ones"
+        )
     time, key = schema.time.name, schema.key.name
     known = _known(source, schema)
     newest = known[time].max().date() if len(known) else None
@@ -63,13 +65,15 @@ def find_new(
     rows = as_rows(names, found, schema)
     rows = rows[(rows[time] < pd.Timestamp(today)) & (rows[time] >= pd.Timestamp(since))]
     if repeated := sorted(set(rows[key][rows[key].duplicated()])):
-        shown = [f"{key} {value}: stands on several rows" for value in repeated]
-        raise UserError(f"{QUERY}: {len(shown)} key(s) stand on several rows", shown)
+        shown = [f"{key} {value}: is on several rows" for value in repeated]
+        raise UserError(f"{QUERY}: {len(shown)} duplicate key(s)", shown)
     after = pd.Timestamp(newest + _DAY if newest else _FIRST)
     there, is_new = rows[key].isin(known[key]), rows[time] >= after
     if moved := rows[key][there & is_new].tolist():
-        shown = [f"{key} {value}: has a day before in {source}" for value in moved]
-        raise UserError(f"{QUERY}: {len(shown)} row(s) were taken before, of another day", shown)
+        shown = [f"{key} {value}: has an earlier day in {source}" for value in moved]
+        raise UserError(
+            f"{QUERY}: {len(shown)} row(s) were collected before, with another day", shown
+        )
     return New(rows[is_new], rows[~is_new & ~there], newest)
 
 
@@ -104,10 +108,10 @@ def write_new(new: New, source: str, late: bool, schema: Schema) -> Path | None:
     content, ending = _content(rows, schema)
     _, problems = PARSERS[ending](content, schema)
     if problems:
-        raise UserError(f"{QUERY}: ingestion would refuse the rows; none is written", problems)
+        raise UserError(f"{QUERY}: ingestion would reject the rows; none are written", problems)
     path = Path(source) / f"{name}{ending}"
     if path.exists():
-        raise UserError(f"{path}: is there already", advice="Give that file another name.")
+        raise UserError(f"{path}: already exists", advice="Rename that file.")
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     return path
@@ -128,7 +132,7 @@ def said_of_late(new: New, schema: Schema) -> str:
     keys = ", ".join(map(str, new.late[schema.key.name].head(LISTED)))
     more = " …" if len(new.late) > LISTED else ""
     return (
-        f"{len(new.late):,} row(s) came late, of days up to {new.newest} that were taken before: "
+        f"{len(new.late):,} late row(s), of days up to {new.newest} that were collected before: "
         f"{schema.key.name} {keys}{more}"
     )
 
@@ -146,8 +150,8 @@ def collect(
         return None
     new = find_new(address, read_query(), source, today, schema)
     if told := said_of_late(new, schema):
-        print(f"collect: {told}; {'taken' if late else 'not taken: --late takes them'}")
-    since = f"after {new.newest}" if new.newest else "from the first day on"
+        print(f"collect: {told}; {'collected' if late else 'not collected: pass --late'}")
+    since = f"after {new.newest}" if new.newest else "from the first day"
     print(f"collect: {len(new.rows):,} new row(s) {since}, up to {today - _DAY}")
     path = None if dry else write_new(new, source, late, schema)
     if path is not None:

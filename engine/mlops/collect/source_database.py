@@ -55,10 +55,10 @@ def ask(
         with engine.begin() as connection:
             result = connection.execute(bound)
             if not result.returns_rows:
-                raise UserError(f"{QUERY}: gives no rows, wanted a SELECT")
+                raise UserError(f"{QUERY}: returns no rows, wanted a SELECT")
             return list(result.keys()), result.all()
     except (sa.exc.SQLAlchemyError, OSError) as error:
-        raise UserError(f"{VARIABLE}: the database can't be asked: {_cause(error)}") from None
+        raise UserError(f"{VARIABLE}: the query failed: {_cause(error)}") from None
     finally:
         engine.dispose()
 
@@ -76,15 +76,15 @@ def _open(address: str) -> sa.Engine:
         ) from None
     except Exception:  # each dialect has its own, with parts of the address in its message
         raise UserError(
-            f"{VARIABLE}: this is no address of a database",
-            advice="Wanted DIALECT://USER:PASSWORD@HOST:PORT/DATABASE, as SQLAlchemy reads it.",
+            f"{VARIABLE}: not an address of a database",
+            advice="Wanted DIALECT://USER:PASSWORD@HOST:PORT/DATABASE, as SQLAlchemy parses it.",
         ) from None
 
 
 _OF_QUERY = (
-    (r"^42601|syntax error|incomplete input", f"{QUERY} is no SQL that it understands"),
-    (r"^42703|no such column", f"{QUERY} names a column that is not there"),
-    (r"^42P01|no such table", f"{QUERY} names a table that is not there"),
+    (r"^42601|syntax error|incomplete input", f"{QUERY} is not valid SQL for it"),
+    (r"^42703|no such column", f"{QUERY} names a column that does not exist"),
+    (r"^42P01|no such table", f"{QUERY} names a table that does not exist"),
     (r"^22|^42|mismatch", f"{QUERY} compares or converts values that don't fit"),
 )
 

@@ -67,12 +67,14 @@ def push(files: Path, title: str, url: str, here: str, branch: str) -> None:
     paths = [str(path.relative_to(files)) for path in sorted(files.rglob("*")) if path.is_file()]
     wrong = [path for path in paths if not any(fnmatch(path, one) for one in FILES[branch])]
     if wrong:
-        raise NotProposed(f"{branch} takes {', '.join(FILES[branch])}, not {', '.join(wrong)}")
+        raise NotProposed(f"{branch} accepts {', '.join(FILES[branch])}, not {', '.join(wrong)}")
     if git("ls-remote", url, f"refs/heads/{branch}"):
         git("fetch", "--quiet", url, f"refs/heads/{branch}")
         tip, author = git("log", "-1", "--format=%H %ae", "FETCH_HEAD").split()
         if author != EMAIL and not _is_left_over(tip, here, branch):
-            raise NotProposed(f"{author} works on {branch}: merge or close its pull request first")
+            raise NotProposed(
+                f"{author} has commits on {branch}: merge or close its pull request first"
+            )
     if branch == BRANCH:
         # Feedback that the source now contains is no longer in a partition of its own.
         git("rm", "--quiet", "--ignore-unmatch", "--", f"*/{FEEDBACK}")
@@ -121,7 +123,7 @@ def main() -> int:
     folder, repository = Path(sys.argv[1]), os.environ["GITHUB_REPOSITORY"]
     decision = read_json(folder / "decision.json")
     if not decision["propose"]:
-        print(f"bot_pull_request: {decision['why']}: nothing is opened")
+        print(f"bot_pull_request: {decision['why']}: no pull request is opened")
         return 0
     text = (folder / "body.md").read_text(encoding="utf-8")
     body = text.encode()[:MOST_BYTES].decode(errors="ignore")

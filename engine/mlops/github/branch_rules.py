@@ -36,7 +36,7 @@ def required_checks(here: str, branch: str) -> tuple[str, tuple[Write, ...]]:
     strict = queued or any(rule["strict_required_status_checks_policy"] for rule in checks)
     if required >= set(CHECKS) and strict:
         return ", ".join(sorted(required)), ()
-    found = f"{', '.join(sorted(required))}{'' if strict else '; on an older base too'}"
+    found = f"{', '.join(sorted(required))}{'' if strict else '; also on an older base'}"
     return found if required else "none", (_ruleset(here, strict=not queued),)
 
 

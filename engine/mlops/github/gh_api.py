@@ -74,11 +74,11 @@ NEEDED = {
         "Settings, Actions, General, Workflow permissions."
     ),
     "Resource not accessible by integration": (
-        "The workflow's token lacks a right that its job asks for: an organization limits it, or "
-        "the run is for a fork. See docs/github.md."
+        "The workflow's token lacks a permission that its job requests: an organization limits it, "
+        "or the run is for a fork. See docs/github.md."
     ),
     "GitHub Actions is disabled": (
-        "Actions are switched off here: run `make github`, or allow them under Settings, Actions."
+        "Actions are disabled here: run `make github`, or allow them under Settings, Actions."
     ),
 }
 """Parts of GitHub's errors for a repository that is not set up -> advice."""

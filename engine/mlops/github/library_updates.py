@@ -38,9 +38,11 @@ def committed(root: Path, name: str) -> str:
 
 def describe(changes: list[tuple[str, str, str]], report: str) -> str:
     """Return the pull request's text: the versions, and the review of the model with them."""
-    rows = [f"| {name} | {old or 'new'} | {new or 'gone'} |" for name, old, new in changes]
+    rows = [f"| {name} | {old or 'new'} | {new or 'removed'} |" for name, old, new in changes]
     table = "\n".join(["| library | locked | now |", "|---|---|---|", *rows])
-    return f"Made by `make lock UPGRADE=1`: releases of the last week wait.\n\n{table}\n\n{report}"
+    return (
+        f"Made by `make lock UPGRADE=1`, without releases of the last week.\n\n{table}\n\n{report}"
+    )
 
 
 def leave(root: Path, folder: Path) -> str:
@@ -58,7 +60,7 @@ def leave(root: Path, folder: Path) -> str:
     decision = {"propose": bool(changes), "title": TITLE, "why": "no library is newer"}
     report = root / REVIEW / "report.md"
     if changes and not report.exists():
-        raise UserError(f"{report}: not found", advice="Review the model under them: make run")
+        raise UserError(f"{report}: not found", advice="Review the model with them: make run")
     files.mkdir(parents=True, exist_ok=True)
     if changes:
         for path in [*root.glob(LOCKS), root / "dvc.lock"]:

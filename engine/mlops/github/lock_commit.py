@@ -34,7 +34,7 @@ def commit_lock(lock: Path, event: dict, repository: str) -> str:  # type: ignor
     branch, here = head["ref"], f"repos/{repository}"
     tip = api(f"{here}/git/ref/heads/{quote(branch)}")["object"]["sha"]
     if tip != head["sha"]:
-        return "The branch has a newer commit, whose own run sees to dvc.lock."
+        return "The branch has a newer commit, whose own run commits dvc.lock."
     text = checked_lock(lock, _stages(_file(f"{here}/contents/dvc.yaml?ref={tip}")[0]))
     try:
         committed, blob = _file(f"{here}/contents/{LOCK}?ref={tip}")

@@ -25,13 +25,13 @@ def publish_note(note: Path, tag: str, commit: str) -> str:
     fields = {"tag_name": tag, "target_commitish": commit, "name": f"Model {model}", "body": text}
     try:
         if _is_released(f"{releases}/tags/{tag}"):
-            return f"{tag} was released before"
+            return f"{tag} is already released"
         api(releases, body=fields)
     except GitHubRefused as error:
         if "HTTP 403" not in str(error):
             raise UserError(f"The note can't be published: {error}") from error
         return (
-            f"{tag} is not tagged: no workflow may do so once others have changed on main. Type: "
+            f"{tag} is not tagged: workflows may not do so if workflow files changed on main. Run: "
             f"gh run download {os.environ['GITHUB_RUN_ID']} --name note && gh release create {tag} "
             f"--target {commit} --title 'Model {model}' --notes-file {note.name}"
         )

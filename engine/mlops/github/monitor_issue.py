@@ -47,7 +47,7 @@ def keep_issue(here: str, verdict: str, text: str) -> str:
         recovered = {"state": "closed"} if verdict == "ok" else {}
         api(f"{here}/issues/{number}", "--method", "PATCH", body=change | recovered)
     for other in newer:
-        body = f"Goes on in #{number}."
+        body = f"Continued in #{number}."
         api(f"{here}/issues/{other}", "--method", "PATCH", body={"state": "closed", "body": body})
     return f"issue {number}" if number else "no issue"
 
@@ -62,21 +62,21 @@ def why_no_retraining(here: str, limits: dict[str, Any], now: datetime.datetime)
     owner = here.split("/")[1]
     waiting = api(f"{here}/pulls?state=open&head={owner}:{BRANCH}")
     if waiting:
-        return f"One waits for its review: #{waiting[0]['number']}."
+        return f"One is waiting for review: #{waiting[0]['number']}."
     query = "event=workflow_dispatch&per_page=100"
     runs = api(f"{here}/actions/workflows/{RETRAIN}/runs?{query}")["workflow_runs"]
     ages = [now - _time(run["created_at"]) for run in runs]
     if any(run["status"] != "completed" for run in runs):
-        return "One is running."
+        return "One is already running."
     tried = sum(age < _MONTH for age in ages)
     if tried >= limits["max_per_month"]:
         return (
-            f"{tried} in 30 days, as many as monitor.retrain.max_per_month allows, have not "
-            "helped: **somebody has to look why.**"
+            f"{tried} in 30 days, the limit monitor.retrain.max_per_month, have not "
+            "helped: **a person must find the cause.**"
         )
     if ages and min(ages) < datetime.timedelta(days=limits["cooldown_days"]):
-        end = f"The last one, {runs[0]['html_url']}, ended with {runs[0]['conclusion']}."
-        return f"{end} The next may start {limits['cooldown_days']:g} days after it."
+        end = f"The previous one, {runs[0]['html_url']}, ended with {runs[0]['conclusion']}."
+        return f"{end} The next one may start {limits['cooldown_days']:g} days after it."
     return None
 
 
@@ -100,10 +100,10 @@ def tell(folder: Path, result: str, here: str, link: str) -> tuple[str, list[str
     report_file, failures = folder / "report.json", []
     if not report_file.exists():
         if result == "success":
-            return "nothing is deployed yet: nothing to tell", []
+            return "nothing is deployed yet: nothing to report", []
         left = folder / "failure.txt"
         said = left.read_text(encoding="utf-8") if left.exists() else "It left no message."
-        text = f"## ❌ No verdict\n\n{fenced(said)}\n\nNothing is retrained: {link}\n"
+        text = f"## ❌ No verdict\n\n{fenced(said)}\n\nNo retraining is started: {link}\n"
         return keep_issue(here, "failed", text), ["the monitor failed"]
     report = read_json(report_file)
     text = (folder / "report.md").read_text(encoding="utf-8")

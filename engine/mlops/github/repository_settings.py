@@ -38,7 +38,7 @@ def read_values(arguments: Sequence[str], workflows: str) -> dict[str, str]:
         if not given or not value:
             problems.append(f"{argument!r}: wanted NAME=VALUE")
         elif name not in known:
-            problems.append(f"{name}: no workflow reads it; known are {', '.join(known)}")
+            problems.append(f"{name}: no workflow reads it; wanted one of {', '.join(known)}")
         values[name] = value
     if problems:
         raise UserError("make github: nothing was changed", problems)
@@ -71,7 +71,7 @@ def find_repository(root: Path, workflows: str, values: dict[str, str]) -> Repos
     if not facts.get("permissions", {}).get("admin"):
         raise UserError(
             f"make github: this login may not change the settings of {name[1]}.",
-            advice="Ask one of its administrators, or log in as one: gh auth login",
+            advice="Ask one of its administrators, or log in as an administrator: gh auth login",
         )
     return Repository(here, facts, workflows, values)
 
@@ -117,10 +117,8 @@ def agreed(changes: Sequence[Setting]) -> bool:
     try:
         return input(f"Set these {len(changes)} on GitHub? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
-        advice = "Without the question: make github YES=1"
-        raise UserError(
-            "make github: nobody answers; nothing was changed.", advice=advice
-        ) from None
+        advice = "To apply without confirmation: make github YES=1"
+        raise UserError("make github: no answer; nothing was changed.", advice=advice) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -41,7 +41,7 @@ def mark_outdated(number: int, run: dict[str, Any], repository: str) -> None:
     link = f"[this run]({run['html_url']})"
     text = (
         f"## ⏳ Out of date\n\nCommit {run['head_sha'][:10]} has been reviewed since: see {link}. "
-        "Its report comes here as soon as it can be posted.\n"
+        "Its report will appear here as soon as it is posted.\n"
     )
     for comment in _own(number, repository)[-1:]:
         path = f"repos/{repository}/issues/comments/{comment['id']}"
@@ -59,7 +59,7 @@ def post(text: str, number: int, sha: str, repository: str) -> str:
     report.write_text(text, encoding="utf-8")
     try:
         if any(comment["user"]["login"] != AUTHOR for comment in _marked(number, repository)):
-            raise OSError("somebody else's comment has CML's mark, and it would overwrite that one")
+            raise OSError("a comment by another author has CML's mark, and CML would overwrite it")
         subprocess.run(
             ["cml", "comment", "update", "--publish=false", f"--watermark-title={TITLE}",
              f"--target=pr/{number}", str(report)],
@@ -75,7 +75,7 @@ def post(text: str, number: int, sha: str, repository: str) -> str:
         method = "PATCH" if mine else "POST"
         api(f"repos/{repository}/issues/{where}", "--method", method, "-F", f"body=@{report}")
         missing = isinstance(error, FileNotFoundError)
-        return f"by gh, since CML {'is not installed' if missing else f'failed: {error}'}"
+        return f"by gh, because CML {'is not installed' if missing else f'failed: {error}'}"
 
 
 def is_told(pull: dict[str, Any], sha: str, repository: str) -> bool:
@@ -117,7 +117,7 @@ def main(command: str) -> int:
     try:
         pull = find_pull(run, repository, Path(os.environ["RUNNER_TEMP"]) / "review")
         if pull is None or is_told(pull, run["head_sha"], repository):
-            print("No open pull request has this commit as its newest: nothing to say.")
+            print("No open pull request has this commit as its newest: nothing to post.")
             return 0
         number = pull["number"]
         if command == "outdated":

@@ -75,8 +75,8 @@ def _actions(repository: Repository) -> Iterator[Setting]:
     found = api(path)
     writes = () if found["enabled"] else (("PUT", path, {"enabled": True}),)
     own_only = found.get("allowed_actions") == "local_only"
-    problem = "the workflows use actions of others: allow these too" if own_only else ""
-    said = "only your own" if own_only else _word(found["enabled"])
+    problem = "the workflows use third-party actions: allow these too" if own_only else ""
+    said = "only local ones" if own_only else _word(found["enabled"])
     yield Setting("Actions may run", "settings/actions", said, "yes", writes, problem)
 
 

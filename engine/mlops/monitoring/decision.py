@@ -133,5 +133,5 @@ def _one_sided(window: Window, schema: Schema, params: Params) -> list[str]:
         common = shares.index[shares >= COMMON]
         silent = [str(choice) for choice in common if not (window.labelled[name] == choice).any()]
         if silent:
-            notes.append(f"No feedback came for {name} {', '.join(silent)}: accuracy is unknown")
+            notes.append(f"No feedback for {name} {', '.join(silent)}: accuracy is unknown")
     return notes

@@ -14,23 +14,25 @@ from mlops.params import Params
 def exposition(decision: Decision, params: Params) -> str:
     """Return verdict, accuracy and drift as gauges in Prometheus text format."""
     r = CollectorRegistry()
-    verdict = Gauge("model_monitor_verdict", "1 for what the monitor said", ["verdict"], registry=r)
+    verdict = Gauge("model_monitor_verdict", "1 for the current verdict", ["verdict"], registry=r)
     for name in get_args(Verdict):
         verdict.labels(name).set(name == decision.verdict)
-    ran = Gauge("model_monitor_last_run_timestamp_seconds", "End of the last run", registry=r)
+    ran = Gauge(
+        "model_monitor_last_run_timestamp_seconds", "Time of the end of the last run", registry=r
+    )
     ran.set(time.time())
     value = Gauge("model_monitor_metric", "Metric of labelled predictions", ["metric"], registry=r)
     worse = Gauge(
         "model_monitor_metric_worse_ratio",
-        "How much worse than at the review it is", ["metric"], registry=r,
+        "How much worse than at the review it is, as a share", ["metric"], registry=r,
     )  # fmt: skip
     surely = Gauge(
         "model_monitor_metric_surely_worse_ratio",
-        "How much worse than at the review it is at least", ["metric"], registry=r,
+        "Lower bound of how much worse than at the review it is", ["metric"], registry=r,
     )  # fmt: skip
     allowed = Gauge(
         "model_monitor_metric_allowed_ratio",
-        "How much worse it may be", ["metric"], registry=r,
+        "How much worse than at the review it may be", ["metric"], registry=r,
     )  # fmt: skip
     for kept in overall(decision.performance):
         if kept.value is not None:

@@ -38,7 +38,9 @@ def why_not_published() -> str | None:
     try:
         private = api(f"repos/{repository}").get("private") is True
     except (GitHubRefused, OSError):
-        return f"GitHub does not say whether this repository is private, and {PUBLISH} is not set"
+        return (
+            f"GitHub does not report whether this repository is private, and {PUBLISH} is not set"
+        )
     return None if private else f"this repository is public, and {PUBLISH} is not set to yes"
 
 
@@ -86,14 +88,14 @@ def write_partition(source: str, rows: pd.DataFrame, schema: Schema) -> None:
     """
     if "://" in source or not Path(source).is_dir():
         raise UserError(
-            f"ingest.source {source}: feedback can't be put there",
-            advice="Let your own job copy feedback into the source, and start with --no-feedback.",
+            f"ingest.source {source}: feedback can't be written there",
+            advice="Copy feedback into the source with your own job, and run with --no-feedback.",
         )
     path = Path(source) / FEEDBACK
     if path.exists() and not _is_of_feedback(path, schema.key):
         raise UserError(
-            f"{path}: its keys are not those of predictions, so no retraining wrote it",
-            advice="Rename it: a retraining overwrites and deletes the file of this name.",
+            f"{path}: its keys are not prediction ids, so it was not written by retraining",
+            advice="Rename it: retraining overwrites and deletes the file of this name.",
         )
     if not len(rows):
         path.unlink(missing_ok=True)

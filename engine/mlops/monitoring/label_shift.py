@@ -38,7 +38,7 @@ def label_shift(params: Params, schema: Schema) -> str:
     parts = sorted((part for part in parts if part[3].any()), key=lambda part: -part[3].mean())
     head = ("slice", "rows of feedback", "share", f"{cell(name)} before", "by feedback", "change")
     lines = [_line(*part, share=bool(schema.target.choices)) for part in parts[:LISTED]]
-    return folded(f"{name} by feedback, slice by slice", table(head, "lrrrrr", lines))
+    return folded(f"{name} by feedback, per slice", table(head, "lrrrrr", lines))
 
 
 def _line(

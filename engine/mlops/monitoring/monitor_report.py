@@ -13,8 +13,8 @@ from mlops.serving.tables import ANY
 
 _HEADS: dict[Verdict, str] = {
     "ok": "✅ Ok: production is as it was at the review",
-    "watch": "👀 Watch: something changed; nothing to do yet",
-    "act": "🚨 Act: somebody has to do something",
+    "watch": "👀 Watch: something changed; no action needed yet",
+    "act": "🚨 Act: action needed",
 }
 LISTED = 40
 
@@ -64,18 +64,18 @@ def _mark(verdict: Verdict) -> str:
 
 def _what_to_do(decision: Decision) -> str:
     if decision.retrain:
-        return "**To do:** retrain on newer data; the monitor starts that, and a review decides."
+        return "**To do:** retrain on newer data; the monitor starts it, and a review decides."
     if "data" in decision.causes:
         return (
             "**To do:** fix the data at their source. No retraining is started: a model "
-            "would learn what is wrong with them."
+            "would learn from the wrong values."
         )
     return ""
 
 
 def _looked_at(decision: Decision) -> str:
     since = f" since {_time(decision.since)}" if decision.since else ""
-    share = "" if decision.rows == decision.total else f", {decision.rows:,} of them by chance"
+    share = "" if decision.rows == decision.total else f", {decision.rows:,} of them sampled"
     return (
         f"Looked at {decision.total:,} predictions{since}{share}, and at {decision.labelled:,} "
         f"with feedback. Model `{decision.model_version}`."

@@ -19,7 +19,7 @@ def note_new_texts(rows: pd.DataFrame, reference: dict[str, Any], schema: Schema
         if new.empty:
             continue
         unlike = (
-            "that neither training nor test rows had"
+            "that are in neither training nor test rows"
             if known["whole"]
             else f"other than the {LISTED_TEXTS:,} most frequent ones"
         )

@@ -87,7 +87,7 @@ def _unknown(then: dict[str, Any]) -> str:
         return f"{UNDEFINED} at the review: {reason_of(then)}"
     if then["value"] == 0:
         return "0 at the review, so the change has no percentage"
-    return "known from too few rows to tell what is chance"
+    return "known from too few rows to separate it from chance"
 
 
 def _loss(

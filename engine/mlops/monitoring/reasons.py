@@ -107,7 +107,7 @@ def _of_drift(found: list[Change], harmless: bool, schema: Schema, params: Param
         if _is_mistake(change, schema, params):
             reasons.append(Reason("act", "data", text))
         elif harmless:
-            reasons.append(Reason("watch", "notice", f"{text}; accuracy holds"))
+            reasons.append(Reason("watch", "notice", f"{text}; accuracy has not fallen"))
         else:
             reasons.append(Reason("act", "model", text))
     return reasons
@@ -124,8 +124,8 @@ def _in_words(change: Change, params: Params) -> str:
     if change.what == "missing":
         return f"missing in {change.effect:.0%} more of the rows than in the reference"
     if change.what == "outside":
-        return f"{change.effect:.0%} of the values lie outside of what training saw"
+        return f"{change.effect:.0%} of the values are outside the training data's range or choices"
     text = f"distribution differs from the reference (distance {change.effect:.2f})"
     if change.effect > params.monitor.implausible_effect:
-        text += ": a unit or a meaning seems to have changed"
+        text += ": its unit or meaning seems to have changed"
     return text

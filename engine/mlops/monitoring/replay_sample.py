@@ -41,8 +41,7 @@ def put(root: Path, requests: pd.DataFrame) -> str:
     """
     if (root / PUBLIC).exists():
         raise UserError(
-            f"{PUBLIC} says that everybody can read the storage: a sample of requests must not "
-            "go there",
+            f"{PUBLIC} marks the storage as public: a sample of requests must not be stored there",
             advice="Remove that file, or leave monitor.replay out.",
         )
     if not _connected(root):
@@ -57,7 +56,7 @@ def put(root: Path, requests: pd.DataFrame) -> str:
             storage.fs.put_file(str(file), storage.fs.join(address, _FILE))
         except Exception as error:  # each kind of storage raises its own
             raise UserError(
-                f"The storage takes no sample: {type(error).__name__}: {error}"
+                f"The sample could not be stored: {type(error).__name__}: {error}"
             ) from error
     return str(address)
 
@@ -91,11 +90,11 @@ def _requests(url: str, schema: Schema, replay: Replay) -> pd.DataFrame:
 def main() -> None:
     replay, schema = load_project_params().monitor.replay, load_schema_of(paths.BUNDLE)
     if replay is None:
-        raise UserError("monitor.replay is null: nothing may be kept", advice="Name its columns.")
+        raise UserError("monitor.replay is null: no columns may be kept", advice="List them there.")
     if not (url := os.environ.get(VARIABLE)):
         raise UserError(f"{VARIABLE} is not set: there is no prediction log")
     requests = _requests(url, schema, replay)
-    print(f"replay_sample: {len(requests):,} requests are in {put(Path(), requests)}")
+    print(f"replay_sample: {len(requests):,} requests written to {put(Path(), requests)}")
 
 
 if __name__ == "__main__":

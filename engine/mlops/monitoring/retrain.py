@@ -102,9 +102,9 @@ def body(decision: Decision, params: Params, schema: Schema) -> str:
         lines.append(f"Feedback is left out: {cell(decision['withheld'])}.")
     if decision["feedback_rows"]:
         lines.append(
-            f"**{decision['feedback_rows']:,} rows are feedback**, told to the API by its clients "
-            f"after the source's newest day, {decision['source_until']}; look at them as at any "
-            f"data from outside. {decision['left_out']:,} more failed the schema and are left out."
+            f"**{decision['feedback_rows']:,} rows are feedback**, sent to the API by its clients "
+            f"after the source's newest day, {decision['source_until']}; check them like any "
+            f"external data. {decision['left_out']:,} more fail the schema and are left out."
         )
         lines.append(label_shift(params, schema))
     return "\n\n".join([*lines, REPORT.read_text(encoding="utf-8")])
@@ -113,18 +113,22 @@ def body(decision: Decision, params: Params, schema: Schema) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.monitoring.retrain", description=__doc__)
     parser.add_argument(
-        "--level", action="store_true", help="adjust to the level of the newest days"
+        "--level", action="store_true", help="rescale older targets to the level of the newest days"
     )
-    parser.add_argument("--force", action="store_true", help="propose it even if it is not better")
     parser.add_argument(
-        "--no-feedback", action="store_true", help="without the prediction log's rows"
+        "--force", action="store_true", help="propose the model even if it is not better"
+    )
+    parser.add_argument(
+        "--no-feedback", action="store_true", help="ignore the prediction log's rows"
     )
     parser.add_argument("--today", type=datetime.date.fromisoformat, default=datetime.date.today())
     options = parser.parse_args()
     params, schema = load_project_params(), load_tabled_schema()
     shutil.rmtree(paths.RETRAIN, ignore_errors=True)
     if schema.time is None:
-        raise UserError("The schema has no column of role 'time': nothing tells new rows from old")
+        raise UserError(
+            "The schema has no column of role 'time': new rows can't be distinguished from old ones"
+        )
     url = "" if options.no_feedback else os.environ.get(VARIABLE, "")
     withheld = why_not_published() if url else None
     collected = [path for path in [collect(params.ingest.source, schema, options.today)] if path]
@@ -143,7 +147,7 @@ def main() -> None:
                 if path.exists():
                     (folder / "files" / path).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, folder / "files" / path)
-    outcome = "a pull request is to be opened" if decision["propose"] else "nothing is opened"
+    outcome = "a pull request will be opened" if decision["propose"] else "no pull request"
     print(f"retrain: {decision['why']}: {outcome}", file=sys.stderr)
 
 

@@ -50,7 +50,7 @@ def run_all(
             yield from (future.result() for future in found)
         except KilledWorker as error:
             raise UserError(
-                f"a fit was under way on each of several workers that died: {error}",
+                f"several workers died, each during a fit: {error}",
                 advice="Give the workers more memory, or train on fewer rows.",
             ) from error
 
@@ -78,7 +78,7 @@ def _connect() -> Any:
 
     address = os.environ.get(ADDRESS, "")
     if not address:
-        raise UserError(f"{ADDRESS} is not set", advice="Such as: tcp://scheduler:8786")
+        raise UserError(f"{ADDRESS} is not set", advice="For example: tcp://scheduler:8786")
     try:
         return Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
@@ -89,7 +89,7 @@ def _check(client: Any) -> None:
     try:
         client.wait_for_workers(1, timeout=_SECONDS)
     except TimeoutError as error:
-        raise UserError(f"{ADDRESS}: the scheduler has no worker", advice=_INSTALL) from error
+        raise UserError(f"{ADDRESS}: the scheduler has no workers", advice=_INSTALL) from error
     wanted, problems = versions(), []
     for worker, found in client.run(versions, on_error="return").items():
         if isinstance(found, Exception):

@@ -35,9 +35,9 @@ def parse_csv(content: bytes, schema: Table) -> tuple[pa.Table | None, list[str]
     if problems := name_problems(header, schema):
         return None, [f"line 1: {problem}" for problem in problems]
     if not text.endswith("\n"):
-        return None, [f"line {text.count(chr(10)) + 1}: ends in mid-line: the file is truncated"]
+        return None, [f"line {text.count(chr(10)) + 1}: has no line end: the file is truncated"]
     if text.count("\n") == 1:
-        return None, ["line 2: no row follows the header"]
+        return None, ["line 2: no rows after the header"]
     table, problem = None, ""
     try:
         read = pyarrow.csv.read_csv(
@@ -85,9 +85,9 @@ def _fields(line: str) -> list[str]:
     """
     line = line.removesuffix("\r")
     if "\r" in line:
-        raise ValueError("found a carriage return in mid-line, wanted lines to end in LF or CRLF")
+        raise ValueError("found a carriage return within the line, wanted line ends LF or CRLF")
     if line.count('"') % 2:
-        raise ValueError('found a " that no other one closes on the same line')
+        raise ValueError('found a " that is not closed on the same line')
     try:
         return next(csv.reader([line]), [])
     except csv.Error as error:
@@ -129,8 +129,8 @@ def _inexact(text: str, header: list[str], table: pa.Table, schema: Table) -> It
         for name, value in zip(header, fields, strict=True) if number > 1 else ():
             if name in large and _WHOLE.fullmatch(value) and int(float(value)) != int(value):
                 yield (
-                    f"line {number}: {name}: found {value.strip()}, which no number of a model "
-                    "holds exactly; make the column a text in src/project/schema.py"
+                    f"line {number}: {name}: found {value.strip()}, which a float can't "
+                    "represent exactly; change the column to str in src/project/schema.py"
                 )
 
 

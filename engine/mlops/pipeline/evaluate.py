@@ -48,7 +48,7 @@ def refuse_infinite(predictions: Predictions) -> None:
     if odd:
         raise UserError(
             f"the model predicts no finite number for {odd} of {n} test rows",
-            advice="Look at train.log_target, at the section of models: and at the features.",
+            advice="Check train.log_target, the section of models: and the features.",
         )
 
 

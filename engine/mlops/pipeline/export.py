@@ -158,7 +158,7 @@ def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
     if not error <= limit:
         for name in files:
             (folder / name).unlink()
-        raise NotExportable(f"the exported model is off by {error:.1g}, limit {limit:g}")
+        raise NotExportable(f"the exported model differs by {error:.1g}, limit {limit:g}")
     print(f"export: the exported model agrees with the pipeline within {error:.1g}")
     return files
 

@@ -23,8 +23,8 @@ def parse_export(content: bytes, path: str, schema: Schema) -> Parsed | None:
         return None
     if form.numbered:
         return None, [
-            "is written as the adopted file was. Its rows have no key of their own, so they must "
-            f"be numbered first: python -m mlops.adopt {path} --add"
+            "has the format of the adopted file, whose rows have no key, so they must be numbered "
+            f"first: python -m mlops.adopt {path} --add"
         ]
     try:
         rows = read_export(content, form, schema.own)

@@ -27,10 +27,10 @@ _READS = {
 }
 
 _CLOCK = (
-    "reads the clock, so a training row would get the time of the training; let the feature need "
-    "the time column, which is the present moment in a request"
+    "reads the clock, so a training row would get the time of the training; add the time column "
+    "to the feature's needs: in a request, it is the present time"
 )
-_FILE = "reads what a server does not have; keep the values in src/project/"
+_FILE = "reads a file or service that a server does not have; put the values into src/project/"
 
 
 def check_features(rows: pd.DataFrame, schema: Schema) -> None:
@@ -52,8 +52,8 @@ def check_features(rows: pd.DataFrame, schema: Schema) -> None:
     tried = [
         ("in another order", sample.iloc[::-1]),
         ("with fewer other rows", sample.iloc[: max(1, len(sample) // 3)]),
-        ("once more", sample),
-        ("beside its copy", pd.concat([sample, sample])),
+        ("when computed again", sample),
+        ("next to a copy of it", pd.concat([sample, sample])),
         *(("alone", sample.iloc[[place]]) for place in range(min(len(sample), _ALONE))),
     ]
     found: dict[str, str] = {}
@@ -62,8 +62,8 @@ def check_features(rows: pd.DataFrame, schema: Schema) -> None:
             if not _same(values, together[name][part.index]):
                 found.setdefault(name, how)
     problems += [
-        f"feature {name!r}: a row has another value {how}: each value must follow from its own row "
-        "alone, or a request would get another one than training"
+        f"feature {name!r}: a row has another value {how}: each value must depend only on its own "
+        "row, or requests would get other values than training"
         for name, how in found.items()
     ]
     if problems:

@@ -62,7 +62,7 @@ def _confusion(table: pd.DataFrame) -> Figure:
 def residuals(table: pd.DataFrame, task: Task, unit: str) -> Figure:
     """Draw a histogram of the test rows' errors."""
     regression = task == "regression"
-    x = f"predicted - actual{unit}" if regression else "1 - probability of what came true"
+    x = f"predicted - actual{unit}" if regression else "1 - probability of the actual class"
     figure, axes = _axes("Errors", x, "test rows")
     width = np.diff(table["residual"]).min() if len(table) > 1 else 1.0
     axes.bar(table["residual"], table["rows"], width=width, color=_BLUE)
@@ -77,7 +77,7 @@ def calibration(table: pd.DataFrame, task: Task, unit: str) -> Figure:
     figure, axes = _axes(
         "Calibration: rows in ten groups by prediction",
         f"mean predicted{unit}",
-        f"mean actual{unit}" if task == "regression" else "share that came true",
+        f"mean actual{unit}" if task == "regression" else "observed share",
     )
     ends = [
         table[["predicted", "actual"]].to_numpy().min(),

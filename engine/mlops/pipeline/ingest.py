@@ -33,14 +33,14 @@ def up_to(table: pa.Table, until: datetime.date, max_gap_days: int, schema: Sche
     kept = table.filter(pc.less(table[schema.time.name], end).fill_null(True))
     if not len(kept):
         first = pc.min(table[schema.time.name]).as_py()
-        raise UserError(f"ingest.until {until}: no row is that old, the oldest is of {first}")
+        raise UserError(f"ingest.until {until}: no row is that old, the oldest one is from {first}")
     newest = pc.max(kept[schema.time.name]).as_py()
     if newest is not None and (until - newest.date()).days > max_gap_days:
         row = pc.index(kept[schema.time.name], newest).as_py()
         place = next(places(*(kept[name].slice(row, 1).to_pylist() for name in (FILE, LINE))))
         raise UserError(
-            f"ingest.until {until}: the newest row up to that day is of {newest.date()} "
-            f"({place}): the partition after it is late",
+            f"ingest.until {until}: the newest row up to that day is from {newest.date()} "
+            f"({place}): the next partition is late",
             advice=f"Wanted a row within ingest.max_gap_days = {max_gap_days} days before. Add "
             "the partition, lower ingest.until, or allow a longer gap.",
         )
@@ -68,7 +68,7 @@ def without_duplicates(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
                 f"{key} {value}: {' and '.join(places(group[FILE], group[LINE]))}: {shown}"
             )
         raise UserError(
-            f"{len(problems)} key(s) stand on rows that differ",
+            f"{len(problems)} key(s) with conflicting rows",
             problems,
             "Ingestion stopped. Remove the incorrect row from its partition.",
         )
@@ -88,11 +88,11 @@ def said_of_lacking(
     if nowhere := [name for name, files in own.items() if len(files) == n_partitions]:
         raise UserError(
             f"ingest.source {source}: no partition has column(s) {', '.join(nowhere)}",
-            advice="A nullable column may lack in some partitions, not in all of them. Is it "
+            advice="A nullable column may be missing from some partitions, not from all. Is it "
             "spelled in src/project/schema.py as in the files?",
         )
     return [
-        f"{name}: {len(files)} partition(s) lack it, it is missing there: "
+        f"{name}: {len(files)} partition(s) without it, where it is missing: "
         + ", ".join(files[:LISTED])
         + (" …" if len(files) > LISTED else "")
         for name, files in own.items()
@@ -120,7 +120,7 @@ def main() -> None:
     write_rows(INGESTED_ROWS, rows, notes)
     print(
         f"ingest: {len(rows)} rows up to {params.until} from {n_partitions} partitions "
-        f"({n_kept - len(rows)} duplicates dropped, {n_found - n_kept} later rows left)",
+        f"({n_kept - len(rows)} duplicates dropped, {n_found - n_kept} later rows ignored)",
         *notes,
         sep="\ningest: ",
     )

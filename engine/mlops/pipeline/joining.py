@@ -35,7 +35,7 @@ def read_table(join: Join, timezone: str) -> pd.DataFrame:
         if path.name.lower().endswith(".gz"):
             content = unpack(content, MOST_BYTES)
     except (OSError, ValueError) as error:
-        advice = "Put it there; one that `dvc add` keeps comes by: dvc checkout, or dvc pull"
+        advice = "Add the file; if DVC tracks it: dvc checkout, or dvc pull"
         raise UserError(f"{where}: can't be read: {error}", advice=advice) from error
     ending = next(ending for ending in PARSERS if path.name.lower().endswith(ending))
     parsed, problems = PARSERS[ending](content, table)
@@ -45,8 +45,8 @@ def read_table(join: Join, timezone: str) -> pd.DataFrame:
         problems = list(_row_problems(rows, table))
         if join.serve == "table" and len(rows) > MOST_ROWS:
             problems.append(
-                f"{len(rows):,} rows, wanted at most {MOST_ROWS:,} of a table that a server keeps "
-                "in memory; of a larger one, let requests carry the columns: serve='request'"
+                f"{len(rows):,} rows, wanted at most {MOST_ROWS:,} in a table that a server keeps "
+                "in memory; for a larger one, set serve='request': requests contain its columns"
             )
     if problems:
         raise UserError(f"{where}: {len(problems)} problem(s)", problems)
@@ -118,7 +118,7 @@ def _unmatched(keys: pd.Series, n_rows: int, join: Join) -> list[str]:
     if join.unmatched == "refuse":
         raise UserError(
             text,
-            advice=f"Ingestion stopped. Add them to {join.path}, or let their columns be "
-            "missing: unmatched='missing' in src/project/sources.py.",
+            advice=f"Ingestion stopped. Add them to {join.path}, or set unmatched='missing' "
+            "in src/project/sources.py: their columns are then missing.",
         )
     return [f"{text}; its columns are missing there"]

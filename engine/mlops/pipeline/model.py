@@ -77,7 +77,7 @@ def rescale_to_recent_level(
     factor = np.median(level[recent]) / np.median(level[~recent])
     if not 0 < factor < np.inf:
         raise UserError(
-            f"train.level_days {days}: targets of 0 or less have no level to bring others to",
+            f"train.level_days {days}: targets of 0 or less can't be rescaled",
             advice="Set it to null.",
         )
     return rows.assign(**{schema.target.name: target.where(recent, target * factor)})

@@ -20,13 +20,13 @@ def parse_parquet(content: bytes, schema: Table) -> tuple[pa.Table | None, list[
     try:
         table, problems = _read(content)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        return None, [f"is empty, truncated or no Parquet: {error}"]
+        return None, [f"is empty, truncated or not Parquet: {error}"]
     if table is None:
         return None, problems
     if problems := name_problems(table.column_names, schema):
         return None, problems
     if not len(table):
-        return None, ["has no row"]
+        return None, ["has no rows"]
     columns, problems = {}, []
     for column in schema.columns:
         if column.name not in table.column_names:
@@ -65,7 +65,7 @@ def _read(content: bytes) -> tuple[pa.Table | None, list[str]]:
         with memory_limit(4 * limit):
             table = file.read(use_threads=False)
     except MemoryError:
-        return None, [f"takes more memory than its footer says: {_told_bytes(file):,} bytes"]
+        return None, [f"takes more memory than its footer declares: {_told_bytes(file):,} bytes"]
     table.validate(full=True)
     if (size := sum(map(_plain_bytes, table.columns))) > limit:
         return None, [_bomb(size, limit)]
@@ -73,7 +73,7 @@ def _read(content: bytes) -> tuple[pa.Table | None, list[str]]:
 
 
 def _bomb(size: int, limit: int) -> str:
-    return f"would take {size:,} bytes, wanted at most {limit:,} of its size"
+    return f"would take {size:,} bytes in memory, wanted at most {limit:,} for its size"
 
 
 def _told_bytes(file: pa.parquet.ParquetFile) -> int:
@@ -112,7 +112,7 @@ def cast(values: pa.ChunkedArray, column: Column, timezone: str) -> pa.ChunkedAr
     if column.type is bool and pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
     if not pa.types.is_null(values.type) and _kind(values.type) != _kind(wanted):
-        raise pa.ArrowInvalid("another kind of value")
+        raise pa.ArrowInvalid("another type of value")
     if pa.types.is_timestamp(values.type):
         return local_times(values, timezone)
     return values.cast(wanted)

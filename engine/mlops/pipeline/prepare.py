@@ -32,15 +32,15 @@ def prepared(rows: pd.DataFrame, prepare: Prepare, schema: Schema) -> pd.DataFra
     except Exception as error:
         raise UserError(f"{WHERE}: its function fails: {type(error).__name__}: {error}") from error
     if not isinstance(given, pd.DataFrame):
-        raise UserError(f"{WHERE}: found {type(given).__name__}, wanted a frame of rows")
+        raise UserError(f"{WHERE}: found {type(given).__name__}, wanted a DataFrame")
     if problems := _column_problems(given, schema):
         raise UserError(f"{WHERE}: the columns are not those of the schema", problems)
     kept = _typed(given.reset_index(drop=True), schema)
     if problems := _row_problems(kept, rows, schema):
         raise UserError(
-            f"{WHERE}: {len(problems)} problem(s) in the rows that it gives",
+            f"{WHERE}: {len(problems)} problem(s) in the rows that it returns",
             problems,
-            "Nothing was passed on. What it gives must be rows that came in, each valid.",
+            "Nothing was written. It must return only rows that it was given, each of them valid.",
         )
     key = schema.key.name
     return (
@@ -54,7 +54,7 @@ def _column_problems(given: pd.DataFrame, schema: Schema) -> list[str]:
     names = list(map(str, given.columns))
     problems = [f"column {name}: missing" for name in schema.names if name not in names]
     problems += [
-        f"column {name}: unknown: a column that is made belongs in src/project/features.py"
+        f"column {name}: unknown: define new columns in src/project/features.py"
         for name in names
         if name not in schema.names
     ]
@@ -77,21 +77,21 @@ def _typed(given: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         except (ValueError, TypeError) as error:
             problems.append(f"column {column.name}: wanted {column.wanted}: {error}")
     if problems:
-        raise UserError(f"{WHERE}: values of another type than the schema's", problems)
+        raise UserError(f"{WHERE}: values don't have the schema's types", problems)
     return pd.DataFrame(columns)
 
 
 def _row_problems(kept: pd.DataFrame, rows: pd.DataFrame, schema: Schema) -> list[str]:
     key = schema.key.name
     if kept.empty:
-        return ["no row is left"]
+        return ["no rows are left"]
     strange = kept[key][~kept[key].isin(rows[key])]
-    problems = [f"{key} {value}: no row with this key came in" for value in strange]
+    problems = [f"{key} {value}: no row with this key was given" for value in strange]
     if schema.time is not None:
         was = rows.set_index(key)[schema.time.name].reindex(kept[key]).to_numpy()
         moved = kept[key][(kept[schema.time.name].to_numpy() != was) & ~kept[key].isin(strange)]
         problems += [
-            f"{key} {value}: {schema.time.name} was changed, which decides what tests the model"
+            f"{key} {value}: {schema.time.name} was changed, but it selects the test rows"
             for value in moved
         ]
     broken = validation.reasons(validation.problems(kept, schema))
@@ -111,7 +111,7 @@ def main() -> None:
     prepare = load_prepare()
     if prepare is None:
         copy_rows(VALID_ROWS, PREPARED_ROWS)
-        print(f"prepare: no {WHERE}: the rows are passed on as they are")
+        print(f"prepare: no {WHERE}: the rows are copied unchanged")
         return
     schema, rows = load_schema(), read_rows(VALID_ROWS)
     kept = prepared(rows, prepare, schema)

@@ -64,7 +64,7 @@ def prepared_rows(root: Path = Path()) -> Path:
         return root / PREPARED_ROWS
     if (root / "src/project/prepare.py").exists():
         raise UserError(
-            "src/project/prepare.py: dvc.yaml has no stage prepare that would call it",
+            "src/project/prepare.py: dvc.yaml has no stage prepare to run it",
             advice="Add the stage as docs/prepare.md shows it.",
         )
     return root / VALID_ROWS

@@ -54,7 +54,7 @@ def search(
             raise UserError(
                 f"train.search: {few}: {name} is undefined", advice="Change train.search.space."
             )
-        print(f"search: {few}: {name} is undefined, they are left out", file=sys.stderr)
+        print(f"search: {few}: {name} is undefined, so they are left out", file=sys.stderr)
     goodness = [metrics.goodness(name, mean) if np.isfinite(mean) else -np.inf for mean in means]
     best = int(np.argmax(goodness))
     tried = [
@@ -72,7 +72,7 @@ def cut_folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[Fold]:
     if len(rows) <= train.search.folds:
         raise UserError(
             f"train.search.folds {train.search.folds}: found {len(rows)} training rows, wanted "
-            "more than folds"
+            "more rows than folds"
         )
     if schema.time is None:
         splitter = KFold(train.search.folds, shuffle=True, random_state=train.seed)
@@ -83,9 +83,9 @@ def cut_folds(rows: pd.DataFrame, train: Train, schema: Schema) -> list[Fold]:
     for number, (fitted, _) in enumerate(folds, 1):
         if schema.target.choices and len(set(target[fitted])) < 2:
             raise UserError(
-                f"train.search.folds {train.search.folds}: the {len(fitted)} rows that train fold "
-                f"{number} are all {target[fitted][0]!r}",
-                advice="Take fewer folds, or set train.search.candidates to 0.",
+                f"train.search.folds {train.search.folds}: the {len(fitted)} training rows of "
+                f"fold {number} are all {target[fitted][0]!r}",
+                advice="Use fewer folds, or set train.search.candidates to 0.",
             )
     return folds
 

@@ -25,8 +25,8 @@ def check_classes(train: pd.DataFrame, params: Split, schema: Schema) -> None:
         raise UserError(
             f"split.{how} {getattr(params, how)}: all {len(train)} training rows have the "
             f"{target.name} {found[0]!r}",
-            advice=f"Wanted two or more of {', '.join(target.choices)} among them: move "
-            f"split.{how}, or bring in more rows.",
+            advice=f"Wanted two or more of {', '.join(target.choices)} among them: change "
+            f"split.{how}, or add rows.",
         )
 
 

@@ -32,7 +32,7 @@ def is_test(rows: pd.DataFrame, params: Split, schema: Schema) -> np.ndarray:
     if (test | is_held_out(rows, params, schema)).all() or not test.any():
         raise UserError(
             f"{how}: {int((~test).sum())} training and {int(test.sum())} test rows of {len(rows)}",
-            advice="Wanted rows on both sides.",
+            advice="Wanted rows in both sets.",
         )
     return test
 

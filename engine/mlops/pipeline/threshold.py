@@ -70,7 +70,7 @@ def best_threshold(
         if not np.isfinite(goodness).any():
             raise UserError(
                 f"train.threshold: {name} is undefined on the {len(held_out.actual)} training "
-                "rows that are held out in turn, whatever the threshold",
+                "rows in cross-validation, for every threshold",
                 advice="Set another metric, or a number.",
             )
     best = np.flatnonzero(np.equal(goodness, max(goodness)))

@@ -50,7 +50,7 @@ def table_problems(
     newest = int(counts.get(0, 0))
     if newest < params.min_window_share * usual:
         problems.append(
-            f"{newest} rows in the last {params.window_days} days, usual are {usual:g}; "
+            f"{newest} rows in the last {params.window_days} days, the median is {usual:g}; "
             f"wanted a share of at least validate.min_window_share = {params.min_window_share:g}"
         )
     return problems
@@ -106,7 +106,7 @@ def markdown(report: dict[str, Any], key: str) -> str:
     """Return the report as Markdown."""
     n_failing = report["failing_rows"]
     head = "passed" if report["passed"] else "FAILED"
-    aside = f", {n_failing} set aside" if report["passed"] and n_failing else ""
+    aside = f", {n_failing} quarantined" if report["passed"] and n_failing else ""
     lines = [
         f"## Data validation {head}",
         "",
@@ -156,15 +156,15 @@ def main() -> None:
     if not report["passed"]:
         raise UserError(
             text,
-            advice=f"stopped; the failing rows are in {QUARANTINED_ROWS}. Mend them in the "
-            "source, or set validate.quarantine: true in params.yaml to go on without them.",
+            advice=f"Stopped; the failing rows are in {QUARANTINED_ROWS}. Fix them in the "
+            "source, or set validate.quarantine: true in params.yaml to continue without them.",
         )
     if failing.empty:  # copy, so that the same rows are the same bytes
         with atomic_write(VALID_ROWS) as temporary:
             shutil.copyfile(INGESTED_ROWS, temporary)
     else:
         write_rows(VALID_ROWS, read_rows(INGESTED_ROWS).drop(index=failing.index))
-    print(f"validate: {report['rows'] - len(failing)} valid rows, {len(failing)} set aside")
+    print(f"validate: {report['rows'] - len(failing)} valid rows, {len(failing)} quarantined")
 
 
 if __name__ == "__main__":

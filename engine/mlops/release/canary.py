@@ -15,7 +15,7 @@ from mlops.paths import MONITOR
 from mlops.release.container_engine import ask
 
 STABLE, CANARY, CONTAINER = "deployment/mlops", "deployment/mlops-canary", "api"
-ADVICE = "Judge it from a checkout of its commit: dvc pull, python -m mlops.monitoring"
+ADVICE = "Run the monitor in a checkout of its commit: dvc pull, python -m mlops.monitoring"
 
 
 def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
@@ -26,15 +26,15 @@ def decide(report: dict[str, Any], model: str) -> tuple[str, str]:
     """
     if report["model_version"] != model:
         found = report["model_version"]
-        raise UserError(f"the report is of model {found}, wanted {model}", advice=ADVICE)
+        raise UserError(f"the report is for model {found}, wanted {model}", advice=ADVICE)
     labelled, wanted = report["labelled"], report["parameters"]["min_rows"]
     if report["accuracy_fell"]:
-        return "withdraw", f"its accuracy fell, by {labelled} rows with feedback"
+        return "withdraw", f"its accuracy fell, based on {labelled} rows with feedback"
     if report["verdict"] == "act":  # both models get the same inputs: not the canary's fault
         return "wait", "fix the input data first: " + report["reasons"][0]["text"]
     if labelled < wanted:
         return "wait", f"{labelled} of its predictions have feedback, wanted {wanted}"
-    return "promote", f"its accuracy held, by {labelled} rows with feedback"
+    return "promote", f"its accuracy has not fallen, based on {labelled} rows with feedback"
 
 
 def act(verdict: str, seconds: int) -> None:
@@ -55,9 +55,9 @@ def act(verdict: str, seconds: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m mlops.release.canary", description=__doc__)
-    parser.add_argument("model", help="version of the canary's model, as the release's note has it")
+    parser.add_argument("model", help="version of the canary's model, from the release note")
     parser.add_argument("--report", type=Path, default=MONITOR / "report.json")
-    parser.add_argument("--timeout", type=int, default=300, help="seconds for the new pods")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds to wait for the new pods")
     options = parser.parse_args()
     if not options.report.is_file():
         raise UserError(f"{options.report}: missing", advice=ADVICE)

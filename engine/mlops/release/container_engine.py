@@ -31,7 +31,7 @@ def find_engine(names: Sequence[str] = RUNS) -> str:
                 return name
             problems.append(f"{name}: {(run.stderr.strip() or 'failed').splitlines()[-1]}")
     raise UserError(
-        "There is no container engine here:",
+        "No container engine found:",
         problems,
         "Install one of them, or start it: https://docs.docker.com/engine/install",
     )
@@ -60,6 +60,4 @@ def contents(engine: str, image: str) -> Contents:
     try:
         return Contents.of_labels(labels or {})
     except KeyError as error:
-        raise UserError(
-            f"{image}: has no label {error}", advice="Build it by make image"
-        ) from error
+        raise UserError(f"{image}: has no label {error}", advice="Build it: make image") from error

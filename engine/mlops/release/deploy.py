@@ -34,9 +34,9 @@ def update(address: str) -> None:
         run = subprocess.run([*compose, *wait, *services], env=environment)
         if run.returncode:
             raise UserError(
-                f"deploy: {services[-1]} doesn't become ready with {address}",
-                advice=f"See docker compose logs {services[-1]}; roll back by deploying the image "
-                "before",
+                f"deploy: {services[-1]} is not ready with {address}",
+                advice=f"See docker compose logs {services[-1]}; roll back by deploying the "
+                "previous image",
             )
 
 

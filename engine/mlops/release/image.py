@@ -54,7 +54,7 @@ def main() -> None:
         raise UserError(
             "The bundle is not the one that dvc.lock records:",
             problems,
-            "Bring it up to date: dvc repro, or take the recorded one: dvc checkout --force",
+            "Update it: dvc repro, or restore the recorded one: dvc checkout --force",
         )
     engine, manifest, commit = find_engine(BUILDS), read_manifest(BUNDLE), revision()
     command = [*build_command(engine, options.tag, manifest, commit), *passed, "."]
@@ -64,7 +64,7 @@ def main() -> None:
         raise UserError(f"{engine} build ended with exit code {code}")
     print(f"image: {options.tag}: model {manifest['model_version']}, commit {commit}")
     if commit.endswith(DIRTY):
-        print("image: the work tree holds changes that are not committed: can't be released")
+        print("image: the work tree has uncommitted changes, so the image can't be released")
 
 
 if __name__ == "__main__":

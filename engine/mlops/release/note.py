@@ -17,7 +17,8 @@ def release_note(address: str, new: Contents, old: Contents | None) -> str:
     return "\n\n".join(
         [
             f"# Model {new.model}",
-            f"Commit {new.commit}. " + (f"Before: model {old.model}." if old else "The first one."),
+            f"Commit {new.commit}. "
+            + (f"Before: model {old.model}." if old else "The first model."),
             f"```console\n{commands(address)}```",
             "## Metrics on the test rows",
             _table(before.metrics, new.metrics, old is not None),

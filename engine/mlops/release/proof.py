@@ -43,7 +43,7 @@ def unlike_reviewed(schema: Schema) -> Iterator[str]:
         if value != reviewed.get(name):
             yield f"{BUNDLE}: {name}: found {value}, reviewed {reviewed.get(name)}"
     if served.manifest["data"]["test"]["sha256"] != sha256(TEST_ROWS):
-        yield f"{BUNDLE}: was tested on other rows than {TEST_ROWS}"
+        yield f"{BUNDLE}: was evaluated on other rows than {TEST_ROWS}"
     if count_rows(TEST_ROWS) != len(wanted):
         yield f"{PREDICTIONS}: found {len(wanted)} rows, wanted {count_rows(TEST_ROWS)}"
         return

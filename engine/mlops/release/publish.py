@@ -28,7 +28,7 @@ def push(engine: str, image: str, name: str) -> str:
     found = contents(engine, image)
     if found.commit.endswith(DIRTY):
         raise UserError(
-            f"{image}: built of changes that are not committed",
+            f"{image}: built from uncommitted changes",
             advice="Commit them, and rebuild the image: make image",
         )
     return _push(engine, image, f"{name}:sha-{found.commit}")
@@ -46,10 +46,10 @@ def promote(engine: str, address: str) -> tuple[str, list[str]]:
     moved = []
     for tag in (f"model-{new.model}", "latest"):
         if _goes_backwards(new, _released(engine, f"{name}:{tag}")):
-            print(f"publish: {tag} is further on already, and stays where it is")
+            print(f"publish: {tag} is already at a later commit, and is not moved")
             continue
         if (pushed := _push(engine, address, f"{name}:{tag}")) != address:
-            raise UserError(f"{tag}: the registry says {pushed}, wanted {address}")
+            raise UserError(f"{tag}: the registry has {pushed}, wanted {address}")
         moved.append(tag)
     return release_note(address, new, old), moved
 
@@ -65,7 +65,7 @@ def _push(engine: str, image: str, target: str) -> str:
         where, _, digest = line.partition("@")
         if where in (name, short):
             return f"{name}@{digest}"
-    raise UserError(f"{engine} gives no digest of {name}, only of: {found or 'nothing'}")
+    raise UserError(f"{engine} reports no digest of {name}, only of: {found or 'nothing'}")
 
 
 def _released(engine: str, target: str) -> Contents | None:
@@ -87,7 +87,7 @@ def _goes_backwards(new: Contents, old: Contents | None) -> bool:
         return True
     raise UserError(
         f"The released commit {old.commit} is not in the history of {new.commit}",
-        advice="If that is meant, move the tag by hand, once",
+        advice="If that is intended, move the tag by hand once",
     )
 
 

@@ -42,13 +42,13 @@ def bring() -> str:
     reviewed = committed_lock()
     if lacking := missing_in_remote():
         ask("dvc", "repro", "--no-run-cache")
-        how = f"rebuilt, since the remote lacks {', '.join(lacking)}"
+        how = f"rebuilt, because missing from the remote: {', '.join(lacking)}"
     else:
         ask("dvc", "pull", "--force", *_NAMES)
         how = "pulled from the remote"
     if found := differences(reviewed, present_lock()):
         raise UserError(
-            "What was reviewed can't be reproduced:",
+            "The reviewed outputs can't be reproduced:",
             found,
             "dvc.lock is out of date, or metrics depend on the machine: reproduce the pipeline, "
             "commit dvc.lock and have it reviewed",
@@ -59,7 +59,7 @@ def bring() -> str:
         raise UserError(
             "The bundle is not the one that was reviewed:",
             unlike,
-            "Somebody put other bytes into the storage, and their hash into dvc.lock: find out who",
+            "Somebody put other bytes into the storage and their hash into dvc.lock: find out who",
         )
     return how
 
@@ -68,7 +68,7 @@ def main() -> None:
     print(f"outputs: {bring()}")
     ask("dvc", "push", *_NAMES)
     if lacking := missing_in_remote():
-        raise UserError("The remote still lacks, after a push:", lacking)
+        raise UserError("Still missing from the remote after a push:", lacking)
 
 
 if __name__ == "__main__":

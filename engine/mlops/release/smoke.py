@@ -45,7 +45,9 @@ def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
         try:
             port = ask(engine, "port", container, "8000").rpartition(":")[2]
         except UserError as error:
-            raise UserError(f"{image}: ended at once:", _last_words(engine, container)) from error
+            raise UserError(
+                f"{image}: exited immediately:", _last_words(engine, container)
+            ) from error
         yield container, f"http://127.0.0.1:{port}"
     finally:
         ask(engine, "rm", "--force", "--volumes", container)
@@ -55,7 +57,7 @@ def faults(engine: str, image: str, commit: str, schema: Schema) -> list[str]:
     """Start the image, run all checks, stop it; return the problems found."""
     with started(engine, image) as (container, address):
         if not _becomes_ready(engine, container, address):
-            return ["never became ready:", *_last_words(engine, container)]
+            return ["did not become ready:", *_last_words(engine, container)]
         found = [*wrong_identity(address, commit), *wrong_answers(address, schema)]
         return found + _wrong_end(engine, container)
 
@@ -90,13 +92,15 @@ def _last_words(engine: str, container: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.release.smoke", description=__doc__)
     parser.add_argument("image")
-    parser.add_argument("--commit", help="that it must be made of; by default the work tree's")
+    parser.add_argument(
+        "--commit", help="commit that it must be built from; by default the work tree's"
+    )
     options = parser.parse_args()
     if problems := faults(
         find_engine(), options.image, options.commit or revision(), load_schema_of(BUNDLE)
     ):
-        raise UserError(f"{options.image} is not fit to be released:", problems)
-    print(f"smoke: {options.image} answers as evaluated")
+        raise UserError(f"{options.image} must not be released:", problems)
+    print(f"smoke: {options.image} returns the evaluated predictions")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def score_file(given: Path, out: Path, served: Served, set_aside: bool = False) 
             are invalid and `set_aside` is false. With it, they get no prediction.
     """
     if out.resolve() == given.resolve():
-        raise UserError(f"{out}: is the input; wanted another file for the output")
+        raise UserError(f"{out}: is the input; choose another file for the output")
     folder = out.with_name(f"{out.name}.parts")
     with _open(given, served.schema) as file, part_files.alone(folder):
         origin = {"input_sha256": sha256(given), "model_version": served.version}
@@ -50,12 +50,12 @@ def score_file(given: Path, out: Path, served: Served, set_aside: bool = False) 
             raise UserError(
                 f"{given}: {failing} of {n_rows} rows fail the schema; nothing is written",
                 examples,
-                "Fix them; or let them pass without a prediction, with the reasons in a column "
-                f"{PROBLEMS}: --set-aside. What was scored is kept in {folder}.",
+                "Fix them; or pass --set-aside: they get no prediction, and the column "
+                f"{PROBLEMS} gives the reasons. What was scored is kept in {folder}.",
             )
         part_files.write(out, layout(served).with_metadata(origin), part_files.read_all(done))
         shutil.rmtree(folder)
-    return f"{n_rows - failing} rows predicted by model {served.version}, {failing} set aside"
+    return f"{n_rows - failing} rows predicted by model {served.version}, {failing} rejected"
 
 
 def _open(path: Path, schema: Schema) -> Any:
@@ -63,12 +63,12 @@ def _open(path: Path, schema: Schema) -> Any:
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: is cut short or no Parquet: {error}") from error
+        raise UserError(f"{path}: is truncated or not Parquet: {error}") from error
     typed(file.schema_arrow.empty_table(), schema)
     if keyless := sum(rows[key].null_count for rows in part_files.read_tables(file, [key])):
         raise UserError(f"{path}: {keyless} row(s) without {key}, wanted one in each")
     if not file.metadata.num_rows:
-        raise UserError(f"{path}: has no row")
+        raise UserError(f"{path}: has no rows")
     return file
 
 
@@ -93,7 +93,7 @@ def score_any(given: Path, out: Path, served: Served, set_aside: bool = False) -
     if not (from_text or to_text):
         return score_file(given, out, served, set_aside)
     if out.resolve() == given.resolve():
-        raise UserError(f"{out}: is the input; wanted another file for the output")
+        raise UserError(f"{out}: is the input; choose another file for the output")
     with tempfile.TemporaryDirectory() as folder:
         rows, scored = (Path(folder) / name for name in ("rows.parquet", "scored.parquet"))
         if from_text:
@@ -111,7 +111,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlops.score", description=__doc__)
     parser.add_argument("given", metavar="IN", type=Path)
     parser.add_argument("out", metavar="OUT", type=Path)
-    parser.add_argument("--set-aside", action="store_true", help="let rows that fail pass")
+    parser.add_argument(
+        "--set-aside",
+        action="store_true",
+        help="continue if rows are invalid; they get no prediction",
+    )
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     options = parser.parse_args()
     served = Served.read(options.bundle, load_schema())

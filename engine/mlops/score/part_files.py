@@ -33,7 +33,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"{folder}: another run is at work on it; let it end") from error
+            raise UserError(f"{folder}: another run is using it; wait until it ends") from error
         yield
     finally:
         os.close(handle)
@@ -44,7 +44,7 @@ def drop_parts_of_others(folder: Path, origin: dict[str, str]) -> None:
     record = folder / _ORIGIN
     earlier = json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
     if earlier and earlier != origin:
-        print(f"score: starts again: the parts in {folder} are of another input or model")
+        print(f"score: restarted: the parts in {folder} belong to another input or model")
     if earlier != origin:
         for part in folder.iterdir():
             part.unlink()

@@ -111,7 +111,7 @@ def read_settings() -> Settings:
             f"{PREFIX}{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}"
             for item in error.errors()
         ]
-        raise UserError("The environment's settings are wrong:", problems) from error
+        raise UserError("Invalid settings in the environment:", problems) from error
 
 
 def main() -> None:

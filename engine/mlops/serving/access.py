@@ -61,7 +61,7 @@ class Door:
             Refusal: the path has a control character, or the key is missing.
         """
         if not path.isprintable() and _CONTROL.search(path):
-            raise Refusal(404, "Not Found: a path holds no control character")
+            raise Refusal(404, "Not Found: the path contains a control character")
         if self._key and not (path in PUBLIC and scope["method"] in ("GET", "HEAD")):
             self.check_key(headers)
 
@@ -83,7 +83,7 @@ def check_encoding(body: bytes, headers: Headers) -> None:
     """
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if body and encoding not in (b"", b"identity"):
-        wanted = "content-encoding: wanted none, send the body uncompressed"
+        wanted = "content-encoding: wanted none; send the body uncompressed"
         raise Refusal(415, wanted, (b"accept-encoding", b"identity"))
 
 

@@ -117,7 +117,7 @@ def _add_information(app: FastAPI, service: Service) -> None:
             else reply({"status": "ready"})
         )
 
-    @app.get("/model", summary="What is served", responses=errors(431, 503))
+    @app.get("/model", summary="The served model", responses=errors(431, 503))
     async def model() -> dict[str, Any]:
         left_out = ("files", "engine_files", "engine_libraries", "columns", "page")
         shown = {k: v for k, v in service.served.manifest.items() if k not in left_out}
@@ -125,11 +125,11 @@ def _add_information(app: FastAPI, service: Service) -> None:
         shown["schema"] = describe_schema(service.schema)
         return {**shown, "git_commit": service.settings.git_commit, "files_sha256": hashes}
 
-    @app.get("/metrics", summary="For Prometheus", response_class=Response)
+    @app.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
-    @app.get("/", summary="The page", response_class=HTMLResponse)
+    @app.get("/", summary="Page to try the model", response_class=HTMLResponse)
     async def page() -> Response:
         return HTMLResponse(service.page.html, headers=service.page.headers)
 

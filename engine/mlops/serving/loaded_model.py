@@ -60,12 +60,12 @@ class Served:
         manifest = read_manifest(folder, to_serve=True)
         if manifest.get("columns") != _plain(describe_columns(schema)):
             raise UserError(
-                f"{folder}: made for another src/project/schema.py than this one",
+                f"{folder}: made for another src/project/schema.py",
                 advice="Rebuild it: dvc repro export",
             )
         if manifest.get("derived") != _plain(describe_derived(schema)):
             raise UserError(
-                f"{folder}: made by other functions than those of this src/project/features.py",
+                f"{folder}: made with other functions than those of src/project/features.py",
                 advice="Rebuild it: dvc repro export",
             )
         try:

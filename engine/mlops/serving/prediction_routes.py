@@ -110,7 +110,7 @@ def add_feedback(app: FastAPI, service: Service) -> None:
 
     @app.post(
         "/feedback",
-        summary="Tell what really happened",
+        summary="Report the actual value of a prediction",
         response_model=response_models.Feedback,
         responses=errors(401, 404, 422, 429, *LIMITS),
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
@@ -118,12 +118,14 @@ def add_feedback(app: FastAPI, service: Service) -> None:
     async def feedback(request: Request) -> Response:
         given: Any = validated(model, parse_json(request.scope["state"]["body"]), "body")
         if service.log is None:
-            return refusal(request.scope, 404, "no prediction is logged here", "unknown_prediction")
+            return refusal(
+                request.scope, 404, "this server logs no predictions", "unknown_prediction"
+            )
         if not await service.log.knows(given.prediction_id):  # not counted against the limit
             return refusal(request.scope, 404, "no prediction has this id", "unknown_prediction")
         if seconds := pace.wait():
             headers = {"Retry-After": str(math.ceil(seconds))}
-            told = f"wanted at most {pace.a_minute} a minute"
+            told = f"wanted at most {pace.a_minute} per minute"
             return refusal(request.scope, 429, told, "too_much", headers)
         try:
             await service.log.feedback(given.prediction_id, orjson.dumps(given.actual).decode())

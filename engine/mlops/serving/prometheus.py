@@ -48,12 +48,12 @@ class Metrics:
         edges = _edges(schema)
         self.values = Histogram("prediction_value", "Values", buckets=edges, registry=r)
         self.chosen = counter("prediction_choice_total", "Choices predicted", "choice")
-        self.missing = counter("feature_missing_total", "Gaps", "feature")
+        self.missing = counter("feature_missing_total", "Missing values", "feature")
         self.unseen = counter("feature_unseen_total", "Values that no training row had", "feature")
         self.logged = counter("prediction_log_writes_total", "Writes", "outcome")
         self.reloads = counter("model_reloads_total", "New bundles", "outcome")
         self._info = Gauge(
-            "model_info", "1 for the model served", ["version", "engine"],
+            "model_info", "1 for the served model", ["version", "engine"],
             multiprocess_mode="mostrecent", registry=r,
         )  # fmt: skip
         self._age = Gauge(

@@ -137,9 +137,9 @@ class Gate:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Refusal(400, "the client went away")
+                    raise Refusal(400, "the client disconnected")
                 if "overdue" in state:  # set by Bounded.end_if_overdue
-                    wanted = f"wanted the body in {self._settings.read_timeout:g} s"
+                    wanted = f"wanted the body within {self._settings.read_timeout:g} s"
                     raise Refusal(408, wanted, _CLOSE)
                 part = message.get("body", b"")
                 size += len(part)
@@ -156,7 +156,7 @@ class Gate:
 
 
 def _too_many() -> Refusal:
-    return Refusal(503, "too many requests at a time", (b"retry-after", b"1"))
+    return Refusal(503, "too many concurrent requests", (b"retry-after", b"1"))
 
 
 async def _refuse(path: str, refusal: Refusal, send: Send) -> None:

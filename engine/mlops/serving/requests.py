@@ -106,7 +106,9 @@ class Parser:
         if lengths in (set(), {0}):
             found.append(problem(where, "wanted at least 1 row", "too_short"))
         if len(lengths) > 1:
-            wanted = f"wanted as many values in each, found {min(lengths)} to {max(lengths)}"
+            wanted = (
+                f"wanted the same number of values in each, found {min(lengths)} to {max(lengths)}"
+            )
             found.append(problem(where, wanted, "length"))
         if len(lengths) != 1 or lengths == {0}:
             raise limited(found)

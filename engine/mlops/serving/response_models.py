@@ -131,16 +131,16 @@ def _told(loc: Sequence[str | int], message: str) -> str:
 def errors(*statuses: int) -> dict[int | str, Document]:
     """Describe refusals for the OpenAPI document."""
     meanings = {
-        400: "The client went away, or the request is no HTTP",
+        400: "The client disconnected, or the request is not valid HTTP",
         401: "The API key is missing or wrong",
         404: "No prediction has this id",
         408: "The body did not arrive in time",
         413: "The body is too large",
         415: "The body is compressed",
-        422: "Every field that is wrong, named",
-        429: "Too much feedback in a minute: try again",
+        422: "All invalid fields",
+        429: "Too many feedback requests per minute: try again",
         431: "The headers are too large",
-        503: "Too many requests at a time, or the prediction log is unavailable: try again",
+        503: "Too many concurrent requests, or the prediction log is unavailable: try again",
     }
     described: dict[int | str, Document] = {
         status: {"model": Refusal, "description": meanings[status]} for status in statuses
@@ -171,7 +171,7 @@ def body_schema(parser: Parser, schema: Schema) -> Document:
         "properties": lists,
         "required": row.get("required", []),
         "additionalProperties": False,
-        "description": "A list for each input, all of one length",
+        "description": "One list per input, all of the same length",
     }
     by_column = {
         "type": "object",

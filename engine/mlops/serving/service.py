@@ -134,7 +134,7 @@ class Service:
                 await self.log.check()
             except LogAway as error:
                 LOGGER.error("log away", extra={"cause": str(error)})
-                return "the prediction log takes no writes"
+                return "the prediction log is not writable"
         return None
 
     async def watch(self) -> None:

@@ -36,29 +36,29 @@ class Settings(BaseSettings):
     bundle: Path = Field(
         default=Path("artifacts/bundle"), description="Folder of the bundle to serve"
     )
-    host: str = Field(default="127.0.0.1", description="Address to listen at")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen at")
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
     api_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="If set, every path but the public ones wants it in the header `X-API-Key`",
+        description="If set, every path but the public ones requires it in the header `X-API-Key`",
     )
     root_path: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="Prefix under which a proxy has the API, such as `/api`, without a last `/`",
+        description="Prefix under which a proxy serves the API, such as `/api`; no `/` at the end",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
         default=(),
-        description="Pages whose scripts may ask, such as `https://a.example,https://b.example`, "
-        "or `*`; none by default",
+        description="Origins whose pages may send requests (CORS), such as "
+        "`https://a.example,https://b.example`, or `*`; none by default",
     )
     model_name: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9._-]{0,64}$",
         description="Name of the model in the Open Inference Protocol; by default the target's",
     )
-    git_commit: str = Field(default="unknown", description="Commit that `/model` names")
+    git_commit: str = Field(default="unknown", description="Commit that `/model` reports")
 
     prediction_log_url: str = Field(
         default="sqlite:///artifacts/serving/predictions.db",
@@ -68,13 +68,13 @@ class Settings(BaseSettings):
     )
     log_failure: Literal["refuse", "answer"] = Field(
         default="refuse",
-        description="Prediction that can't be logged: `refuse` it by 503, or `answer` and count it",
+        description="If logging a prediction fails: `refuse` it with 503, or `answer` and count it",
     )
     log_timeout: float = Field(
         default=2.0, gt=0, description="Seconds to wait for the prediction log"
     )
     retention_days: float = Field(
-        default=400.0, ge=0, description="Days that predictions and feedback are kept; 0: for ever"
+        default=400.0, ge=0, description="Days that predictions and feedback are kept; 0: forever"
     )
 
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Larger bodies get 413")
@@ -82,41 +82,43 @@ class Settings(BaseSettings):
     max_rows: int = Field(
         default=1000, ge=1, le=65_536, description="Rows of a request; more get 422"
     )
-    max_concurrency: int = Field(default=64, ge=1, description="Requests at a time; more get 503")
+    max_concurrency: int = Field(default=64, ge=1, description="Concurrent requests; more get 503")
     feedback_per_minute: int = Field(
-        default=6000, ge=1, description="Feedback a minute, of each process; more gets 429"
+        default=6000, ge=1, description="Feedback requests per minute and process; more get 429"
     )
     max_connections: int = Field(
         default=1000,
         ge=1,
-        description="Connections at a time, and fewer where fewer files may be open: a further one "
-        "ends the one that waits longest for its client, or gets 503",
+        description="Concurrent connections, or fewer if the limit of open files is lower: a "
+        "further one closes the one that has waited longest for its client, or gets 503",
     )
     read_timeout: float = Field(
-        default=10.0, gt=0, description="Seconds in which a request must have arrived"
+        default=10.0, gt=0, description="Seconds within which a request must arrive"
     )
     write_timeout: float = Field(
-        default=10.0, gt=0, description="Seconds in which an answer must have been taken"
+        default=10.0, gt=0, description="Seconds within which the client must receive the answer"
     )
 
     keep_alive_seconds: int = Field(
         default=75,
         ge=1,
-        description="Seconds that an idle connection is kept: more than a proxy before it keeps "
-        "one (60 in most), else answers get lost",
+        description="Seconds that an idle connection is kept: must be more than the proxy's "
+        "(mostly 60), else answers are lost",
     )
     drain_seconds: float = Field(
-        default=1.0, ge=0, description="After SIGTERM: seconds of not being ready, yet answering"
+        default=1.0,
+        ge=0,
+        description="After SIGTERM: seconds of being not ready while still answering",
     )
     grace_seconds: int = Field(
-        default=15, ge=1, description="Then: seconds for requests under way before they are cut off"
+        default=15, ge=1, description="Then: seconds for running requests before they are aborted"
     )
     reload_seconds: float = Field(
         default=2.0,
         ge=0,
-        description="Seconds between looks for a new bundle; 0 disables: restart for one",
+        description="Seconds between checks for a new bundle; 0 disables them: restart to load one",
     )
-    access_log: bool = Field(default=True, description="Write a line of JSON for every request")
+    access_log: bool = Field(default=True, description="Write one line of JSON per request")
 
 
 def settings_table() -> str:

@@ -82,7 +82,9 @@ def migrate(engine: sa.Engine) -> None:
         if known is None:
             connection.execute(sa.insert(_VERSION).values(version=0))
         if (known or 0) > len(MIGRATIONS):
-            raise RuntimeError(f"the prediction log has version {known}, newer than this release")
+            raise RuntimeError(
+                f"the prediction log has version {known}, newer than this release supports"
+            )
         for statements in MIGRATIONS[known or 0 :]:
             for statement in statements:
                 connection.exec_driver_sql(statement)

@@ -138,7 +138,7 @@ def _values(tensor: Tensor, column: Column, binary: bytes | None) -> list[Any]:
         if rest and found and isinstance(found[0], list):
             found = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in found]
     if len(found) != n_rows:
-        raise _Misfit(f"wanted as many values as its shape says, found {len(found)}")
+        raise _Misfit(f"wanted as many values as its shape declares, found {len(found)}")
     if wanted == "BYTES":
         return [None if value == "" else value for value in found]
     if wanted == "INT64" and tensor.datatype.startswith("FP"):  # as pandas stores missing values

@@ -32,15 +32,15 @@ def report(plan: Plan, current: str, tag: str) -> str:
     replaced = len(plan.write) - len(plan.merged) - sum(n.endswith(".new") for n in plan.write)
     lines = [
         f"Engine {current} -> {tag.removeprefix('v')}: {replaced} files replaced or new, "
-        f"{len(plan.delete)} removed, {len(plan.merged)} merged, {len(plan.unsettled)} need you."
+        f"{len(plan.delete)} removed, {len(plan.merged)} merged, {len(plan.unsettled)} to decide."
     ]
-    lines += [f"  merged, look at it: {name}" for name in plan.merged]
+    lines += [f"  merged, check it: {name}" for name in plan.merged]
     for name in plan.unsettled:
         beside = f"{name}.new" in plan.write
-        what = f"take what you want of {name}.new, then delete that" if beside else "dropped there"
+        what = f"merge {name}.new by hand, then delete it" if beside else "removed in the template"
         lines.append(f"  edited here: {name}: {what}")
     if "pyproject.toml" in (*plan.merged, *plan.unsettled):
-        lines.append("  your own libraries: run `make lock` once pyproject.toml is right")
+        lines.append("  your own libraries: run `make lock` after fixing pyproject.toml")
     return "\n".join(lines)
 
 

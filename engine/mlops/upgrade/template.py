@@ -32,8 +32,8 @@ def source_of(given: str | None) -> str:
     known = subprocess.run(["git", "config", SETTING], capture_output=True, text=True)
     if not (url := given or known.stdout.strip()):
         raise UserError(
-            "Which template? Its address is not known here yet",
-            advice="make upgrade FROM=https://github.com/OWNER/TEMPLATE; it is kept in .git/config",
+            "The template's address is not known",
+            advice="make upgrade FROM=https://github.com/OWNER/TEMPLATE; saved in .git/config",
         )
     return url
 
@@ -54,7 +54,7 @@ def choose_tag(url: str, wanted: str | None, current: str) -> str:
     later = [one for one in known if _numbers(one) > _numbers(f"v{current}")]
     if tag not in later:
         advice = f"Later tags: {', '.join(later) or 'none'}"
-        raise UserError(f"Engine {current} is here; {tag} is not later", advice=advice)
+        raise UserError(f"The installed engine is {current}; {tag} is not later", advice=advice)
     return tag
 
 
