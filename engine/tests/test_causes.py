@@ -265,3 +265,13 @@ def test_only_the_strongest_are_listed_and_each_name_stays_text() -> None:
     assert "… and 2 weaker ones." in causes_section(many)
     assert len(causes_section([Cause("unit", "c" * 10**6, "x" * 10**6, 1.0)])) < 2000
     assert causes_section([]) == ""
+
+
+def test_a_cause_whose_evidence_starts_with_its_name_shows_the_name_once() -> None:
+    causes = [
+        Cause("parameter", "train.kind", "train.kind was a and is b", 2.0),
+        Cause("leak", "size gives the target away", "size alone predicts price", 1.0),
+    ]
+    lines = causes_section(causes).splitlines()
+    assert "- **train.kind** was a and is b." in lines
+    assert "- **size gives the target away**: size alone predicts price." in lines

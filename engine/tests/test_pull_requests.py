@@ -230,7 +230,7 @@ def test_another_schema_is_reviewed_and_said_to_be_another(
     run = review(warm, number, settings)
 
     assert run.jobs == LOCKED, run.log
-    told = "needs garage\\_size, which is there no more"
+    told = "needs garage\\_size, which no longer exists"
     assert f"**No comparison with the base:** the base's model {told}" in run.summaries["review"]
     assert "wanted at least 0.85" in run.summaries["review"]  # the floors still hold
 

@@ -53,7 +53,14 @@ def causes_section(causes: list[Cause]) -> str:
     """List the strongest causes."""
     if not causes:
         return ""
-    lines = [f"- **{cell(c.what[:_LONGEST])}**: {cell(c.evidence[:_LONGEST])}." for c in causes]
+    lines = [f"- {_line(cause.what[:_LONGEST], cause.evidence[:_LONGEST])}." for cause in causes]
     more = len(lines) - LISTED
     lines[LISTED:] = [f"\n… and {more} weaker ones." if more > 0 else ""]
     return "\n".join(["**Why**, the likely causes, strongest first:", "", *lines]).strip()
+
+
+def _line(what: str, evidence: str) -> str:
+    """Write the evidence after its name, which it may start with."""
+    if evidence.startswith(f"{what} "):
+        return f"**{cell(what)}** {cell(evidence[len(what) :])}"
+    return f"**{cell(what)}**: {cell(evidence)}"

@@ -106,7 +106,7 @@ def models_on_same_rows(
     test = read_rows(paths.TEST_ROWS)
     wanted = [c["name"] for c in base.columns if c["role"] == "feature"]
     if lacking := [name for name in wanted if name not in test.columns]:
-        raise NotComparable(f"the base's model needs {', '.join(lacking)}, which is there no more")
+        raise NotComparable(f"the base's model needs {', '.join(lacking)}, which no longer exists")
     return test, predictions_of_both(base, candidate, paths.TEST_ROWS, len(test), params)
 
 
