@@ -174,7 +174,9 @@ def test_a_column_that_is_an_id_becomes_the_key(values: Any, kind: type) -> None
 
 
 def test_a_key_that_is_none_is_refused_with_the_values_that_stand_twice() -> None:
-    with pytest.raises(UserError, match=r"colour can't be the key: 200 rows .* share one: r, g, b"):
+    with pytest.raises(
+        UserError, match=r"colour can't be the key: 200 rows .* a duplicate: r, g, b"
+    ):
         propose(table(), "y", key="colour")
 
 

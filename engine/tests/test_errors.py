@@ -11,7 +11,7 @@ from paths import ROOT
 
 
 def refuse() -> None:
-    raise UserError("file: 2 problem(s)", ["line 1: a", "line 2: b"], "Mend them.")
+    raise UserError("file: 2 problem(s)", ["line 1: a", "line 2: b"], "Fix them.")
 
 
 def test_the_message_holds_all_problems_and_what_to_do(
@@ -21,7 +21,7 @@ def test_the_message_holds_all_problems_and_what_to_do(
         run_command(refuse)
 
     assert leaving.value.code == 1
-    assert capsys.readouterr().err == ("file: 2 problem(s)\n  line 1: a\n  line 2: b\nMend them.\n")
+    assert capsys.readouterr().err == ("file: 2 problem(s)\n  line 1: a\n  line 2: b\nFix them.\n")
 
 
 @pytest.mark.parametrize(("n", "more"), [(LISTED, False), (LISTED + 1, True)])

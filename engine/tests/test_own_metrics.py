@@ -187,7 +187,7 @@ def test_resamples_that_leave_a_metric_undefined_give_no_interval_if_they_are_ma
     [
         (lambda a, p: 1 / 0, "metric 'mine': its function fails: ZeroDivisionError"),
         (lambda a: a, "metric 'mine': its function fails: TypeError"),
-        (lambda a, p: a[:3], r"found float64 of shape \(3,\), wanted a number, or one for each"),
+        (lambda a, p: a[:3], r"found float64 of shape \(3,\), wanted a number, or one per row"),
         (lambda a, p: "much", "wanted a number, or one per row"),
         (lambda a, p: None, "wanted a number, or one per row"),
         (lambda a, p: a.sort(), "its function fails: ValueError"),

@@ -104,7 +104,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
         "models.ridge.alhpa",
         "models.ridge.alpha",
         "validate.min_rows",
-        "folds: stands",
+        "folds: is on line",
         "evaluate.c",
     ):
         assert place in found

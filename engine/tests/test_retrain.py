@@ -317,7 +317,7 @@ def test_the_pull_request_says_how_much_came_by_feedback(
     text = retrain.body(facts, PARAMS, SCHEMA)
 
     assert text.endswith("the review\n")
-    assert ("**1,234 rows are feedback**" in text and "7 more failed" in text) is bool(rows)
+    assert ("**1,234 rows are feedback**" in text and "7 more fail" in text) is bool(rows)
     assert ("the shift" in text) is bool(rows)
 
 
