@@ -158,6 +158,7 @@ def test_every_output_of_a_stage_is_a_path_that_the_code_names() -> None:
         "artifacts/review",
         "artifacts/monitor",
         "artifacts/retrain",
+        "src/project/source_form.json",
     }
 
 
