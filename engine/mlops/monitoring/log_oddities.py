@@ -53,7 +53,7 @@ def odd_rows(connection: sa.Connection, told: float, most: int, now: float) -> l
         "prediction(s) lie in the future: a server's clock is ahead": (
             connection.execute(ahead).scalar_one()
         ),
-        "feedback row(s) are of predictions that the log doesn't have; they count nowhere": orphans,
+        "feedback row(s) are of predictions that the log doesn't have; they are ignored": orphans,
         "feedback row(s) are older than their predictions: the servers' clocks differ": older,
     }
     return [f"{n:,} {text}" for text, n in counts.items() if n]

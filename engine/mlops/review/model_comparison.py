@@ -86,7 +86,7 @@ def _scored_by(side: Side, rows: Path, n_rows: int) -> dict[str, Floats]:
         with np.load(out, allow_pickle=False) as found:
             scored = dict(found)
     if (n_found := len(scored["predicted"])) != n_rows:
-        raise NotComparable(f"the base's model gave {n_found} predictions, wanted {n_rows}")
+        raise NotComparable(f"the base's model returned {n_found} predictions, wanted {n_rows}")
     return scored
 
 

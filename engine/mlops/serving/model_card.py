@@ -123,7 +123,7 @@ def model_card(manifest: Manifest) -> str:
     slices = _table(f"{leading} by slice", ("slice", "rows", leading, "interval"), lines)
     parts.append(f"<details><summary>By slice</summary>{slices}</details>")
     ranges = [(name, _range(seen)) for name, seen in data["seen"].items()]
-    limits = _table("What the training rows held", ("feature", "values"), ranges)
+    limits = _table("Values in the training rows", ("feature", "values"), ranges)
     parts.append(
         "<details><summary>Limits</summary><p>For rows unlike those that trained it, a prediction "
         f"is a guess that no metric above vouches for.</p>{limits}</details>"
