@@ -33,7 +33,7 @@ unexport GIT_REPLACE_REF_BASE GIT_NAMESPACE GIT_CONFIG GIT_IMPLICIT_WORK_TREE
 unexport GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor collect retrain loop remote upgrade github bench lock clean
+.PHONY: help run test test-engine test-edited-engine lint format review ci serve image smoke monitor replay-sample collect retrain loop remote upgrade github bench lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ monitor: .venv/run ## Compare the prediction log at PREDICTION_LOG_URL with the 
 	python -m mlops.repair_dvc
 	dvc repro --quiet --no-run-cache
 	python -m mlops.monitoring
+
+replay-sample: .venv/run ## Store a sample of requests for reviews to replay (monitor.replay)
+	python -m mlops.monitoring.replay_sample
 
 collect: .venv/run ## Write new rows of SOURCE_DATABASE_URL into the next partition (COLLECT="--late --dry-run")
 	python -m mlops.collect $(COLLECT)

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -120,6 +121,7 @@ def test_before_anything_is_deployed_the_monitor_is_green_and_says_so(
 
     assert done.jobs == {"judge": "success", "tell": "success"}, done.log
     assert "PREDICTION_LOG_URL is not set" in done.log
+    assert "monitor.replay is null: no requests are stored" in done.log
     assert github.writes() == []
 
 
@@ -208,6 +210,32 @@ def test_from_an_alarm_by_a_retraining_its_review_and_its_merge_to_an_issue_that
     assert "Ok" in recovered.summaries["judge"]
     assert issue.state == "closed"
     assert [i.number for i in github.state.issues.values()] == [issue.number, pull.number]
+
+
+@pytest.mark.slow
+def test_a_sample_of_requests_with_the_columns_of_the_parameters_is_stored_for_reviews(
+    github: GitHub, template: Path, log: Log, tmp_path: Path, back: None
+) -> None:
+    rows = sales()[sales()["sold_on"] >= "2010"].head(60)
+    log.predict(rows, at=time.time() - 900, version=version(template), step=0)
+    text = git(github.origin, "show", "main:params.yaml")
+    named = text.replace("replay: null", "replay: {columns: [size, rooms], rows: 20}")
+    write_file(github.origin, "main", "params.yaml", named.encode() + b"\n", "Keep requests")
+    found, storage = settings(tmp_path, log.url), tmp_path / "storage"
+    storage.mkdir()
+
+    done = start(
+        github,
+        "monitor.yml",
+        replace(found, variables={**found.variables, "DVC_REMOTE_URL": str(storage)}),
+    )
+
+    assert done.jobs["judge"] == "success", done.log
+    kept = pd.read_parquet(storage / "replay/requests.parquet")
+    assert list(kept.columns) == ["size", "rooms"]
+    assert len(kept) == 20
+    assert set(kept["size"]) <= set(rows["size"])
+    assert not list(done.artifacts.rglob("*.parquet"))
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clones import run
+from clones import copy, edit_params, run
 from github_markdown import powers
 from hostile_markdown import SPELLINGS
 from mlops.errors import UserError
@@ -175,6 +175,17 @@ def test_what_is_kept_is_read_again_and_replaced(stored: Path, tmp_path: Path) -
     assert get(stored, tmp_path / "out.parquet")
     assert pd.read_parquet(tmp_path / "out.parquet").equals(requests().head(20))
     assert (tmp_path / "storage/replay/requests.parquet").exists()
+
+
+def test_without_columns_or_a_log_no_request_is_stored_and_the_command_says_so(
+    reproduced: Path, tmp_path: Path
+) -> None:
+    folder = copy(reproduced, tmp_path / "repository")
+    command = "PYTHONPATH=engine:src python -m mlops.monitoring.replay_sample"
+
+    assert "monitor.replay is null: no requests are stored" in run(folder, command)
+    edit_params(folder, {"monitor.replay": {"columns": ["size", "rooms"], "rows": 20}})
+    assert "PREDICTION_LOG_URL is not set: no requests are stored" in run(folder, command)
 
 
 def test_where_nothing_was_kept_or_no_storage_is_set_there_is_no_replay(
