@@ -29,10 +29,10 @@ from typing import Any
 import pandas as pd
 import uvloop
 
-import bench_paths  # noqa: F401
+from bench_paths import ROOT
 from mlops.bundle import load_model
 from project.schema import SCHEMA
-from servers import BUNDLE, HERE, SERVERS, Rows, Server, get, install_peers, memory, serving
+from servers import BUNDLE, SERVERS, Rows, Server, get, install_peers, memory, serving
 
 ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 2
 OURS = ("ours", "ours, logging")
@@ -253,7 +253,7 @@ def goals_table(results: Results, servers: dict[str, Server], used: dict[str, fl
 def sizes(servers: dict[str, Server]) -> dict[str, float]:
     """Return the sizes in MB of the serving image's packages and of the peers' environments."""
     with tempfile.TemporaryDirectory() as folder:
-        locked = ["--no-deps", "-r", str(HERE.parent / "requirements-serve.txt")]
+        locked = ["--no-deps", "-r", str(ROOT / "requirements-serve.txt")]
         uv = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--target", folder]
         subprocess.run([*uv, *locked], check=True)
         found = {"ours": _size(Path(folder))}
