@@ -252,7 +252,7 @@ def test_a_model_without_exported_form_is_served_pickled(built: Built, tmp_path:
 
 
 BROKEN = {
-    "a file of the model altered": ("RUN sed -i s/1/2/ /app/bundle/form.json", "its bytes"),
+    "a file of the model altered": ("RUN sed -i s/1/2/ /app/bundle/form.json", "its hash differs"),
     "a model that predicts otherwise": (
         "RUN sed -i 's/return served, predicted, ids/return served, [1 + v for v in predicted], "
         "ids/' "

@@ -90,7 +90,7 @@ def test_an_image_of_a_dirty_work_tree_is_not_pushed(
     (dirty / "engine/mlops/extra.py").write_text("")
     build(dirty, f"{LOCAL}:dirty")
 
-    with pytest.raises(UserError, match="not committed"):
+    with pytest.raises(UserError, match="uncommitted changes"):
         push("docker", f"{LOCAL}:dirty", f"{registry.host}/{NAME}")
 
     assert not (registry.folder / "data").exists()
