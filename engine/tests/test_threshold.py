@@ -35,8 +35,8 @@ from mlops.profile import prediction_profile
 from mlops.sampling import valid_rows
 from mlops.score import rows as scoring
 from mlops.serving.app import create_app
-from mlops.serving.home_page import _card
 from mlops.serving.loaded_model import Served
+from mlops.serving.model_card import model_card
 from mlops.serving.prometheus import Metrics as Counters
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings
@@ -214,8 +214,8 @@ def test_the_page_says_which_probability_decides(tmp_path: Path) -> None:
     Everywhere(tmp_path / "bundle", 0.3)
     manifest = Served.read(tmp_path / "bundle", SCHEMA).manifest
 
-    assert "from a probability of 0.3 on" in _card(manifest)
-    assert "probability of" not in _card({**manifest, "threshold": None})
+    assert "from a probability of 0.3 on" in model_card(manifest)
+    assert "probability of" not in model_card({**manifest, "threshold": None})
 
 
 def train_rows(n_rows: int = 300) -> pd.DataFrame:
