@@ -18,10 +18,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench_paths import PYTHONPATH
+from pipeline import new_repository
 from project.schema import SCHEMA
 
-BUNDLE = Path("artifacts/bundle").resolve()
-HERE = Path(__file__).parent
+BUNDLE = Path("artifacts/bundle")
+"""Of the repository that `demo` made."""
+HERE = Path(__file__).resolve().parent
 Rows = list[dict[str, Any]]
 
 
@@ -96,6 +98,19 @@ _NEEDS = {
 }
 
 
+@contextlib.contextmanager
+def demo() -> Iterator[None]:
+    """Work in a reproduced repository of the engine's test project, which derives no feature.
+
+    The peers serve the joblib pipeline, which takes the features themselves.
+    """
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        new_repository(Path(folder, "demo"))
+        os.chdir("demo")
+        subprocess.run(["dvc", "repro", "--quiet", "--no-run-cache"], check=True)
+        yield
+
+
 def install_peers(folder: Path) -> dict[str, Server]:
     """Install each peer in its own environment; skip, with a message, those that fail."""
     found = {}
@@ -124,7 +139,7 @@ def serving(server: Server) -> Iterator[tuple[int, float, int]]:
     environment = {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": f"{PYTHONPATH}:{HERE}:{HERE / 'peers'}",
-        "SERVE_BUNDLE": str(BUNDLE),
+        "SERVE_BUNDLE": str(BUNDLE.resolve()),
         "SERVE_PORT": str(port),
         "SERVE_ACCESS_LOG": "0",
     }

@@ -32,7 +32,7 @@ import uvloop
 from bench_paths import ROOT
 from mlops.bundle import load_model
 from project.schema import SCHEMA
-from servers import BUNDLE, SERVERS, Rows, Server, get, install_peers, memory, serving
+from servers import BUNDLE, SERVERS, Rows, Server, demo, get, install_peers, memory, serving
 
 ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 2
 OURS = ("ours", "ours, logging")
@@ -307,9 +307,10 @@ def main() -> None:
     options = parser.parse_args()
     peers = install_peers(options.peers.resolve()) if options.peers else {}
     servers = {**SERVERS, **peers}
-    results, used = measure_all(servers, options.rounds, options.seconds)
-    print(rate_table(results))
-    print(goals_table(results, servers, used))
+    with demo():
+        results, used = measure_all(servers, options.rounds, options.seconds)
+        print(rate_table(results))
+        print(goals_table(results, servers, used))
     if options.plot:
         plot(results, options.plot)
 

@@ -14,7 +14,7 @@ import time
 import psutil
 import uvloop
 
-from servers import SERVERS, memory, serving
+from servers import SERVERS, demo, memory, serving
 from serving import make_loads, measure, spread
 
 ROUNDS, SECONDS, CONNECTIONS = 5, 4.0, 32
@@ -61,4 +61,5 @@ def main(counts: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(text) for text in sys.argv[1:]] or [1, 2, 4])
+    with demo():
+        main([int(text) for text in sys.argv[1:]] or [1, 2, 4])

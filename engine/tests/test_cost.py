@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,16 +64,32 @@ def test_a_bundle_of_more_bytes_than_allowed_blocks(
     assert check.outcome == outcome
 
 
-def test_the_ratio_is_that_of_turns_and_holds_out_against_a_few_slow_ones() -> None:
-    rng = np.random.default_rng(0)
+def times(ratio: float, seed: int) -> Any:
+    """Give the times of a pair of processes on a machine that is busy at times."""
+    rng = np.random.default_rng(seed)
     machine = rng.uniform(1, 5, 41)
-    candidate = 1.2 * machine * rng.uniform(0.98, 1.02, 41)
+    candidate = ratio * machine * rng.uniform(0.98, 1.02, 41)
     candidate[:8] *= 20
+    return np.column_stack([machine, candidate])
 
-    found = ratio_of(machine, candidate)
 
-    assert 1.17 < found.low <= found.value <= found.high < 1.25
+def test_the_ratio_is_that_of_turns_and_a_few_slow_ones_change_it_little() -> None:
+    found = ratio_of([times(1.2, seed) for seed in range(3)])
+
+    assert 1.1 < found.low < 1.17 < found.value < 1.25 < found.high < 1.32
     assert found.slower
+
+
+def test_one_pair_of_processes_with_an_unlucky_layout_makes_no_model_slower() -> None:
+    assert not ratio_of([times(one, 0) for one in (1.0, 1.1, 1.0)]).slower
+    assert not ratio_of([times(one, 0) for one in (1.1, 1.05, 1.1)]).slower
+
+
+def test_pairs_that_differ_more_than_layouts_do_make_the_interval_wider() -> None:
+    alike, apart = (ratio_of([times(one, 0) for one in of]) for of in ([1.2] * 3, (0.9, 1.2, 1.6)))
+
+    assert apart.high / apart.low > 2 * alike.high / alike.low
+    assert not apart.slower
 
 
 def test_two_processes_of_one_model_are_timed_in_turn(bundle: Path, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Memory and time of serving both models, timed alternately in the same minute.
 
 A single timing on a shared machine is unreliable; two models timed right after each other are
-slowed alike by other processes. So each of many short rounds yields a ratio of processor times, and
-their median has an interval.
+slowed alike by other processes. So each of many short rounds yields a ratio of processor times. Two
+processes of the same model still differ, by the layout of their memory: so several pairs of
+processes are timed, and the mean of their medians has an interval.
 """
 
 import os
@@ -14,22 +15,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.stats import binom
+from numpy.typing import NDArray
+from scipy.stats import norm
 
 from mlops.review import cost_worker
 
-ROUNDS, LEAST_ROUNDS = 80, 21
-_MOST_SECONDS = 2.0  # for rounds of one size; longer only to reach LEAST_ROUNDS
+PAIRS = 3
+"""Pairs of processes; each has its own layout of memory."""
+ROUNDS, LEAST_ROUNDS = 28, 9
+_MOST_SECONDS = 1.0  # for a pair's rounds of one size; longer only to reach LEAST_ROUNDS
+LAYOUT = 0.05
+"""Standard deviation of a pair's log ratio if both processes serve one model: measured by
+engine/benchmarks/cost.py, because so few pairs estimate it badly."""
 CONFIDENCE = 0.98
 WORTH = 0.05
-"""Two processes of the same model differ by some percent, depending on their memory's layout."""
+"""A smaller difference is not worth a warning."""
 _TURN_NS = 2_000_000
 _MOST_CALLS = 200
 _ON_A_CORE = 4  # rounds
 _SECONDS = 120.0
+
+
+Times = NDArray[np.float64]
+"""Milliseconds of base and candidate in each round, shape (n_rounds, 2)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Ratio:
 
     @property
     def slower(self) -> bool:
-        """Return whether it is slower by more than chance or memory layout explains."""
+        """Return whether it is slower by more than chance and memory layout explain."""
         return self.low > 1 + WORTH
 
 
@@ -59,18 +69,26 @@ def timed_in_turn(
     Raises:
         ValueError, OSError: a worker does not answer.
     """
+    pairs = [_timed_pair(sides, rows) for _ in range(PAIRS)]
+    memory, ones, thousands = zip(*pairs, strict=True)
+    return memory[0], ratio_of(ones), ratio_of(thousands)
+
+
+def _timed_pair(
+    sides: Sequence[tuple[Path, str]], rows: Path
+) -> tuple[tuple[int, int], Times, Times]:
     with _worker(*sides[0], rows) as base, _worker(*sides[1], rows) as candidate:
         pair = (base, candidate)
         for worker in pair:
             if _line(worker) != "ready":
                 raise ValueError("a model's engine can't be timed")
-        ratios = [_in_turn(pair, size) for size in (1, cost_worker.MOST_ROWS)]
+        one, thousand = (_in_turn(pair, size) for size in (1, cost_worker.MOST_ROWS))
         memory = []
         for worker in pair:
             assert worker.stdin is not None
             worker.stdin.close()
             memory.append(int(_line(worker)))
-    return (memory[0], memory[1]), ratios[0], ratios[1]
+    return (memory[0], memory[1]), one, thousand
 
 
 @contextmanager
@@ -110,8 +128,8 @@ def _asked(worker: "subprocess.Popen[str]", calls: int, size: int) -> float:
     return int(_line(worker)) / calls
 
 
-def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
-    """Time both workers alternately, each first in every other round."""
+def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Times:
+    """Time both workers alternately, each first in every other round, in milliseconds."""
     slowest = max(_asked(worker, 3, size) for worker in workers)
     calls = max(1, min(_MOST_CALLS, int(_TURN_NS / max(slowest, 1.0))))
     times, end = list[tuple[float, float]](), time.monotonic() + _MOST_SECONDS
@@ -123,8 +141,7 @@ def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Ratio:
         first = _asked(workers[len(times) % 2], calls, size)
         second = _asked(workers[1 - len(times) % 2], calls, size)
         times.append((second, first) if len(times) % 2 else (first, second))
-    base, candidate = np.array(times).T / 1e6
-    return ratio_of(base, candidate)
+    return np.array(times) / 1e6
 
 
 def _share_a_core(workers: Sequence["subprocess.Popen[str]"], turn: int) -> None:
@@ -135,14 +152,15 @@ def _share_a_core(workers: Sequence["subprocess.Popen[str]"], turn: int) -> None
             os.sched_setaffinity(worker.pid, {cores[turn % len(cores)]})
 
 
-def ratio_of(base: Any, candidate: Any) -> Ratio:
-    """Return the median ratio of the rounds and its interval, by the sign test.
+def ratio_of(pairs: Sequence[Times]) -> Ratio:
+    """Return the geometric mean of the pairs' median ratios, and its interval.
 
-    Source: the interval of a median by order statistics, Conover, Practical Nonparametric
-    Statistics, 1999, section 3.2.
+    Args:
+        pairs: of each pair of processes, the times of base and candidate: shape (n_rounds, 2).
     """
-    ratios = np.sort(np.asarray(candidate) / np.asarray(base))
-    outside = int(binom.ppf((1 - CONFIDENCE) / 2, len(ratios), 0.5))
-    value = float(np.median(ratios))
-    low, high = float(ratios[max(0, outside - 1)]), float(ratios[min(len(ratios) - 1, -outside)])
-    return Ratio(float(np.median(base)), float(np.median(candidate)), value, low, high)
+    medians = np.array([np.median(np.log(times[:, 1] / times[:, 0])) for times in pairs])
+    spread = max(float(medians.std(ddof=1)), LAYOUT)
+    margin = float(norm.ppf((1 + CONFIDENCE) / 2)) * spread / len(pairs) ** 0.5
+    value, low, high = np.exp(medians.mean() + np.array([0.0, -margin, margin])).tolist()
+    base, candidate = np.median(np.concatenate(pairs), axis=0).tolist()
+    return Ratio(base, candidate, value, low, high)
