@@ -129,7 +129,10 @@ def _asked(worker: "subprocess.Popen[str]", calls: int, size: int) -> float:
 
 
 def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Times:
-    """Time both workers alternately, each first in every other round, in milliseconds."""
+    """Time both workers alternately, in milliseconds.
+
+    Each runs right after the other: one that runs twice in a row finds its data in the cache.
+    """
     slowest = max(_asked(worker, 3, size) for worker in workers)
     calls = max(1, min(_MOST_CALLS, int(_TURN_NS / max(slowest, 1.0))))
     times, end = list[tuple[float, float]](), time.monotonic() + _MOST_SECONDS
@@ -138,9 +141,8 @@ def _in_turn(workers: Sequence["subprocess.Popen[str]"], size: int) -> Times:
             _share_a_core(workers, len(times) // _ON_A_CORE)
             for worker in workers:  # warm up: its data is still in the other core's cache
                 _asked(worker, max(1, calls // 4), size)
-        first = _asked(workers[len(times) % 2], calls, size)
-        second = _asked(workers[1 - len(times) % 2], calls, size)
-        times.append((second, first) if len(times) % 2 else (first, second))
+        base, candidate = (_asked(worker, calls, size) for worker in workers)
+        times.append((base, candidate))
     return np.array(times) / 1e6
 
 
