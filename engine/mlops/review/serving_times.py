@@ -30,7 +30,7 @@ LAYOUT = 0.05
 """Standard deviation of a pair's log ratio if both processes serve one model: measured by
 engine/benchmarks/cost.py, because so few pairs estimate it badly."""
 CONFIDENCE = 0.98
-WORTH = 0.05
+WORTH = 0.01
 """A smaller difference is not worth a warning."""
 _TURN_NS = 2_000_000
 _MOST_CALLS = 200
