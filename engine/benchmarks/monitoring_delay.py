@@ -23,6 +23,7 @@ import bench_paths  # noqa: F401
 from mlops.metric_registry import Metrics
 from mlops.monitoring.__main__ import monitor
 from mlops.paths import BUNDLE
+from mlops.pipeline.equivalence import columns_of
 from mlops.project import load_project_params
 from mlops.serving.loaded_model import Served
 from project.schema import SCHEMA
@@ -86,7 +87,9 @@ def delay(shock: str, seed: int) -> int | None:
             others = SALES.sample((ASKED - 1) * SOLD, random_state=random)
             asked = SHOCKS[shock if shocked else "none"](pd.concat([sold, others]), random)
             rows = json.loads(asked[_FEATURES].to_json(orient="records"))
-            ids = log.predict(asked, served.engine.predict(rows), at, served.version, step=0)
+            ids = log.predict(
+                asked, served.engine.predict_columns(columns_of(rows)), at, served.version, step=0
+            )
             told = at + random.integers(0, 7, SOLD) * DAY + DELAY.total_seconds()
             untold += zip(told, ids, asked["price"], strict=False)
             due = sorted(one for one in untold if one[0] < at + WEEK)

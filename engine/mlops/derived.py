@@ -1,6 +1,6 @@
 """Derived features: one computation for training, serving, scoring and monitoring."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from math import isfinite
 from typing import Any
 
@@ -15,7 +15,6 @@ Arrays = dict[str, NDArray[Any]]
 
 _TEXT = StringDType()
 _DTYPES = {"float64": np.dtype(np.float64), "datetime64[us]": np.dtype("datetime64[us]")}
-_MISSING_VALUES = (None, "")
 _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "f": np.isnan,
     "M": np.isnat,
@@ -40,14 +39,10 @@ class _Given:
 
     __slots__ = ("is_bool", "some", "values")
 
-    def __init__(self, values: NDArray[Any], column: Feature) -> None:
+    def __init__(self, values: NDArray[Any], column: Feature, complete: bool) -> None:
         self.values, self.is_bool = values.view(), column.type is bool
         self.values.setflags(write=False)  # functions must not write to them
-        if len(values) == 1:  # the usual request: its value is checked much faster than an array
-            value = self.values.item()
-            self.some = value in _MISSING_VALUES or value != value
-        else:
-            self.some = bool(self.gaps.any())
+        self.some = not complete and bool(self.gaps.any())
 
     @property
     def gaps(self) -> NDArray[np.bool_]:
@@ -65,11 +60,15 @@ class _Given:
         return own
 
 
-def derive(columns: Mapping[str, NDArray[Any]], schema: Schema) -> Arrays:
+def derive(
+    columns: Mapping[str, NDArray[Any]], schema: Schema, complete: Container[str] = ()
+) -> Arrays:
     """Compute the derived features.
 
     Args:
         columns: name -> values as `as_array` returns them, for all columns that features need.
+        complete: columns known to have no missing value; to find out takes longer, for few rows,
+            than most features.
 
     Returns:
         Name -> values, shape (n_rows,): float64 with NaN for missing, or objects with None.
@@ -78,18 +77,19 @@ def derive(columns: Mapping[str, NDArray[Any]], schema: Schema) -> Arrays:
         UserError: a function fails, or returns anything but one value per row.
     """
     needed, found = schema.needed, Arrays()
-    known = {column.name: _Given(columns[column.name], column) for column in schema.needed_inputs}
+    known = {c.name: _Given(columns[c.name], c, c.name in complete) for c in schema.needed_inputs}
     with np.errstate(all="ignore"):
         for feature in schema.derived:
             found[feature.name] = _checked(feature, [known[name] for name in feature.needs])
             if feature.name in needed:
-                known[feature.name] = _Given(as_array(found[feature.name], feature), feature)
+                made = as_array(found[feature.name], feature)
+                known[feature.name] = _Given(made, feature, complete=False)
     return found
 
 
 def _checked(feature: Derived, given: list[_Given]) -> NDArray[Any]:
     """Call a feature's function for the rows without missing needed values, or for all rows."""
-    some = any(one.some for one in given)
+    some = True in [one.some for one in given]
     if not some or feature.takes_missing:
         return _called(feature, [one.argument(None, some) for one in given])
     gaps = np.logical_or.reduce([one.gaps for one in given])
@@ -126,7 +126,7 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
     if made.dtype.kind not in "fiub":
         raise TypeError("not numeric")
     numbers = made.astype(np.float64)
-    if len(numbers) != 1 or not isfinite(numbers[0]):
+    if not isfinite(np.add.reduce(numbers)):  # one is not finite, or the sum is too large
         numbers[~np.isfinite(numbers)] = np.nan
     return numbers
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from fastapi.testclient import TestClient
 
@@ -13,7 +12,7 @@ from mlops.files import read_json
 from mlops.frames import read_rows
 from mlops.metrics import Floats
 from mlops.paths import BUNDLE, METRICS, TEST_ROWS
-from mlops.pipeline.equivalence import as_requests
+from mlops.pipeline.equivalence import as_requests, columns_of
 from mlops.serving.app import Extension, create_app
 from mlops.serving.loaded_model import Served
 from mlops.serving.prometheus import Metrics
@@ -53,7 +52,7 @@ def predict(rows: pd.DataFrame, schema: Schema) -> Floats:
         Values, shape (n_rows,), or probabilities of the target's choices, (n_rows, n_choices).
     """
     engine = Served.read(BUNDLE, schema).engine
-    return np.asarray(engine.predict(as_requests(rows, schema)), dtype=np.float64)
+    return engine.predict_columns(columns_of(as_requests(rows, schema)))
 
 
 def api(schema: Schema, extend: Extension | None = None) -> TestClient:

@@ -356,8 +356,11 @@ def test_a_prediction_that_is_no_finite_number_is_no_answer(
     value: float, api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = api.service.served.engine
-    monkeypatch.setattr(engine, "predict", lambda rows: np.full(len(rows), value))
-    monkeypatch.setattr(engine, "predict_columns", lambda columns: np.array([1.0, value]))
+    monkeypatch.setattr(
+        engine,
+        "predict_columns",
+        lambda columns: np.array([1.0] * len(columns["size"]) + [value])[1:],
+    )
 
     assert api.get("/predict", params=ROW).status_code == 500
     for body in ({"rows": [ROW]}, {"rows": [ROW, ROW]}):

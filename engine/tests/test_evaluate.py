@@ -29,6 +29,7 @@ from mlops.paths import (
 )
 from mlops.pipeline import evaluate, export, train
 from mlops.pipeline.baseline import trivial_prediction
+from mlops.pipeline.equivalence import columns_of
 from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import predict
 from mlops.pipeline.page_content import EXAMPLES
@@ -191,7 +192,7 @@ def test_the_bundle_has_examples_that_its_model_predicts_as_they_say(
     assert len(examples) == EXAMPLES
     missing = dict.fromkeys(column.name for column in schema.inputs)
     rows = [missing | one["inputs"] for one in examples]
-    answers = served.answers(served.values(served.engine.predict(rows)))
+    answers = served.answers(served.values(served.engine.predict_columns(columns_of(rows))))
     wanted = [one["predicted"] for one in examples]
     assert answers == (pytest.approx(wanted, rel=1e-7) if task == "regression" else wanted)
 

@@ -15,11 +15,18 @@ from fitted import SCHEMAS, fit
 from mlops.columns import Schema
 from mlops.files import write_json
 from mlops.pipeline import equivalence, export
-from mlops.pipeline.equivalence import LIMITS, as_requests, edge_rows, largest_error
+from mlops.pipeline.equivalence import (
+    LIMITS,
+    as_columns,
+    as_requests,
+    columns_of,
+    edge_rows,
+    largest_error,
+)
 from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import Form, export_form
 from mlops.serving.derived_engine import with_features
-from mlops.serving.engine import FORM_FILE, Engine, Exported
+from mlops.serving.engine import FEW, FORM_FILE, Engine, Exported
 from paths import PYTHONPATH
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -67,13 +74,22 @@ def test_a_schema_without_categories_agrees(monkeypatch: pytest.MonkeyPatch) -> 
         assert error <= 1e-9
 
 
-def test_rows_one_at_a_time_are_predicted_as_in_a_batch() -> None:
-    form = export_form(fit("regression", "hist_gradient_boosting"), SCHEMA)
-    engine, rows = engine_of(form), as_requests(edge_rows(form.thresholds, SCHEMA, 500), SCHEMA)
+@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_is_predicted_bit_for_bit_the_same_whatever_rows_are_beside_it(
+    kind: str, schema: str
+) -> None:
+    known = SCHEMAS[schema]
+    form = export_form(fit(schema, kind), known)
+    engine, rows = engine_of(form, known), edge_rows(form.thresholds, known, 500)
+    requests = as_requests(rows, known)
 
-    single = np.concatenate([engine.predict([row]) for row in rows])
+    wanted = engine.predict_columns(as_columns(rows, known))
 
-    np.testing.assert_array_equal(single, engine.predict(rows))
+    for size in (1, 3, FEW, FEW + 1, len(requests)):
+        parts = [requests[at : at + size] for at in range(0, len(requests), size)]
+        found = np.concatenate([engine.predict_columns(columns_of(part)) for part in parts])
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_edge_rows_hold_gaps_unknown_choices_bounds_and_thresholds() -> None:
@@ -189,7 +205,7 @@ def test_the_engine_imports_nothing_that_trained_the_model(tmp_path: Path) -> No
     code = (
         "import sys; from pathlib import Path; from mlops.serving.engine import Exported\n"
         f"engine = Exported.read(Path({str(tmp_path)!r}), {list(form.files)})\n"
-        f"engine.predict([dict.fromkeys({[c.name for c in SCHEMA.features]})])\n"
+        f"engine.predict_columns({ {c.name: [None] for c in SCHEMA.features} })\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     run = subprocess.run(

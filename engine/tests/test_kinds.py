@@ -139,8 +139,8 @@ def test_any_estimator_is_a_kind_and_is_exported_or_served_pickled_with_the_reas
     if name in EXPORTED or name == "numbered classes":
         assert published["engine_reason"] is None
         engine = Exported.read(tmp_path, published["engine_files"])
-        features = [{c.name: None for c in known.features}]
-        assert np.isfinite(engine.predict(features)).all()
+        features = {c.name: [None] for c in known.features}
+        assert np.isfinite(engine.predict_columns(features)).all()
     else:
         assert published["engine"] == "joblib"
         assert published["engine_reason"]

@@ -26,6 +26,7 @@ from mlops.pipeline.equivalence import (
     LIMITS,
     as_columns,
     as_requests,
+    columns_of,
     edge_rows,
     largest_error,
 )
@@ -102,11 +103,13 @@ def test_training_and_every_way_of_serving_get_the_same_bits(n_brands: int, para
         frame = estimator._preprocessor.transform(frame)
     wanted = np.asarray(frame, dtype=np.float64)
 
-    np.testing.assert_array_equal(encoding.matrix_of_columns(as_columns(rows, flat)), wanted)
+    np.testing.assert_array_equal(encoding.matrix(as_columns(rows, flat)), wanted)
     requests = as_requests(rows.head(20_000), flat)
-    np.testing.assert_array_equal(encoding.matrix(requests), wanted[:20_000])
-    alone = np.concatenate([encoding.matrix([row]) for row in requests[:2_000]])
-    np.testing.assert_array_equal(alone, wanted[:2_000])
+    np.testing.assert_array_equal(encoding.matrix(columns_of(requests)), wanted[:20_000])
+    for size in (1, 7):
+        parts = [requests[at : at + size] for at in range(0, 2_100, size)]
+        few = np.concatenate([encoding.lines(columns_of(part)) for part in parts])
+        np.testing.assert_array_equal(few, wanted[:2_100])
 
 
 def test_rare_and_unseen_texts_are_one_category_and_a_gap_is_another() -> None:

@@ -122,7 +122,7 @@ def test_writes_do_not_pile_up_behind_a_database_that_hangs(
 
     async def refusals() -> list[str]:
         hanging.start()
-        tried = [asyncio.create_task(hanging.predictions([])) for _ in range(5)]
+        tried = [hanging.predictions([]) for _ in range(5)]
         return [str(error) for error in await asyncio.gather(*tried, return_exceptions=True)]
 
     assert asyncio.run(refusals()) == ["no answer in 0.01 s"] * 3 + ["3 writes are waiting"] * 2
@@ -250,7 +250,7 @@ def test_a_log_that_is_closed_in_the_same_turn_still_writes_the_jobs(tmp_path: P
     async def predict_and_close() -> None:
         log = prediction_log.PredictionLog(url, timeout=5.0, retention_days=0)
         log.start()
-        asking = [asyncio.ensure_future(log.predictions([one])) for one in records(3)]
+        asking = [log.predictions([one]) for one in records(3)]
         await asyncio.sleep(0)
         await log.close()
         await asyncio.wait_for(asyncio.gather(*asking), 5)
@@ -269,7 +269,7 @@ def test_a_prediction_that_was_refused_before_its_transaction_is_not_written(
         log = prediction_log.PredictionLog(url, timeout=0.2, retention_days=0)
         log.start()
         await log.predictions([kept])
-        busy = asyncio.ensure_future(log._do([], lambda connection: time.sleep(0.6)))
+        busy = log._submit([], lambda connection: time.sleep(0.6))
         await asyncio.sleep(0.05)  # the thread is at it
         with pytest.raises(prediction_log.LogAway):
             await log.predictions([refused])

@@ -14,7 +14,7 @@ from mlops.frames import with_derived
 from mlops.metrics import Floats, Task
 from mlops.pipeline.model import predict
 from mlops.serving.encoding import Coded, Columns
-from mlops.serving.engine import Engine
+from mlops.serving.engine import FEW, Engine
 
 EDGE_ROWS = 10_000
 LIMITS: dict[Task, float] = {"regression": 1e-9, "classification": 1e-6}
@@ -84,6 +84,11 @@ def as_requests(rows: pd.DataFrame, schema: Schema) -> list[dict[str, Any]]:
     return [dict(zip(names, line, strict=True)) for line in values.to_numpy()]
 
 
+def columns_of(requests: Sequence[Mapping[str, Any]]) -> Columns:
+    """Return the values of requests' rows by input, as the API passes them to the engine."""
+    return {name: [row[name] for row in requests] for name in requests[0]}
+
+
 def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
     """Return the inputs of many rows in the engine's form; unknown choices are kept."""
     columns: dict[str, NDArray[Any] | Coded] = {}
@@ -100,15 +105,21 @@ def as_columns(rows: pd.DataFrame, schema: Schema) -> Columns:
 def largest_error(
     engine: Engine, model: Pipeline, rows: pd.DataFrame, schema: Schema, as_requested: bool = True
 ) -> float:
-    """Return the largest error of the engine against the pipeline; also as requests, if wanted.
+    """Return the largest error of the engine against the pipeline.
 
     A value that is not finite counts as infinite.
+
+    Args:
+        as_requested: also predict the rows as requests of a few rows.
     """
     wanted, task = predict(model, with_derived(rows, schema), schema.target), schema.task
     error = _error(engine.predict_columns(as_columns(rows, schema)), wanted, task)
     if not as_requested:
         return error
-    return max(error, _error(engine.predict(as_requests(rows, schema)), wanted, task))
+    requests = as_requests(rows, schema)
+    few = [requests[at : at + FEW] for at in range(0, len(requests), FEW)]
+    found = np.concatenate([engine.predict_columns(columns_of(several)) for several in few])
+    return max(error, _error(found, wanted, task))
 
 
 def _error(found: Floats, wanted: Floats, task: Task) -> float:

@@ -11,11 +11,13 @@ import itertools
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlops.errors import run_command
 from mlops.frames import read_rows
-from mlops.pipeline.equivalence import as_requests
+from mlops.pipeline import equivalence
 from mlops.project import load_schema
 from mlops.serving.loaded_model import Served
 
@@ -24,22 +26,30 @@ MOST_ROWS = 1000
 
 def main(bundle: Path, rows: Path) -> None:
     schema = load_schema()
-    engine = Served.read(bundle, schema).engine
+    predict, form = _methods(Served.read(bundle, schema).engine)
     table = read_rows(rows)
     table = table.sample(MOST_ROWS, replace=len(table) < MOST_ROWS, random_state=0)
-    requests = as_requests(table, schema)
-    ones = itertools.cycle([[request] for request in requests])
-    engine.predict(requests)
+    requests = equivalence.as_requests(table, schema)
+    ones = itertools.cycle([form([request]) for request in requests])
+    predict(form(requests))
     print("ready", flush=True)
     for line in sys.stdin:
         calls, size = map(int, line.split())
-        asked = [next(ones) for _ in range(calls)] if size == 1 else [requests[:size]] * calls
+        many = [form(requests[:size])] * calls
+        asked = [next(ones) for _ in range(calls)] if size == 1 else many
         start = time.process_time_ns()
         for request in asked:
-            engine.predict(request)
+            predict(request)
         print(time.process_time_ns() - start, flush=True)
     unit = 1 if sys.platform == "darwin" else 1024
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, flush=True)
+
+
+def _methods(engine: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Return the engine's method for rows of requests, and the function that makes its argument."""
+    if hasattr(engine, "predict"):  # of an older release
+        return engine.predict, list
+    return engine.predict_columns, equivalence.columns_of
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Row = Mapping[str, Any]
 
 
 class Coded(NamedTuple):
@@ -23,6 +22,12 @@ Columns = Mapping[str, NDArray[Any] | Coded | Sequence[Any]]
 """Many rows, input or feature by name: each an array of shape (n_rows,), NaN for a missing number;
 or a list of values as in a request, None for any missing value.
 """
+
+
+def count_rows(columns: Columns) -> int:
+    """Return the number of rows."""
+    first = next(iter(columns.values()))
+    return len(first.codes if isinstance(first, Coded) else first)
 
 
 @dataclass(frozen=True)
@@ -82,36 +87,21 @@ class Encoding:
         ]
         self._lists = {name: table.tolist() for name, _, _, table in self._tables}
 
-    def line(self, row: Row) -> list[float]:
-        """Encode one row as `matrix` does, without numpy; only if numbers are `plain`."""
-        found = [0.0] * self.width
+    def lines(self, columns: Columns) -> list[tuple[float, ...]]:
+        """Encode a few rows as `matrix` does, but without numpy; only if numbers are `plain`."""
+        found: list[Sequence[float]] = [()] * self.width
         for number in self.numbers:
-            value = row[number.name]
-            found[number.at] = math.nan if value is None else value
-        for category, (_, _, places, _) in zip(self.categories, self._tables, strict=True):
-            values = self._lists[category.name][places.get(row[category.name], len(places))]
-            for at, value in zip(category.at, values, strict=True):
-                found[at] = value
-        return found
+            found[number.at] = [math.nan if v is None else v for v in _listed(columns[number.name])]
+        for name, at, places, _ in self._tables:
+            lines, other = self._lists[name], len(places)
+            chosen = [lines[places.get(choice, other)] for choice in _listed(columns[name])]
+            for place, values in zip(at, zip(*chosen, strict=True), strict=True):
+                found[place] = values
+        return list(zip(*found, strict=True))
 
-    def matrix(self, rows: Sequence[Row]) -> Floats:
-        """Encode rows of features, None for a missing value: shape (n_rows, width)."""
-        values = np.array(
-            [[row[name] for name in self._names] for row in rows], dtype=np.float64
-        ).reshape(len(rows), len(self._names))
-        return self._encoded(
-            values,
-            [
-                [places.get(row[name], len(places)) for row in rows]
-                for name, _, places, _ in self._tables
-            ],
-        )
-
-    def matrix_of_columns(self, columns: Columns) -> Floats:
-        """Encode many rows, a feature at a time: shape (n_rows, width)."""
-        first = next(iter(columns.values()))
-        n_rows = len(first.codes if isinstance(first, Coded) else first)
-        values = np.empty((n_rows, len(self._names)))
+    def matrix(self, columns: Columns) -> Floats:
+        """Encode rows, a feature at a time: shape (n_rows, width)."""
+        values = np.empty((count_rows(columns), len(self._names)))
         for i, name in enumerate(self._names):
             values[:, i] = np.asarray(columns[name], dtype=np.float64)
         lines = []
@@ -154,6 +144,12 @@ class Encoding:
             [Number(**number) for number in content["numbers"]],
             [Category(**category) for category in content["categories"]],
         )
+
+
+def _listed(values: NDArray[Any] | Coded | Sequence[Any]) -> Sequence[Any]:
+    if isinstance(values, Coded):
+        return [None if code < 0 else values.choices[code] for code in values.codes]
+    return values.tolist() if isinstance(values, np.ndarray) else values
 
 
 def _row(values: Any) -> Floats:

@@ -2,13 +2,13 @@
 
 import io
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from mlops.serving.encoding import Columns, Encoding, Floats, Row
+from mlops.serving.encoding import Columns, Encoding, Floats, count_rows
 from mlops.serving.quickscorer import Masks
 from mlops.serving.trees import Trees
 
@@ -16,17 +16,19 @@ FORM_FILE = "form.json"
 TREES_FILE = "trees.bin"
 MASKS_FILE, LEAVES_FILE = _MASKS = "masks.npy", "leaves.npy"
 
+FEW = 32
+"""Rows up to which lists of Python are quicker than arrays of numpy."""
+
 
 class Engine(Protocol):
     """Interface of a serving engine."""
 
-    def predict(self, rows: Sequence[Row]) -> Floats:
-        """Predict values, shape (n_rows,), or probabilities of the target's choices in their
-        order, shape (n_rows, n_choices). A missing value is None; every feature has a key.
-        """
-
     def predict_columns(self, columns: Columns) -> Floats:
-        """Predict many rows, given by feature; returns shapes as `predict`."""
+        """Predict values, shape (n_rows,), or probabilities of the target's choices in their
+        order, shape (n_rows, n_choices). Every feature has a key.
+
+        A row's prediction is the same, bit for bit, whatever other rows are predicted with it.
+        """
 
 
 class Exported:
@@ -46,13 +48,13 @@ class Exported:
         # scikit-learn's forests and XGBoost compare in single precision
         self._single = form.get("single_precision", False)
         self._raw: Callable[[Floats], Floats]
-        self._one: Callable[[list[float]], Floats] | None = None
+        self._few: Callable[[list[tuple[float, ...]]], Floats] | None = None
         if TREES_FILE in files:
             self._raw = Trees(files[TREES_FILE], form["n_outputs"], form.get("start")).raw
         elif "masks" in form:
             given, (masks, leaves) = form["masks"], (_array(files[name]) for name in _MASKS)
             trees = Masks(given["thresholds"], masks, leaves, given["baseline"])
-            self._raw, self._one = trees.raw, trees.raw_of if self._encoding.plain else None
+            self._raw, self._few = trees.raw, trees.raw_of if self._encoding.plain else None
         else:
             self._raw = _linear(form["coef"], form["intercept"])
 
@@ -62,15 +64,10 @@ class Exported:
         form = json.loads((folder / FORM_FILE).read_text(encoding="utf-8"))
         return cls(form, {f: (folder / f).read_bytes() for f in files if f != FORM_FILE})
 
-    def predict(self, rows: Sequence[Row]) -> Floats:
-        if self._one is not None and len(rows) == 1:
-            return self._linked(self._one(self._encoding.line(rows[0])))
-        return self._predict(self._encoding.matrix(rows))
-
     def predict_columns(self, columns: Columns) -> Floats:
-        return self._predict(self._encoding.matrix_of_columns(columns))
-
-    def _predict(self, matrix: Floats) -> Floats:
+        if self._few is not None and count_rows(columns) <= FEW:
+            return self._linked(self._few(self._encoding.lines(columns)))
+        matrix = self._encoding.matrix(columns)
         if self._single:
             matrix = matrix.astype(np.float32).astype(np.float64)
         return self._linked(self._raw(matrix))
@@ -78,7 +75,7 @@ class Exported:
     def _linked(self, raw: Floats) -> Floats:
         if not self._n_choices:
             values = np.exp(raw[:, 0]) if self._inverse == "exp" else raw[:, 0]
-            return values.astype(np.float64)
+            return values.astype(np.float64, copy=False)
         proba = np.zeros((len(raw), self._n_choices))
         proba[:, self._classes] = _LINKS[self._link](raw)
         return proba
@@ -86,7 +83,8 @@ class Exported:
 
 def _linear(coef: list[list[float]], intercept: list[float]) -> Callable[[Floats], Floats]:
     weights, start = np.array(coef, dtype=np.float64).T, np.array(intercept, dtype=np.float64)
-    return lambda matrix: matrix @ weights + start
+    # Row by row: a product of all would round a row differently with other rows beside it.
+    return lambda matrix: (matrix[:, None, :] @ weights)[:, 0] + start
 
 
 def _array(content: bytes) -> Any:

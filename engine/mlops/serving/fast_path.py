@@ -8,6 +8,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
+WHOLE = "mlops.whole_response"
+"""ASGI extension of `protocol.Bounded`: the message that starts a response may have its body."""
+
 _JSON = (b"content-type", b"application/json")
 
 Quick = Callable[[Scope], Awaitable[bytes]]
@@ -63,7 +66,11 @@ class Shortcut:
             await response(scope, receive, send)
             return
         headers = [_JSON, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        start = {"type": "http.response.start", "status": 200, "headers": headers}
+        if WHOLE in scope.get("extensions", ()):
+            await send({**start, WHOLE: body})
+            return
+        await send(start)
         await send({"type": "http.response.body", "body": body})
 
     def _as_get(self, scope: Scope) -> Scope:

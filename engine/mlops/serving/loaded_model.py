@@ -1,7 +1,7 @@
 """The served model: a verified bundle, its engine, and the format of its answers."""
 
 import json
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from mlops.lookups import with_tables_of
 from mlops.records import Manifest
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
-from mlops.serving.encoding import Coded, Columns, Floats, Row
+from mlops.serving.encoding import Coded, Columns, Floats
 from mlops.serving.engine import Engine, Exported
 
 
@@ -80,7 +80,7 @@ class Served:
         if read_manifest(folder, to_serve=True) != manifest:
             raise UserError(f"{folder}: was replaced while it was being read; read it again")
         served = cls(manifest, with_features(engine, schema), schema)
-        served.engine.predict([dict.fromkeys(column.name for column in schema.inputs)])
+        served.engine.predict_columns({column.name: [None] for column in schema.inputs})
         return served
 
     def values(self, predicted: Floats) -> list[Any]:
@@ -89,11 +89,14 @@ class Served:
         Raises:
             ValueError: one is not finite, which JSON can't represent.
         """
-        if not np.isfinite(predicted).all():
+        values = predicted.ravel().tolist()
+        # A sum is quicker for a few values; that of finite ones may overflow.
+        if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
             raise ValueError("the model predicts no finite number")
         if not self.choices:
-            return predicted.tolist()
-        return [dict(zip(self.choices, line, strict=True)) for line in predicted.tolist()]
+            return values
+        lines = zip(*[iter(values)] * len(self.choices), strict=True)
+        return [dict(zip(self.choices, line, strict=True)) for line in lines]
 
     def answers(self, values: list[Any]) -> list[Any]:
         """Return the answer for each value: the number, or the choice that is decided for."""
@@ -107,13 +110,10 @@ class _Pickled:
         self._model, self._names = load_model(folder), [c.name for c in schema.features]
         self._target = schema.target
 
-    def predict(self, rows: Sequence[Row]) -> Floats:
-        import pandas as pd
-
-        return self._predict(pd.DataFrame([dict(row) for row in rows], columns=self._names))
-
     def predict_columns(self, columns: Columns) -> Floats:
         import pandas as pd
+
+        from mlops.pipeline.model import predict
 
         values = {
             name: np.array([*given.choices, None], dtype=object)[given.codes]
@@ -121,11 +121,7 @@ class _Pickled:
             else given
             for name, given in columns.items()
         }
-        return self._predict(pd.DataFrame(values, columns=self._names))
-
-    def _predict(self, frame: Any) -> Floats:
-        from mlops.pipeline.model import predict
-
+        frame = pd.DataFrame(values, columns=self._names)
         return np.asarray(predict(self._model, frame, self._target), dtype=np.float64)
 
 

@@ -18,7 +18,17 @@ import sqlalchemy as sa
 
 from mlops.database import cause_of, open_database
 from mlops.serving.sqlite_turn import Turn
-from mlops.serving.tables import Record, count, forget, insert, known, migrate, probe, tell
+from mlops.serving.tables import (
+    Record,
+    count,
+    forget,
+    insert,
+    insert_alone,
+    known,
+    migrate,
+    probe,
+    tell,
+)
 
 _PENDING = 10_000  # jobs that may wait; more means that the database can't keep up
 _TOGETHER = 512  # jobs in a transaction, at most
@@ -92,18 +102,17 @@ class PredictionLog:
 
     async def close(self) -> None:
         """Write the pending jobs, and stop the thread."""
-        self._hand_over()
+        self.hand_over()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join, self._timeout * 2)
         self._engine.dispose()
 
-    async def predictions(self, records: list[Record]) -> None:
-        """Log predictions, durably, before returning.
+    def predictions(self, records: list[Record]) -> "asyncio.Future[None]":
+        """Log predictions; the result is set when they are durable.
 
-        Raises:
-            LogAway: it is not known to be logged.
+        Its exception is LogAway if they are not known to be logged.
         """
-        await self._do(records)
+        return self._submit(records, None)
 
     async def feedback(self, prediction_id: str, actual: str) -> None:
         """Log the actual value of a prediction, replacing an earlier one.
@@ -113,7 +122,9 @@ class PredictionLog:
             UnknownPrediction: there is no prediction with this id.
         """
         known: list[bool] = []
-        await self._do([], lambda connection: known.append(tell(connection, prediction_id, actual)))
+        await self._submit(
+            [], lambda connection: known.append(tell(connection, prediction_id, actual))
+        )
         if not known[-1]:
             raise UnknownPrediction(prediction_id)
 
@@ -131,7 +142,7 @@ class PredictionLog:
         """
         if self._failed is not None and time.monotonic() - self._failed[0] < _FAILED_SECONDS:
             raise LogAway(self._failed[1])
-        await self._do([], probe)
+        await self._submit([], probe)
 
     async def knows(self, prediction_id: str) -> bool:
         """Return whether a prediction with this id was logged.
@@ -140,26 +151,29 @@ class PredictionLog:
             LogAway: the log can't be queried.
         """
         found: list[bool] = []
-        await self._do([], lambda connection: found.append(known(connection, prediction_id)))
+        await self._submit([], lambda connection: found.append(known(connection, prediction_id)))
         return found[-1]
 
-    async def _do(
-        self, records: list[Record], work: Callable[[sa.Connection], None] | None = None
-    ) -> None:
-        if self._pending >= _PENDING:  # timed-out jobs included: a database may hang for long
-            raise LogAway(f"{_PENDING} writes are waiting")
+    def _submit(
+        self, records: list[Record], work: Callable[[sa.Connection], None] | None
+    ) -> "asyncio.Future[None]":
         future = self._loop.create_future()
-        self._add(_Job(records, work, future))
-        await future
+        if self._pending >= _PENDING:  # timed-out jobs included: a database may hang for long
+            future.set_exception(LogAway(f"{_PENDING} writes are waiting"))
+        else:
+            self._add(_Job(records, work, future))
+        return future
 
     def _add(self, job: _Job) -> None:
         if not self._gathered:
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self.hand_over)
         self._gathered.append(job)
         self._pending += 1
 
-    def _hand_over(self) -> None:
-        """Hand the jobs of this turn of the event loop over to the thread."""
+    def hand_over(self) -> None:
+        """Hand the jobs of this turn of the event loop over to the thread, as it would by itself
+        in the next turn.
+        """
         if self._gathered:
             jobs, self._gathered = self._gathered, []
             away = LogAway(f"no answer in {self._timeout:g} s")
@@ -193,6 +207,7 @@ class PredictionLog:
                 self._loop.call_soon_threadsafe(self._finish, batches, error)
             if error is None and not ending:
                 self._clean()
+        self._turn.close()
 
     def _next(self) -> list[_Batch | None]:
         """Wait for jobs and return them; return none if there are expired rows to delete."""
@@ -211,12 +226,17 @@ class PredictionLog:
         if not self._migrated:
             migrate(self._engine)
             self._migrated = True
+        records = [record for job in jobs for record in job.records]
+        works = [job.work for job in jobs if job.work is not None]
+        if not works:
+            if records:
+                insert_alone(self._engine, records)
+            return
         with self._engine.begin() as connection:
-            if records := [record for job in jobs for record in job.records]:
-                insert(connection, records)
-            for job in jobs:
-                if job.work is not None:
-                    job.work(connection)
+            if records:
+                insert(connection.connection, self._engine.dialect.name, records)
+            for work in works:
+                work(connection)
 
     def _remember(self, error: LogAway | None) -> None:
         """Store the last write's result; after damage to the database, ignore a later success."""

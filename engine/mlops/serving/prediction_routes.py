@@ -15,12 +15,11 @@ from starlette.types import Scope
 from mlops.columns import Schema
 from mlops.request import column_field
 from mlops.serving import response_models
-from mlops.serving.loaded_model import Served
 from mlops.serving.prediction_log import UnknownPrediction
 from mlops.serving.quick_requests import Values
 from mlops.serving.requests import Parser, Unprocessable, parse_json, validated
 from mlops.serving.response_models import LIMITS, errors, raw, refusal, reply
-from mlops.serving.service import Service
+from mlops.serving.service import Predicted, Service
 
 PATH = "/predict"
 
@@ -61,9 +60,7 @@ class Predictions:
             answer["probabilities"] = values
         return orjson.dumps(answer)
 
-    async def predict(
-        self, scope: Scope, parse: Callable[[], Values]
-    ) -> tuple[Served, list[Any], list[str]]:
+    async def predict(self, scope: Scope, parse: Callable[[], Values]) -> Predicted:
         """Predict the rows that `parse` returns; count the requests that it rejects."""
         try:
             given = parse()

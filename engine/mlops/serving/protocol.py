@@ -10,15 +10,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
+from mlops.serving.fast_path import WHOLE
 from mlops.serving.settings import Settings
 
 if sys.platform != "win32":
     import resource
 
 # Bytes parsed at once, except of a body: all requests in a piece are parsed before their turn.
-_PIECE = 256
+_PIECE = 512
+_EXTENSIONS: dict[str, Any] = {WHOLE: {}}
 _OWN_FILES = 100  # files that a process has open beside its connections
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
@@ -67,6 +73,34 @@ class _Joined:
     def get_write_buffer_size(self) -> int:
         self.flush()
         return int(self._transport.get_write_buffer_size())
+
+
+class _Cycle(RequestResponseCycle):
+    """uvicorn's request and response, which sends some responses by one message.
+
+    uvicorn's check of each header takes longer than the rest of sending a prediction.
+    """
+
+    async def send(self, message: Any) -> None:
+        body = message.pop(WHOLE, None)
+        if body is None:
+            await super().send(message)
+            return
+        headers = [*self.default_headers, *message["headers"]]
+        if self._is_usual() and all(name != b"connection" for name, _ in headers):
+            self.response_started, self.waiting_for_100_continue = True, False
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self.transport.write(b"".join([STATUS_LINE[message["status"]], *lines, b"\r\n", body]))
+            self.response_complete = True
+            self.message_event.set()
+            self.on_response()
+        else:
+            await super().send(message)
+            await super().send({"type": "http.response.body", "body": body})
+
+    def _is_usual(self) -> bool:
+        waits = self.flow.write_paused or self.disconnected
+        return self.keep_alive and not waits and self.scope["method"] != "HEAD"
 
 
 class Bounded(HttpToolsProtocol):
@@ -148,6 +182,7 @@ class Bounded(HttpToolsProtocol):
         self._unused = 0
         told = next((value for name, value in self.headers if name == b"content-length"), b"0")
         self._due = int(told) if told.isdigit() and len(told) < 19 else 0
+        self.scope["extensions"] = _EXTENSIONS
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -166,6 +201,7 @@ class Bounded(HttpToolsProtocol):
             self._later = True
             return
         self._answering, self._stuck = cycle, 0.0
+        cycle.__class__ = _Cycle  # uvicorn has no setting for it
         super()._start_asgi_task(cycle, app)
 
     def _unsent(self) -> bool:
@@ -179,6 +215,7 @@ class Bounded(HttpToolsProtocol):
         self._answering, self._since = None, self.loop.time()
         self._later = bool(self._rest or self.pipeline)
         super().on_response_complete()
+        self.transport.flush()
         self.line.leave(self)
         if self._later and not self._unsent():
             self.line.join(self)

@@ -83,6 +83,10 @@ class QuickParser:
 
     def _of_rows(self, rows: Sequence[Any]) -> tuple[Values, int]:
         """Return the values, and the number of given ones."""
+        if len(rows) == 1:
+            given = astuple(rows[0])
+            one = {n: [None if v is UNSET else v] for n, v in zip(self._names, given, strict=True)}
+            return one, len(given) - given.count(UNSET)
         values, keys = Values(), 0
         for name, found in zip(self._names, zip(*map(astuple, rows), strict=True), strict=True):
             keys += len(found)

@@ -7,13 +7,13 @@ SIGIR 2015, with a table of the masks instead of the scan over thresholds.
 
 import sys
 from bisect import bisect_left
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops.serving.encoding import Floats
 
-_FEW = 4  # rows for which a search in Python is quicker than one in numpy
 _BLOCK = 128  # rows whose masks stay in the processor's cache
 
 
@@ -39,9 +39,9 @@ class Masks:
         baseline: list[float],
     ) -> None:
         self._columns = [column for column, _ in thresholds]
-        self._lists = [values for _, values in thresholds]
-        self._arrays = [np.array(values, dtype=np.float64) for values in self._lists]
-        places = [len(values) + 2 for values in self._lists]
+        lists = [values for _, values in thresholds]
+        self._arrays = [np.array(values, dtype=np.float64) for values in lists]
+        places = [len(values) + 2 for values in lists]
         self._starts = np.cumsum([0, *places[:-1]]).tolist()
         self._masks, self._leaves = masks, leaves.ravel()
         n_trees, n_leaves = leaves.shape
@@ -51,38 +51,34 @@ class Masks:
         # For each place, the masks of all trees as one integer; and a one per tree, likewise.
         self._wide = [int.from_bytes(line.tobytes(), sys.byteorder) for line in masks]
         self._ones = int.from_bytes(np.ones_like(masks[0]).tobytes(), sys.byteorder)
-        self._searched = list(zip(self._columns, self._starts, self._lists, strict=True))
+        self._searched = list(zip(self._columns, self._starts, lists, strict=True))
 
     def raw(self, matrix: Floats) -> Floats:
         """Return the sums of the leaves: shape (n_rows, n_outputs)."""
-        places = self._few_places(matrix) if len(matrix) <= _FEW else self._places(matrix)
+        places = self._places(matrix)
         sums = [
             self._sums(places[start : start + _BLOCK]) for start in range(0, len(places), _BLOCK)
         ]
         return sums[0] if len(sums) == 1 else np.concatenate(sums)
 
-    def raw_of(self, line: list[float]) -> Floats:
-        """Return the sums of the leaves for one row, bit for bit as `raw`: shape (1, n_outputs).
+    def raw_of(self, lines: Sequence[Sequence[float]]) -> Floats:
+        """Return the sums of the leaves for a few rows, bit for bit as `raw`.
 
         Python integers of a few hundred bytes are faster than arrays of that size.
         """
+        below = b"".join([self._below(line) for line in lines])
+        zeros = np.frombuffer(below, self._masks.dtype).reshape(len(lines), -1)
+        return self._total(self._first + np.bitwise_count(zeros))
+
+    def _below(self, line: Sequence[float]) -> bytes:
+        """Return, for each tree, a bit for each leaf before the first one that is left."""
         left = -1
         for column, start, values in self._searched:
             value = line[column]
             gap = value != value
             left &= self._wide[start + (len(values) + 1 if gap else bisect_left(values, value))]
         below = ~left & (left - self._ones)  # no borrow between trees: each has a leaf left
-        zeros = np.frombuffer(below.to_bytes(self._bytes, sys.byteorder), self._masks.dtype)
-        return self._total(self._first + np.bitwise_count(zeros))
-
-    def _few_places(self, matrix: Floats) -> NDArray[np.intp]:
-        found = []
-        for line in matrix.tolist():
-            for column, start, values in zip(self._columns, self._starts, self._lists, strict=True):
-                value = line[column]
-                gap = value != value
-                found.append(start + (len(values) + 1 if gap else bisect_left(values, value)))
-        return np.array(found, dtype=np.intp).reshape(len(matrix), len(self._columns))
+        return below.to_bytes(self._bytes, sys.byteorder)
 
     def _places(self, matrix: Floats) -> NDArray[np.intp]:
         places = np.empty((len(matrix), len(self._columns)), dtype=np.intp)

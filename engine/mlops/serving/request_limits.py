@@ -10,6 +10,7 @@ import secrets
 import sys
 import time
 from collections.abc import Collection, MutableMapping
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -54,8 +55,9 @@ class Gate:
             return
         started, status = time.perf_counter(), 500
         headers, path = dict(scope["headers"]), self._door.path(scope)
-        given = headers.get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        request_id = headers.get(b"x-request-id", b"")
+        if not request_id or not _REQUEST_ID.fullmatch(request_id):
+            request_id = secrets.token_hex(8).encode()
         state = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()
 
@@ -66,8 +68,7 @@ class Gate:
                 own = message.get("headers", ())
                 if 300 <= status < 400:
                     own = without_host(own, headers.get(b"host", b""))
-                own = [*own, *_ALWAYS, (b"x-request-id", request_id)]
-                message = {**message, "headers": own}
+                message["headers"] = [*own, *_ALWAYS, (b"x-request-id", request_id)]
             await send(message)
 
         try:
@@ -112,7 +113,7 @@ class Gate:
     ) -> bytes:
         """Check a request against the limits; return its body."""
         settings = self._settings
-        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        size = sum(map(len, chain.from_iterable(scope["headers"])))
         if size + len(scope["query_string"]) > settings.max_header_bytes:
             raise Refusal(431, f"headers and query: wanted at most {settings.max_header_bytes} B")
         self._door.check(scope, path, headers)

@@ -1,16 +1,22 @@
-"""The API's functions without HTTP: predict, log, count refusals, and reload new bundles."""
+"""The API's functions without HTTP: predict, log, count refusals, and reload new bundles.
+
+Requests for one row that arrive in one turn of the event loop are predicted and logged together:
+eight of them take little longer than one.
+"""
 
 import asyncio
 import logging
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import orjson
 
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.serving.engine import FEW
 from mlops.serving.home_page import Page
 from mlops.serving.loaded_model import Served
 from mlops.serving.prediction_log import LogAway, PredictionLog
@@ -22,7 +28,34 @@ from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
 
-_INLINE_ROWS = 32  # more are predicted in a thread, so that they don't block single rows
+
+class Predicted(NamedTuple):
+    """The model that predicted a request's rows, its values and their ids."""
+
+    served: Served
+    values: list[Any]
+    ids: list[str]
+
+
+class _Asked(NamedTuple):
+    """A request whose `answer` is to be set."""
+
+    values: Values
+    request_id: str
+    answer: "asyncio.Future[Predicted]"
+
+
+class _Batch(NamedTuple):
+    """Rows that were predicted together: of one request, or of several for one row each."""
+
+    asked: list[_Asked]
+    values: Values
+    predicted: Predicted
+
+    @property
+    def size(self) -> int:
+        """Rows of each request."""
+        return len(self.predicted.ids) // len(self.asked)
 
 
 class Service:
@@ -38,6 +71,7 @@ class Service:
         self.draining = False
         self._places = [f"{place:0{PLACE}x}" for place in range(settings.max_rows)]
         self._inputs = {column.name for column in schema.inputs}
+        self._asked: list[_Asked] = []  # requests for one row, of this turn of the event loop
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
         if settings.prediction_log_url != "none":
@@ -51,10 +85,8 @@ class Service:
         self.served, self.page = served, page
         self.metrics.model(served)
 
-    async def predict(
-        self, values: Values, request_id: str, *, told: bool = True
-    ) -> tuple[Served, list[Any], list[str]]:
-        """Predict rows and log them; return the model, its values and their ids.
+    async def predict(self, values: Values, request_id: str, *, told: bool = True) -> Predicted:
+        """Predict the rows of a request, and log them.
 
         If a feature needs a time and a row has none, the present time is used. With `told` False
         (a HEAD request, whose answer has no body), nothing is logged or counted.
@@ -62,59 +94,101 @@ class Service:
         Raises:
             LogAway: logging failed, and the setting `log_failure` is "refuse".
         """
-        served, n_rows = self.served, len(next(iter(values.values())))
+        loop, n_rows = asyncio.get_running_loop(), len(next(iter(values.values())))
         if (timed := self.schema.timed) is not None and None in values[timed.name]:
             now = present(timed.type, self.schema.timezone)
             values[timed.name] = [now if at is None else at for at in values[timed.name]]
-        if n_rows == 1:
-            found = served.engine.predict([{name: value[0] for name, value in values.items()}])
-        elif n_rows <= _INLINE_ROWS:
+        asked = _Asked(values, request_id, loop.create_future())
+        if told and n_rows == 1:
+            if not self._asked:
+                loop.call_soon(self._answer_turn)
+            self._asked.append(asked)
+            return await asked.answer
+        served = self.served
+        if n_rows <= FEW:
             found = served.engine.predict_columns(values)
-        else:
+        else:  # in a thread, so that many rows don't block single ones
             found = await asyncio.to_thread(served.engine.predict_columns, values)
-        predicted = served.values(found)
-        # Starts with the time, so that new ids are adjacent in the index; the rest is unguessable.
-        token = f"{time.time_ns() // 1_000_000:0{TIME}x}{secrets.token_hex(8)}"
-        ids = [token + place for place in self._places[:n_rows]]
+        predicted = Predicted(served, served.values(found), self._ids(1, n_rows))
         if not told:
-            return served, predicted, ids
-        if self.log is not None:
-            await self._record(self.log, served, values, predicted, ids, request_id)
-        self.metrics.rows(values, served.answers(predicted))
-        return served, predicted, ids
+            return predicted
+        self._log(_Batch([asked], values, predicted))
+        return await asked.answer
 
-    async def _record(
-        self,
-        log: PredictionLog,
-        served: Served,
-        values: Values,
-        predicted: list[Any],
-        ids: list[str],
-        request_id: str,
-    ) -> None:
-        at, version = time.time(), served.version
-        records = [
-            (
-                name,
-                at,
-                version,
-                request_id,
-                _json(dict(zip(values, row, strict=True))),
-                _json(value),
-            )
-            for name, row, value in zip(
-                ids, zip(*values.values(), strict=True), predicted, strict=True
-            )
-        ]
+    def _ids(self, n_requests: int, n_rows: int) -> list[str]:
+        # Starts with the time, so that new ids are adjacent in the index; the rest is unguessable.
+        now, places = f"{time.time_ns() // 1_000_000:0{TIME}x}", self._places[:n_rows]
+        tokens = [now + secrets.token_hex(8) for _ in range(n_requests)]
+        return [token + place for token in tokens for place in places]
+
+    def _answer_turn(self) -> None:
+        """Answer the requests for one row that this turn of the event loop has brought."""
+        asked, self._asked = self._asked, []
+        for start in range(0, len(asked), FEW):
+            self._answer_ones(asked[start : start + FEW])
+        if self.log is not None:
+            self.log.hand_over()
+
+    def _answer_ones(self, asked: list[_Asked]) -> None:
+        """Predict, log and answer requests for one row; if one fails, the others don't."""
+        served = self.served
+        values = {name: [one.values[name][0] for one in asked] for name in asked[0].values}
         try:
-            await log.predictions(records)
-        except LogAway as error:
-            self.metrics.logged.labels("failed").inc(len(ids))
-            LOGGER.error("not logged", extra={"request_id": request_id, "cause": str(error)})
-            if self.settings.log_failure == "refuse":
-                raise
-        else:
-            self.metrics.logged.labels("written").inc(len(ids))
+            found = served.values(served.engine.predict_columns(values))
+            predicted = Predicted(served, found, self._ids(len(asked), 1))
+            self._log(_Batch(asked, values, predicted))
+        except Exception as error:
+            if len(asked) > 1:
+                for one in asked:
+                    self._answer_ones([one])
+            elif not asked[0].answer.done():
+                asked[0].answer.set_exception(error)
+
+    def _log(self, batch: _Batch) -> None:
+        """Log predictions, if wanted, and then answer their requests."""
+        if self.log is None:
+            self._answer(batch)
+            return
+        at, (served, found, ids) = time.time(), batch.predicted
+        request_ids = [one.request_id for one in batch.asked for _ in range(batch.size)]
+        rows = zip(*batch.values.values(), strict=True)
+        written = self.log.predictions(
+            [
+                (
+                    name,
+                    at,
+                    served.version,
+                    request_id,
+                    _json(dict(zip(batch.values, row, strict=True))),
+                    _json(value),
+                )
+                for name, request_id, row, value in zip(ids, request_ids, rows, found, strict=True)
+            ]
+        )
+        written.add_done_callback(partial(self._logged, batch))
+
+    def _logged(self, batch: _Batch, written: "asyncio.Future[None]") -> None:
+        error = written.exception()
+        outcome = "written" if error is None else "failed"
+        self.metrics.logged.labels(outcome).inc(len(batch.predicted.ids))
+        if error is not None:
+            for one in batch.asked:
+                facts = {"request_id": one.request_id, "cause": str(error)}
+                LOGGER.error("not logged", extra=facts)
+        if error is None or self.settings.log_failure == "answer":
+            self._answer(batch)
+            return
+        for one in batch.asked:
+            if not one.answer.done():
+                one.answer.set_exception(error)
+
+    def _answer(self, batch: _Batch) -> None:
+        (served, values, ids), size = batch.predicted, batch.size
+        for place, one in enumerate(batch.asked):
+            own = slice(place * size, (place + 1) * size)
+            if not one.answer.done():  # else its request was cancelled
+                one.answer.set_result(Predicted(served, values[own], ids[own]))
+        self.metrics.rows(batch.values, served.answers(values), len(batch.asked))
 
     def refused(self, problems: Sequence[dict[str, Any]]) -> None:
         """Count a refused request by the features that were wrong in it, for the monitor."""

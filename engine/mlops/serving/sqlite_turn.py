@@ -21,6 +21,7 @@ class Turn:
 
     def __init__(self, file: Path | None, patience: float) -> None:
         self._file, self._patience = file, patience
+        self._row: TextIO | None = None
         self._waiting: threading.Thread | None = None
 
     @contextlib.contextmanager
@@ -29,19 +30,27 @@ class Turn:
         if self._file is None or sys.platform == "win32":
             yield
             return
-        row = None
-        if self._waiting is None or not self._waiting.is_alive():
-            row = self._lock(self._file.with_name(f"{self._file.name}-turn").open("a"))
+        if self._row is None:
+            self._row = self._file.with_name(f"{self._file.name}-turn").open("a")
+        has_turn = not self._still_waits() and self._lock(self._row)
         try:
             yield
         finally:
-            if row is not None:
-                row.close()
+            if has_turn:
+                fcntl.flock(self._row, fcntl.LOCK_UN)
 
-    def _lock(self, row: TextIO) -> TextIO | None:
+    def close(self) -> None:
+        """Close the file, unless a thread still waits for it."""
+        if self._row is not None and not self._still_waits():
+            self._row.close()
+
+    def _still_waits(self) -> bool:
+        return self._waiting is not None and self._waiting.is_alive()
+
+    def _lock(self, row: TextIO) -> bool:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(row, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return row
+            return True
         state, came, given_up = threading.Lock(), threading.Event(), threading.Event()
 
         def wait() -> None:
@@ -49,13 +58,12 @@ class Turn:
             with state:
                 came.set()
                 if given_up.is_set():
-                    row.close()
+                    fcntl.flock(row, fcntl.LOCK_UN)
 
         self._waiting = threading.Thread(target=wait, name="log-turn", daemon=True)
         self._waiting.start()
         came.wait(self._patience)
         with state:
-            if came.is_set():
-                return row
-            given_up.set()
-        return None
+            if not came.is_set():
+                given_up.set()
+            return came.is_set()
