@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,23 @@ class Server:
 def get(row: dict[str, Any]) -> bytes:
     """Return a complete HTTP request with the row in its query."""
     return f"GET /predict?{urlencode(row)} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+
+
+def post_columns(server: Server, rows: Rows) -> bytes:
+    """Return a request with a list for each column; to a peer, its usual one."""
+    own = replace(server, content=lambda rows: {"columns": _by_name(rows)})
+    return (server if server.environment else own).post(rows)
+
+
+def post_v2(server: Server, rows: Rows) -> bytes:
+    """Return a request of the Open Inference Protocol; to a peer, its usual one."""
+    path = f"/v2/models/{SCHEMA.target.name}/infer"
+    own = replace(server, path=path, content=lambda rows: {"inputs": _columns(rows)["inputs"]})
+    return (server if server.environment else own).post(rows)
+
+
+def _by_name(rows: Rows) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _split(rows: Rows) -> Any:

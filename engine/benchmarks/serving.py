@@ -32,10 +32,23 @@ import uvloop
 from bench_paths import ROOT
 from mlops.bundle import load_model
 from project.schema import SCHEMA
-from servers import BUNDLE, SERVERS, Rows, Server, demo, get, install_peers, memory, serving
+from servers import (
+    BUNDLE,
+    SERVERS,
+    Rows,
+    Server,
+    demo,
+    get,
+    install_peers,
+    memory,
+    post_columns,
+    post_v2,
+    serving,
+)
 
 ROUNDS, SECONDS, BATCH_ROWS, STARTS = 5, 2.0, 1000, 2
 OURS = ("ours", "ours, logging")
+PROTOCOL = (*OURS, "mlserver")
 Results = dict[str, dict[str, list[tuple[float, float]]]]
 """Load -> server -> for each round: rows per second, 99th percentile in milliseconds."""
 
@@ -73,6 +86,8 @@ def make_loads() -> list[Load]:
         Load("POST, 32 connections", 32, single),
         Load("GET, 8 connections", 8, single, lambda _, rows: get(rows[0]), only=OURS),
         Load(f"POST, {BATCH_ROWS} rows", 1, batches),
+        Load(f"POST, {BATCH_ROWS} rows as columns", 1, batches, post_columns, only=PROTOCOL),
+        Load(f"Open Inference Protocol, {BATCH_ROWS} rows", 1, batches, post_v2, only=PROTOCOL),
         Load("POST, 8 connections, two busy neighbours", 8, single, neighbours=2),
     ]
 

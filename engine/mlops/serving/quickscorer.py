@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlops.serving.encoding import Floats
 
-_BLOCK = 128  # rows whose masks stay in the processor's cache
+_BLOCK = 64  # rows whose arrays stay in the processor's cache, and in memory that is reused
 
 
 class Masks:

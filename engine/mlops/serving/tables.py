@@ -1,8 +1,10 @@
 """The tables of the prediction log, operations on them, and their migrations."""
 
+import functools
 import secrets
 import time
 from collections.abc import Collection
+from itertools import chain
 
 import sqlalchemy as sa
 
@@ -108,20 +110,33 @@ def probe(connection: sa.Connection) -> None:
     connection.execute(sa.update(_VERSION).values(version=_VERSION.c.version))
 
 
+_ROWS = 100  # of a statement: older versions of SQLite take at most 999 values
+
+
+@functools.cache
+def _insertion(n_rows: int, mark: str) -> str:
+    names = [column.name for column in PREDICTIONS.columns]
+    row = f"({', '.join([mark] * len(names))})"
+    return f"INSERT INTO predictions ({', '.join(names)}) VALUES {', '.join([row] * n_rows)}"
+
+
 def insert(connection: sa.PoolProxiedConnection, dialect: str, records: list[Record]) -> None:
     """Add predictions, in a transaction of the driver's own connection."""
-    mark = "?" if dialect == "sqlite" else "%s"
-    names = ", ".join(column.name for column in PREDICTIONS.columns)
-    marks = ", ".join([mark] * len(PREDICTIONS.columns))
-    statement = f"INSERT INTO predictions ({names}) VALUES ({marks})"
-    connection.cursor().executemany(statement, records)
+    cursor = connection.cursor()
+    if dialect != "sqlite":
+        cursor.executemany(_insertion(1, "%s"), records)
+        return
+    # Many rows by one call: at each call, this thread may lose its turn to the event loop's.
+    for start in range(0, len(records), _ROWS):
+        part = records[start : start + _ROWS]
+        cursor.execute(_insertion(len(part), "?"), list(chain.from_iterable(part)))
 
 
 def insert_alone(engine: sa.Engine, records: list[Record]) -> None:
     """Add predictions in a transaction of their own; one of SQLAlchemy's takes twice as long."""
     connection, dialect = engine.raw_connection(), engine.dialect.name
     try:
-        if dialect == "sqlite":
+        if dialect == "sqlite" and len(records) > _ROWS:  # a single statement is a transaction
             connection.cursor().execute("BEGIN IMMEDIATE")
         insert(connection, dialect, records)
         connection.commit()
