@@ -71,6 +71,15 @@ def test_a_row_without_a_needed_value_has_none_and_infinity_is_none() -> None:
     assert plain(found["log_each"]) == [np.log(0.5), None, None]
 
 
+def test_a_missing_value_is_missing_even_where_the_function_would_give_one() -> None:
+    feature = Derived("heavy", "Heavy", float, "", ("weight",), lambda w: np.where(w > 2, 1.0, 0.0))
+    schema = Schema(COLUMNS, derived=(feature,))
+
+    found = derive({"weight": np.array([1.0, np.nan, 3.0])}, schema)
+
+    assert plain(found["heavy"]) == [0.0, None, 1.0]
+
+
 def test_a_feature_that_takes_missing_values_is_called_for_all_rows() -> None:
     texts = as_array(["a", None], SCHEMA["note"])
     found = derive({"note": texts}, Schema(COLUMNS, derived=FEATURES[-1:]))

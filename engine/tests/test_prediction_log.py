@@ -18,7 +18,7 @@ from load import Load, wait_for
 from mlops.database import open_database
 from mlops.serving import prediction_log, tables
 from mlops.serving.tables import migrate
-from served import ROW, running
+from served import PATIENCE, ROW, running
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
 """How often the slow tests kill."""
@@ -242,6 +242,29 @@ def test_the_jobs_of_a_turn_of_the_event_loop_are_handed_over_together(tmp_path:
     asyncio.run(predict())
     assert handed_over == [40, None]
     assert len(logged(url)) == 40
+
+
+@pytest.mark.parametrize("n_rows", [1, 99, 100, 101, 200, 250])
+def test_any_number_of_rows_is_written_whole_or_not_at_all(n_rows: int, url: str) -> None:
+    rows = records(n_rows)
+
+    async def write() -> list[type | None]:
+        log = prediction_log.PredictionLog(url, timeout=PATIENCE, retention_days=0)
+        log.start()
+        again = [(f"{k + 1000:024x}", *row[1:]) for k, row in enumerate(rows)]
+        outcomes = []
+        for several in (rows, [*again, rows[-1]], again):  # the second repeats an id
+            try:
+                await log.predictions(several)
+            except prediction_log.LogAway:
+                outcomes.append(prediction_log.LogAway)
+            else:
+                outcomes.append(None)
+        await log.close()
+        return outcomes
+
+    assert asyncio.run(write()) == [None, prediction_log.LogAway, None]
+    assert len(logged(url)) == 2 * n_rows
 
 
 def test_a_log_that_is_closed_in_the_same_turn_still_writes_the_jobs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -73,6 +74,24 @@ def test_while_draining_clients_are_sent_away_and_none_is_cut_off(bundle: Path) 
     assert load.statuses == {200}
     assert load.unanswered == 0
     assert sum(b"connection: close" in answer.head for answer in load.answers) == 8
+
+
+def test_while_draining_a_connection_ends_after_its_next_answer(bundle: Path) -> None:
+    ask = f"GET /predict?{urlencode(ROW)} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+    with running(bundle, SERVE_DRAIN_SECONDS="60") as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+            client.sendall(ask)
+            assert b"connection: close" not in client.recv(10_000)
+            server.process.send_signal(signal.SIGTERM)
+            answer = b""
+            while b"connection: close" not in answer:  # within a second
+                client.sendall(ask)
+                answer = client.recv(10_000)
+            ended = client.recv(10_000) == b""
+        server.process.send_signal(signal.SIGTERM)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"predicted_price" in answer
+    assert ended
 
 
 def test_while_draining_it_answers_and_is_not_ready(bundle: Path) -> None:

@@ -136,9 +136,12 @@ def test_a_request_that_fails_fails_alone(
         assert sorted(v for _, v in logged(url(tmp_path)).values()) == [200.0, 600.0, 1000.0]
 
 
-def test_a_request_that_is_cancelled_takes_no_other_with_it(bundle: Path) -> None:
+@pytest.mark.parametrize("with_log", [False, True])
+def test_a_request_that_is_cancelled_takes_no_other_with_it(
+    with_log: bool, bundle: Path, tmp_path: Path
+) -> None:
     async def ask() -> list[Any]:
-        async with serving(bundle) as (service, _):
+        async with serving(bundle, url(tmp_path) if with_log else "none") as (service, _):
             asked = [
                 asyncio.ensure_future(service.predict(values(s), "r")) for s in (1.0, 2.0, 3.0)
             ]
