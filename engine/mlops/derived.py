@@ -13,6 +13,8 @@ from mlops.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
 
+_FEW = 32
+
 _TEXT = StringDType()
 _DTYPES = {"float64": np.dtype(np.float64), "datetime64[us]": np.dtype("datetime64[us]")}
 _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
@@ -34,32 +36,6 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
     return np.array(values, dtype=_DTYPES.get(kind, kind))
 
 
-class _Given:
-    """A needed column: its values, and whether any is missing."""
-
-    __slots__ = ("is_bool", "some", "values")
-
-    def __init__(self, values: NDArray[Any], column: Feature, complete: bool) -> None:
-        self.values, self.is_bool = values.view(), column.type is bool
-        self.values.setflags(write=False)  # functions must not write to them
-        self.some = not complete and bool(self.gaps.any())
-
-    @property
-    def gaps(self) -> NDArray[np.bool_]:
-        """A mask of the rows in which it is missing."""
-        return _MISSING[self.values.dtype.kind](self.values)
-
-    def argument(self, rows: Any, with_gaps: bool) -> NDArray[Any]:
-        """Return a function's argument for all rows or some, as a read-only array."""
-        if rows is None and not self.is_bool:
-            return self.values
-        own = self.values if rows is None else self.values[rows]
-        if self.is_bool and not with_gaps:
-            own = own != 0
-        own.setflags(write=False)
-        return own
-
-
 def derive(
     columns: Mapping[str, NDArray[Any]], schema: Schema, complete: Container[str] = ()
 ) -> Arrays:
@@ -76,27 +52,58 @@ def derive(
     Raises:
         UserError: a function fails, or returns anything but one value per row.
     """
-    needed, found = schema.needed, Arrays()
-    known = {c.name: _Given(columns[c.name], c, c.name in complete) for c in schema.needed_inputs}
+    needed, found, known = schema.needed, Arrays(), _Known()
     with np.errstate(all="ignore"):
+        for column in schema.needed_inputs:
+            known.add(columns[column.name], column, column.name in complete)
         for feature in schema.derived:
-            found[feature.name] = _checked(feature, [known[name] for name in feature.needs])
+            found[feature.name] = made = _made(feature, known)
             if feature.name in needed:
-                made = as_array(found[feature.name], feature)
-                known[feature.name] = _Given(made, feature, complete=False)
+                known.add(as_array(made, feature), feature)
     return found
 
 
-def _checked(feature: Derived, given: list[_Given]) -> NDArray[Any]:
+class _Known:
+    """Columns that features need.
+
+    Attributes:
+        gaps: for a column with missing values, a mask of their rows.
+    """
+
+    def __init__(self) -> None:
+        self.values, self.gaps, self.bools = Arrays(), Arrays(), set[str]()
+
+    def add(self, values: NDArray[Any], column: Feature, complete: bool = False) -> None:
+        """Add a column; `complete` says that no value is missing."""
+        self.values[column.name] = own = values.view()
+        own.setflags(write=False)  # functions must not write to them
+        if column.type is bool:
+            self.bools.add(column.name)
+        if not complete and (gaps := _MISSING[own.dtype.kind](own)).any():
+            self.gaps[column.name] = gaps
+
+
+def _made(feature: Derived, known: _Known) -> NDArray[Any]:
     """Call a feature's function for the rows without missing needed values, or for all rows."""
-    some = True in [one.some for one in given]
-    if not some or feature.takes_missing:
-        return _called(feature, [one.argument(None, some) for one in given])
-    gaps = np.logical_or.reduce([one.gaps for one in given])
+    given = [known.values[name] for name in feature.needs]
+    missing = [known.gaps[name] for name in feature.needs if name in known.gaps]
+    if missing and feature.takes_missing:
+        return _called(feature, given)
+    if not known.bools.isdisjoint(feature.needs):
+        pairs = zip(feature.needs, given, strict=True)
+        given = [_read_only(v != 0) if name in known.bools else v for name, v in pairs]
+    if not missing:
+        return _called(feature, given)
+    gaps = np.logical_or.reduce(missing)
     empty = np.full(len(gaps), None) if feature.type is str else np.full(len(gaps), np.nan)
     if not gaps.all():
-        empty[~gaps] = _called(feature, [one.argument(~gaps, False) for one in given])
+        empty[~gaps] = _called(feature, [_read_only(values[~gaps]) for values in given])
     return empty
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    values.setflags(write=False)
+    return values
 
 
 def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
@@ -126,7 +133,9 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
     if made.dtype.kind not in "fiub":
         raise TypeError("not numeric")
     numbers = made.astype(np.float64)
-    if not isfinite(np.add.reduce(numbers)):  # one is not finite, or the sum is too large
+    # A sum of a list is quicker for a few rows.
+    total = sum(numbers.tolist()) if len(numbers) <= _FEW else np.add.reduce(numbers)
+    if not isfinite(total):  # one is not finite, or the sum of large ones is not
         numbers[~np.isfinite(numbers)] = np.nan
     return numbers
 
