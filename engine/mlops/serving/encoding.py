@@ -85,15 +85,15 @@ class Encoding:
             (c.name, np.array(c.at, dtype=np.intp), _places(c), np.array(c.table, dtype=np.float64))
             for c in categories
         ]
-        self._lists = {name: table.tolist() for name, _, _, table in self._tables}
+        self._lists = [table.tolist() for *_, table in self._tables]
 
     def lines(self, columns: Columns) -> list[tuple[float, ...]]:
         """Encode a few rows as `matrix` does, but without numpy; only if numbers are `plain`."""
         found: list[Sequence[float]] = [()] * self.width
         for number in self.numbers:
             found[number.at] = [math.nan if v is None else v for v in _listed(columns[number.name])]
-        for name, at, places, _ in self._tables:
-            lines, other = self._lists[name], len(places)
+        for (name, at, places, _), lines in zip(self._tables, self._lists, strict=True):
+            other = len(places)
             chosen = [lines[places.get(choice, other)] for choice in _listed(columns[name])]
             for place, values in zip(at, zip(*chosen, strict=True), strict=True):
                 found[place] = values
