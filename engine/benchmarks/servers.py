@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench_paths import PYTHONPATH
+from mlops.pipeline.equivalence import columns_of
 from pipeline import new_repository
 from project.schema import SCHEMA
 
@@ -56,7 +57,7 @@ def get(row: dict[str, Any]) -> bytes:
 
 def post_columns(server: Server, rows: Rows) -> bytes:
     """Return a request with a list for each column; to a peer, its usual one."""
-    own = replace(server, content=lambda rows: {"columns": _by_name(rows)})
+    own = replace(server, content=lambda rows: {"columns": columns_of(rows)})
     return (server if server.environment else own).post(rows)
 
 
@@ -65,10 +66,6 @@ def post_v2(server: Server, rows: Rows) -> bytes:
     path = f"/v2/models/{SCHEMA.target.name}/infer"
     own = replace(server, path=path, content=lambda rows: {"inputs": _columns(rows)["inputs"]})
     return (server if server.environment else own).post(rows)
-
-
-def _by_name(rows: Rows) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _split(rows: Rows) -> Any:

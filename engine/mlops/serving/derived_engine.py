@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from mlops.columns import Schema
 from mlops.derived import as_array, derive
 from mlops.serving.encoding import Coded, Columns, Floats
@@ -20,21 +18,18 @@ class WithFeatures:
 
     def __init__(self, engine: Engine, schema: Schema) -> None:
         self._engine, self._schema = engine, schema
-        self._needed = [column for column in schema.inputs if column.name in schema.needed]
 
     def predict_columns(self, columns: Columns) -> Floats:
-        arrays = {c.name: as_array(_plain(columns[c.name]), c) for c in self._needed}
-        complete = {c.name for c in self._needed if _is_complete(columns[c.name])}
+        arrays, complete = {}, set()
+        for column in self._schema.needed_inputs:
+            values = columns[column.name]
+            plain = values.texts() if isinstance(values, Coded) else values
+            arrays[column.name] = as_array(plain, column)
+            if _is_complete(values):
+                complete.add(column.name)
         return self._engine.predict_columns({**columns, **derive(arrays, self._schema, complete)})
 
 
 def _is_complete(values: Any) -> bool:
     """Return whether a request's list has no missing value; False for any other form."""
     return type(values) is list and None not in values
-
-
-def _plain(values: Any) -> Any:
-    """Return a category's choice in each row; None for a missing value."""
-    if isinstance(values, Coded):
-        return np.array([*values.choices, None], dtype=object)[values.codes]
-    return values

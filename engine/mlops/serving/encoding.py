@@ -17,6 +17,10 @@ class Coded(NamedTuple):
     choices: Sequence[str]
     codes: NDArray[np.integer[Any]]
 
+    def texts(self) -> NDArray[Any]:
+        """Return each row's choice, None if missing, as objects."""
+        return np.array([*self.choices, None], dtype=object)[self.codes]
+
 
 Columns = Mapping[str, NDArray[Any] | Coded | Sequence[Any]]
 """Many rows, input or feature by name: each an array of shape (n_rows,), NaN for a missing number;
@@ -147,9 +151,8 @@ class Encoding:
 
 
 def _listed(values: NDArray[Any] | Coded | Sequence[Any]) -> Sequence[Any]:
-    if isinstance(values, Coded):
-        return [None if code < 0 else values.choices[code] for code in values.codes]
-    return values.tolist() if isinstance(values, np.ndarray) else values
+    plain = values.texts() if isinstance(values, Coded) else values
+    return plain.tolist() if isinstance(plain, np.ndarray) else plain
 
 
 def _row(values: Any) -> Floats:

@@ -116,9 +116,7 @@ class _Pickled:
         from mlops.pipeline.model import predict
 
         values = {
-            name: np.array([*given.choices, None], dtype=object)[given.codes]
-            if isinstance(given, Coded)
-            else given
+            name: given.texts() if isinstance(given, Coded) else given
             for name, given in columns.items()
         }
         frame = pd.DataFrame(values, columns=self._names)

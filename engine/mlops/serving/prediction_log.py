@@ -171,9 +171,7 @@ class PredictionLog:
         self._pending += 1
 
     def hand_over(self) -> None:
-        """Hand the jobs of this turn of the event loop over to the thread, as it would by itself
-        in the next turn.
-        """
+        """Hand the jobs gathered so far over to the thread; without a call, the next turn does."""
         if self._gathered:
             jobs, self._gathered = self._gathered, []
             away = LogAway(f"no answer in {self._timeout:g} s")
@@ -228,15 +226,14 @@ class PredictionLog:
             self._migrated = True
         records = [record for job in jobs for record in job.records]
         works = [job.work for job in jobs if job.work is not None]
-        if not works:
-            if records:
-                insert_alone(self._engine, records)
-            return
-        with self._engine.begin() as connection:
-            if records:
-                insert(connection.connection, self._engine.dialect.name, records)
-            for work in works:
-                work(connection)
+        if works:
+            with self._engine.begin() as connection:
+                if records:
+                    insert(connection.connection, self._engine.dialect.name, records)
+                for work in works:
+                    work(connection)
+        elif records:
+            insert_alone(self._engine, records)
 
     def _remember(self, error: LogAway | None) -> None:
         """Store the last write's result; after damage to the database, ignore a later success."""
