@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from mlops import project
 from mlops.errors import UserError
-from mlops.serving.fast_path import Shortcut
+from mlops.serving.app import Application
 from mlops.serving.requests import Unprocessable
 from paths import DEMO, ROOT
 from served import ROW, running
@@ -61,9 +61,9 @@ def with_handlers(app: FastAPI) -> None:
         return JSONResponse({"own": error.status_code}, error.status_code)
 
 
-def shortcut(client: Any) -> Shortcut:
+def application(client: Any) -> Application:
     found = client.app._app
-    assert isinstance(found, Shortcut)
+    assert isinstance(found, Application)
     return found
 
 
@@ -101,6 +101,13 @@ def test_answers_are_the_same_with_an_extension_as_without(bundle: Path) -> None
             assert one.status_code == two.status_code
             assert one.json().get("predictions") == two.json().get("predictions")
             assert one.json().get("detail") == two.json().get("detail")
+        for path in ("/metrics", "/health/live", "/health/ready", "/v2/health/ready"):
+            one, two = plain.get(path), longer.get(path)
+            assert one.status_code == two.status_code == 200
+            for answer in (one, two):
+                del answer.headers["x-request-id"], answer.headers["content-length"]
+            assert one.headers == two.headers
+            assert path == "/metrics" or one.content == two.content
 
 
 def test_a_middleware_limits_the_rate_of_predictions(bundle: Path) -> None:
@@ -206,10 +213,29 @@ def test_the_quick_way_is_taken_where_nothing_was_added_and_only_there(bundle: P
 
     for extend in (None, route):
         with start(bundle, extend=extend) as client:
-            assert {method for method, _ in shortcut(client)._quick} == {"GET", "POST"}
+            assert {method for method, _ in application(client)._usual} == {"GET", "POST"}
     for extend in (with_bearer, with_limit, with_handlers):
         with start(bundle, extend=extend) as client:
-            assert not shortcut(client)._quick
+            assert not application(client)._usual
+
+
+def test_metrics_name_the_same_paths_before_fastapi_is_loaded_as_after(bundle: Path) -> None:
+    paths = []
+    for extend in (None, lambda app: None):
+        with start(bundle, extend=extend) as client:
+            paths.append(client.app._names)
+    assert paths[0] == paths[1]
+
+
+def test_a_project_may_answer_head_by_itself(bundle: Path) -> None:
+    def head(app: FastAPI) -> None:
+        @app.head("/predict")
+        async def own() -> Response:
+            return Response(headers={"x-own": "1"})
+
+    with start(bundle, extend=head) as client:
+        assert client.head("/predict").headers["x-own"] == "1"
+        assert client.get("/predict", params=ROW).status_code == 200
 
 
 def test_a_server_takes_the_projects_extension_by_itself(bundle: Path, tmp_path: Path) -> None:

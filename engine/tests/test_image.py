@@ -259,7 +259,7 @@ BROKEN = {
         "row 0: found",
     ),
     "bad input answered": (
-        "RUN sed -i 's/else 422)/else 200)/' /app/mlops/serving/app.py "
+        "RUN sed -i 's/else 422$/else 200/' /app/mlops/serving/refusals.py "
         "&& rm -r /app/mlops/serving/__pycache__",
         "bad input: found 200, wanted 422",
     ),

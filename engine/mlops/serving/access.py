@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import Scope
 
+from mlops.serving.refusals import Refusal
 from mlops.serving.settings import Settings
 
 PUBLIC = frozenset(
@@ -20,14 +21,6 @@ PUBLIC = frozenset(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Headers = Mapping[bytes, bytes]
-
-
-class Refusal(Exception):
-    """A request that is rejected before it reaches the application."""
-
-    def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(message)
-        self.status, self.message, self.headers = status, message, headers
 
 
 class Door:

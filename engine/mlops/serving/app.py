@@ -1,177 +1,149 @@
-"""The HTTP API: its routes, built from the schema, and its exception handlers."""
+"""The ASGI application: it answers the usual requests itself, and leaves all others to FastAPI.
+
+FastAPI only describes the usual ones: its work for a prediction takes longer than the prediction.
+Its import takes a third of the start, so it waits for the first request that needs it.
+"""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+import gc
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from fastapi import FastAPI, Request
-from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Match, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlops.request import describe_schema
-from mlops.serving import response_models
-from mlops.serving.access import near
-from mlops.serving.api_docs import add_docs
-from mlops.serving.fast_path import Shortcut
+from mlops.serving.access import PUBLIC
+from mlops.serving.health import Health
 from mlops.serving.inference_protocol import Protocol
-from mlops.serving.prediction_log import LogAway
-from mlops.serving.prediction_routes import PATH, Predictions, add_feedback, add_predictions
-from mlops.serving.preflights import Preflights
-from mlops.serving.protocol_routes import MODELS, add_health, add_protocol
-from mlops.serving.request_limits import Gate
-from mlops.serving.requests import Unprocessable
-from mlops.serving.response_models import (
-    below_root,
-    errors,
-    problem_body,
-    raw,
-    refusal,
-    reply,
-    speaks_v2,
-)
-from mlops.serving.service import LOGGER, Service
+from mlops.serving.predictions import PATH, Predictions
+from mlops.serving.refusals import JSON, Header, answer_to
+from mlops.serving.request_limits import Gate, respond
+from mlops.serving.service import Service
 
-Extension = Callable[[FastAPI], None]
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from mlops.serving.routes import Routes
+
+Extension = Callable[["FastAPI"], None]
+
+
+class Usual(NamedTuple):
+    """How a usual request is answered."""
+
+    answer: Callable[[Scope], Awaitable[bytes]]
+    content_type: Header = JSON
 
 
 def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     """Build the whole application for a service: gate, routes, and a project's extension."""
-    app, settings = _new_app(service), service.settings
-    _add_information(app, service)
-    add_health(app, service)
-    _add_handlers(app, service)
-    handlers, first = dict(app.exception_handlers), len(app.routes)
-    if extend is not None:
-        extend(app)
-    # The extension's dependencies apply to these routes, but not to the public ones before; its own
-    # routes come last.
-    added = app.routes[first:]
-    del app.routes[first:]
-    predictions = Predictions(service)
+    settings, health, predictions = service.settings, Health(service), Predictions(service)
     protocol = Protocol(service, predictions)
-    add_predictions(app, service, predictions)
-    add_protocol(app, service, protocol)
-    add_feedback(app, service)
-    app.routes.extend(added)
-    quick = {
-        ("GET", PATH): predictions.one,
-        ("POST", PATH): predictions.many,
-        ("POST", f"{MODELS}{protocol.name}/infer"): protocol.infer,
+    text = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+    usual = {
+        ("GET", PATH): Usual(predictions.one),
+        ("POST", PATH): Usual(predictions.many),
+        ("POST", f"{protocol.path}/infer"): Usual(protocol.infer),
+        ("GET", "/health/live"): Usual(health.live),
+        ("GET", "/health/ready"): Usual(health.ready),
+        ("GET", "/v2/health/live"): Usual(health.v2_live),
+        ("GET", "/v2/health/ready"): Usual(health.v2_ready),
+        ("GET", "/metrics"): Usual(health.metrics, text),
     }
-    shortcut = Shortcut(app, quick, settings.root_path, handlers)
-    gate = Gate(shortcut, settings, service.metrics, _names(app))
+    names = PUBLIC | {*protocol.paths, PATH, "/feedback"}
+
+    def build() -> "Routes":
+        from mlops.serving.routes import Routes
+
+        return Routes(service, health, predictions, protocol, extend)
+
+    app = Application(service, usual, build)
+    if extend is not None:
+        names |= app.extended()
+    gate = Gate(app, settings, service.metrics, names)
     if not settings.cors_origins:
         return gate
+    from mlops.serving.preflights import Preflights
+
     return Preflights(gate, settings.cors_origins)
 
 
-def _names(app: FastAPI) -> list[str]:
-    """List the paths without parameters."""
-    return [r.path for r in app.routes if isinstance(r, Route) and "{" not in r.path]
+class Application:
+    """ASGI application within the gate.
+
+    Args:
+        usual: by method and path below the root path.
+        build: builds the routes in FastAPI; called once.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        usual: Mapping[tuple[str, str], Usual],
+        build: Callable[[], "Routes"],
+    ) -> None:
+        self._service, self._build = service, build
+        self._usual = {
+            (method, service.settings.root_path + path): found
+            for (method, path), found in usual.items()
+        }
+        self._routes: Routes | None = None
+        self._extended = False
+        self._building = asyncio.Lock()
+
+    def extended(self) -> frozenset[str]:
+        """Build the routes at once, with the project's extension; return their paths.
+
+        If it adds handlers, middleware, or dependencies of usual requests, FastAPI handles all
+        requests, to call them.
+        """
+        self._extended, self._routes = True, self._build()
+        if self._routes.is_changed({path for _, path in self._usual}):
+            self._usual = {}
+        return self._routes.names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and not self._extended:
+            await self._live(receive, send)
+            return
+        if scope["type"] == "http":
+            if scope["method"] == "HEAD":
+                scope = await self._as_get(scope)
+            usual = self._usual.get((scope["method"], scope["path"]))
+            if usual is not None:
+                await _answer(usual, scope, send)
+                return
+        routes = self._routes or await self._built()
+        await routes(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Start and stop the service, as FastAPI does with its lifespan."""
+        await receive()
+        async with self._service.running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _built(self) -> "Routes":
+        async with self._building:
+            if self._routes is None:
+                self._routes = await asyncio.to_thread(self._build)
+                gc.freeze()  # as after the start, see __main__
+        return self._routes
+
+    async def _as_get(self, scope: Scope) -> Scope:
+        """Answer HEAD as GET unless it has a route of its own; the server then sends no body."""
+        if self._extended or ("GET", scope["path"]) not in self._usual:
+            routes = self._routes or await self._built()
+            if routes.has(scope):
+                return scope
+        scope["state"]["told"] = False
+        return {**scope, "method": "GET"}
 
 
-def _new_app(service: Service) -> FastAPI:
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if service.log is not None:
-            service.log.start()
-        watching = asyncio.create_task(service.watch())
-        yield
-        watching.cancel()
-        if service.log is not None:
-            await service.log.close()
-
-    return FastAPI(
-        title=f"Predicts {service.schema.target.name}",
-        description=service.schema.target.description,
-        version=service.served.version,
-        lifespan=lifespan,
-        docs_url=None,  # see add_docs
-        redoc_url=None,
-        redirect_slashes=False,  # it would redirect to any host that a client sends
-    )
-
-
-def _add_information(app: FastAPI, service: Service) -> None:
-    add_docs(app)
-
-    @app.get("/health/live", summary="The process is alive", responses=errors(431))
-    async def live() -> response_models.State:
-        return response_models.State(status="alive")
-
-    @app.get(
-        "/health/ready",
-        summary="Model verified, log writable, not draining",
-        response_model=response_models.State,
-        responses=errors(431, 503),
-    )
-    async def ready(request: Request) -> Response:
-        why = await service.why_not_ready()
-        return (
-            refusal(request.scope, 503, why, "not_ready", {"retry-after": "1"})
-            if why
-            else reply({"status": "ready"})
-        )
-
-    @app.get("/model", summary="The served model", responses=errors(431, 503))
-    async def model() -> dict[str, Any]:
-        left_out = ("files", "engine_files", "engine_libraries", "columns", "page")
-        shown = {k: v for k, v in service.served.manifest.items() if k not in left_out}
-        hashes = {name: f["sha256"] for name, f in service.served.manifest["files"].items()}
-        shown["schema"] = describe_schema(service.schema)
-        return {**shown, "git_commit": service.settings.git_commit, "files_sha256": hashes}
-
-    @app.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-    async def metrics() -> Response:
-        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    @app.get("/", summary="Page to try the model", response_class=HTMLResponse)
-    async def page() -> Response:
-        return HTMLResponse(service.page.html, headers=service.page.headers)
-
-
-def _add_handlers(app: FastAPI, service: Service) -> None:
-    @app.exception_handler(Unprocessable)
-    async def unprocessable(request: Request, error: Unprocessable) -> Response:
-        path = below_root(request.scope)
-        body = problem_body(path, error.problems, error.more)
-        return raw(body, 400 if speaks_v2(path) else 422)
-
-    @app.exception_handler(LogAway)
-    async def log_away(request: Request, error: LogAway) -> Response:
-        told = "the prediction log is unavailable"
-        return refusal(request.scope, 503, told, "log_away", {"retry-after": "2"})
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> Response:
-        headers, message = dict(error.headers or {}), error.detail
-        if error.status_code == 405:
-            headers["allow"] = ", ".join(_methods(app, request))
-        if error.status_code == 404 and "route" not in request.scope:
-            known = [service.settings.root_path + name for name in _names(app)]
-            name = near(request.scope["path"], known)
-            if name is None and below_root(request.scope).startswith(MODELS):
-                name = next(path for path in known if MODELS in path)
-            if name is not None:
-                message = f"{message}: wanted {name}"
-        return refusal(request.scope, error.status_code, message, "http", headers)
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> Response:
-        name = request.scope["state"]["request_id"]
-        LOGGER.error("failed", exc_info=error, extra={"request_id": name})
-        told = f"failed; see the server's log, request {name}"
-        return refusal(request.scope, 500, told, "internal")
-
-
-def _methods(app: FastAPI, request: Request) -> list[str]:
-    """List the methods allowed for a path: FastAPI itself has a route for each method."""
-    found: set[str] = set()
-    for route in app.routes:
-        if route.matches({**request.scope})[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return sorted(found | {"HEAD"} if "GET" in found else found)
+async def _answer(usual: Usual, scope: Scope, send: Send) -> None:
+    try:
+        body = await usual.answer(scope)
+    except Exception as error:
+        await respond(scope, send, *answer_to(error, scope))
+        return
+    await respond(scope, send, 200, [usual.content_type], body)

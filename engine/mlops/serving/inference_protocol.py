@@ -12,21 +12,32 @@ from msgspec import UNSET
 from starlette.types import Scope
 
 from mlops.serving.loaded_model import Served
-from mlops.serving.prediction_routes import Predictions
+from mlops.serving.predictions import Predictions
 from mlops.serving.quick_requests import Values
 from mlops.serving.requests import limited, problem
 from mlops.serving.service import Service
 from mlops.serving.tensors import Asked, columns_of, datatype, read_asked
 
+PREFIX = "/v2"
+MODELS = f"{PREFIX}/models/"
+
 
 class Protocol:
-    """The protocol's answers for the model of one service."""
+    """The protocol's answers for the model of one service.
+
+    Attributes:
+        name: the model's name.
+        path: the path of the model.
+        paths: all paths but those of health checks and of one version.
+    """
 
     def __init__(self, service: Service, predictions: Predictions) -> None:
         self._service, self._predictions = service, predictions
         target = service.schema.target.name
         fits = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", target)
         self.name = service.settings.model_name or (target if fits else "model")
+        self.path = f"{MODELS}{self.name}"
+        self.paths = {PREFIX, f"{PREFIX}/", *(self.path + end for end in ("", "/ready", "/infer"))}
         self._inputs = {column.name: column for column in service.schema.inputs}
 
     def model(self) -> dict[str, Any]:

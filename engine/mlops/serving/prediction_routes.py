@@ -2,74 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import FastAPI, Request
 from pydantic import ConfigDict, Field, create_model
 from starlette.responses import Response
-from starlette.types import Scope
 
 from mlops.columns import Schema
 from mlops.request import column_field
 from mlops.serving import response_models
 from mlops.serving.prediction_log import UnknownPrediction
-from mlops.serving.quick_requests import Values
-from mlops.serving.requests import Parser, Unprocessable, parse_json, validated
-from mlops.serving.response_models import LIMITS, errors, raw, refusal, reply
-from mlops.serving.service import Predicted, Service
-
-PATH = "/predict"
-
-
-class Predictions:
-    """Answers prediction requests of any form: from an ASGI scope to JSON bytes.
-
-    FastAPI only describes them: its work for each call would take longer than the model's.
-    """
-
-    def __init__(self, service: Service) -> None:
-        self.parser = Parser(service.schema, service.settings.max_rows)
-        self._service = service
-
-    async def one(self, scope: Scope) -> bytes:
-        """Answer GET /predict."""
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        served, values, ids = await self.predict(scope, lambda: self.parser.single(query))
-        answer = {
-            served.key: served.answers(values)[0],
-            "prediction_id": ids[0],
-            "model_version": served.version,
-        }
-        if served.choices:
-            answer["probabilities"] = values[0]
-        return orjson.dumps(answer)
-
-    async def many(self, scope: Scope) -> bytes:
-        """Answer POST /predict."""
-        body = scope["state"]["body"]
-        served, values, ids = await self.predict(scope, lambda: self.parser.batch(body))
-        answer = {
-            "predictions": served.answers(values),
-            "prediction_ids": ids,
-            "model_version": served.version,
-        }
-        if served.choices:
-            answer["probabilities"] = values
-        return orjson.dumps(answer)
-
-    async def predict(self, scope: Scope, parse: Callable[[], Values]) -> Predicted:
-        """Predict the rows that `parse` returns; count the requests that it rejects."""
-        try:
-            given = parse()
-        except Unprocessable as error:
-            self._service.refused(error.problems)
-            raise
-        state = scope["state"]
-        told = state.get("told", True)
-        return await self._service.predict(given, state["request_id"], told=told)
+from mlops.serving.predictions import PATH, Predictions
+from mlops.serving.refusals import Refusal
+from mlops.serving.requests import parse_json, validated
+from mlops.serving.response_models import LIMITS, Written, errors
+from mlops.serving.service import Service
 
 
 def add_predictions(app: FastAPI, service: Service, predictions: Predictions) -> None:
@@ -88,7 +36,7 @@ def add_predictions(app: FastAPI, service: Service, predictions: Predictions) ->
         openapi_extra={"parameters": response_models.query_parameters(schema)},
     )
     async def predict_one(request: Request) -> Response:
-        return raw(await predictions.one(request.scope))
+        return Written(await predictions.one(request.scope))
 
     @app.post(
         PATH,
@@ -98,7 +46,7 @@ def add_predictions(app: FastAPI, service: Service, predictions: Predictions) ->
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
     )
     async def predict_many(request: Request) -> Response:
-        return raw(await predictions.many(request.scope))
+        return Written(await predictions.many(request.scope))
 
 
 def add_feedback(app: FastAPI, service: Service) -> None:
@@ -108,27 +56,28 @@ def add_feedback(app: FastAPI, service: Service) -> None:
     @app.post(
         "/feedback",
         summary="Report the actual value of a prediction",
-        response_model=response_models.Feedback,
         responses=errors(401, 404, 422, 429, *LIMITS),
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
     )
-    async def feedback(request: Request) -> Response:
+    async def feedback(request: Request) -> response_models.Feedback:
         given: Any = validated(model, parse_json(request.scope["state"]["body"]), "body")
         if service.log is None:
-            return refusal(
-                request.scope, 404, "this server logs no predictions", "unknown_prediction"
-            )
+            raise Refusal(404, "this server logs no predictions", kind="unknown_prediction")
         if not await service.log.knows(given.prediction_id):  # not counted against the limit
-            return refusal(request.scope, 404, "no prediction has this id", "unknown_prediction")
+            raise _unknown()
         if seconds := pace.wait():
-            headers = {"Retry-After": str(math.ceil(seconds))}
             told = f"wanted at most {pace.a_minute} per minute"
-            return refusal(request.scope, 429, told, "too_much", headers)
+            header = (b"retry-after", b"%d" % math.ceil(seconds))
+            raise Refusal(429, told, header, kind="too_much")
         try:
             await service.log.feedback(given.prediction_id, orjson.dumps(given.actual).decode())
         except UnknownPrediction:
-            return refusal(request.scope, 404, "no prediction has this id", "unknown_prediction")
-        return reply({"prediction_id": given.prediction_id, "status": "recorded"})
+            raise _unknown() from None
+        return response_models.Feedback(prediction_id=given.prediction_id)
+
+
+def _unknown() -> Refusal:
+    return Refusal(404, "no prediction has this id", kind="unknown_prediction")
 
 
 class RateLimiter:

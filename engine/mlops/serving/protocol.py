@@ -16,11 +16,13 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from mlops.serving.fast_path import WHOLE
 from mlops.serving.settings import Settings
 
 if sys.platform != "win32":
     import resource
+
+WHOLE = "mlops.whole_response"
+"""ASGI extension: the message that starts a response may have its body."""
 
 # Bytes parsed at once, except of a body: all requests in a piece are parsed before their turn.
 _PIECE = 512

@@ -7,12 +7,11 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from mlops.serving.inference_protocol import Protocol
-from mlops.serving.response_models import LIMITS, raw, refusal, reply
+from mlops.serving.health import Health
+from mlops.serving.inference_protocol import PREFIX, Protocol
+from mlops.serving.response_models import LIMITS, Written
 from mlops.serving.service import Service
 
-PREFIX = "/v2"
-MODELS = f"{PREFIX}/models/"
 _TAGS: list[Any] = ["Open Inference Protocol"]
 
 
@@ -30,7 +29,7 @@ class Server(BaseModel):
     extensions: list[str]
 
 
-class Health(BaseModel):
+class Alive(BaseModel):
     """Health of the server."""
 
     live: bool
@@ -81,30 +80,22 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": "See `error`"} for status in statuses}
 
 
-def add_health(app: FastAPI, service: Service) -> None:
+def add_health(app: FastAPI, health: Health) -> None:
     """Add the public health routes."""
 
-    @app.get(f"{PREFIX}/health/live", tags=_TAGS, responses=failures(431))
-    async def v2_live() -> Health:
-        return Health(live=True)
+    @app.get(f"{PREFIX}/health/live", tags=_TAGS, response_model=Alive, responses=failures(431))
+    async def v2_live(request: Request) -> Response:
+        return Written(await health.v2_live(request.scope))
 
     @app.get(
-        f"{PREFIX}/health/ready", tags=_TAGS, response_model=Health, responses=failures(431, 503)
+        f"{PREFIX}/health/ready", tags=_TAGS, response_model=Alive, responses=failures(431, 503)
     )
     async def v2_ready(request: Request) -> Response:
-        return await _ready(service, request, {"live": True})
+        return Written(await health.v2_ready(request.scope))
 
 
-async def _ready(service: Service, request: Request, answer: dict[str, Any]) -> Response:
-    why = await service.why_not_ready()
-    if why:
-        return refusal(request.scope, 503, why, "not_ready", {"retry-after": "1"})
-    return reply(answer)
-
-
-def add_protocol(app: FastAPI, service: Service, protocol: Protocol) -> None:
+def add_protocol(app: FastAPI, service: Service, health: Health, protocol: Protocol) -> None:
     """Add the routes that need the key."""
-    base = f"{MODELS}{protocol.name}"
 
     @app.get(f"{PREFIX}/", include_in_schema=False)
     @app.get(PREFIX, tags=_TAGS, responses=failures(401, 431, 503))
@@ -115,23 +106,26 @@ def add_protocol(app: FastAPI, service: Service, protocol: Protocol) -> None:
     async def model() -> Model:
         return Model(**protocol.model())
 
-    async def ready(request: Request) -> Response:
-        return await _ready(service, request, {"name": protocol.name, "ready": True})
+    async def ready() -> ModelReady:
+        await health.check()
+        return ModelReady(name=protocol.name, ready=True)
 
     async def infer(request: Request) -> Response:
-        return raw(await protocol.infer(request.scope))
+        return Written(await protocol.infer(request.scope))
 
     def same(version: Annotated[str, Path()]) -> None:
         if version != service.served.version:
             raise HTTPException(404, f"no such version: wanted {service.served.version}")
 
     asked = {"required": True, "content": {"application/json": {"schema": _asked(protocol)}}}
-    for path, needed in ((base, []), (f"{base}/versions/{{version}}", [Depends(same)])):
+    for path, needed in (
+        (protocol.path, []),
+        (f"{protocol.path}/versions/{{version}}", [Depends(same)]),
+    ):
         shared: dict[str, Any] = {"tags": _TAGS, "dependencies": needed}
         app.get(path, responses=failures(401, 404, 431, 503), **shared)(model)
         app.get(
             f"{path}/ready",
-            response_model=ModelReady,
             responses=failures(401, 404, 431, 503),
             **shared,
         )(ready)

@@ -16,9 +16,10 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops.serving.access import Door, Refusal, check_encoding, without_host
+from mlops.serving.access import Door, check_encoding, without_host
 from mlops.serving.prometheus import Metrics
-from mlops.serving.response_models import problem_body
+from mlops.serving.protocol import WHOLE
+from mlops.serving.refusals import Header, Refusal, answer_to
 from mlops.serving.settings import Settings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -75,7 +76,7 @@ class Gate:
             state["body"] = await self._admit(scope, path, headers, receive)
             await self._answer(scope, path, receive, answer)
         except Refusal as refusal:
-            await _refuse(path, refusal, answer)
+            await respond(scope, answer, *answer_to(refusal, scope))
         finally:
             route = path if path in self._names else state.get("route", "unmatched")
             self.tell(scope, route, status, started)
@@ -129,10 +130,9 @@ class Gate:
         most = self._settings.max_body_bytes
         # Slow clients block no others; they only take the memory of the parts received.
         most_arriving = most * self._settings.max_concurrency
-        too_large = Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
         told = headers.get(b"content-length", b"0")
         if not told.isdigit() or len(told) > 18 or int(told) > most:
-            raise too_large
+            raise _too_large(most)
         parts, size = [], 0
         try:
             while True:
@@ -146,7 +146,7 @@ class Gate:
                 size += len(part)
                 self._arriving += len(part)
                 if size > most:
-                    raise too_large
+                    raise _too_large(most)
                 if self._arriving > most_arriving:
                     raise _too_many()
                 parts.append(part)
@@ -156,15 +156,24 @@ class Gate:
             self._arriving -= size
 
 
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
+
+
 def _too_many() -> Refusal:
     return Refusal(503, "too many concurrent requests", (b"retry-after", b"1"))
 
 
-async def _refuse(path: str, refusal: Refusal, send: Send) -> None:
-    body = problem_body(path, [{"loc": [], "msg": refusal.message, "type": "refused"}])
-    headers = [(b"content-type", b"application/json"), *refusal.headers]
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+async def respond(
+    scope: Scope, send: Send, status: int, headers: list[Header], body: bytes
+) -> None:
+    """Send a whole response, by one message if the server can."""
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+    if WHOLE in scope.get("extensions", ()):
+        await send({**start, WHOLE: body})
+        return
+    await send(start)
     await send({"type": "http.response.body", "body": body})
 
 

@@ -1,13 +1,10 @@
 """The API's answers, as the OpenAPI document describes them: models, examples, errors."""
 
 import datetime
-import json
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, create_model
 from starlette.responses import Response
-from starlette.types import Scope
 
 from mlops.columns import Column, Schema
 from mlops.request import describe_schema
@@ -25,7 +22,11 @@ _EXAMPLES: dict[type, Any] = {
     datetime.datetime: "2024-05-01T10:30:00",
 }
 
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+class Written(Response):
+    """JSON that is written already."""
+
+    media_type = "application/json"
 
 
 class Problem(BaseModel):
@@ -82,50 +83,6 @@ def batch_model(schema: Schema) -> type[BaseModel]:
 
 def _predicted(schema: Schema) -> Any:
     return str if schema.target.choices else float
-
-
-def reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Answer in JSON that any client can read: no NaN, and lone surrogates replaced."""
-    body = _ENCODER.encode(content).encode("utf-8", "replace")
-    return Response(body, status, headers, media_type="application/json")
-
-
-def raw(body: bytes, status: int = 200) -> Response:
-    """Answer in JSON that is written already."""
-    return Response(body, status, media_type="application/json")
-
-
-def refusal(
-    scope: Scope, status: int, message: str, kind: str, headers: dict[str, str] | None = None
-) -> Response:
-    """Refuse a request for one reason."""
-    body = problem_body(below_root(scope), [{"loc": [], "msg": message, "type": kind}])
-    return Response(body, status, headers, media_type="application/json")
-
-
-def below_root(scope: Scope) -> str:
-    """Give the path of a request below the root path."""
-    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
-
-
-def speaks_v2(path: str) -> bool:
-    """Tell whether a path is one of the Open Inference Protocol."""
-    return path == "/v2" or path.startswith("/v2/")
-
-
-def problem_body(path: str, problems: Sequence[Document], more: int = 0) -> bytes:
-    """Write what is wrong with a request, in the words of the protocol that its path belongs to."""
-    content: Document = {"detail": problems, "more": more}
-    if speaks_v2(path):
-        told = "; ".join(_told(one["loc"], one["msg"]) for one in problems)
-        content = {"error": f"{told}; and {more} more" if more else told}
-    return _ENCODER.encode(content).encode("utf-8", "replace")
-
-
-def _told(loc: Sequence[str | int], message: str) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    place = place.removeprefix(".").removeprefix("inputs.")
-    return f"{place}: {message}" if place else message
 
 
 def errors(*statuses: int) -> dict[int | str, Document]:

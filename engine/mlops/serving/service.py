@@ -5,10 +5,11 @@ eight of them take little longer than one.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -78,6 +79,17 @@ class Service:
             self.log = PredictionLog(
                 settings.prediction_log_url, settings.log_timeout, settings.retention_days
             )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write the log and watch for new bundles within the block."""
+        if self.log is not None:
+            self.log.start()
+        watching = asyncio.create_task(self.watch())
+        yield
+        watching.cancel()
+        if self.log is not None:
+            await self.log.close()
 
     def _take(self, served: Served) -> None:
         # Anyone may see the page, also where predictions want a key.
