@@ -56,15 +56,15 @@ def fill(url: str, rows: int, version: str) -> None:
         whole = (
             f"CREATE TABLE predictions AS {_SERIES[dialect].format(rows=rows)} "
             f"SELECT {_TOKEN[dialect].format(at=at)} AS prediction_id, {at} AS at,"
-            f" '{version}' AS model_version, 'r' || i AS request_id, f AS features, p AS predicted"
-            f" FROM n JOIN kinds ON k = i % {KINDS}"
+            f" '{version}' AS model_version, 'r' || i AS request_id, f AS features, p AS predicted,"
+            f" 1 AS n_rows FROM n JOIN kinds ON k = i % {KINDS}"
         )
         connection.execute(sa.text(whole))  # sa.text escapes % for the driver
         for statement in (
             "CREATE UNIQUE INDEX predictions_id ON predictions (prediction_id)",
             "CREATE INDEX predictions_at ON predictions (at)",
-            "CREATE TABLE feedback AS SELECT prediction_id, at + 100 AS at, predicted AS actual"
-            " FROM predictions WHERE substr(prediction_id, 13, 2) < '1a'",
+            "CREATE TABLE feedback AS SELECT prediction_id, at + 100 AS at, predicted AS actual,"
+            " CAST(NULL AS TEXT) AS record_id FROM predictions WHERE substr(prediction_id, 13, 2) < '1a'",
             "CREATE UNIQUE INDEX feedback_id ON feedback (prediction_id)",
             "CREATE INDEX feedback_at ON feedback (at)",
         ):

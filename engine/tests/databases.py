@@ -99,8 +99,25 @@ def logged(url: str) -> dict[str, tuple[float, float]]:
         if url.startswith("sqlite"):
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         found = connection.exec_driver_sql(
-            "SELECT prediction_id, features, predicted FROM predictions"
+            "SELECT prediction_id, features, predicted, n_rows FROM predictions"
         ).fetchall()
-    rows = {name: (json.loads(row)["size"], json.loads(price)) for name, row, price in found}
-    assert len(rows) == len(found)
+    rows = {
+        name: (features["size"], value)
+        for record in found
+        for name, features, value in rows_of(*record)
+    }
+    assert len(rows) == sum(n_rows for *_, n_rows in found)
     return rows
+
+
+def rows_of(
+    record_id: str, features: str, predicted: str, n_rows: int
+) -> list[tuple[str, dict[str, Any], Any]]:
+    """Give the rows of a record of the log: their ids, features and predicted values."""
+    values, predictions = json.loads(features), json.loads(predicted)
+    if n_rows == 1:
+        return [(record_id, values, predictions)]
+    assert {len(column) for column in [*values.values(), predictions]} == {n_rows}
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    ids = [f"{record_id[:-4]}{place:04x}" for place in range(n_rows)]
+    return list(zip(ids, rows, predictions, strict=True))

@@ -52,6 +52,7 @@ class Log:
         self._engine = open_database(url, 5)
         migrate(self._engine)
         self._random = np.random.default_rng(0)
+        self._record_ids: dict[str, str] = {}  # prediction -> record
 
     def predict(
         self,
@@ -62,28 +63,39 @@ class Log:
         step: float = 1.0,
         together: int = 1,
         request_id: str | None = None,
+        one_record: bool = True,
     ) -> list[str]:
         """Log a prediction for each row; give the ids.
 
-        Of up to `together` rows, as those of one request, the ids begin alike, with the time as
-        those of the API do; `request_id` is a client's own.
+        Up to `together` rows are of one request: their ids begin alike, with the time as those of
+        the API do, and they are `one_record`, or one each as in version 2 of the log; `request_id`
+        is a client's own.
         """
         values = predicted(rows) if values is None else values
         times = [int((at + step * n) * 1000) for n in range(0, len(rows), together)]
         tokens = [f"{time:0{TIME}x}{self._random.bytes(8).hex()}" for time in times]
         ids = [f"{tokens[n // together]}{n % together:04x}" for n in range(len(rows))]
         features = json.loads(rows[_FEATURES].to_json(orient="records"))
-        records = [
-            {
-                "prediction_id": name,
-                "at": at + step * place,
-                "model_version": version,
-                "request_id": request_id or name[:24],
-                "features": json.dumps(row),
-                "predicted": json.dumps(value if isinstance(value, dict) else float(value)),
-            }
-            for place, (name, row, value) in enumerate(zip(ids, features, values, strict=True))
-        ]
+        predictions = [value if isinstance(value, dict) else float(value) for value in values]
+        size, records = together if one_record else 1, []
+        for first in range(0, len(rows), size):
+            own = slice(first, first + size)
+            n_rows = len(ids[own])
+            of_rows = {name: [row[name] for row in features[own]] for name in _FEATURES}
+            records.append(
+                {
+                    "prediction_id": ids[first],
+                    "at": at + step * first,
+                    "model_version": version,
+                    "request_id": request_id or ids[first][:24],
+                    "features": json.dumps(features[first] if n_rows == 1 else of_rows),
+                    "predicted": json.dumps(
+                        predictions[first] if n_rows == 1 else predictions[own]
+                    ),
+                    "n_rows": n_rows,
+                }
+            )
+            self._record_ids |= dict.fromkeys(ids[own], ids[first])
         self._insert(PREDICTIONS, records)
         return ids
 
@@ -93,8 +105,14 @@ class Log:
         self._insert(
             FEEDBACK,
             [
-                {"prediction_id": name, "at": at + place, "actual": json.dumps(float(value))}
+                {
+                    "prediction_id": name,
+                    "at": at + place,
+                    "actual": json.dumps(float(value)),
+                    "record_id": None if record_id == name else record_id,
+                }
                 for place, name, value in pairs
+                for record_id in [self._record_ids.get(name, name)]
             ],
         )
 

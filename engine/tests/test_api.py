@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
-from databases import logged
+from databases import logged, rows_of
 from malformed import BODIES, QUERIES
 from mlops.pipeline.equivalence import as_requests
 from mlops.pipeline.model import predict
@@ -207,15 +206,17 @@ def test_predictions_and_feedback_are_in_the_log(api: TestClient, bundle: Path) 
         assert told.json() == {"prediction_id": first, "status": "recorded"}
     log = sqlite3.connect(bundle.parent / "log.db")
     logged = log.execute(
-        "SELECT prediction_id, features, predicted, model_version FROM predictions"
-        " WHERE request_id = 'log-1' ORDER BY prediction_id"
+        "SELECT prediction_id, features, predicted, n_rows FROM predictions"
+        " WHERE request_id = 'log-1'"
     ).fetchall()
     kept = log.execute("SELECT actual FROM feedback WHERE prediction_id = ?", [first]).fetchall()
     log.close()
 
-    assert [line[0] for line in logged] == answer["prediction_ids"]
-    assert [json.loads(line[2]) for line in logged] == answer["predictions"]
-    assert json.loads(logged[1][1])["size"] == 700
+    (record,) = logged
+    ids, features, predicted = zip(*rows_of(*record), strict=True)
+    assert list(ids) == answer["prediction_ids"]
+    assert list(predicted) == answer["predictions"]
+    assert features[1]["size"] == 700
     assert kept == [("151000.5",)]
 
 

@@ -1,7 +1,6 @@
 """Derived features from a request to the log, the monitor and the next training rows."""
 
 import datetime
-import json
 import sqlite3
 import zoneinfo
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import fitted
+from databases import rows_of
 from mlops.errors import UserError
 from mlops.frames import with_derived, write_rows
 from mlops.monitoring.feedback import labelled_rows
@@ -56,10 +56,10 @@ def api(bundle: Path) -> Iterator[TestClient]:
 
 def logged(bundle: Path, prediction_id: str) -> dict[str, Any]:
     with sqlite3.connect(bundle.parent / "log.db") as log:
-        wanted = "SELECT features FROM predictions WHERE prediction_id = ?"
-        found: dict[str, Any] = json.loads(log.execute(wanted, [prediction_id]).fetchone()[0])
+        wanted = "SELECT prediction_id, features, predicted, n_rows FROM predictions"
+        found = [row for record in log.execute(wanted) for row in rows_of(*record)]
     log.close()
-    return found
+    return {name: features for name, features, _ in found}[prediction_id]
 
 
 @pytest.mark.parametrize("kind", ["ridge", "random_forest", "hist_gradient_boosting"])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from databases import rows_of
 from mlops.pipeline.equivalence import as_requests
 from mlops.sampling import valid_rows
 from project.schema import SCHEMA
@@ -246,16 +247,13 @@ def test_tensors_are_logged_counted_and_refusals_told_like_rows(bundle: Path) ->
         infer(client, {**SIZE, "data": [1, 1]}, ROOMS)
         text = client.get("/metrics").text
     with sqlite3.connect(bundle.parent / "v2-own.db") as log:
-        found = log.execute("SELECT prediction_id, features, predicted FROM predictions ORDER BY 1")
-        logged = found.fetchall()
+        record = "SELECT prediction_id, features, predicted, n_rows FROM predictions"
+        ids, features, predicted = zip(*rows_of(*log.execute(record).fetchone()), strict=True)
         refused = log.execute("SELECT reason FROM refusals ORDER BY 1").fetchall()
     log.close()
-    assert [line[0] for line in logged] == done["outputs"][1]["data"]
-    assert [float(line[2]) for line in logged] == done["outputs"][0]["data"]
-    assert json.loads(logged[1][1]) == dict.fromkeys(json.loads(logged[1][1])) | {
-        "size": 900.5,
-        "rooms": 5,
-    }
+    assert list(ids) == done["outputs"][1]["data"]
+    assert list(predicted) == done["outputs"][0]["data"]
+    assert features[1] == dict.fromkeys(features[1]) | {"size": 900.5, "rooms": 5}
     assert refused == [("any",), ("size: greater_than_equal",)]
     assert f'http_requests_total{{method="POST",route="{INFER}",status="200"}} 1.0' in text
     assert "predictions_total 2.0" in text

@@ -221,7 +221,7 @@ def test_several_servers_may_start_at_once_on_one_empty_log(bundle: Path, url: s
 
 
 def records(n: int) -> list[tables.Record]:
-    return [(f"{k:024x}", 1.0, "v", "r", '{"size": 1}', "1") for k in range(n)]
+    return [(f"{k:024x}", 1.0, "v", "r", '{"size": 1}', "1", 1) for k in range(n)]
 
 
 def test_the_jobs_of_a_turn_of_the_event_loop_are_handed_over_together(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ import sqlalchemy as sa
 
 from mlops.serving.tables import FEEDBACK, PREDICTIONS
 
+RECORD = sa.func.coalesce(FEEDBACK.c.record_id, FEEDBACK.c.prediction_id).label("record")
+"""Id of the record that feedback is for."""
+
 _SKEW_SECONDS = 300.0
 _LISTED = 3
 
@@ -17,15 +20,15 @@ def other_models(
         The messages, and the time of the last of these predictions in the window.
     """
     p, f = PREDICTIONS.c, FEEDBACK.c
-    by_version = (
-        sa.select(p.model_version, sa.func.count(), sa.func.max(p.at))
-        .where(p.model_version != version)
-        .group_by(p.model_version)
-        .order_by(sa.func.count().desc(), p.model_version)
-    )
-    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
-    asked = connection.execute(by_version.where(p.at >= start)).all()
-    labelled = connection.execute(by_version.select_from(both).where(f.at >= told)).all()
+    n_rows, n_labels = sa.func.sum(p.n_rows), sa.func.count()
+    by_version = sa.select(p.model_version).where(p.model_version != version)
+    by_version = by_version.group_by(p.model_version)
+    rows = by_version.add_columns(n_rows, sa.func.max(p.at)).where(p.at >= start)
+    asked = connection.execute(rows.order_by(n_rows.desc(), p.model_version)).all()
+    both = sa.join(FEEDBACK, PREDICTIONS, p.prediction_id == RECORD)
+    labels = by_version.add_columns(n_labels, sa.func.max(p.at)).select_from(both)
+    labels = labels.where(f.at >= told).order_by(n_labels.desc(), p.model_version)
+    labelled = connection.execute(labels).all()
     said = [
         f"{sum(n for _, n, _ in found):,} {what} of other models are not judged: "
         + ", ".join(name for name, _, _ in found[:_LISTED])
@@ -43,15 +46,16 @@ def odd_rows(connection: sa.Connection, told: float, most: int, now: float) -> l
         The messages.
     """
     p, f = PREDICTIONS.c, FEEDBACK.c
-    newest = sa.select(FEEDBACK).where(f.at >= told).order_by(f.at.desc()).limit(most).subquery()
-    both = sa.outerjoin(newest, PREDICTIONS, newest.c.prediction_id == p.prediction_id)
+    labels = sa.select(f.at, RECORD).where(f.at >= told).order_by(f.at.desc())
+    newest = labels.limit(most).subquery()
+    both = sa.outerjoin(newest, PREDICTIONS, newest.c.record == p.prediction_id)
     unknown = sa.func.count().filter(p.prediction_id.is_(None))
     early = sa.func.count().filter(newest.c.at < p.at - _SKEW_SECONDS)
-    ahead = sa.select(sa.func.count()).where(p.at > now + _SKEW_SECONDS)
+    ahead = sa.select(sa.func.sum(p.n_rows)).where(p.at > now + _SKEW_SECONDS)
     orphans, older = connection.execute(sa.select(unknown, early).select_from(both)).one()
     counts = {
         "prediction(s) lie in the future: a server's clock is ahead": (
-            connection.execute(ahead).scalar_one()
+            connection.execute(ahead).scalar() or 0
         ),
         "feedback row(s) are of predictions that the log doesn't have; they are ignored": orphans,
         "feedback row(s) are older than their predictions: the servers' clocks differ": older,

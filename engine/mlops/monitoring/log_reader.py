@@ -2,7 +2,8 @@
 
 import datetime
 import json
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +16,14 @@ from mlops.database import cause_of, open_database
 from mlops.database_address import VARIABLE
 from mlops.errors import UserError
 from mlops.frames import with_derived
-from mlops.monitoring.log_oddities import odd_rows, other_models
+from mlops.monitoring.log_oddities import RECORD, odd_rows, other_models
 from mlops.params import Monitor
 from mlops.serving.tables import ANY, FEEDBACK, PLACE, PREDICTIONS, REFUSALS, TIME
 
 _DAY = 86_400.0
 _TIMEOUT = 30.0
 _DIGITS = 8
+_TOGETHER = 100  # records
 
 PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
 ID, ACTUAL, TOLD = "__id", "__actual", "__told"
@@ -75,9 +77,10 @@ def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
     Raises:
         UserError: the log can't be read.
     """
-    f, both = FEEDBACK.c, _labelled()
+    f = FEEDBACK.c
     with _connected(url) as connection:
-        return _frame(connection.execute(both.order_by(f.at, f.prediction_id)).all(), schema)
+        told = sa.select(FEEDBACK, RECORD).order_by(f.at, f.prediction_id)
+        return _labelled(connection, told, sa.true(), schema)
 
 
 @contextmanager
@@ -108,21 +111,20 @@ def _read(
 ) -> Window:
     p, f = PREDICTIONS.c, FEEDBACK.c
     served = p.model_version == version
-    start = _start(connection, p.at, served, params.window_rows, params, now)
-    window = sa.select(sa.func.count()).where(p.at >= start, served)
-    total = int(connection.execute(window).scalar_one())
-    wanted = sa.select(p.prediction_id, p.features, p.predicted, p.at, p.model_version)
-    wanted = wanted.where(served, p.at >= start)
+    newest_rows = sa.select(p.at, p.n_rows).where(served)
+    start = _start(connection, newest_rows, params.window_rows, params, now)
+    window = sa.select(sa.func.sum(p.n_rows)).where(p.at >= start, served)
+    total = int(connection.execute(window).scalar() or 0)
+    wanted = sa.select(PREDICTIONS).where(served, p.at >= start)
     if total > params.max_rows:  # sample by random digits of the id, which follow its time
         share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
         wanted = wanted.where(sa.func.substr(p.prediction_id, TIME + 1, _DIGITS) < share)
-    rows = _frame(connection.execute(wanted).all(), schema)
+    rows = _frame(((one, range(one.n_rows)) for one in _stream(connection, wanted)), schema)
 
-    told = _start(connection, f.at, sa.true(), params.window_labels, params, now)
-    newest = sa.select(f.prediction_id).where(f.at >= told).order_by(f.at.desc())
-    newest = newest.limit(params.max_rows)
-    labels = _labelled().where(f.prediction_id.in_(newest), served)
-    labelled = _frame(connection.execute(labels.order_by(f.at.desc())).all(), schema)
+    newest_labels = sa.select(f.at, sa.literal(1).label("n_rows"))
+    told = _start(connection, newest_labels, params.window_labels, params, now)
+    newest = sa.select(FEEDBACK, RECORD).where(f.at >= told).order_by(f.at.desc())
+    labelled = _labelled(connection, newest.limit(params.max_rows), served, schema)
 
     oddities, last = other_models(connection, version, start, told)
     # Refusals name no model: those before the served model took over are not counted.
@@ -134,32 +136,85 @@ def _read(
     return Window(rows, total, labelled, counted, oddities)
 
 
-def _labelled() -> sa.Select[Any]:
-    p, f = PREDICTIONS.c, FEEDBACK.c
-    both = sa.join(FEEDBACK, PREDICTIONS, f.prediction_id == p.prediction_id)
-    told = (f.prediction_id, f.actual, f.at.label("told"))
-    columns = (p.features, p.predicted, p.at, p.model_version, *told)
-    return sa.select(*columns).select_from(both)
+def _labelled(
+    connection: sa.Connection, told: sa.Select[Any], which: Any, schema: Schema
+) -> pd.DataFrame:
+    """Read predictions with feedback: of the records `which`, in the order of the feedback `told`.
+
+    Each record is read and parsed once, however many of its rows have feedback, and only these rows
+    are kept.
+    """
+    labels = defaultdict(list)
+    for place, label in enumerate(connection.execute(told)):
+        labels[label.record].append((place, label))
+    names = sa.select(told.subquery().c.record)
+    records = sa.select(PREDICTIONS).where(PREDICTIONS.c.prediction_id.in_(names), which)
+    kept = []  # the labels in the order of the frame's rows
+
+    def found() -> Iterator[tuple[Any, list[int]]]:
+        for record in _stream(connection, records):
+            own = labels.pop(record.prediction_id, [])
+            kept.extend(own)
+            yield record, [_row(label.prediction_id, record) for _, label in own]
+
+    rows = _frame(found(), schema)
+    rows[ID] = pd.Series([label.prediction_id for _, label in kept], dtype="object")
+    rows[TOLD] = pd.Series([label.at for _, label in kept], dtype="float64")
+    rows[ACTUAL] = pd.Series([json.loads(label.actual) for _, label in kept], dtype="object")
+    order = sorted(range(len(kept)), key=lambda row: kept[row][0])
+    return rows.iloc[order].reset_index(drop=True)
+
+
+def _row(prediction_id: str, record: Any) -> int:
+    """Return a prediction's row in its record; older ids have no row in their last digits."""
+    if prediction_id == record.prediction_id:
+        return 0
+    return int(prediction_id[-PLACE:], 16)
+
+
+def _stream(connection: sa.Connection, wanted: sa.Select[Any]) -> Iterable[Any]:
+    """Read records a few at a time: those of many rows would fill the memory together."""
+    return connection.execute(wanted, execution_options={"yield_per": _TOGETHER})
 
 
 def _start(
-    connection: sa.Connection, at: Any, which: Any, rows: int, params: Monitor, now: float
+    connection: sa.Connection, newest: sa.Select[Any], rows: int, params: Monitor, now: float
 ) -> float:
-    """Return the time at which the window starts: see `monitor.window_*`."""
+    """Return the time at which the window starts: see `monitor.window_*`.
+
+    Args:
+        newest: selects `at` and `n_rows` of records.
+        rows: that the window has at least, if it may be as old.
+    """
     oldest, start = now - params.max_age_days * _DAY, now - params.window_days * _DAY
-    newest = sa.select(at).where(which, at >= oldest).order_by(at.desc()).offset(rows - 1).limit(1)
-    of_enough_rows = connection.execute(newest).scalar()
+    at = newest.selected_columns.at
+    records = newest.where(at >= oldest).order_by(at.desc()).limit(rows).subquery().c
+    seen = sa.func.sum(records.n_rows).over(order_by=records.at.desc()).label("seen")
+    counted = sa.select(records.at, seen).subquery().c
+    enough = sa.select(sa.func.max(counted.at)).where(counted.seen >= rows)
+    of_enough_rows = connection.execute(enough).scalar()
     if of_enough_rows is None or of_enough_rows < start:
         return max(of_enough_rows or 0.0, oldest)
     return start
 
 
-def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
-    """Convert rows of the log to a frame of inputs, features and the columns above."""
-    names = [column.name for column in schema.inputs]
-    features = [json.loads(row.features) for row in found]
-    rows = pd.DataFrame.from_records(features, columns=names) if features else pd.DataFrame()
-    rows = rows.reindex(columns=names)
+def _frame(found: Iterable[tuple[Any, Sequence[int]]], schema: Schema) -> pd.DataFrame:
+    """Convert records, each with the rows wanted of it, to a frame of inputs, features and more."""
+    values: dict[str, list[Any]] = {column.name: [] for column in schema.inputs}
+    beside: dict[str, list[Any]] = {name: [] for name in (PREDICTED, AT, VERSION, REQUEST)}
+    for record, places in found:
+        features, predicted = json.loads(record.features), json.loads(record.predicted)
+        if record.n_rows == 1:  # values instead of lists of values
+            features, predicted = {name: [v] for name, v in features.items()}, [predicted]
+        missing = [None] * record.n_rows
+        for name, cells in values.items():
+            own = features.get(name, missing)
+            cells.extend([own[place] for place in places])
+        beside[PREDICTED].extend([predicted[place] for place in places])
+        beside[AT].extend([record.at] * len(places))
+        beside[VERSION].extend([record.model_version] * len(places))
+        beside[REQUEST].extend([record.prediction_id[:-PLACE]] * len(places))
+    rows = pd.DataFrame(values, dtype="object")
     for column in schema.inputs:
         if issubclass(column.type, datetime.date):
             rows[column.name] = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
@@ -167,12 +222,6 @@ def _frame(found: Sequence[Any], schema: Schema) -> pd.DataFrame:
             rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce")
     rows = rows.astype({column.name: column.dtype for column in schema.inputs})
     rows = with_derived(rows, schema).copy()
-    rows[PREDICTED] = pd.Series([json.loads(row.predicted) for row in found], dtype="object")
-    rows[AT] = pd.Series([row.at for row in found], dtype="float64")
-    rows[VERSION] = pd.Series([row.model_version for row in found], dtype="object")
-    rows[REQUEST] = pd.Series([row.prediction_id[:-PLACE] for row in found], dtype="object")
-    if found and hasattr(found[0], "actual"):
-        rows[ID] = pd.Series([row.prediction_id for row in found], dtype="object")
-        rows[TOLD] = pd.Series([row.told for row in found], dtype="float64")
-        rows[ACTUAL] = pd.Series([json.loads(row.actual) for row in found], dtype="object")
+    for name, cells in beside.items():
+        rows[name] = pd.Series(cells, dtype="float64" if name == AT else "object")
     return rows

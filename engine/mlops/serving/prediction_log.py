@@ -21,10 +21,10 @@ from mlops.serving.sqlite_turn import Turn
 from mlops.serving.tables import (
     Record,
     count,
+    find_record,
     forget,
     insert,
     insert_alone,
-    known,
     migrate,
     probe,
     tell,
@@ -34,7 +34,7 @@ _PENDING = 10_000  # jobs that may wait; more means that the database can't keep
 _TOGETHER = 512  # jobs in a transaction, at most
 _DAY = 86_400.0
 _CLEANING_SECONDS = 3600.0
-_SLICE = 1000  # expired rows that a transaction deletes, while other writes wait
+_SLICE = 1000  # expired records of one row that a transaction deletes, while other writes wait
 _SLICE_PAUSE = 0.02  # seconds between two slices while nothing else is written
 _FAILED_SECONDS = 10.0  # for which the log counts as unavailable after a failed write
 
@@ -150,9 +150,11 @@ class PredictionLog:
         Raises:
             LogAway: the log can't be queried.
         """
-        found: list[bool] = []
-        await self._submit([], lambda connection: found.append(known(connection, prediction_id)))
-        return found[-1]
+        found: list[str | None] = []
+        await self._submit(
+            [], lambda connection: found.append(find_record(connection, prediction_id))
+        )
+        return found[-1] is not None
 
     def _submit(
         self, records: list[Record], work: Callable[[sa.Connection], None] | None

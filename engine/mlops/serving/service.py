@@ -161,20 +161,18 @@ class Service:
         if self.log is None:
             self._answer(batch)
             return
-        at, (served, found, ids) = time.time(), batch.predicted
-        request_ids = [one.request_id for one in batch.asked for _ in range(batch.size)]
-        rows = zip(*batch.values.values(), strict=True)
+        at, (served, found, ids), size = time.time(), batch.predicted, batch.size
+        features: list[Any] = [batch.values]  # of one request for several rows: one record
+        predicted: list[Any] = [found]
+        if size == 1:
+            rows = zip(*batch.values.values(), strict=True)
+            features = [dict(zip(batch.values, row, strict=True)) for row in rows]
+            predicted = found
+        requests = zip(ids[::size], batch.asked, features, predicted, strict=True)
         written = self.log.predictions(
             [
-                (
-                    name,
-                    at,
-                    served.version,
-                    request_id,
-                    _json(dict(zip(batch.values, row, strict=True))),
-                    _json(value),
-                )
-                for name, request_id, row, value in zip(ids, request_ids, rows, found, strict=True)
+                (name, at, served.version, one.request_id, _json(own), _json(value), size)
+                for name, one, own, value in requests
             ]
         )
         written.add_done_callback(partial(self._logged, batch))
