@@ -11,12 +11,11 @@ import subprocess
 import sys
 import time
 
-import sqlalchemy as sa
-
 from bench_paths import DEMO
 from mlops import paths
 from mlops.bundle import read_manifest
-from mlops.database import open_database
+from mlops.database import Database
+from mlops.database_address import parse_address
 from mlops.pipeline.partitions import read_partitions
 from mlops.serving.tables import migrate
 from project.schema import SCHEMA
@@ -36,21 +35,18 @@ _TOKEN = {  # of the time and random digits, as the API's
 
 def fill(url: str, rows: int, version: str) -> None:
     """Write `rows` predictions of 500 different houses, and feedback for every tenth."""
-    engine = open_database(url, 30)
-    migrate(engine)
-    dialect = engine.dialect.name
+    database = Database(parse_address(url), 30)
+    migrate(database)
+    dialect = "postgresql" if database.is_postgres else "sqlite"
     sales = read_partitions(str(DEMO / "data/source"), SCHEMA).to_pandas()[:KINDS]
     features = json.loads(sales[[c.name for c in SCHEMA.features]].to_json(orient="records"))
-    with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE TABLE kinds (k INTEGER PRIMARY KEY, f TEXT, p TEXT)")
+    with database.transaction() as log:
+        log.execute("CREATE TABLE kinds (k INTEGER PRIMARY KEY, f TEXT, p TEXT)")
         for name in ("predictions", "feedback"):
-            connection.exec_driver_sql(f"DROP TABLE {name}")
-        pairs = zip(features, sales["price"], strict=True)
-        kinds = [
-            {"k": k, "f": json.dumps(row), "p": json.dumps(float(price))}
-            for k, (row, price) in enumerate(pairs)
-        ]
-        connection.execute(sa.text("INSERT INTO kinds VALUES (:k, :f, :p)"), kinds)
+            log.execute(f"DROP TABLE {name}")
+        for k, (row, price) in enumerate(zip(features, sales["price"], strict=True)):
+            kind = (k, json.dumps(row), json.dumps(float(price)))
+            log.execute("INSERT INTO kinds VALUES (?, ?, ?)", *kind)
         at = f"{time.time()} - 86000.0 * i / {rows}"
         # Keys are added after the rows: one sort is faster than ten million random insertions.
         whole = (
@@ -59,17 +55,18 @@ def fill(url: str, rows: int, version: str) -> None:
             f" '{version}' AS model_version, 'r' || i AS request_id, f AS features, p AS predicted,"
             f" 1 AS n_rows FROM n JOIN kinds ON k = i % {KINDS}"
         )
-        connection.execute(sa.text(whole))  # sa.text escapes % for the driver
+        log.execute(whole)
         for statement in (
             "CREATE UNIQUE INDEX predictions_id ON predictions (prediction_id)",
             "CREATE INDEX predictions_at ON predictions (at)",
             "CREATE TABLE feedback AS SELECT prediction_id, at + 100 AS at, predicted AS actual,"
-            " CAST(NULL AS TEXT) AS record_id FROM predictions WHERE substr(prediction_id, 13, 2) < '1a'",
+            " CAST(NULL AS TEXT) AS record_id FROM predictions"
+            " WHERE substr(prediction_id, 13, 2) < '1a'",
             "CREATE UNIQUE INDEX feedback_id ON feedback (prediction_id)",
             "CREATE INDEX feedback_at ON feedback (at)",
         ):
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+            log.execute(statement)
+    database.close()
 
 
 def main(url: str, rows: int = 10_000_000) -> None:

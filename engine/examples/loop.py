@@ -20,18 +20,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import sqlalchemy as sa
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from mlops.database import open_database
+from mlops.database import Database
+from mlops.database_address import parse_address
 from mlops.files import atomic_write, whole_folder
 from mlops.github.monitor_issue import BRANCH
 from mlops.monitoring.__main__ import monitor
 from mlops.monitoring.performance import overall
 from mlops.pipeline.partitions import read_partitions
 from mlops.project import load_metrics, load_project_params, load_schema
-from mlops.serving.tables import FEEDBACK, PREDICTIONS
 
 SCHEMA = load_schema()
 METRICS = load_metrics(SCHEMA)
@@ -159,7 +158,7 @@ class Replay:
         self._port, self._random = port, np.random.default_rng(SEED)
         self._all = read_partitions("data/source", SCHEMA).to_pandas()
         self._untold: list[tuple[datetime.date, str, float]] = []
-        self._engine = open_database(URL, 10)
+        self._log = Database(parse_address(URL), 10)
 
     def week(self, first: datetime.date, after: datetime.date) -> None:
         """Request predictions for the houses sold in a week and for others; send due feedback."""
@@ -170,7 +169,7 @@ class Replay:
         names = [column.name for column in SCHEMA.features]
         rows = json.loads(self._shocked(asked, first)[names].to_json(orient="records"))
         ids = ask(self._port, "/predict", {"rows": rows})["prediction_ids"]
-        self._date(PREDICTIONS, ids, first)
+        self._date("predictions", ids[0], first)
         for name, price, day in zip(ids, sold["price"], sold["sold_on"].dt.date, strict=False):
             paid = price * (FALL if day >= SHOCK else 1)
             self._untold.append((day + DELAY, name, paid))
@@ -178,7 +177,7 @@ class Replay:
         self._untold = [item for item in self._untold if item[0] >= after]
         for day, name, paid in due:
             ask(self._port, "/feedback", {"prediction_id": name, "actual": round(paid, 2)})
-            self._date(FEEDBACK, [name], day)
+            self._date("feedback", name, day)
 
     def _shocked(self, rows: pd.DataFrame, first: datetime.date) -> pd.DataFrame:
         if SHOCK <= first < MISTAKE:
@@ -188,11 +187,10 @@ class Replay:
             rows = rows.assign(neighborhood=rows["neighborhood"].mask(fifth, NOWHERE))
         return rows
 
-    def _date(self, table: sa.Table, ids: list[str], day: datetime.date) -> None:
-        """Set the time of the newest log entries to their simulated day."""
-        with self._engine.begin() as connection:
-            change = sa.update(table).where(table.c.prediction_id.in_(ids))
-            connection.execute(change.values(at=_seconds(day)))
+    def _date(self, table: str, name: str, day: datetime.date) -> None:
+        """Set the time of a record of the log to its simulated day."""
+        with self._log.transaction(single=True) as log:
+            log.execute(f"UPDATE {table} SET at = ? WHERE prediction_id = ?", _seconds(day), name)
 
 
 def retrain(day: datetime.date) -> str:

@@ -1,72 +1,106 @@
-"""Connections to the prediction log, and the causes of their failures, by kind.
+"""Connections to a database by its own driver, and the causes of their failures, by kind.
 
 A driver's message may contain any part of the address, and with it a part of a password.
 """
 
+import functools
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
-import sqlalchemy as sa
-
-from mlops.database_address import VARIABLE, parse_address
+from mlops.database_address import Address
 
 
-def open_database(
-    address: str, timeout: float, read_only: bool = False, variable: str = VARIABLE
-) -> sa.Engine:
-    """Create the engine of a database, without connecting yet. `timeout` in seconds.
+def connect(address: Address, timeout: float, read_only: bool = False) -> Any:
+    """Connect to a database; give the driver's own connection. `timeout` in seconds.
 
-    Args:
-        variable: the environment variable that holds the address, for messages.
-
-    Raises:
-        UserError: the address is invalid.
+    To write, each statement is a transaction of its own, unless BEGIN starts a longer one.
     """
-    url = parse_address(address, variable)
-    if url.get_backend_name() != "sqlite":
-        return _postgres_engine(url, timeout, read_only)
-    if read_only:  # a missing file is then an error instead of a new log
-        file = f"file:{quote(str(url.database))}?mode=ro"
-        return sa.create_engine(
-            url,
-            creator=lambda: sqlite3.connect(
-                file, uri=True, timeout=timeout, check_same_thread=False
-            ),
-        )
-    engine = sa.create_engine(url, connect_args={"timeout": timeout})
+    if address.file is not None:
+        if read_only:  # a missing file is then an error instead of a new log
+            file = f"file:{quote(address.file)}?mode=ro"
+            return sqlite3.connect(file, uri=True, timeout=timeout)
+        return sqlite3.connect(address.file, timeout=timeout, isolation_level=None)
+    import psycopg  # here, so that a server with a log in a file starts without it
 
-    @sa.event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, record: Any) -> None:
-        # Write-ahead, so that a reader never waits for the writer; FULL, so that a committed row
-        # survives a power failure. Transactions begin below, not where the driver starts them.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+    # A pooler may run each transaction in another session, where prepared statements are unknown,
+    # and rejects options at the start of a session.
+    connection = psycopg.connect(
+        **address.parameters,
+        connect_timeout=max(1, round(timeout)),
+        prepare_threshold=None,
+        autocommit=not read_only,
+    )
+    connection.read_only = read_only or None  # of the transactions that the driver begins
+    return connection
 
 
-def _postgres_engine(url: sa.URL, timeout: float, read_only: bool) -> sa.Engine:
-    """Create an engine that works through a connection pooler.
+class Database:
+    """A database to write to, by one connection of one thread.
 
-    A pooler may run each transaction in another session, where prepared statements are unknown,
-    and rejects options at the start of a session.
+    It is opened by the first transaction, and again by the next one after a failure.
+
+    Attributes:
+        is_postgres: otherwise it is a file of SQLite.
     """
-    waiting = {"connect_timeout": max(1, round(timeout)), "prepare_threshold": None}
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=waiting)
-    if read_only:
 
-        @sa.event.listens_for(engine, "begin")
-        def _begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+    def __init__(self, address: Address, timeout: float) -> None:
+        self._address, self._timeout = address, timeout
+        self._connection: Any = None
+        self.is_postgres = address.file is None
 
-    return engine
+    @contextmanager
+    def transaction(self, single: bool = False) -> Iterator["Database"]:
+        """Commit what is executed in the block, or nothing if it fails.
+
+        Args:
+            single: the block executes one statement, which is a transaction without BEGIN: to the
+                database and back once instead of three times.
+        """
+        try:
+            self._open()
+            if not single:
+                self.execute("BEGIN" if self.is_postgres else "BEGIN IMMEDIATE")
+            yield self
+            if not single:
+                self.execute("COMMIT")
+        except BaseException:
+            self.close()  # rolls back
+            raise
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        """Execute a statement, with ? for each value; return the driver's cursor."""
+        own = _of_psycopg(statement) if self.is_postgres else statement
+        return self._connection.execute(own, values)
+
+    def _open(self) -> None:
+        if self._connection is not None and self.is_postgres:
+            try:  # it may have been closed by a restart of the server
+                self._connection.execute("SELECT 1")
+            except Exception:
+                self.close()
+        if self._connection is None:
+            self._connection = connect(self._address, self._timeout)
+            if not self.is_postgres:
+                # Write-ahead, so that a reader never waits for the writer; FULL, so that a
+                # committed row survives a power failure.
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=FULL")
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+
+@functools.cache
+def _of_psycopg(statement: str) -> str:
+    return statement.replace("%", "%%").replace("?", "%s")
 
 
 _CAUSES = (

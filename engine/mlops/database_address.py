@@ -4,9 +4,10 @@ A malformed address may contain a part of a password anywhere, so no message quo
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, unquote
-
-import sqlalchemy as sa
 
 from mlops.errors import UserError
 
@@ -28,7 +29,20 @@ _UNUSABLE = re.compile(r"[\x00\ufffd]")  # decoded from %00 (no C string has it)
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|(?!-)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?")
 
 
-def parse_address(text: str, variable: str = VARIABLE) -> sa.URL:
+@dataclass(frozen=True, repr=False)  # so that no trace shows a password
+class Address:
+    """The address of a database.
+
+    Attributes:
+        file: of SQLite; None: of Postgres.
+        parameters: of libpq, for Postgres: `dbname`, and those that the address has.
+    """
+
+    file: str | None
+    parameters: Mapping[str, Any]
+
+
+def parse_address(text: str, variable: str = VARIABLE) -> Address:
     """Parse the address that an environment variable holds.
 
     Raises:
@@ -49,7 +63,7 @@ class _NoAddress(Exception):
         self.problems = problems
 
 
-def _parsed(text: str) -> sa.URL:
+def _parsed(text: str) -> Address:
     scheme, found, rest = text.partition("://")
     if not text:
         raise _NoAddress(["it is empty"])
@@ -58,7 +72,7 @@ def _parsed(text: str) -> sa.URL:
     return _file(rest) if scheme.lower() == "sqlite" else _server(rest)
 
 
-def _file(rest: str) -> sa.URL:
+def _file(rest: str) -> Address:
     """Parse the part after sqlite://; # and % are ordinary characters of a file name."""
     file = rest.removeprefix("/")
     checks = {
@@ -70,10 +84,10 @@ def _file(rest: str) -> sa.URL:
     }
     if problems := [problem for problem, there in checks.items() if there]:
         raise _NoAddress(problems)
-    return sa.URL.create("sqlite", database=file)
+    return Address(file, {})
 
 
-def _server(rest: str) -> sa.URL:
+def _server(rest: str) -> Address:
     """Parse the part after postgresql://."""
     before, _, query = rest.partition("?")
     authority, _, path = before.partition("/")
@@ -106,15 +120,15 @@ def _server(rest: str) -> sa.URL:
     }
     if problems := [problem for problem, there in checks.items() if there]:
         raise _NoAddress(problems)
-    return sa.URL.create(
-        "postgresql+psycopg",
-        unquote(user) or None,
-        unquote(password) if colon else None,
-        host.strip("[]") or None,
-        int(port) if port else None,
-        unquote(path),
-        dict(options),
-    )
+    named = {
+        "user": unquote(user) or None,
+        "password": unquote(password) if colon else None,
+        "host": host.strip("[]") or None,
+        "port": int(port) if port else None,
+        "dbname": unquote(path),
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    return Address(None, {**given, **dict(options)})
 
 
 def _is_port(text: str) -> bool:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-import sqlalchemy as sa
 
-from mlops.database import open_database
+from mlops.database import Database
+from mlops.database_address import parse_address
 
 
 class Postgres:
@@ -52,10 +53,8 @@ class Postgres:
         """Give the URL of an empty database."""
         self._databases += 1
         base, name = f"postgresql://test@127.0.0.1:{self.port}", f"log{self._databases}"
-        engine = open_database(f"{base}/postgres", 5)
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        engine.dispose()
+        with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
         return f"{base}/{name}"
 
 
@@ -85,20 +84,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def connected(url: str) -> Iterator[sa.Connection]:
+def connected(url: str) -> Iterator[Database]:
     """Connect to a log in a transaction of its own."""
-    engine = open_database(url, 5)
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
+    with contextlib.closing(Database(parse_address(url), 5)) as log, log.transaction():
+        yield log
 
 
 def logged(url: str) -> dict[str, tuple[float, float]]:
     """Read from a log what `Load.acknowledged` holds; no prediction may stand in it twice."""
     with connected(url) as connection:
         if url.startswith("sqlite"):
-            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-        found = connection.exec_driver_sql(
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found = connection.execute(
             "SELECT prediction_id, features, predicted, n_rows FROM predictions"
         ).fetchall()
     rows = {

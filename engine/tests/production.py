@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import sqlalchemy as sa
 
-from mlops.database import open_database
+from mlops.database import Database
+from mlops.database_address import parse_address
 from mlops.metrics import Predictions
 from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
-from mlops.serving.tables import FEEDBACK, PREDICTIONS, REFUSALS, TIME, migrate
+from mlops.serving.tables import TIME, Record, insert, migrate
 from paths import DEMO
 from project.schema import SCHEMA
 from standard import PRICES
@@ -49,8 +49,8 @@ class Log:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = open_database(url, 5)
-        migrate(self._engine)
+        self._database = Database(parse_address(url), 5)
+        migrate(self._database)
         self._random = np.random.default_rng(0)
         self._record_ids: dict[str, str] = {}  # prediction -> record
 
@@ -77,56 +77,40 @@ class Log:
         ids = [f"{tokens[n // together]}{n % together:04x}" for n in range(len(rows))]
         features = json.loads(rows[_FEATURES].to_json(orient="records"))
         predictions = [value if isinstance(value, dict) else float(value) for value in values]
-        size, records = together if one_record else 1, []
+        size, records = together if one_record else 1, list[Record]()
         for first in range(0, len(rows), size):
             own = slice(first, first + size)
             n_rows = len(ids[own])
             of_rows = {name: [row[name] for row in features[own]] for name in _FEATURES}
-            records.append(
-                {
-                    "prediction_id": ids[first],
-                    "at": at + step * first,
-                    "model_version": version,
-                    "request_id": request_id or ids[first][:24],
-                    "features": json.dumps(features[first] if n_rows == 1 else of_rows),
-                    "predicted": json.dumps(
-                        predictions[first] if n_rows == 1 else predictions[own]
-                    ),
-                    "n_rows": n_rows,
-                }
-            )
+            written: tuple[Any, Any] = (of_rows, predictions[own])
+            if n_rows == 1:
+                written = (features[first], predictions[first])
+            request = request_id or ids[first][:24]
+            start = (ids[first], at + step * first, version, request)
+            records.append((*start, *map(json.dumps, written), n_rows))
             self._record_ids |= dict.fromkeys(ids[own], ids[first])
-        self._insert(PREDICTIONS, records)
+        with self._database.transaction() as log:
+            insert(log, records)
         return ids
 
     def tell(self, ids: list[str], actual: Any, at: float = NOW - DAY / 4) -> None:
         """Log what really happened."""
-        pairs = zip(itertools.count(), ids, actual, strict=False)
-        self._insert(
-            FEEDBACK,
-            [
-                {
-                    "prediction_id": name,
-                    "at": at + place,
-                    "actual": json.dumps(float(value)),
-                    "record_id": None if record_id == name else record_id,
-                }
-                for place, name, value in pairs
-                for record_id in [self._record_ids.get(name, name)]
-            ],
-        )
+        with self._database.transaction() as log:
+            for place, name, value in zip(itertools.count(), ids, actual, strict=False):
+                record_id = self._record_ids.get(name, name)
+                log.execute(
+                    "INSERT INTO feedback (prediction_id, at, actual, record_id)"
+                    " VALUES (?, ?, ?, ?)",
+                    name, at + place, json.dumps(value if isinstance(value, str) else float(value)),
+                    None if record_id == name else record_id,
+                )  # fmt: skip
 
     def refuse(self, reason: str, requests: int, at: float = NOW - DAY / 2) -> None:
         """Log refused requests."""
-        minute = at // 60 * 60
-        counts = [{"at": minute, "reason": r, "requests": requests} for r in ("any", reason)]
-        self._insert(REFUSALS, counts)
-
-    def _insert(self, table: sa.Table, records: list[dict[str, Any]]) -> None:
-        if records:
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(table), records)
+        with self._database.transaction() as log:
+            for one in ("any", reason):
+                log.execute("INSERT INTO refusals VALUES (?, ?, ?)", at // 60 * 60, one, requests)
 
     def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
+        """Close the connection."""
+        self._database.close()

@@ -2,21 +2,18 @@
 
 import datetime
 import uuid
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
-from databases import Postgres, postgres  # noqa: F401  fixture
+from databases import Postgres, connected, postgres  # noqa: F401  fixture
 from mlops.collect.cells import as_rows
 from mlops.collect.collect_rows import collect
 from mlops.collect.source_database import QUERY, VARIABLE, read_query
 from mlops.columns import Column, Schema
-from mlops.database import open_database
 from mlops.errors import UserError
 from mlops.frames import as_frame
 from mlops.paths import FEEDBACK
@@ -52,24 +49,21 @@ class Database:
     """A database of orders, and its address in the environment."""
 
     def __init__(self, url: str, made: str) -> None:
-        self.url, self._engine = url, open_database(url, 5)
+        self.url = url
         self.run(made)
 
     def run(self, statement: str) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(sa.text(statement))
-
-    def close(self) -> None:
-        self._engine.dispose()
+        with connected(self.url) as connection:
+            connection.execute(statement)
 
     def add(self, *rows: tuple[int, str]) -> None:
         """Add orders by number and moment."""
-        with self._engine.begin() as connection:
+        with connected(self.url) as connection:
             for number, moment in rows:
                 connection.execute(
-                    sa.text("INSERT INTO orders VALUES (:id, :at, :yes, 1.25, 'a, \"b\"', 9.5)"),
-                    {"id": number, "at": self._moment(moment), "yes": True},
-                )
+                    "INSERT INTO orders VALUES (?, ?, ?, 1.25, 'a, \"b\"', 9.5)",
+                    number, self._moment(moment), True,
+                )  # fmt: skip
 
     def _moment(self, text: str) -> Any:
         return text if self.url.startswith("sqlite") else datetime.datetime.fromisoformat(text)
@@ -78,7 +72,7 @@ class Database:
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Database]:
+) -> Database:
     monkeypatch.chdir(tmp_path)
     put(tmp_path / QUERY, SELECT)
     if request.param == "sqlite":
@@ -88,8 +82,7 @@ def database(
         made = Database(server.new_database(), POSTGRES)
     monkeypatch.setenv(VARIABLE, made.url)
     monkeypatch.setattr("mlops.pipeline.source_folder.STILL_SECONDS", 0.0)
-    yield made
-    made.close()
+    return made
 
 
 def collected(today: datetime.date = TODAY, **options: bool) -> Path | None:

@@ -33,8 +33,8 @@ def write_old(log_url: str, requests: dict[str, int], at: float) -> None:
             for place in range(n_rows):
                 name, features = f"{token}{place:04x}", json.dumps({"size": 1000.0 + place})
                 values = f"VALUES ('{name}', {at}, '{VERSION}', 'r', '{features}', '{place}')"
-                connection.exec_driver_sql(f"{OLD[0]} {values}")
-                connection.exec_driver_sql(f"{OLD[1]} VALUES ('{name}', {at + 9}, '{place + 0.5}')")
+                connection.execute(f"{OLD[0]} {values}")
+                connection.execute(f"{OLD[1]} VALUES ('{name}', {at + 9}, '{place + 0.5}')")
 
 
 def window(log: Log, **changes: Any) -> log_reader.Window:
@@ -66,7 +66,7 @@ def test_each_row_of_a_batch_takes_feedback_and_no_other_id_does(bundle: Path, u
             assert tell(unknown, 1000.0) == 404
 
     with connected(url) as connection:
-        found = connection.exec_driver_sql("SELECT prediction_id, actual, record_id FROM feedback")
+        found = connection.execute("SELECT prediction_id, actual, record_id FROM feedback")
         feedback = {name: tuple(rest) for name, *rest in found}
     assert feedback == {
         ids[0]: ("1000.0", None),
@@ -88,9 +88,9 @@ def test_a_row_is_named_by_four_digits_only(log: Log, place: str) -> None:
 def test_an_earlier_log_is_read_with_the_batches_of_servers_old_and_new(url: str) -> None:  # noqa: F811
     with connected(url) as connection:
         for statement in (s for version in tables.MIGRATIONS[:2] for s in version):
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("CREATE TABLE log_version (version INTEGER)")
-        connection.exec_driver_sql("INSERT INTO log_version VALUES (2)")
+            connection.execute(statement)
+        connection.execute("CREATE TABLE log_version (version INTEGER)")
+        connection.execute("INSERT INTO log_version VALUES (2)")
     write_old(url, {"a" * 28: 3, "b" * 28: 1}, at=NOW - DAY / 2)
     log = Log(url)  # brings it up to date
     write_old(url, {"c" * 28: 2}, at=NOW - DAY / 3)  # a server that was not replaced yet
@@ -99,6 +99,8 @@ def test_an_earlier_log_is_read_with_the_batches_of_servers_old_and_new(url: str
     log.tell(ids[1:], rows["price"][1:])
     old = [f"{token * 28}{k:04x}" for token, n in (("a", 3), ("b", 1), ("c", 2)) for k in range(n)]
 
+    with connected(url) as connection:
+        assert [tables.find_record(connection, name) for name in old] == old
     found, feedback = window(log), read_feedback(url, SCHEMA)
     log.close()
 
@@ -201,7 +203,7 @@ def test_expired_batches_are_deleted_in_smaller_slices(url: str) -> None:  # noq
     for _ in range(6):
         with connected(url) as connection:
             more = tables.forget(connection, 200.0, 1000)
-            left.append(connection.exec_driver_sql("SELECT count(*) FROM predictions").scalar_one())
+            left.append(connection.execute("SELECT count(*) FROM predictions").fetchone()[0])
         if not more:
             break
     log.close()

@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from databases import Postgres, postgres  # noqa: F401  a fixture
+from databases import Postgres, connected, postgres  # noqa: F401  a fixture
 from mlops.columns import Schema
-from mlops.database import open_database
 from mlops.errors import UserError
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.log_reader import ACTUAL, ID, read_window
@@ -236,12 +235,10 @@ def test_feedback_for_unknown_predictions_counts_nowhere_and_is_named(log: Log) 
 def test_of_repeated_and_contradictory_feedback_the_last_counts_once(log: Log) -> None:
     rows = LATER[:100]
     ids = log.predict(rows)
-    engine = open_database(log.url, 5)
     for factor in (0.5, 0.5, 1.0):  # as the API writes it
-        with engine.begin() as connection:
+        with connected(log.url) as connection:
             for name, price in zip(ids, rows["price"], strict=True):
                 assert tell(connection, name, str(price * factor))
-    engine.dispose()
 
     window = read_window(log.url, VERSION, SCHEMA, PARAMS.monitor, time.time())
     decision = decide(window, MANIFEST, REFERENCE, SCHEMA, PARAMS, PRICES)

@@ -6,18 +6,22 @@ import os
 import queue
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-import sqlalchemy as sa
 
 from databases import Postgres, connected, logged, postgres, small_disk  # noqa: F401  fixtures
 from load import Load, wait_for
-from mlops.database import open_database
+from mlops.database import Database
+from mlops.database_address import parse_address
 from mlops.serving import prediction_log, tables
 from mlops.serving.tables import migrate
+from paths import PYTHONPATH, ROOT
 from served import PATIENCE, ROW, running
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
@@ -135,23 +139,14 @@ def write_earlier_log(url: str, *ages: float) -> None:
     """Write a log of the first version, a prediction and its feedback for each age in days."""
     with connected(url) as connection:
         for statement in tables.MIGRATIONS[0]:
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("CREATE TABLE log_version (version INTEGER)")
-        connection.exec_driver_sql("INSERT INTO log_version VALUES (1)")
+            connection.execute(statement)
+        connection.execute("CREATE TABLE log_version (version INTEGER)")
+        connection.execute("INSERT INTO log_version VALUES (1)")
         for place, age in enumerate(ages):
-            values = {"id": f"{place:02x}", "days": age}
-            at = (
-                "strftime('%s')"
-                if connection.dialect.name == "sqlite"
-                else "extract(epoch from now())"
-            )
-            for columns, rest in (
-                ("predictions (prediction_id, at, model_version, request_id, features, predicted)",
-                 ", 'v', 'r', '{\"size\": 1}', '2'"),
-                ("feedback (prediction_id, at, actual)", ", '3'"),
-            ):  # fmt: skip
-                text = f"INSERT INTO {columns} SELECT :id, {at} - 86400 * :days{rest}"
-                connection.execute(sa.text(text), values)
+            name, at = f"{place:02x}", time.time() - 86_400 * age
+            row = "(?, ?, 'v', 'r', '{\"size\": 1}', '2')"
+            connection.execute(f"INSERT INTO predictions VALUES {row}", name, at)
+            connection.execute("INSERT INTO feedback VALUES (?, ?, '3')", name, at)
 
 
 def test_an_earlier_log_is_brought_up_to_date_with_its_rows(
@@ -159,41 +154,45 @@ def test_an_earlier_log_is_brought_up_to_date_with_its_rows(
 ) -> None:
     write_earlier_log(url, 1, 2)
     monkeypatch.setattr(tables, "MIGRATIONS", [*tables.MIGRATIONS, (ADDED,)])
-    engine = open_database(url, 5)
     for _ in range(2):  # the second time there is nothing left to do
-        migrate(engine)
-    engine.dispose()
+        with contextlib.closing(Database(parse_address(url), 5)) as log:
+            migrate(log)
 
     with connected(url) as connection:
-        rows = connection.exec_driver_sql("SELECT prediction_id, region FROM predictions").all()
-        version = connection.exec_driver_sql("SELECT version FROM log_version").scalar_one()
+        rows = connection.execute("SELECT prediction_id, region FROM predictions").fetchall()
+        version = connection.execute("SELECT version FROM log_version").fetchone()
     assert sorted(rows) == [("00", "unknown"), ("01", "unknown")]
-    assert version == len(tables.MIGRATIONS)
+    assert version == (len(tables.MIGRATIONS),)
 
 
 def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     write_earlier_log(url, 1)
     monkeypatch.setattr(tables, "MIGRATIONS", [*tables.MIGRATIONS, (ADDED, "NO SUCH STATEMENT")])
-    engine = open_database(url, 5)
-    with pytest.raises(sa.exc.DBAPIError):
-        migrate(engine)
-    columns = {column["name"] for column in sa.inspect(engine).get_columns("predictions")}
-    engine.dispose()
+    with (
+        contextlib.closing(Database(parse_address(url), 5)) as log,
+        pytest.raises((sqlite3.Error, psycopg.Error)),
+    ):
+        migrate(log)
 
-    assert columns == {c.name for c in tables.PREDICTIONS.columns}
-    assert list(logged(url)) == ["00"]
+    with connected(url) as connection:
+        found = connection.execute("SELECT * FROM predictions")
+        version = connection.execute("SELECT version FROM log_version").fetchone()
+        assert [column[0] for column in found.description][-1] == "predicted"
+        assert (len(found.fetchall()), version) == (1, (1,))
 
 
 def test_a_log_of_a_newer_release_is_refused_and_left_alone(bundle: Path, url: str) -> None:
     write_earlier_log(url, 1)
     with connected(url) as connection:
-        connection.exec_driver_sql("UPDATE log_version SET version = 99")
+        connection.execute("UPDATE log_version SET version = 99")
     with running(bundle, url, ready="/health/live") as server:
         assert server.ask("POST", "/predict", {"rows": [ROW]})[0] == 503
         assert server.ask("GET", "/health/ready")[0] == 503
         output = server.end()[1]
     assert "newer than this release supports" in output
-    assert list(logged(url)) == ["00"]
+    with connected(url) as connection:
+        found = connection.execute("SELECT prediction_id FROM predictions").fetchall()
+    assert found == [("00",)]
 
 
 @pytest.mark.parametrize(("days", "kept"), [("2", ["00"]), ("0", ["00", "01"])])
@@ -208,8 +207,8 @@ def test_rows_are_kept_as_long_as_the_settings_say(
 
     assert sorted(logged(url)) == sorted([*kept, *new])
     with connected(url) as connection:
-        feedback = connection.exec_driver_sql("SELECT prediction_id FROM feedback").scalars().all()
-    assert sorted(feedback) == kept
+        feedback = connection.execute("SELECT prediction_id FROM feedback").fetchall()
+    assert sorted(feedback) == [(name,) for name in kept]
 
 
 def test_several_servers_may_start_at_once_on_one_empty_log(bundle: Path, url: str) -> None:
@@ -303,3 +302,64 @@ def test_a_prediction_that_was_refused_before_its_transaction_is_not_written(
 
     asyncio.run(late())
     assert list(logged(url)) == [kept[0]]
+
+
+def test_a_server_that_restarted_costs_no_refused_request(postgres: Postgres) -> None:  # noqa: F811
+    url = postgres.new_database()
+    rows = records(3)
+
+    async def write() -> None:
+        log = prediction_log.PredictionLog(url, timeout=PATIENCE, retention_days=0)
+        log.start()
+        await log.predictions(rows[:1])
+        for how, row in (("fast", rows[1]), ("immediate", rows[2])):
+            postgres.control("stop", "-m", how)
+            postgres.control("start")
+            await log.predictions([row])
+            await log.check()
+        await log.close()
+
+    asyncio.run(write())
+    assert list(logged(url)) == [row[0] for row in rows]
+
+
+def test_a_transaction_that_fails_changes_nothing_and_the_next_one_is_whole(url: str) -> None:
+    kept, undone = records(2)
+    with contextlib.closing(Database(parse_address(url), 5)) as log:
+        migrate(log)
+        with contextlib.suppress(ZeroDivisionError), log.transaction():
+            tables.insert(log, [undone])
+            raise ZeroDivisionError
+        for row in (kept, kept):  # a repeated id fails
+            with contextlib.suppress(sqlite3.Error, psycopg.Error), log.transaction(single=True):
+                tables.insert(log, [row])
+        with log.transaction():
+            found = log.execute("SELECT prediction_id FROM predictions WHERE '%' < ?", "a")
+            assert found.fetchall() == [(kept[0],)]
+
+
+def test_serving_starts_without_the_libraries_of_other_databases_and_of_the_monitor(
+    tmp_path: Path,
+) -> None:
+    code = f"""
+import asyncio, sys
+import mlops.serving.__main__
+from mlops.serving.prediction_log import PredictionLog
+
+async def check():
+    log = PredictionLog("sqlite:///{tmp_path}/log.db", 5, 0)
+    log.start()
+    await log.check()
+    await log.close()
+
+asyncio.run(check())
+print(sorted({{"sqlalchemy", "psycopg", "pandas", "mlops.serving.tables"}} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "['mlops.serving.tables']\n", done.stderr

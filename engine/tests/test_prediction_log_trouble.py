@@ -72,8 +72,11 @@ def test_old_rows_are_deleted_beside_the_predictions(bundle: Path, tmp_path: Pat
     with running(bundle, f"sqlite:///{file}"):
         pass
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) "
-    row = "SELECT hex(randomblob(14)), i, 'v', 'r', '{}', '1' FROM n"
-    sql(file, f"INSERT INTO predictions {numbers} {row}")
+    of_one = "SELECT hex(randomblob(14)), i, 'v', 'r', '{}', '1', 1 FROM n"
+    large = "hex(zeroblob(40000))"  # as large as 1,000 rows
+    of_many = f"SELECT hex(randomblob(14)), i, 'v', 'r', {large}, '[]', 1000 FROM n"
+    sql(file, f"INSERT INTO predictions {numbers} {of_one}")
+    sql(file, f"INSERT INTO predictions {numbers} {of_many} WHERE i % 2000 = 0")
     sql(file, f"INSERT INTO refusals {numbers} SELECT i / 5, 'reason' || i, 1 FROM n")
     with running(bundle, f"sqlite:///{file}", SERVE_LOG_TIMEOUT="1") as server:
         with Load(server.port, 2) as load:

@@ -28,7 +28,6 @@ from mlops.paths import FEEDBACK
 from mlops.pipeline.partitions import read_partitions
 from mlops.review.checkouts import PipelineFailed
 from mlops.review.model_comparison import Comparison
-from mlops.serving.tables import FEEDBACK as FEEDBACK_TABLE
 from paths import DEMO
 from production import DAY, PARAMS, Log, sales
 from project.schema import SCHEMA
@@ -412,7 +411,7 @@ def test_feedback_for_a_model_of_another_task_is_left_out(log: Log) -> None:
     rows = SALES[:3]
     ids = log.predict(rows, at=JUNE)
     log.tell(ids[:2], rows["price"], at=JUNE)
-    log._insert(FEEDBACK_TABLE, [{"prediction_id": ids[2], "at": JUNE, "actual": '"yes"'}])
+    log.tell(ids[2:], ["yes"], at=JUNE)
 
     kept, left_out = labelled_rows(read_feedback(log.url, SCHEMA), MAY, END, SCHEMA)
 

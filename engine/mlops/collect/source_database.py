@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mlops.database import cause_of, open_database
+from mlops.database import cause_of
+from mlops.database_engine import read_only_engine
 from mlops.errors import UserError
 
 VARIABLE = "SOURCE_DATABASE_URL"
@@ -66,7 +67,7 @@ def ask(
 def _open(address: str) -> sa.Engine:
     scheme = address.strip().partition("://")[0].lower()
     if scheme in _OURS or not re.fullmatch(r"[a-z0-9_]+(\+[a-z0-9_]+)?", scheme):
-        return open_database(address, WAIT_SECONDS, read_only=True, variable=VARIABLE)
+        return read_only_engine(address, WAIT_SECONDS, VARIABLE)
     try:
         return sa.create_engine(address.strip())
     except (sa.exc.NoSuchModuleError, ImportError):

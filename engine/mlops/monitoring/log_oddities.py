@@ -2,10 +2,7 @@
 
 import sqlalchemy as sa
 
-from mlops.serving.tables import FEEDBACK, PREDICTIONS
-
-RECORD = sa.func.coalesce(FEEDBACK.c.record_id, FEEDBACK.c.prediction_id).label("record")
-"""Id of the record that feedback is for."""
+from mlops.monitoring.log_tables import FEEDBACK, PREDICTIONS, RECORD
 
 _SKEW_SECONDS = 300.0
 _LISTED = 3

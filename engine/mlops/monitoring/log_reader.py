@@ -12,13 +12,15 @@ import pandas as pd
 import sqlalchemy as sa
 
 from mlops.columns import Schema
-from mlops.database import cause_of, open_database
+from mlops.database import cause_of
 from mlops.database_address import VARIABLE
+from mlops.database_engine import read_only_engine
 from mlops.errors import UserError
 from mlops.frames import with_derived
-from mlops.monitoring.log_oddities import RECORD, odd_rows, other_models
+from mlops.monitoring.log_oddities import odd_rows, other_models
+from mlops.monitoring.log_tables import FEEDBACK, PREDICTIONS, RECORD, REFUSALS
 from mlops.params import Monitor
-from mlops.serving.tables import ANY, FEEDBACK, PLACE, PREDICTIONS, REFUSALS, TIME
+from mlops.serving.tables import ANY, PLACE, TIME
 
 _DAY = 86_400.0
 _TIMEOUT = 30.0
@@ -85,7 +87,7 @@ def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
 
 @contextmanager
 def _connected(url: str) -> Iterator[sa.Connection]:
-    engine = open_database(url, _TIMEOUT, read_only=True)
+    engine = read_only_engine(url, _TIMEOUT, VARIABLE)
     try:
         try:
             connection = engine.connect()

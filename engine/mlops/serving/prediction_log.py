@@ -14,17 +14,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from mlops.database import cause_of, open_database
+from mlops.database import Database, cause_of
+from mlops.database_address import parse_address
 from mlops.serving.sqlite_turn import Turn
 from mlops.serving.tables import (
+    ROWS,
     Record,
     count,
     find_record,
     forget,
     insert,
-    insert_alone,
     migrate,
     probe,
     tell,
@@ -49,14 +48,14 @@ class UnknownPrediction(Exception):
 
 @dataclass(frozen=True)
 class _Job:
-    """A part of a transaction: predictions to insert, and a function called with its connection.
+    """A part of a transaction: predictions to insert, and a function called in it.
 
     Attributes:
         future: resolved when the transaction is committed; None if nothing waits for it.
     """
 
     records: list[Record]
-    work: Callable[[sa.Connection], None] | None
+    work: Callable[[Database], None] | None
     future: "asyncio.Future[None] | None"
 
     @property
@@ -82,16 +81,17 @@ class PredictionLog:
     """
 
     def __init__(self, url: str, timeout: float, retention_days: float) -> None:
-        self._engine, self._file = open_database(url, timeout), None
-        if self._engine.dialect.name == "sqlite":
-            self._file = Path(str(self._engine.url.database))
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+        address = parse_address(url)
+        file = None if address.file is None else Path(address.file)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        self._database = Database(address, timeout)
         self._timeout, self._retention = timeout, retention_days * _DAY
         self._gathered: list[_Job] = []  # in the present turn of the event loop
         self._pending = 0  # jobs that are not finished; only the event loop's thread counts them
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
-        self._turn = Turn(self._file, timeout / 4)
+        self._turn = Turn(file, timeout / 4)
         self._migrated, self._cleaned, self._cleaning = False, float("-inf"), False
         self._failed: tuple[float, str] | None = None  # the last write of predictions: when, why
 
@@ -105,7 +105,6 @@ class PredictionLog:
         self.hand_over()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join, self._timeout * 2)
-        self._engine.dispose()
 
     def predictions(self, records: list[Record]) -> "asyncio.Future[None]":
         """Log predictions; the result is set when they are durable.
@@ -122,9 +121,7 @@ class PredictionLog:
             UnknownPrediction: there is no prediction with this id.
         """
         known: list[bool] = []
-        await self._submit(
-            [], lambda connection: known.append(tell(connection, prediction_id, actual))
-        )
+        await self._submit([], lambda log: known.append(tell(log, prediction_id, actual)))
         if not known[-1]:
             raise UnknownPrediction(prediction_id)
 
@@ -132,7 +129,7 @@ class PredictionLog:
         """Count a refused request, without waiting; skipped while too many writes are pending."""
         if self._pending < _PENDING:
             minute = time.time() // 60 * 60
-            self._add(_Job([], lambda connection: count(connection, minute, reasons), None))
+            self._add(_Job([], lambda log: count(log, minute, reasons), None))
 
     async def check(self) -> None:
         """Check that predictions can be logged now.
@@ -151,13 +148,11 @@ class PredictionLog:
             LogAway: the log can't be queried.
         """
         found: list[str | None] = []
-        await self._submit(
-            [], lambda connection: found.append(find_record(connection, prediction_id))
-        )
+        await self._submit([], lambda log: found.append(find_record(log, prediction_id)))
         return found[-1] is not None
 
     def _submit(
-        self, records: list[Record], work: Callable[[sa.Connection], None] | None
+        self, records: list[Record], work: Callable[[Database], None] | None
     ) -> "asyncio.Future[None]":
         future = self._loop.create_future()
         if self._pending >= _PENDING:  # timed-out jobs included: a database may hang for long
@@ -208,6 +203,7 @@ class PredictionLog:
             if error is None and not ending:
                 self._clean()
         self._turn.close()
+        self._database.close()
 
     def _next(self) -> list[_Batch | None]:
         """Wait for jobs and return them; return none if there are expired rows to delete."""
@@ -224,18 +220,14 @@ class PredictionLog:
 
     def _write(self, jobs: list[_Job]) -> None:
         if not self._migrated:
-            migrate(self._engine)
+            migrate(self._database)
             self._migrated = True
         records = [record for job in jobs for record in job.records]
         works = [job.work for job in jobs if job.work is not None]
-        if works:
-            with self._engine.begin() as connection:
-                if records:
-                    insert(connection.connection, self._engine.dialect.name, records)
-                for work in works:
-                    work(connection)
-        elif records:
-            insert_alone(self._engine, records)
+        with self._database.transaction(single=not works and len(records) <= ROWS) as log:
+            insert(log, records)
+            for work in works:
+                work(log)
 
     def _remember(self, error: LogAway | None) -> None:
         """Store the last write's result; after damage to the database, ignore a later success."""
@@ -252,8 +244,12 @@ class PredictionLog:
             self._cleaned, self._cleaning = time.monotonic(), True
         if self._cleaning:
             self._cleaning = False  # after a failure, wait until the next hour
-            with contextlib.suppress(Exception), self._turn.taken(), self._engine.begin() as begun:
-                self._cleaning = forget(begun, time.time() - self._retention, _SLICE)
+            with (
+                contextlib.suppress(Exception),
+                self._turn.taken(),
+                self._database.transaction() as log,
+            ):
+                self._cleaning = forget(log, time.time() - self._retention, _SLICE)
 
 
 def _resolve(jobs: list[_Job], error: LogAway | None) -> None:

@@ -1,4 +1,19 @@
-"""The tables of the prediction log, operations on them, and their migrations."""
+"""The tables of the prediction log, operations on them, and their migrations.
+
+predictions: a record for each request.
+    prediction_id: of its first row; those of the others differ in the last digits.
+    at: seconds since 1970, UTC.
+    features: JSON, an object of values, null if missing; of several rows, of lists of values.
+    predicted: JSON, a number or {choice: probability}; of several rows, a list of these.
+    n_rows: up to version 2 of the log, and from older servers that still write to it, each row of a
+        request has a record of its own, with its own id.
+feedback: the actual value of a prediction.
+    actual: JSON, a number or a choice.
+    record_id: of the record that has the prediction; null: its id is the prediction's.
+refusals: requests that were refused.
+    at: start of the minute.
+    reason: "input: type of problem", or ANY.
+"""
 
 import functools
 import re
@@ -7,29 +22,13 @@ import time
 from collections.abc import Collection
 from itertools import chain
 
-import sqlalchemy as sa
+from mlops.database import Database
 
 Record = tuple[str, float, str, str, str, str, int]
-"""A row of PREDICTIONS: a request for one row, or for several."""
+"""A row of the table `predictions`, with the columns of _COLUMNS."""
 
-_METADATA = sa.MetaData()
+_COLUMNS = "prediction_id, at, model_version, request_id, features, predicted, n_rows"
 
-PREDICTIONS = sa.Table(
-    "predictions",
-    _METADATA,
-    sa.Column("prediction_id", sa.Text, primary_key=True),
-    sa.Column("at", sa.Double, nullable=False),  # seconds since 1970, UTC
-    sa.Column("model_version", sa.Text, nullable=False),
-    sa.Column("request_id", sa.Text, nullable=False),
-    # JSON: an object of values, null if missing; of several rows, an object of lists of values.
-    sa.Column("features", sa.Text, nullable=False),
-    # JSON: a number, or {choice: probability}; of several rows, a list of these.
-    sa.Column("predicted", sa.Text, nullable=False),
-    sa.Column("n_rows", sa.Integer, nullable=False),
-)
-"""A record is a request; its id is that of its first row. Up to version 2 of the log, and from
-older servers that still write to it, each row of a request has a record of its own.
-"""
 TIME = 12
 """Digits at the start of a prediction's id: milliseconds since 1970. Random digits follow."""
 PLACE = 4
@@ -38,25 +37,8 @@ PLACE = 4
 """
 _PLACE = re.compile(f"[0-9a-f]{{{PLACE}}}")
 
-FEEDBACK = sa.Table(
-    "feedback",
-    _METADATA,
-    sa.Column("prediction_id", sa.Text, primary_key=True),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Column("actual", sa.Text, nullable=False),  # JSON: a number or a choice
-    sa.Column("record_id", sa.Text),  # of the record that has the prediction; null: the same id
-)
-REFUSALS = sa.Table(
-    "refusals",
-    _METADATA,
-    sa.Column("at", sa.Double, primary_key=True),  # start of the minute
-    sa.Column("reason", sa.Text, primary_key=True),  # "input: type of problem", or ANY
-    sa.Column("requests", sa.BigInteger, nullable=False),
-)
 ANY = "any"
 """Reason under which every refused request counts once."""
-
-_VERSION = sa.Table("log_version", sa.MetaData(), sa.Column("version", sa.Integer))
 
 _FIRST = (
     "CREATE TABLE predictions (prediction_id TEXT PRIMARY KEY, at DOUBLE PRECISION NOT NULL,"
@@ -84,88 +66,65 @@ MIGRATIONS: list[tuple[str, ...]] = [_FIRST, _REFUSALS, _BATCHES]
 _LOCK = 7_316_204  # arbitrary key, for servers that start at the same time
 
 
-def migrate(engine: sa.Engine) -> None:
+def migrate(database: Database) -> None:
     """Migrate the log to the newest version, in one transaction.
 
     Raises:
         RuntimeError: a newer release migrated this log.
     """
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        _VERSION.create(connection, checkfirst=True)
-        known = connection.execute(sa.select(_VERSION.c.version)).scalar()
-        if known is None:
-            connection.execute(sa.insert(_VERSION).values(version=0))
-        if (known or 0) > len(MIGRATIONS):
+    with database.transaction() as log:
+        # Not by IF NOT EXISTS: Postgres would want the permission to create a table that exists.
+        exists = "SELECT count(*) FROM sqlite_master WHERE name = 'log_version'"
+        if log.is_postgres:
+            log.execute("SELECT pg_advisory_xact_lock(?)", _LOCK)
+            exists = "SELECT to_regclass('log_version') IS NOT NULL"
+        if not log.execute(exists).fetchone()[0]:
+            log.execute("CREATE TABLE log_version (version INTEGER)")
+            log.execute("INSERT INTO log_version VALUES (0)")
+        (version,) = log.execute("SELECT version FROM log_version").fetchone()
+        if version > len(MIGRATIONS):
             raise RuntimeError(
-                f"the prediction log has version {known}, newer than this release supports"
+                f"the prediction log has version {version}, newer than this release supports"
             )
-        for statements in MIGRATIONS[known or 0 :]:
+        for statements in MIGRATIONS[version:]:
             for statement in statements:
-                connection.exec_driver_sql(statement)
-        connection.execute(sa.update(_VERSION).values(version=len(MIGRATIONS)))
+                log.execute(statement)
+        log.execute("UPDATE log_version SET version = ?", len(MIGRATIONS))
 
 
-_PROBE = {
-    "at": 0.0,
-    "model_version": "",
-    "request_id": "",
-    "features": " " * 8192,  # fills a page of its own, so fails if the disk is full
-    "predicted": "0",
-    "n_rows": 1,
-}
-
-
-def probe(connection: sa.Connection) -> None:
+def probe(log: Database) -> None:
     """Insert and delete a prediction, which fails if the disk is full or the database read-only."""
     name = secrets.token_hex(12)  # at a random place in the index, so that damage is found as well
-    connection.execute(sa.insert(PREDICTIONS), {**_PROBE, "prediction_id": name})
-    connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.prediction_id == name))
-    connection.execute(sa.update(_VERSION).values(version=_VERSION.c.version))
+    page = " " * 8192  # fills a page of its own, so fails if the disk is full
+    insert(log, [(name, 0.0, "", "", page, "0", 1)])
+    log.execute("DELETE FROM predictions WHERE prediction_id = ?", name)
+    log.execute("UPDATE log_version SET version = version")
 
 
-_ROWS = 100  # records of a statement: older versions of SQLite take at most 999 values
+ROWS = 100
+"""Records that one statement inserts: older versions of SQLite take at most 999 values."""
 
 
 @functools.cache
-def _insertion(n_rows: int, mark: str) -> str:
-    names = [column.name for column in PREDICTIONS.columns]
-    row = f"({', '.join([mark] * len(names))})"
-    return f"INSERT INTO predictions ({', '.join(names)}) VALUES {', '.join([row] * n_rows)}"
+def _insertion(n_records: int) -> str:
+    marks = ", ".join("?" for _ in _COLUMNS.split(","))
+    return f"INSERT INTO predictions ({_COLUMNS}) VALUES {', '.join([f'({marks})'] * n_records)}"
 
 
-def insert(connection: sa.PoolProxiedConnection, dialect: str, records: list[Record]) -> None:
-    """Add predictions, in a transaction of the driver's own connection."""
-    cursor = connection.cursor()
-    if dialect != "sqlite":
-        cursor.executemany(_insertion(1, "%s"), records)
-        return
+def insert(log: Database, records: list[Record]) -> None:
+    """Add predictions."""
     # Many rows by one call: at each call, this thread may lose its turn to the event loop's.
-    for start in range(0, len(records), _ROWS):
-        part = records[start : start + _ROWS]
-        cursor.execute(_insertion(len(part), "?"), list(chain.from_iterable(part)))
+    for start in range(0, len(records), ROWS):
+        part = records[start : start + ROWS]
+        log.execute(_insertion(len(part)), *chain.from_iterable(part))
 
 
-def insert_alone(engine: sa.Engine, records: list[Record]) -> None:
-    """Add predictions in a transaction of their own; one of SQLAlchemy's takes twice as long."""
-    connection, dialect = engine.raw_connection(), engine.dialect.name
-    try:
-        if dialect == "sqlite" and len(records) > _ROWS:  # a single statement is a transaction
-            connection.cursor().execute("BEGIN IMMEDIATE")
-        insert(connection, dialect, records)
-        connection.commit()
-    finally:
-        connection.close()  # rolls back what is not committed
-
-
-def find_record(connection: sa.Connection, prediction_id: str) -> str | None:
+def find_record(log: Database, prediction_id: str) -> str | None:
     """Return the id of the record that has a prediction; None if there is no such prediction."""
     request, place = prediction_id[:-PLACE], prediction_id[-PLACE:]
     first = request + "0" * PLACE
-    p = PREDICTIONS.c
-    both = sa.select(p.prediction_id, p.n_rows).where(p.prediction_id.in_([prediction_id, first]))
-    n_rows: dict[str, int] = dict(connection.execute(both).all())
+    both = "SELECT prediction_id, n_rows FROM predictions WHERE prediction_id IN (?, ?)"
+    n_rows: dict[str, int] = dict(log.execute(both, prediction_id, first).fetchall())
     if prediction_id in n_rows:
         return prediction_id
     if first in n_rows and _PLACE.fullmatch(place) and int(place, 16) < n_rows[first]:
@@ -173,45 +132,46 @@ def find_record(connection: sa.Connection, prediction_id: str) -> str | None:
     return None
 
 
-def tell(connection: sa.Connection, prediction_id: str, actual: str) -> bool:
+def tell(log: Database, prediction_id: str, actual: str) -> bool:
     """Record the actual value of a prediction; return whether such a prediction exists."""
-    record_id = find_record(connection, prediction_id)
+    record_id = find_record(log, prediction_id)
     if record_id is None:
         return False
-    connection.execute(sa.delete(FEEDBACK).where(FEEDBACK.c.prediction_id == prediction_id))
-    record = {
-        "prediction_id": prediction_id,
-        "at": time.time(),
-        "actual": actual,
-        "record_id": None if record_id == prediction_id else record_id,
-    }
-    connection.execute(sa.insert(FEEDBACK), record)
+    log.execute("DELETE FROM feedback WHERE prediction_id = ?", prediction_id)
+    log.execute(
+        "INSERT INTO feedback (prediction_id, at, actual, record_id) VALUES (?, ?, ?, ?)",
+        prediction_id,
+        time.time(),
+        actual,
+        None if record_id == prediction_id else record_id,
+    )
     return True
 
 
-def count(connection: sa.Connection, minute: float, reasons: Collection[str]) -> None:
+def count(log: Database, minute: float, reasons: Collection[str]) -> None:
     """Count a refused request once under each of its reasons."""
-    statement = sa.text(
-        "INSERT INTO refusals (at, reason, requests) VALUES (:at, :reason, 1)"
-        " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1"
-    )
     # In a fixed order: else two servers that count the same reasons can deadlock.
-    counted = [{"at": minute, "reason": reason} for reason in sorted({ANY, *reasons})]
-    connection.execute(statement, counted)
+    for reason in sorted({ANY, *reasons}):
+        log.execute(
+            "INSERT INTO refusals (at, reason, requests) VALUES (?, ?, 1)"
+            " ON CONFLICT (at, reason) DO UPDATE SET requests = refusals.requests + 1",
+            minute,
+            reason,
+        )
 
 
 # How many of the oldest records are together as large as `most` of one row: to delete a batch of
 # 1,000 rows takes as long as 100 records. The window has no order of its own, so that the databases
 # stop at the first record that is enough: to read a batch's n_rows, SQLite reads the whole batch.
-_OF_SIZE = sa.text(
+_OF_SIZE = (
     "SELECT records FROM (SELECT count(*) OVER oldest AS records,"
     " sum(1 + n_rows / 10) OVER oldest AS size"
-    " FROM (SELECT n_rows FROM predictions WHERE at < :before ORDER BY at LIMIT :most) AS ordered"
-    " WINDOW oldest AS (ROWS UNBOUNDED PRECEDING)) AS counted WHERE size >= :most LIMIT 1"
+    " FROM (SELECT n_rows FROM predictions WHERE at < ? ORDER BY at LIMIT ?) AS ordered"
+    " WINDOW oldest AS (ROWS UNBOUNDED PRECEDING)) AS counted WHERE size >= ? LIMIT 1"
 )
 
 
-def forget(connection: sa.Connection, before: float, most: int) -> bool:
+def forget(log: Database, before: float, most: int) -> bool:
     """Delete rows older than `before` (seconds since 1970), at most `most` of each table.
 
     Of records with several rows, only as many as can be deleted in the same time.
@@ -220,10 +180,14 @@ def forget(connection: sa.Connection, before: float, most: int) -> bool:
         Whether there may be more.
     """
     more = False
-    of_size = connection.execute(_OF_SIZE, {"before": before, "most": most}).scalar() or most
-    for table, limit in ((PREDICTIONS, of_size), (FEEDBACK, most), (REFUSALS, most)):
-        key = table.primary_key.columns.values()[0]
-        old = sa.select(key).where(table.c.at < before).order_by(table.c.at).limit(limit)
-        gone = connection.execute(sa.delete(table).where(key.in_(old), table.c.at < before))
-        more = more or gone.rowcount >= limit
+    (of_size,) = log.execute(_OF_SIZE, before, most, most).fetchone() or (most,)
+    for table, key, limit in (
+        ("predictions", "prediction_id", of_size),
+        ("feedback", "prediction_id", most),
+        ("refusals", "at", most),
+    ):
+        old = f"SELECT {key} FROM {table} WHERE at < ? ORDER BY at LIMIT ?"
+        deletion = f"DELETE FROM {table} WHERE {key} IN ({old}) AND at < ?"
+        deleted = log.execute(deletion, before, limit, before).rowcount
+        more = more or deleted >= limit
     return more
