@@ -157,7 +157,8 @@ def _labelled(
         for record in _stream(connection, records):
             own = labels.pop(record.prediction_id, [])
             kept.extend(own)
-            yield record, [_row(label.prediction_id, record) for _, label in own]
+            ids = [label.prediction_id for _, label in own]
+            yield record, [int(name[-PLACE:], 16) if record.n_rows > 1 else 0 for name in ids]
 
     rows = _frame(found(), schema)
     rows[ID] = pd.Series([label.prediction_id for _, label in kept], dtype="object")
@@ -165,13 +166,6 @@ def _labelled(
     rows[ACTUAL] = pd.Series([json.loads(label.actual) for _, label in kept], dtype="object")
     order = sorted(range(len(kept)), key=lambda row: kept[row][0])
     return rows.iloc[order].reset_index(drop=True)
-
-
-def _row(prediction_id: str, record: Any) -> int:
-    """Return a prediction's row in its record; older ids have no row in their last digits."""
-    if prediction_id == record.prediction_id:
-        return 0
-    return int(prediction_id[-PLACE:], 16)
 
 
 def _stream(connection: sa.Connection, wanted: sa.Select[Any]) -> Iterable[Any]:
