@@ -94,6 +94,16 @@ def test_what_never_ends_is_closed(server: Process, kind: str) -> None:
     assert server.ask("GET", "/health/live")[0] == 200
 
 
+def test_an_idle_connection_is_kept_for_its_time_only(bundle: Path) -> None:
+    settings = {**DEADLINES, "SERVE_READ_TIMEOUT": "60", "SERVE_KEEP_ALIVE_SECONDS": "3"}
+    with running(bundle, **settings) as server, connect(server) as connection:
+        began = time.monotonic()
+        connection.sendall(GET + b"\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        wait_for(lambda: closed(connection, b""), 25)
+        assert time.monotonic() - began >= 3
+
+
 @pytest.mark.parametrize("target", ["/", "/openapi.json"])
 def test_a_client_that_reads_no_answer_loses_its_connection_and_holds_no_place(
     bundle: Path, target: str

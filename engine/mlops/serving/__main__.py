@@ -24,7 +24,7 @@ from mlops.errors import UserError, run_command
 from mlops.project import load_extension, load_schema
 from mlops.serving.app import create_app
 from mlops.serving.prometheus import Metrics
-from mlops.serving.protocol import bounded_protocol, end_overdue
+from mlops.serving.protocol import CLOSE, bounded_protocol, end_overdue
 from mlops.serving.service import Service
 from mlops.serving.settings import PREFIX, Settings, settings_table
 
@@ -82,7 +82,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self._service.draining = True
-        self.config.encoded_headers.append((b"connection", b"close"))  # no client stays connected
+        self.config.encoded_headers.append(CLOSE)  # no client stays connected
         seconds = self._service.settings.drain_seconds
         asyncio.get_running_loop().call_later(seconds, super().handle_exit, sig, frame)
 
@@ -134,7 +134,6 @@ def main() -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
     print(f"serve: model {service.served.version}, http://{settings.host}:{settings.port}")

@@ -23,6 +23,8 @@ if sys.platform != "win32":
 
 WHOLE = "mlops.whole_response"
 """ASGI extension: the message that starts a response may have its body."""
+CLOSE = (b"connection", b"close")
+"""The header of the last response of a connection."""
 
 # Bytes parsed at once, except of a body: all requests in a piece are parsed before their turn.
 _PIECE = 512
@@ -89,7 +91,7 @@ class _Cycle(RequestResponseCycle):
             await super().send(message)
             return
         headers = [*self.default_headers, *message["headers"]]
-        if self._is_usual() and all(name != b"connection" for name, _ in headers):
+        if self._is_usual() and CLOSE not in headers:
             self.response_started, self.waiting_for_100_continue = True, False
             lines = [b"%b: %b\r\n" % header for header in headers]
             self.transport.write(b"".join([STATUS_LINE[message["status"]], *lines, b"\r\n", body]))
@@ -216,7 +218,10 @@ class Bounded(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._answering, self._since = None, self.loop.time()
         self._later = bool(self._rest or self.pipeline)
-        super().on_response_complete()
+        # Not uvicorn's, which starts a timer for each response: `end_if_overdue` does its work.
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
         self.transport.flush()
         self.line.leave(self)
         if self._later and not self._unsent():
@@ -261,7 +266,8 @@ class Bounded(HttpToolsProtocol):
         return self.flow.write_paused or not self._waits_for_answer()
 
     def _patience(self) -> float:
-        return self.settings.read_timeout if self._begun else self.timeout_keep_alive
+        settings = self.settings
+        return settings.read_timeout if self._begun else settings.keep_alive_seconds
 
     def _make_room(self) -> bool:
         """Close the connection that has waited longest for its client; False if none is waiting."""

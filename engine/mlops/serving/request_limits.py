@@ -5,8 +5,8 @@ Pure ASGI: a middleware in the usual request/response style would take as long a
 
 import asyncio
 import contextlib
+import os
 import re
-import secrets
 import sys
 import time
 from collections.abc import Collection, MutableMapping
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops.serving.access import Door, check_encoding, without_host
 from mlops.serving.prometheus import Metrics
-from mlops.serving.protocol import WHOLE
+from mlops.serving.protocol import CLOSE, WHOLE
 from mlops.serving.refusals import Header, Refusal, answer_to
 from mlops.serving.settings import Settings
 
@@ -26,7 +26,6 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNLIMITED = frozenset(
     {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"}
 )
-_CLOSE = (b"connection", b"close")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -58,7 +57,7 @@ class Gate:
         headers, path = dict(scope["headers"]), self._door.path(scope)
         request_id = headers.get(b"x-request-id", b"")
         if not request_id or not _REQUEST_ID.fullmatch(request_id):
-            request_id = secrets.token_hex(8).encode()
+            request_id = os.urandom(8).hex().encode()
         state = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()
 
@@ -141,7 +140,7 @@ class Gate:
                     raise Refusal(400, "the client disconnected")
                 if "overdue" in state:  # set by Bounded.end_if_overdue
                     wanted = f"wanted the body within {self._settings.read_timeout:g} s"
-                    raise Refusal(408, wanted, _CLOSE)
+                    raise Refusal(408, wanted, CLOSE)
                 part = message.get("body", b"")
                 size += len(part)
                 self._arriving += len(part)
@@ -157,7 +156,7 @@ class Gate:
 
 
 def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"body: wanted at most {most} bytes", _CLOSE)
+    return Refusal(413, f"body: wanted at most {most} bytes", CLOSE)
 
 
 def _too_many() -> Refusal:
