@@ -68,7 +68,7 @@ class Log:
         """Log a prediction for each row; give the ids.
 
         Up to `together` rows are of one request: their ids begin alike, with the time as those of
-        the API do, and they are `one_record`, or one each as in version 2 of the log; `request_id`
+        the API do, and they are `one_record`, or one each as of earlier releases; `request_id`
         is a client's own.
         """
         values = predicted(rows) if values is None else values

@@ -23,7 +23,7 @@ OLD = (
     "INSERT INTO predictions (prediction_id, at, model_version, request_id, features, predicted)",
     "INSERT INTO feedback (prediction_id, at, actual)",
 )
-"""The columns that servers of version 2 of the log write, also while newer ones run."""
+"""The columns that servers of an earlier release write, also while newer ones run."""
 
 
 def write_old(log_url: str, requests: dict[str, int], at: float) -> None:
@@ -87,11 +87,13 @@ def test_a_row_is_named_by_four_digits_only(log: Log, place: str) -> None:
 
 def test_an_earlier_log_is_read_with_the_batches_of_servers_old_and_new(url: str) -> None:  # noqa: F811
     with connected(url) as connection:
-        for statement in (s for version in tables.MIGRATIONS[:2] for s in version):
+        for statement in (s for version in tables.MIGRATIONS for s in version):
             connection.execute(statement)
         connection.execute("CREATE TABLE log_version (version INTEGER)")
         connection.execute("INSERT INTO log_version VALUES (2)")
     write_old(url, {"a" * 28: 3, "b" * 28: 1}, at=NOW - DAY / 2)
+    before = read_window(url, VERSION, SCHEMA, PARAMS.monitor, NOW)
+    told_before = read_feedback(url, SCHEMA)
     log = Log(url)  # brings it up to date
     write_old(url, {"c" * 28: 2}, at=NOW - DAY / 3)  # a server that was not replaced yet
     rows = SALES[:5]
@@ -103,7 +105,11 @@ def test_an_earlier_log_is_read_with_the_batches_of_servers_old_and_new(url: str
         assert [tables.find_record(connection, name) for name in old] == old
     found, feedback = window(log), read_feedback(url, SCHEMA)
     log.close()
+    with connected(url) as connection:  # else an earlier release, deployed again, rejects the log
+        assert connection.execute("SELECT version FROM log_version").fetchone() == (2,)
 
+    assert (before.total, len(before.rows), before.requests) == (4, 4, 2)
+    assert len(before.labelled) == len(told_before) == 4
     assert (found.total, len(found.rows), found.requests) == (11, 11, 5)
     assert sorted(found.rows["size"]) == sorted(
         [1000.0, 1001, 1002, 1000, 1000, 1001, *rows["size"]]

@@ -18,7 +18,7 @@ from mlops.database_engine import read_only_engine
 from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.monitoring.log_oddities import odd_rows, other_models
-from mlops.monitoring.log_tables import FEEDBACK, PREDICTIONS, RECORD, REFUSALS
+from mlops.monitoring.log_tables import Log, tables_of
 from mlops.params import Monitor
 from mlops.serving.tables import ANY, PLACE, TIME
 
@@ -69,8 +69,8 @@ def read_window(url: str, version: str, schema: Schema, params: Monitor, now: fl
     Raises:
         UserError: the log can't be read.
     """
-    with _connected(url) as connection:
-        return _read(connection, version, schema, params, now)
+    with _connected(url) as log:
+        return _read(log, version, schema, params, now)
 
 
 def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
@@ -79,14 +79,14 @@ def read_feedback(url: str, schema: Schema) -> pd.DataFrame:
     Raises:
         UserError: the log can't be read.
     """
-    f = FEEDBACK.c
-    with _connected(url) as connection:
-        told = sa.select(FEEDBACK, RECORD).order_by(f.at, f.prediction_id)
-        return _labelled(connection, told, sa.true(), schema)
+    with _connected(url) as log:
+        f = log.feedback.c
+        told = sa.select(log.feedback, log.record).order_by(f.at, f.prediction_id)
+        return _labelled(log, told, sa.true(), schema)
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[sa.Connection]:
+def _connected(url: str) -> Iterator[Log]:
     engine = read_only_engine(url, _TIMEOUT, VARIABLE)
     try:
         try:
@@ -94,7 +94,7 @@ def _connected(url: str) -> Iterator[sa.Connection]:
         except Exception as error:  # not only SQLAlchemy's: the host name may be invalid
             raise _unreadable(error) from None  # the address in the trace may hold a password
         with connection:
-            yield connection
+            yield tables_of(connection)
     except sa.exc.SQLAlchemyError as error:
         raise _unreadable(error) from None
     finally:
@@ -108,16 +108,15 @@ def _unreadable(error: Exception) -> UserError:
     )
 
 
-def _read(
-    connection: sa.Connection, version: str, schema: Schema, params: Monitor, now: float
-) -> Window:
-    p, f = PREDICTIONS.c, FEEDBACK.c
+def _read(log: Log, version: str, schema: Schema, params: Monitor, now: float) -> Window:
+    p, f, r = log.predictions.c, log.feedback.c, log.refusals.c
+    connection = log.connection
     served = p.model_version == version
     newest_rows = sa.select(p.at, p.n_rows).where(served)
     start = _start(connection, newest_rows, params.window_rows, params, now)
     window = sa.select(sa.func.sum(p.n_rows)).where(p.at >= start, served)
     total = int(connection.execute(window).scalar() or 0)
-    wanted = sa.select(PREDICTIONS).where(served, p.at >= start)
+    wanted = sa.select(log.predictions).where(served, p.at >= start)
     if total > params.max_rows:  # sample by random digits of the id, which follow its time
         share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
         wanted = wanted.where(sa.func.substr(p.prediction_id, TIME + 1, _DIGITS) < share)
@@ -125,36 +124,35 @@ def _read(
 
     newest_labels = sa.select(f.at, sa.literal(1).label("n_rows"))
     told = _start(connection, newest_labels, params.window_labels, params, now)
-    newest = sa.select(FEEDBACK, RECORD).where(f.at >= told).order_by(f.at.desc())
-    labelled = _labelled(connection, newest.limit(params.max_rows), served, schema)
+    newest = sa.select(log.feedback, log.record).where(f.at >= told).order_by(f.at.desc())
+    labelled = _labelled(log, newest.limit(params.max_rows), served, schema)
 
-    oddities, last = other_models(connection, version, start, told)
+    oddities, last = other_models(log, version, start, told)
     # Refusals name no model: those before the served model took over are not counted.
     since = start if last is None else max(start, min([last, *rows[AT]]))
-    refusals = sa.select(REFUSALS.c.reason, sa.func.sum(REFUSALS.c.requests))
-    refusals = refusals.where(REFUSALS.c.at >= since - 60).group_by(REFUSALS.c.reason)
+    refusals = sa.select(r.reason, sa.func.sum(r.requests))
+    refusals = refusals.where(r.at >= since - 60).group_by(r.reason)
     counted = {str(reason): int(n) for reason, n in connection.execute(refusals).all()}
-    oddities += odd_rows(connection, told, params.max_rows, now)
+    oddities += odd_rows(log, told, params.max_rows, now)
     return Window(rows, total, labelled, counted, oddities)
 
 
-def _labelled(
-    connection: sa.Connection, told: sa.Select[Any], which: Any, schema: Schema
-) -> pd.DataFrame:
+def _labelled(log: Log, told: sa.Select[Any], which: Any, schema: Schema) -> pd.DataFrame:
     """Read predictions with feedback: of the records `which`, in the order of the feedback `told`.
 
     Each record is read and parsed once, however many of its rows have feedback, and only these rows
     are kept.
     """
     labels = defaultdict(list)
-    for place, label in enumerate(connection.execute(told)):
+    for place, label in enumerate(log.connection.execute(told)):
         labels[label.record].append((place, label))
     names = sa.select(told.subquery().c.record)
-    records = sa.select(PREDICTIONS).where(PREDICTIONS.c.prediction_id.in_(names), which)
+    records = sa.select(log.predictions)
+    records = records.where(log.predictions.c.prediction_id.in_(names), which)
     kept = []  # the labels in the order of the frame's rows
 
     def found() -> Iterator[tuple[Any, list[int]]]:
-        for record in _stream(connection, records):
+        for record in _stream(log.connection, records):
             own = labels.pop(record.prediction_id, [])
             kept.extend(own)
             ids = [label.prediction_id for _, label in own]

@@ -130,6 +130,7 @@ def main() -> None:
         settings.port,
         http=bounded_protocol(settings),
         ws="none",
+        lifespan="on",  # a failure ends the start
         log_config=None,
         access_log=False,
         server_header=False,

@@ -5,8 +5,7 @@ predictions: a record for each request.
     at: seconds since 1970, UTC.
     features: JSON, an object of values, null if missing; of several rows, of lists of values.
     predicted: JSON, a number or {choice: probability}; of several rows, a list of these.
-    n_rows: up to version 2 of the log, and from older servers that still write to it, each row of a
-        request has a record of its own, with its own id.
+    n_rows: servers of earlier releases write a record for each row of a request, with its own id.
 feedback: the actual value of a prediction.
     actual: JSON, a number or a choice.
     record_id: of the record that has the prediction; null: its id is the prediction's.
@@ -55,13 +54,19 @@ _REFUSALS = (
     " requests BIGINT NOT NULL, PRIMARY KEY (at, reason))",
 )
 
-_BATCHES = (
-    "ALTER TABLE predictions ADD COLUMN n_rows INTEGER NOT NULL DEFAULT 1",
-    "ALTER TABLE feedback ADD COLUMN record_id TEXT",
-)
+MIGRATIONS: list[tuple[str, ...]] = [_FIRST, _REFUSALS]
+"""Statements that migrate each version of the log to the next. Append; never edit.
 
-MIGRATIONS: list[tuple[str, ...]] = [_FIRST, _REFUSALS, _BATCHES]
-"""Statements that migrate each version of the log to the next. Append; never edit."""
+Servers of an earlier version reject the new one.
+"""
+
+ADDITIONS = (
+    ("predictions", "n_rows", "INTEGER NOT NULL DEFAULT 1"),
+    ("feedback", "record_id", "TEXT"),
+)
+"""Columns added within a version: servers without them still work, so a release can be rolled back.
+Append; never edit.
+"""
 
 _LOCK = 7_316_204  # arbitrary key, for servers that start at the same time
 
@@ -89,7 +94,14 @@ def migrate(database: Database) -> None:
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 log.execute(statement)
+        for table, column, kind in ADDITIONS:
+            if column not in _columns_of(log, table):
+                log.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         log.execute("UPDATE log_version SET version = ?", len(MIGRATIONS))
+
+
+def _columns_of(log: Database, table: str) -> set[str]:
+    return {column[0] for column in log.execute(f"SELECT * FROM {table} LIMIT 0").description}
 
 
 def probe(log: Database) -> None:
