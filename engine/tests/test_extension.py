@@ -92,6 +92,26 @@ def test_a_bearer_token_guards_predictions_feedback_and_own_routes_but_not_what_
     assert document["paths"]["/predict"]["post"]["security"] == [{"HTTPBearer": []}]
 
 
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_a_bearer_token_guards_predictions_also_below_a_root_path(
+    bundle: Path, prefix: str
+) -> None:
+    v2 = {
+        "inputs": [
+            {"name": n, "datatype": "FP64", "shape": [1], "data": [v]} for n, v in ROW.items()
+        ]
+    }
+    with start(bundle, extend=with_bearer, root_path="/api") as client:
+        for headers, wanted in (({}, 401), ({"Authorization": "Bearer x"}, 403), (BEARER, 200)):
+            found = [
+                client.get(f"{prefix}/predict", params=ROW, headers=headers),
+                client.head(f"{prefix}/predict", params=ROW, headers=headers),
+                client.post(f"{prefix}/predict", json={"rows": [ROW]}, headers=headers),
+                client.post(f"{prefix}/v2/models/price/infer", json=v2, headers=headers),
+            ]
+            assert [answer.status_code for answer in found] == [wanted] * 4
+
+
 def test_answers_are_the_same_with_an_extension_as_without(bundle: Path) -> None:
     given = [{"rows": [ROW, {**ROW, "size": 900}]}, {"rows": [{}]}, {"rows": 1}, {}]
     with start(bundle) as plain, start(bundle, extend=with_bearer) as longer:

@@ -6,8 +6,6 @@ import os
 import queue
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from mlops.database import Database
 from mlops.database_address import parse_address
 from mlops.serving import prediction_log, tables
 from mlops.serving.tables import migrate
-from paths import PYTHONPATH, ROOT
 from served import PATIENCE, ROW, running
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
@@ -336,30 +333,3 @@ def test_a_transaction_that_fails_changes_nothing_and_the_next_one_is_whole(url:
         with log.transaction():
             found = log.execute("SELECT prediction_id FROM predictions WHERE '%' < ?", "a")
             assert found.fetchall() == [(kept[0],)]
-
-
-def test_serving_starts_without_the_libraries_of_other_databases_and_of_the_monitor(
-    tmp_path: Path,
-) -> None:
-    code = f"""
-import asyncio, sys
-import mlops.serving.__main__
-from mlops.serving.prediction_log import PredictionLog
-
-async def check():
-    log = PredictionLog("sqlite:///{tmp_path}/log.db", 5, 0)
-    log.start()
-    await log.check()
-    await log.close()
-
-asyncio.run(check())
-print(sorted({{"sqlalchemy", "psycopg", "pandas", "mlops.serving.tables"}} & set(sys.modules)))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": PYTHONPATH},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout == "['mlops.serving.tables']\n", done.stderr

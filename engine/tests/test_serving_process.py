@@ -278,12 +278,13 @@ asyncio.run(main())
 
 
 def test_what_serves_imports_no_library_of_training_and_fastapi_only_for_rare_requests(
-    bundle: Path,
+    bundle: Path, tmp_path: Path
 ) -> None:
+    log = f"sqlite:///{tmp_path}/log.db"
     run = subprocess.run(
         [sys.executable, "-c", _SERVING],
         env=os.environ
-        | {"PYTHONPATH": PYTHONPATH, "SERVE_BUNDLE": str(bundle), "PREDICTION_LOG_URL": "none"},
+        | {"PYTHONPATH": PYTHONPATH, "SERVE_BUNDLE": str(bundle), "PREDICTION_LOG_URL": log},
         capture_output=True,
         text=True,
         check=True,
@@ -296,7 +297,9 @@ def test_what_serves_imports_no_library_of_training_and_fastapi_only_for_rare_re
         "starlette.types",
     }
     unwanted = {"sklearn", "scipy", "pandas", "pandera", "joblib", "dvc", "treelite", "pyarrow"}
-    assert (unwanted | {"fastapi"}).isdisjoint(name.split(".")[0] for name in imported)
+    assert (unwanted | {"fastapi", "sqlalchemy", "psycopg"}).isdisjoint(
+        name.split(".")[0] for name in imported
+    )
     assert afterwards.split()[-1] == "True"
 
 

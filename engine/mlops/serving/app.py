@@ -56,9 +56,12 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
 
         return Routes(service, health, predictions, protocol, extend)
 
-    app = Application(service, usual, build)
-    if extend is not None:
-        names |= app.extended()
+    routes = None if extend is None else build()
+    if routes is not None:
+        names |= routes.names
+        if routes.is_changed({path for _, path in usual}):
+            usual = {}  # FastAPI handles all requests, to call what the extension adds
+    app = Application(service, usual, build, routes)
     gate = Gate(app, settings, service.metrics, names)
     if not settings.cors_origins:
         return gate
@@ -72,7 +75,8 @@ class Application:
 
     Args:
         usual: by method and path below the root path.
-        build: builds the routes in FastAPI; called once.
+        build: builds the routes in FastAPI; called once, unless there are `routes`.
+        routes: built already, with a project's extension.
     """
 
     def __init__(
@@ -80,26 +84,15 @@ class Application:
         service: Service,
         usual: Mapping[tuple[str, str], Usual],
         build: Callable[[], "Routes"],
+        routes: "Routes | None",
     ) -> None:
         self._service, self._build = service, build
         self._usual = {
             (method, service.settings.root_path + path): found
             for (method, path), found in usual.items()
         }
-        self._routes: Routes | None = None
-        self._extended = False
+        self._routes, self._extended = routes, routes is not None
         self._building = asyncio.Lock()
-
-    def extended(self) -> frozenset[str]:
-        """Build the routes at once, with the project's extension; return their paths.
-
-        If it adds handlers, middleware, or dependencies of usual requests, FastAPI handles all
-        requests, to call them.
-        """
-        self._extended, self._routes = True, self._build()
-        if self._routes.is_changed({path for _, path in self._usual}):
-            self._usual = {}
-        return self._routes.names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and not self._extended:
