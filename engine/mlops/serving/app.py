@@ -7,6 +7,7 @@ Its import takes a third of the start, so it waits for the first request that ne
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,10 +40,13 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     settings, health, predictions = service.settings, Health(service), Predictions(service)
     protocol = Protocol(service, predictions)
     text = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+    forms = {
+        ("GET", PATH): predictions.one,
+        ("POST", PATH): predictions.many,
+        ("POST", f"{protocol.path}/infer"): protocol.infer,
+    }
     usual = {
-        ("GET", PATH): Usual(predictions.one),
-        ("POST", PATH): Usual(predictions.many),
-        ("POST", f"{protocol.path}/infer"): Usual(protocol.infer),
+        **{place: Usual(partial(predictions.answer, form)) for place, form in forms.items()},
         ("GET", "/health/live"): Usual(health.live),
         ("GET", "/health/ready"): Usual(health.ready),
         ("GET", "/v2/health/live"): Usual(health.v2_live),
@@ -60,9 +64,9 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
     if routes is not None:
         names |= routes.names
         if routes.is_changed({path for _, path in usual}):
-            usual = {}  # FastAPI handles all requests, to call what the extension adds
+            usual, forms = {}, {}  # FastAPI handles all requests, to call what the extension adds
     app = Application(service, usual, build, routes)
-    gate = Gate(app, settings, service.metrics, names)
+    gate = Gate(app, settings, service.metrics, names, predictions, forms)
     if not settings.cors_origins:
         return gate
     from mlops.serving.preflights import Preflights

@@ -7,15 +7,14 @@ BYTES tensor, NaN in a binary one, or an omitted input.
 import re
 from typing import Any
 
-import orjson
 from msgspec import UNSET
 from starlette.types import Scope
 
 from mlops.serving.loaded_model import Served
-from mlops.serving.predictions import Predictions
+from mlops.serving.predictions import Form, Predictions
 from mlops.serving.quick_requests import Values
 from mlops.serving.requests import limited, problem
-from mlops.serving.service import Service
+from mlops.serving.service import Predicted, Service
 from mlops.serving.tensors import Asked, columns_of, datatype, read_asked
 
 PREFIX = "/v2"
@@ -29,6 +28,7 @@ class Protocol:
         name: the model's name.
         path: the path of the model.
         paths: all paths but those of health checks and of one version.
+        infer: the form of inference requests.
     """
 
     def __init__(self, service: Service, predictions: Predictions) -> None:
@@ -39,6 +39,7 @@ class Protocol:
         self.path = f"{MODELS}{self.name}"
         self.paths = {PREFIX, f"{PREFIX}/", *(self.path + end for end in ("", "/ready", "/infer"))}
         self._inputs = {column.name: column for column in service.schema.inputs}
+        self.infer = Form(self._read, self._write)
 
     def model(self) -> dict[str, Any]:
         """Return the model's metadata: versions, inputs and outputs."""
@@ -58,25 +59,24 @@ class Protocol:
             "outputs": outputs,
         }
 
-    async def infer(self, scope: Scope) -> bytes:
-        """Answer an inference request."""
-        asked: list[Asked] = []
+    def _read(self, scope: Scope) -> Values:
+        state = scope["state"]
+        asked, binary = read_asked(state["body"], dict(scope["headers"]))
+        self._check_outputs(asked)
+        state["asked"] = asked
+        values = columns_of(asked, binary, self._inputs)
+        return self._predictions.parser.columns(values, ["inputs"])
 
-        def parse() -> Values:
-            found, binary = read_asked(scope["state"]["body"], dict(scope["headers"]))
-            asked.append(found)
-            self._check_outputs(found)
-            values = columns_of(found, binary, self._inputs)
-            return self._predictions.parser.columns(values, ["inputs"])
-
-        served, values, ids = await self._predictions.predict(scope, parse)
+    def _write(self, scope: Scope, predicted: Predicted) -> dict[str, Any]:
+        served, values, ids = predicted
+        asked: Asked = scope["state"]["asked"]
         answer: dict[str, Any] = {"model_name": self.name, "model_version": served.version}
-        if asked[0].id is not UNSET:
-            answer["id"] = asked[0].id
+        if asked.id is not UNSET:
+            answer["id"] = asked.id
         made = {tensor["name"]: tensor for tensor in _outputs(served, values, ids)}
-        wanted = [output.name for output in asked[0].outputs or ()]
+        wanted = [output.name for output in asked.outputs or ()]
         answer["outputs"] = [made[name] for name in wanted or made]
-        return orjson.dumps(answer)
+        return answer
 
     def _check_outputs(self, asked: Asked) -> None:
         known = {name for name, _, _ in _output_kinds(self._service.served)}

@@ -36,7 +36,7 @@ def add_predictions(app: FastAPI, service: Service, predictions: Predictions) ->
         openapi_extra={"parameters": response_models.query_parameters(schema)},
     )
     async def predict_one(request: Request) -> Response:
-        return Written(await predictions.one(request.scope))
+        return Written(await predictions.answer(predictions.one, request.scope))
 
     @app.post(
         PATH,
@@ -46,7 +46,7 @@ def add_predictions(app: FastAPI, service: Service, predictions: Predictions) ->
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": content}}},
     )
     async def predict_many(request: Request) -> Response:
-        return Written(await predictions.many(request.scope))
+        return Written(await predictions.answer(predictions.many, request.scope))
 
 
 def add_feedback(app: FastAPI, service: Service) -> None:

@@ -1,6 +1,8 @@
 """Predictions: from the request in an ASGI scope to the JSON of the answer."""
 
+import asyncio
 from collections.abc import Callable
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
@@ -8,51 +10,84 @@ from starlette.types import Scope
 
 from mlops.serving.quick_requests import Values
 from mlops.serving.requests import Parser, Unprocessable
-from mlops.serving.service import Predicted, Service
+from mlops.serving.service import Answer, Predicted, Service
 
 PATH = "/predict"
 
 
+class Form(NamedTuple):
+    """A form of prediction requests.
+
+    Attributes:
+        read: returns the values of a request; it may raise Unprocessable.
+        write: returns the content of the answer.
+    """
+
+    read: Callable[[Scope], Values]
+    write: Callable[[Scope, Predicted], Any]
+
+
 class Predictions:
-    """Answers prediction requests of any form."""
+    """Answers prediction requests of any form.
+
+    Attributes:
+        one: the form of GET /predict.
+        many: the form of POST /predict.
+    """
 
     def __init__(self, service: Service) -> None:
-        self.parser = Parser(service.schema, service.settings.max_rows)
+        self.parser = parser = Parser(service.schema, service.settings.max_rows)
         self._service = service
+        self.one = Form(lambda scope: parser.single(_query(scope)), _write_one)
+        self.many = Form(lambda scope: parser.batch(scope["state"]["body"]), _write_many)
 
-    async def one(self, scope: Scope) -> bytes:
-        """Answer GET /predict."""
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        served, values, ids = await self.predict(scope, lambda: self.parser.single(query))
-        answer = {
-            served.key: served.answers(values)[0],
-            "prediction_id": ids[0],
-            "model_version": served.version,
-        }
-        if served.choices:
-            answer["probabilities"] = values[0]
-        return orjson.dumps(answer)
+    async def answer(self, form: Form, scope: Scope) -> bytes:
+        """Predict the rows of a request; return the body of the answer."""
+        values, state = self._read(form, scope), scope["state"]
+        told = state.get("told", True)
+        predicted = await self._service.predict(values, state["request_id"], told=told)
+        return orjson.dumps(form.write(scope, predicted))
 
-    async def many(self, scope: Scope) -> bytes:
-        """Answer POST /predict."""
-        body = scope["state"]["body"]
-        served, values, ids = await self.predict(scope, lambda: self.parser.batch(body))
-        answer = {
-            "predictions": served.answers(values),
-            "prediction_ids": ids,
-            "model_version": served.version,
-        }
-        if served.choices:
-            answer["probabilities"] = values
-        return orjson.dumps(answer)
-
-    async def predict(self, scope: Scope, parse: Callable[[], Values]) -> Predicted:
-        """Predict the rows that `parse` returns; count the requests that it rejects."""
+    def ask(self, form: Form, scope: Scope, answer: Answer) -> None:
+        """Predict the rows of a request; `answer` is set, not before this returns."""
         try:
-            given = parse()
+            values = self._read(form, scope)
+            self._service.ask(values, scope["state"]["request_id"], answer)
+        except Exception as error:
+            asyncio.get_running_loop().call_soon(answer.set_exception, error)
+
+    def _read(self, form: Form, scope: Scope) -> Values:
+        """Read a request, and count it if it is rejected."""
+        try:
+            return form.read(scope)
         except Unprocessable as error:
             self._service.refused(error.problems)
             raise
-        state = scope["state"]
-        told = state.get("told", True)
-        return await self._service.predict(given, state["request_id"], told=told)
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def _write_one(scope: Scope, predicted: Predicted) -> dict[str, Any]:
+    served, values, ids = predicted
+    answer = {
+        served.key: served.answers(values)[0],
+        "prediction_id": ids[0],
+        "model_version": served.version,
+    }
+    if served.choices:
+        answer["probabilities"] = values[0]
+    return answer
+
+
+def _write_many(scope: Scope, predicted: Predicted) -> dict[str, Any]:
+    served, values, ids = predicted
+    answer = {
+        "predictions": served.answers(values),
+        "prediction_ids": ids,
+        "model_version": served.version,
+    }
+    if served.choices:
+        answer["probabilities"] = values
+    return answer

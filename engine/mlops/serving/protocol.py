@@ -7,6 +7,7 @@ parses all requests that a client pipelines: 256 kB of small requests needed 30 
 import sys
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -89,22 +90,23 @@ class _Cycle(RequestResponseCycle):
         body = message.pop(WHOLE, None)
         if body is None:
             await super().send(message)
-            return
-        headers = [*self.default_headers, *message["headers"]]
-        if self._is_usual() and CLOSE not in headers:
-            self.response_started, self.waiting_for_100_continue = True, False
-            lines = [b"%b: %b\r\n" % header for header in headers]
-            self.transport.write(b"".join([STATUS_LINE[message["status"]], *lines, b"\r\n", body]))
-            self.response_complete = True
-            self.message_event.set()
-            self.on_response()
-        else:
+        elif not self.sent_at_once(message["status"], message["headers"], body):
             await super().send(message)
             await super().send({"type": "http.response.body", "body": body})
 
-    def _is_usual(self) -> bool:
+    def sent_at_once(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send a whole response, if it is a usual one."""
+        headers = [*self.default_headers, *headers]
         waits = self.flow.write_paused or self.disconnected
-        return self.keep_alive and not waits and self.scope["method"] != "HEAD"
+        if waits or not self.keep_alive or self.scope["method"] == "HEAD" or CLOSE in headers:
+            return False
+        self.response_started, self.waiting_for_100_continue = True, False
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        self.response_complete = True
+        self.message_event.set()
+        self.on_response()
+        return True
 
 
 class Bounded(HttpToolsProtocol):
@@ -121,6 +123,7 @@ class Bounded(HttpToolsProtocol):
         self.flow = _Flow(transport)
         self._rest = memoryview(b"")  # not parsed yet: a request is being answered
         self._answering: Any = None
+        self._new: Any = None  # the same, if nothing answers it yet
         self._begun = True  # the next request; the first is due once the client connects
         self._later = False  # pipelined requests wait for their turn
         self._ended = False  # the client sends no more, but may read
@@ -162,6 +165,7 @@ class Bounded(HttpToolsProtocol):
             if self._unused > self.settings.max_header_bytes:
                 self.transport.close()  # the head is too long
         self._hold(rest)
+        self._answer()
 
     def _hold(self, rest: memoryview) -> None:
         self._rest, self.flow.held = rest, bool(rest)
@@ -206,7 +210,27 @@ class Bounded(HttpToolsProtocol):
             return
         self._answering, self._stuck = cycle, 0.0
         cycle.__class__ = _Cycle  # uvicorn has no setting for it
-        super()._start_asgi_task(cycle, app)
+        self._new = cycle, app
+
+    def _answer(self) -> None:
+        """Answer a new request: by the application's `begin`, or else in a task."""
+        if self._new is None:
+            return
+        (cycle, app), self._new = self._new, None
+        whole = not cycle.more_body and not self.transport.is_closing()
+        begin, send = getattr(app, "begin", None), partial(self._send, cycle)
+        if not (whole and begin and begin(cycle.scope, bytes(cycle.body), send)):
+            super()._start_asgi_task(cycle, app)
+
+    def _send(self, cycle: Any, status: int, headers: list[Any], body: bytes) -> None:
+        """Send a whole response; in a task if the client or the connection is not the usual one."""
+
+        async def send_whole(scope: Any, receive: Any, send: Any) -> None:
+            start = {"type": "http.response.start", "status": status, "headers": headers}
+            await send({**start, WHOLE: body})
+
+        if not cycle.sent_at_once(status, headers, body):
+            super()._start_asgi_task(cycle, send_whole)
 
     def _unsent(self) -> bool:
         """Return whether data are still unsent; if so, `resume_writing` is called afterwards."""

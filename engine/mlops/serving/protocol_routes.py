@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from mlops.serving.health import Health
 from mlops.serving.inference_protocol import PREFIX, Protocol
+from mlops.serving.predictions import Predictions
 from mlops.serving.response_models import LIMITS, Written
 from mlops.serving.service import Service
 
@@ -94,7 +95,13 @@ def add_health(app: FastAPI, health: Health) -> None:
         return Written(await health.v2_ready(request.scope))
 
 
-def add_protocol(app: FastAPI, service: Service, health: Health, protocol: Protocol) -> None:
+def add_protocol(
+    app: FastAPI,
+    service: Service,
+    health: Health,
+    predictions: Predictions,
+    protocol: Protocol,
+) -> None:
     """Add the routes that need the key."""
 
     @app.get(f"{PREFIX}/", include_in_schema=False)
@@ -111,7 +118,7 @@ def add_protocol(app: FastAPI, service: Service, health: Health, protocol: Proto
         return ModelReady(name=protocol.name, ready=True)
 
     async def infer(request: Request) -> Response:
-        return Written(await protocol.infer(request.scope))
+        return Written(await predictions.answer(protocol.infer, request.scope))
 
     def same(version: Annotated[str, Path()]) -> None:
         if version != service.served.version:

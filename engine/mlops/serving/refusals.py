@@ -25,7 +25,7 @@ class Refusal(Exception):
         self.status, self.message, self.headers, self.kind = status, message, headers, kind
 
 
-def answer_to(error: Exception, scope: Scope) -> tuple[int, list[Header], bytes]:
+def answer_to(error: BaseException, scope: Scope) -> tuple[int, list[Header], bytes]:
     """Return status, headers and body for a request that failed; log an unexpected error."""
     path = below_root(scope)
     if isinstance(error, Unprocessable):

@@ -9,17 +9,19 @@ import os
 import re
 import sys
 import time
-from collections.abc import Collection, MutableMapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import chain
 from typing import Any
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops.serving.access import Door, check_encoding, without_host
+from mlops.serving.access import Door, Headers, check_encoding, without_host
+from mlops.serving.predictions import Form, Predictions
 from mlops.serving.prometheus import Metrics
 from mlops.serving.protocol import CLOSE, WHOLE
-from mlops.serving.refusals import Header, Refusal, answer_to
+from mlops.serving.refusals import JSON, Header, Refusal, answer_to
+from mlops.serving.service import Predicted
 from mlops.serving.settings import Settings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -33,19 +35,30 @@ _ALWAYS = [
     (b"cache-control", b"no-store"),
 ]
 
+WholeSend = Callable[[int, list[Header], bytes], None]
+"""Sends a response: status, headers and body."""
+
 
 class Gate:
     """ASGI middleware around `app`; `scope["state"]` has the request's id and its whole body.
 
     Args:
         names: paths by which requests are counted; `state["route"]` has any other route.
+        predictions: answers the requests of `forms`, by method and path below the root path.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, names: Collection[str]
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        names: Collection[str],
+        predictions: Predictions,
+        forms: Mapping[tuple[str, str], Form],
     ) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._names, self._door = frozenset(names), Door(settings)
+        self._predictions, self._forms = predictions, forms
         self._under_way = self._arriving = 0
         self._access_log = _AccessLog()
 
@@ -55,11 +68,7 @@ class Gate:
             return
         started, status = time.perf_counter(), 500
         headers, path = dict(scope["headers"]), self._door.path(scope)
-        request_id = headers.get(b"x-request-id", b"")
-        if not request_id or not _REQUEST_ID.fullmatch(request_id):
-            request_id = os.urandom(8).hex().encode()
-        state = scope.setdefault("state", {})
-        state["request_id"] = request_id.decode()
+        state, request_id = _identify(scope, headers)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -72,13 +81,57 @@ class Gate:
             await send(message)
 
         try:
-            state["body"] = await self._admit(scope, path, headers, receive)
-            await self._answer(scope, path, receive, answer)
+            self._check_head(scope, path, headers)
+            state["body"] = b""
+            if scope["method"] not in ("GET", "HEAD") or b"content-length" in headers:
+                state["body"] = await self._body(headers, receive, state)
+                check_encoding(state["body"], headers)
+            self._enter(path)
+            try:
+                await self._app(scope, receive, answer)
+            finally:
+                self._under_way -= 1
         except Refusal as refusal:
             await respond(scope, answer, *answer_to(refusal, scope))
         finally:
             route = path if path in self._names else state.get("route", "unmatched")
             self.tell(scope, route, status, started)
+
+    def begin(self, scope: Scope, body: bytes, send: WholeSend) -> bool:
+        """Answer a completely received request for predictions without a task; or return False.
+
+        Tasks, and waiting in them, take as long as a prediction.
+
+        Args:
+            send: called with status, headers and body of the response, not before this returns.
+        """
+        path = self._door.path(scope)
+        form = self._forms.get((scope["method"], path))
+        if form is None:
+            return False
+        started, headers = time.perf_counter(), dict(scope["headers"])
+        state, request_id = _identify(scope, headers)
+
+        def refuse(status: int, own: list[Header], content: bytes) -> None:
+            self.tell(scope, path, status, started)
+            length = (b"content-length", b"%d" % len(content))
+            send(status, [*own, length, *_ALWAYS, (b"x-request-id", request_id)], content)
+
+        def answer(status: int, own: list[Header], content: bytes) -> None:
+            self._under_way -= 1
+            refuse(status, own, content)
+
+        try:
+            self._check_head(scope, path, headers)
+            self._check_size(headers, len(body))
+            check_encoding(body, headers)
+            self._enter(path)
+        except Refusal as refusal:
+            asyncio.get_running_loop().call_soon(refuse, *answer_to(refusal, scope))
+        else:
+            state["body"] = body
+            self._predictions.ask(form, scope, _Response(form, scope, answer))
+        return True
 
     def tell(self, scope: Scope, route: str, status: int, started: float) -> None:
         """Count and log an answered request."""
@@ -98,41 +151,30 @@ class Gate:
                 return
         await self._app(scope, receive, send)
 
-    async def _answer(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
-        """Answer a completely received request, if not too many others are being answered."""
+    def _check_head(self, scope: Scope, path: str, headers: Headers) -> None:
+        size = sum(map(len, chain.from_iterable(scope["headers"])))
+        most = self._settings.max_header_bytes
+        if size + len(scope["query_string"]) > most:
+            raise Refusal(431, f"headers and query: wanted at most {most} B")
+        self._door.check(scope, path, headers)
+
+    def _check_size(self, headers: Headers, size: int) -> None:
+        """Check the size of a body: as told in the headers, and as received so far."""
+        most, told = self._settings.max_body_bytes, headers.get(b"content-length", b"0")
+        if size > most or not told.isdigit() or len(told) > 18 or int(told) > most:
+            raise Refusal(413, f"body: wanted at most {most} bytes", CLOSE)
+
+    def _enter(self, path: str) -> None:
+        """Count a completely received request, if not too many others are being answered."""
         if self._under_way >= self._settings.max_concurrency and path not in _UNLIMITED:
             raise _too_many()
         self._under_way += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._under_way -= 1
 
-    async def _admit(
-        self, scope: Scope, path: str, headers: MutableMapping[bytes, bytes], receive: Receive
-    ) -> bytes:
-        """Check a request against the limits; return its body."""
-        settings = self._settings
-        size = sum(map(len, chain.from_iterable(scope["headers"])))
-        if size + len(scope["query_string"]) > settings.max_header_bytes:
-            raise Refusal(431, f"headers and query: wanted at most {settings.max_header_bytes} B")
-        self._door.check(scope, path, headers)
-        if scope["method"] in ("GET", "HEAD") and b"content-length" not in headers:
-            return b""
-        body = await self._body(headers, receive, scope["state"])
-        check_encoding(body, headers)
-        return body
-
-    async def _body(
-        self, headers: MutableMapping[bytes, bytes], receive: Receive, state: dict[str, Any]
-    ) -> bytes:
-        most = self._settings.max_body_bytes
+    async def _body(self, headers: Headers, receive: Receive, state: dict[str, Any]) -> bytes:
         # Slow clients block no others; they only take the memory of the parts received.
-        most_arriving = most * self._settings.max_concurrency
-        told = headers.get(b"content-length", b"0")
-        if not told.isdigit() or len(told) > 18 or int(told) > most:
-            raise _too_large(most)
+        most_arriving = self._settings.max_body_bytes * self._settings.max_concurrency
         parts, size = [], 0
+        self._check_size(headers, size)
         try:
             while True:
                 message = await receive()
@@ -144,8 +186,7 @@ class Gate:
                 part = message.get("body", b"")
                 size += len(part)
                 self._arriving += len(part)
-                if size > most:
-                    raise _too_large(most)
+                self._check_size(headers, size)
                 if self._arriving > most_arriving:
                     raise _too_many()
                 parts.append(part)
@@ -153,10 +194,6 @@ class Gate:
                     return parts[0] if len(parts) == 1 else b"".join(parts)
         finally:
             self._arriving -= size
-
-
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"body: wanted at most {most} bytes", CLOSE)
 
 
 def _too_many() -> Refusal:
@@ -174,6 +211,39 @@ async def respond(
         return
     await send(start)
     await send({"type": "http.response.body", "body": body})
+
+
+class _Response:
+    """Takes the predictions of a request, and sends its response."""
+
+    def __init__(self, form: Form, scope: Scope, send: WholeSend) -> None:
+        self._form, self._scope, self._send, self._sent = form, scope, send, False
+
+    def done(self) -> bool:
+        return self._sent
+
+    def set_result(self, predicted: Predicted) -> None:
+        try:
+            body = orjson.dumps(self._form.write(self._scope, predicted))
+        except Exception as error:
+            self.set_exception(error)
+        else:
+            self._sent = True
+            self._send(200, [JSON], body)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._sent = True
+        self._send(*answer_to(error, self._scope))
+
+
+def _identify(scope: Scope, headers: Headers) -> tuple[dict[str, Any], bytes]:
+    """Return the state of a request, with its id; and the id: the client's, or a new one."""
+    request_id = headers.get(b"x-request-id", b"")
+    if not request_id or not _REQUEST_ID.fullmatch(request_id):
+        request_id = os.urandom(8).hex().encode()
+    state = scope.setdefault("state", {})
+    state["request_id"] = request_id.decode()
+    return state, request_id
 
 
 class _AccessLog:

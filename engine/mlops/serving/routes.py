@@ -53,7 +53,7 @@ class Routes:
         added = app.routes[first:]
         del app.routes[first:]
         add_predictions(app, service, predictions)
-        add_protocol(app, service, health, protocol)
+        add_protocol(app, service, health, predictions, protocol)
         add_feedback(app, service)
         app.routes.extend(added)
         self.names = frozenset(_names(app))

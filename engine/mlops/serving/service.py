@@ -9,14 +9,15 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from mlops.columns import Schema
 from mlops.errors import UserError
+from mlops.serving.encoding import Floats
 from mlops.serving.engine import FEW
 from mlops.serving.home_page import Page
 from mlops.serving.loaded_model import Served
@@ -38,12 +39,25 @@ class Predicted(NamedTuple):
     ids: list[str]
 
 
+class Answer(Protocol):
+    """What takes the result of a request: a future of asyncio, or a response to be sent."""
+
+    def done(self) -> bool:
+        """Return whether it has its result, or wants none any more."""
+
+    def set_result(self, result: Predicted, /) -> None:
+        """Take the predictions."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Take the reason why there are none."""
+
+
 class _Asked(NamedTuple):
     """A request whose `answer` is to be set."""
 
     values: Values
     request_id: str
-    answer: "asyncio.Future[Predicted]"
+    answer: Answer
 
 
 class _Batch(NamedTuple):
@@ -72,7 +86,8 @@ class Service:
         self.draining = False
         self._places = [f"{place:0{PLACE}x}" for place in range(settings.max_rows)]
         self._inputs = {column.name for column in schema.inputs}
-        self._asked: list[_Asked] = []  # requests for one row, of this turn of the event loop
+        self._ones: list[_Asked] = []  # requests for one row, of this turn of the event loop
+        self._others: list[_Asked] = []  # those for several rows
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
         if settings.prediction_log_url != "none":
@@ -98,34 +113,43 @@ class Service:
         self.metrics.model(served)
 
     async def predict(self, values: Values, request_id: str, *, told: bool = True) -> Predicted:
-        """Predict the rows of a request, and log them.
+        """Predict the rows of a request, and log them; see `ask`.
 
-        If a feature needs a time and a row has none, the present time is used. With `told` False
-        (a HEAD request, whose answer has no body), nothing is logged or counted.
+        With `told` False (a HEAD request, whose answer has no body), nothing is logged or counted.
 
         Raises:
             LogAway: logging failed, and the setting `log_failure` is "refuse".
         """
+        if told:
+            answer = asyncio.get_running_loop().create_future()
+            self.ask(values, request_id, answer)
+            return await answer
+        self._fill_time(values)
+        served, n_rows = self.served, len(next(iter(values.values())))
+        found = served.values(served.engine.predict_columns(values))
+        return Predicted(served, found, self._ids(1, n_rows))
+
+    def ask(self, values: Values, request_id: str, answer: Answer) -> None:
+        """Predict the rows of a request, log them, and set `answer`, not before this returns.
+
+        If a feature needs a time and a row has none, the present time is used.
+        """
+        self._fill_time(values)
         loop, n_rows = asyncio.get_running_loop(), len(next(iter(values.values())))
+        asked = _Asked(values, request_id, answer)
+        if n_rows <= FEW:
+            if not self._ones and not self._others:
+                loop.call_soon(self._answer_turn)
+            (self._ones if n_rows == 1 else self._others).append(asked)
+            return
+        served = self.served  # in a thread, so that many rows don't block single ones
+        found = loop.run_in_executor(None, served.engine.predict_columns, values)
+        found.add_done_callback(lambda done: self._settle(served, [asked], values, done.result))
+
+    def _fill_time(self, values: Values) -> None:
         if (timed := self.schema.timed) is not None and None in values[timed.name]:
             now = present(timed.type, self.schema.timezone)
             values[timed.name] = [now if at is None else at for at in values[timed.name]]
-        asked = _Asked(values, request_id, loop.create_future())
-        if told and n_rows == 1:
-            if not self._asked:
-                loop.call_soon(self._answer_turn)
-            self._asked.append(asked)
-            return await asked.answer
-        served = self.served
-        if n_rows <= FEW:
-            found = served.engine.predict_columns(values)
-        else:  # in a thread, so that many rows don't block single ones
-            found = await asyncio.to_thread(served.engine.predict_columns, values)
-        predicted = Predicted(served, served.values(found), self._ids(1, n_rows))
-        if not told:
-            return predicted
-        self._log(_Batch([asked], values, predicted))
-        return await asked.answer
 
     def _ids(self, n_requests: int, n_rows: int) -> list[str]:
         # Starts with the time, so that new ids are adjacent in the index; the rest is unguessable.
@@ -134,25 +158,34 @@ class Service:
         return [token + place for token in tokens for place in places]
 
     def _answer_turn(self) -> None:
-        """Answer the requests for one row that this turn of the event loop has brought."""
-        asked, self._asked = self._asked, []
-        for start in range(0, len(asked), FEW):
-            self._answer_ones(asked[start : start + FEW])
+        """Answer the requests that this turn of the event loop has brought."""
+        ones, self._ones = self._ones, []
+        others, self._others = self._others, []
+        for start in range(0, len(ones), FEW):
+            self._answer_together(ones[start : start + FEW])
+        for one in others:
+            self._answer_together([one])
         if self.log is not None:
             self.log.hand_over()
 
-    def _answer_ones(self, asked: list[_Asked]) -> None:
-        """Predict, log and answer requests for one row; if one fails, the others don't."""
-        served = self.served
-        values = {name: [one.values[name][0] for one in asked] for name in asked[0].values}
+    def _answer_together(self, asked: list[_Asked]) -> None:
+        served, values = self.served, asked[0].values
+        if len(asked) > 1:  # each for one row
+            values = {name: [one.values[name][0] for one in asked] for name in values}
+        self._settle(served, asked, values, lambda: served.engine.predict_columns(values))
+
+    def _settle(
+        self, served: Served, asked: list[_Asked], values: Values, predict: Callable[[], Floats]
+    ) -> None:
+        """Predict, log and answer; if one of several requests fails, the others don't."""
         try:
-            found = served.values(served.engine.predict_columns(values))
-            predicted = Predicted(served, found, self._ids(len(asked), 1))
-            self._log(_Batch(asked, values, predicted))
+            found, n_rows = served.values(predict()), len(next(iter(values.values())))
+            ids = self._ids(len(asked), n_rows // len(asked))
+            self._log(_Batch(asked, values, Predicted(served, found, ids)))
         except Exception as error:
             if len(asked) > 1:
                 for one in asked:
-                    self._answer_ones([one])
+                    self._answer_together([one])
             elif not asked[0].answer.done():
                 asked[0].answer.set_exception(error)
 
