@@ -1,6 +1,7 @@
 # The commands of this repository. Each installs what it needs first.
 PYTHON ?= python3
 BASE ?= HEAD
+MARKED ?= not slow
 PORT ?= 8000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -52,7 +53,7 @@ test: lint ## Check format, style and types; run the project's tests on the pipe
 test-engine: .venv/dev lint ## Run the engine's tests (SLOW=1: also those of over a minute)
 	@test -d engine/tests || { echo "The engine's tests are in the template: adoption removes them"; exit 1; }
 	mypy engine/mlops
-	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") $(TESTS)
+	cd engine/tests && python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "$(MARKED)") $(TESTS)
 
 test-edited-engine: ## Run the engine's tests if engine/ or .github/ was edited here
 	PYTHONPATH=engine $(PYTHON) -m mlops.integrity || ! test -d engine/tests || $(MAKE) test-engine

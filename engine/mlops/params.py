@@ -290,11 +290,11 @@ def load_params(
     return load_yaml(path, Params, (schema, known), partial(model_problems, kinds or {}))
 
 
-def _main() -> None:
+def main() -> None:
     from mlops.project import load_project_params  # it needs the classes above
 
     load_project_params(*map(Path, sys.argv[1:]), with_models=True)
 
 
 if __name__ == "__main__":
-    run_command(_main)
+    run_command(main)

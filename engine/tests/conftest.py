@@ -15,6 +15,9 @@ from project.schema import SCHEMA
 from proposals import github, kept_by_main, settings, template, warm  # noqa: F401  likewise
 from served import make_bundle, small_model
 
+CLONES = frozenset({"origin", "reproduced", "quick", "template", "warm", "built"})
+"""Fixtures that clone the repository, or are made in a clone."""
+
 
 @pytest.fixture
 def params() -> Params:
@@ -34,6 +37,14 @@ def bundle(model: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("serving") / "bundle"
     make_bundle(folder, model)
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run commands in a clone."""
+    for item in items:
+        if not CLONES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("clone")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,6 +16,25 @@ from mlops.files import write_text
 from mlops.frames import read_rows
 from mlops.paths import TEST_ROWS, TRAIN_ROWS
 
+_STAGES = [
+    "mlops.params",
+    *(f"mlops.pipeline.{stage}" for stage in ("ingest", "validate", "prepare", "split")),
+]
+
+# In one process: importing the libraries takes longer than the stages.
+_RUN = """
+import importlib, sys
+from mlops.errors import run_command
+names, sys.argv = sys.argv[1:], sys.argv[:1]
+for name in names:
+    try:
+        run_command(importlib.import_module(name).main)
+    except BaseException as ended:
+        if not isinstance(ended, SystemExit) or ended.code:
+            print("\\n" + name)
+            raise
+"""
+
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -49,27 +68,28 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
         shutil.copytree(data, root / SOURCE)
         for path, text in texts.items():
             write_text(root / path, text)
-        for module in ("mlops.params", "mlops.pipeline.ingest"):
-            if said := _run(module, root):
-                raise UserError(
-                    f"{module} would fail on these rows; nothing was changed:", said.splitlines()
-                )
-        if said := _run("mlops.pipeline.validate", root):
+        failed, said = _run(_STAGES, root)
+        if failed in ("mlops.pipeline.validate", "mlops.pipeline.prepare"):
             return Rehearsal(invalid=said)
-        if said := _run("mlops.pipeline.prepare", root):
-            return Rehearsal(invalid=said)
-        if said := _run("mlops.pipeline.split", root):
+        if failed == "mlops.pipeline.split":
             return Rehearsal(unsplit=said)
+        if failed is not None:
+            raise UserError(
+                f"{failed} would fail on these rows; nothing was changed:", said.splitlines()
+            )
         return Rehearsal(train=read_rows(root / TRAIN_ROWS), test=read_rows(root / TEST_ROWS))
 
 
-def _run(module: str, root: Path) -> str:
-    """Run a module in the copy; return its error output if it fails."""
+def _run(modules: list[str], root: Path) -> tuple[str | None, str]:
+    """Run modules in the copy until one fails; return its name, and its error output."""
     run = subprocess.run(
-        [sys.executable, "-m", module],
+        [sys.executable, "-c", _RUN, *modules],
         cwd=root,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([f"{root}/engine", f"{root}/src"])},
         capture_output=True,
         text=True,
     )
-    return (run.stderr.strip() or f"exit code {run.returncode}") if run.returncode else ""
+    if not run.returncode:
+        return None, ""
+    name = run.stdout.rstrip().rpartition("\n")[2]
+    return name, run.stderr.strip() or f"exit code {run.returncode}"
