@@ -112,6 +112,20 @@ def test_a_whole_request_is_answered_as_one_in_parts(
     assert whole[0][0].startswith("HTTP/1.1 ")
 
 
+@pytest.mark.parametrize("origin", [{}, {"origin": "https://shop.example"}], ids=["", "page"])
+def test_pages_of_other_origins_get_their_headers_both_ways(
+    bundle: Path, origin: dict[str, str]
+) -> None:
+    start = head("POST", "/predict", origin, ROWS, False)
+    with running(bundle, SERVE_CORS_ORIGINS="https://shop.example") as server:
+        whole = answer(server, start + ROWS)
+        in_parts = answer(server, start, ROWS)
+
+    assert whole == in_parts
+    allowed = "access-control-allow-origin: https://shop.example"
+    assert (allowed in whole[0]) is bool(origin)
+
+
 def test_both_ways_count_alike(bundle: Path) -> None:
     start = head("POST", "/predict", {}, ROWS, False)
     wrong = start.replace(b"content-length", b"content-encoding: br\r\ncontent-length")
