@@ -68,7 +68,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
         shutil.copytree(data, root / SOURCE)
         for path, text in texts.items():
             write_text(root / path, text)
-        failed, said = _run(_STAGES, root)
+        failed, said = _run_stages(root)
         if failed in ("mlops.pipeline.validate", "mlops.pipeline.prepare"):
             return Rehearsal(invalid=said)
         if failed == "mlops.pipeline.split":
@@ -80,10 +80,10 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
         return Rehearsal(train=read_rows(root / TRAIN_ROWS), test=read_rows(root / TEST_ROWS))
 
 
-def _run(modules: list[str], root: Path) -> tuple[str | None, str]:
-    """Run modules in the copy until one fails; return its name, and its error output."""
+def _run_stages(root: Path) -> tuple[str | None, str]:
+    """Run the stages in the copy until one fails; return its name, and its error output."""
     run = subprocess.run(
-        [sys.executable, "-c", _RUN, *modules],
+        [sys.executable, "-c", _RUN, *_STAGES],
         cwd=root,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([f"{root}/engine", f"{root}/src"])},
         capture_output=True,

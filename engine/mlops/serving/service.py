@@ -17,7 +17,7 @@ import orjson
 
 from mlops.columns import Schema
 from mlops.errors import UserError
-from mlops.serving.encoding import Floats
+from mlops.serving.encoding import Floats, count_rows
 from mlops.serving.engine import FEW
 from mlops.serving.home_page import Page
 from mlops.serving.loaded_model import Served
@@ -125,7 +125,7 @@ class Service:
             self.ask(values, request_id, answer)
             return await answer
         self._fill_time(values)
-        served, n_rows = self.served, len(next(iter(values.values())))
+        served, n_rows = self.served, count_rows(values)
         found = served.values(served.engine.predict_columns(values))
         return Predicted(served, found, self._ids(1, n_rows))
 
@@ -135,7 +135,7 @@ class Service:
         If a feature needs a time and a row has none, the present time is used.
         """
         self._fill_time(values)
-        loop, n_rows = asyncio.get_running_loop(), len(next(iter(values.values())))
+        loop, n_rows = asyncio.get_running_loop(), count_rows(values)
         asked = _Asked(values, request_id, answer)
         if n_rows <= FEW:
             if not self._ones and not self._others:
@@ -179,7 +179,7 @@ class Service:
     ) -> None:
         """Predict, log and answer; if one of several requests fails, the others don't."""
         try:
-            found, n_rows = served.values(predict()), len(next(iter(values.values())))
+            found, n_rows = served.values(predict()), count_rows(values)
             ids = self._ids(len(asked), n_rows // len(asked))
             self._log(_Batch(asked, values, Predicted(served, found, ids)))
         except Exception as error:
