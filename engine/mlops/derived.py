@@ -1,6 +1,6 @@
 """Derived features: one computation for training, serving, scoring and monitoring."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -25,26 +25,23 @@ _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
 
 
 def as_array(values: Any, column: Feature) -> NDArray[Any]:
-    """Convert a column's values, None if missing, to an array for `derive`, shape (n_rows,).
+    """Convert a column's values to a new array, shape (n_rows,).
 
-    Numbers and booleans become float64 with NaN for a missing value, times datetime64[us] with
-    NaT, texts StringDType with an empty one.
+    Missing values are None, in an array also NaN. They become NaN in numbers and booleans, which
+    are float64; NaT in times, datetime64[us]; and empty texts in StringDType.
     """
     kind = column.dtype
     if kind == "str":
-        return np.array(["" if value is None else value for value in values], dtype=_TEXT)
+        texts = ["" if value is None or value != value else value for value in values]
+        return np.array(texts, dtype=_TEXT)
     return np.array(values, dtype=_DTYPES.get(kind, kind))
 
 
-def derive(
-    columns: Mapping[str, NDArray[Any]], schema: Schema, complete: Container[str] = ()
-) -> Arrays:
+def derive(columns: Mapping[str, Any], schema: Schema) -> Arrays:
     """Compute the derived features.
 
     Args:
-        columns: name -> values as `as_array` returns them, for all columns that features need.
-        complete: columns known to have no missing value; to find out takes longer, for few rows,
-            than most features.
+        columns: name -> values as `as_array` takes them, for all columns that features need.
 
     Returns:
         Name -> values, shape (n_rows,): float64 with NaN for missing, or objects with None.
@@ -55,11 +52,11 @@ def derive(
     needed, found, known = schema.needed, Arrays(), _Known()
     with np.errstate(all="ignore"):
         for column in schema.needed_inputs:
-            known.add(columns[column.name], column, column.name in complete)
+            known.add(columns[column.name], column)
         for feature in schema.derived:
             found[feature.name] = made = _made(feature, known)
             if feature.name in needed:
-                known.add(as_array(made, feature), feature)
+                known.add(made, feature)
     return found
 
 
@@ -73,13 +70,13 @@ class _Known:
     def __init__(self) -> None:
         self.values, self.gaps, self.bools = Arrays(), Arrays(), set[str]()
 
-    def add(self, values: NDArray[Any], column: Feature, complete: bool = False) -> None:
-        """Add a column; `complete` says that no value is missing."""
-        self.values[column.name] = own = values.view()
-        own.setflags(write=False)  # functions must not write to them
+    def add(self, values: Any, column: Feature) -> None:
+        self.values[column.name] = own = _read_only(as_array(values, column))
         if column.type is bool:
             self.bools.add(column.name)
-        if not complete and (gaps := _MISSING[own.dtype.kind](own)).any():
+        if type(values) is list and None not in values:  # quicker for few rows
+            return
+        if (gaps := _MISSING[own.dtype.kind](own)).any():
             self.gaps[column.name] = gaps
 
 
@@ -102,6 +99,7 @@ def _made(feature: Derived, known: _Known) -> NDArray[Any]:
 
 
 def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the array itself, to which a feature's function must not write."""
     values.setflags(write=False)
     return values
 

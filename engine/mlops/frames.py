@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops.columns import Schema
-from mlops.derived import as_array, derive
+from mlops.derived import derive
 from mlops.files import atomic_write
 
 _NOTES = b"notes"
@@ -70,12 +70,8 @@ def with_derived(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """
     if not schema.derived:
         return rows
-    arrays = {}
-    for column in (column for column in schema.inputs if column.name in schema.needed):
-        values = rows[column.name]
-        given = values.fillna("") if column.type is str else values.to_numpy()
-        arrays[column.name] = as_array(given, column)
-    return rows.assign(**derive(arrays, schema))
+    given = {column.name: rows[column.name].to_numpy() for column in schema.needed_inputs}
+    return rows.assign(**derive(given, schema))
 
 
 def write_rows(path: Path, rows: pd.DataFrame, notes: Sequence[str] = ()) -> None:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from paths import DEMO, ROOT
+from warm_python import warm_environment
 
 SECONDS = 300.0
 """What a command may take before it counts as hanging."""
@@ -36,8 +37,8 @@ _SET = {
 def environment(**variables: str) -> dict[str, str]:
     """Give what a command may know of this machine: nothing of a person's own settings."""
     known = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return known | _SET | {"PATH": path} | variables
+    folders = [warm_environment() / "bin", Path(sys.executable).parent, os.environ["PATH"]]
+    return known | _SET | {"PATH": os.pathsep.join(map(str, folders))} | variables
 
 
 def run(

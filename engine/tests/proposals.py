@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from github_fake.origin import write_file
 from github_fake.run import Run
 from github_fake.settings import Settings
 from paths import SOURCES
+from warm_python import warm_environment
 
 SECONDS = 900
 """A bound for what hangs: on a busy machine a review has taken five minutes."""
@@ -70,7 +70,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("tools")
     shim = folder / "make"
     make = shutil.which("make")
-    shim.write_text(MAKE.format(venv=sys.prefix, make=make))
+    shim.write_text(MAKE.format(venv=warm_environment(), make=make))
     shim.chmod(0o755)
     return Settings(path=[folder], env={"PYTHONPATH": SOURCES, "PIP_REQUIRE_VIRTUALENV": ""})
 

@@ -5,7 +5,6 @@ import io
 import re
 import runpy
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -353,7 +352,7 @@ def repository(origin: Path, tmp_path: Path) -> Path:
 
 
 def adopt(folder: Path, words: str, wanted: int = 0) -> str:
-    python = f"{sys.executable} -m mlops.adopt"
+    python = "python -m mlops.adopt"
     return run(folder, f"{python} {words}", wanted, PYTHONPATH=SOURCES)
 
 
@@ -468,7 +467,7 @@ def test_the_next_export_is_taken_as_it_comes_and_a_second_adoption_asks(
     assert len(rows) == 19, "one has no price"
     assert rows["kauf_preis"].tolist()[0] == 301 * 104729 % 999 + 1.25
     assert rows["hat_pool"].tolist()[:2] == [True, True]
-    run(repository, f"{sys.executable} -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
+    run(repository, "python -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
     broken = tmp_path / "third.csv"
     broken.write_bytes(export(401, 3).replace(",5;", ".5;").encode("cp1252"))
     told = adopt(repository, f"{broken} --add --yes", wanted=1)
@@ -502,7 +501,7 @@ def test_the_next_export_may_bring_a_new_column_and_a_second_table_stays_out_of_
     adopt(repository, f"{second} --add --yes")
     adopt(repository, f"{third} --add --yes")
 
-    told = run(repository, f"{sys.executable} -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
+    told = run(repository, "python -m mlops.pipeline.ingest", PYTHONPATH=SOURCES)
     assert "floor: 2 partition(s) without it, where it is missing: first.csv, third.csv" in told
     assert "table 'kinds': 101 of 303 rows have no match for kind: c" in told
     rows = pd.read_parquet(repository / "artifacts/ingest/rows.parquet").set_index("id")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mlops.columns import Derived, Schema
-from mlops.derived import as_array, derive
+from mlops.derived import derive
 from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.pipeline.equivalence import as_columns, as_requests, columns_of
@@ -81,8 +81,7 @@ def test_a_missing_value_is_missing_even_where_the_function_would_give_one() -> 
 
 
 def test_a_feature_that_takes_missing_values_is_called_for_all_rows() -> None:
-    texts = as_array(["a", None], SCHEMA["note"])
-    found = derive({"note": texts}, Schema(COLUMNS, derived=FEATURES[-1:]))
+    found = derive({"note": ["a", None]}, Schema(COLUMNS, derived=FEATURES[-1:]))
     assert found["noted"].tolist() == [1.0, 0.0]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def adopted(origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = clone(origin, tmp_path_factory.mktemp("everyday") / "repository")
     deliveries(0).to_csv(folder.parent / "january.csv", index=False)
     words = "../january.csv --target Minutes --key 'Order No' --time Ordered --timezone UTC --yes"
-    run(folder, f"{sys.executable} -m mlops.adopt {words}", PYTHONPATH=SOURCES)
+    run(folder, f"python -m mlops.adopt {words}", PYTHONPATH=SOURCES)
     edit_params(folder, {"models.hist_gradient_boosting.max_iter": 40})
     reproduce(folder)
     run(folder, "git add -A && git commit -qm 'Our own data'")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def test_the_review_names_the_cause_among_the_first_three(
     change(explained)
     run(explained, "git add -A && git commit -q -m change")
 
-    review = f"'{sys.executable}' -m mlops.review --base main || test $? = 1"
+    review = "python -m mlops.review --base main || test $? = 1"
     run(explained, review, PYTHONPATH=SOURCES)
 
     folder = explained / "artifacts/review"

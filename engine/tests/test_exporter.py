@@ -14,7 +14,7 @@ from sklearn.svm import SVR
 from fitted import SCHEMAS, fit
 from mlops.columns import Schema
 from mlops.files import write_json
-from mlops.pipeline import equivalence, export
+from mlops.pipeline import equivalence, serving_engine
 from mlops.pipeline.equivalence import (
     LIMITS,
     as_columns,
@@ -140,7 +140,7 @@ def test_what_has_no_tables_is_served_by_the_pipeline(
 
     with pytest.raises(NotExportable, match="SVR"):
         export_form(model, SCHEMA)
-    published = export.publish_engine(tmp_path, model, SCHEMA)
+    published = serving_engine.publish_engine(tmp_path, model, SCHEMA)
 
     assert (published["engine"], published["engine_reason"]) == ("joblib", "estimator SVR")
     assert list(tmp_path.iterdir()) == []
@@ -156,9 +156,11 @@ def test_an_export_that_disagrees_is_not_published(
         form.content["inverse"] = None
         return form
 
-    monkeypatch.setattr(export, "export_form", wrong)
-    monkeypatch.setattr(export, "read_groups", lambda path: [equivalence.edge_rows({}, SCHEMA, 50)])
-    published = export.publish_engine(tmp_path, model, SCHEMA)
+    monkeypatch.setattr(serving_engine, "export_form", wrong)
+    monkeypatch.setattr(
+        serving_engine, "read_groups", lambda path: [equivalence.edge_rows({}, SCHEMA, 50)]
+    )
+    published = serving_engine.publish_engine(tmp_path, model, SCHEMA)
 
     assert published["engine"] == "joblib"
     assert published["engine_reason"].startswith("the exported model differs by 1, limit 1e-09")

@@ -11,7 +11,7 @@ import pytest
 
 from clones import copy, outcomes, run
 from mlops.columns import Column, Schema
-from mlops.derived import as_array, derive
+from mlops.derived import derive
 from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.joins import Join, with_joins
@@ -212,7 +212,7 @@ def test_keys_that_are_whole_numbers_match() -> None:
     bundled = changed(join, serve="table")
     of_bundle = with_joins(numbers, (bundled,))
     schema = with_tables(of_bundle, joining.contents(of_bundle))
-    found = derive({"shop": as_array([12, None, 7, 8], numbers["shop"])}, schema)
+    found = derive({"shop": [12, None, 7, 8]}, schema)
     assert found["tax"].tolist()[::2] == [1, 2]
     assert np.isnan(found["tax"][[1, 3]]).all()
 

@@ -33,7 +33,7 @@ from mlops.frames import with_derived, write_rows
 from mlops.kinds import Kind
 from mlops.metrics import Task
 from mlops.params import Params
-from mlops.pipeline import export
+from mlops.pipeline import serving_engine
 from mlops.pipeline.model import build_model, fit_model, predict
 from mlops.pipeline.preprocessing import NumberedClasses, one_hot
 from mlops.sampling import valid_rows
@@ -131,10 +131,10 @@ def test_any_estimator_is_a_kind_and_is_exported_or_served_pickled_with_the_reas
     rows = with_derived(valid_rows(known, 300, seed=1, missing=0.1), known)
     write_rows(tmp_path / "rows.parquet", rows)
     for path in ("TRAIN_ROWS", "TEST_ROWS"):
-        monkeypatch.setattr(export, path, tmp_path / "rows.parquet")
+        monkeypatch.setattr(serving_engine, path, tmp_path / "rows.parquet")
 
     model = fit_model(build_model(kind_of(made)(), train, known), rows, known.target)
-    published = export.publish_engine(tmp_path, model, known)
+    published = serving_engine.publish_engine(tmp_path, model, known)
 
     if name in EXPORTED or name == "numbered classes":
         assert published["engine_reason"] is None

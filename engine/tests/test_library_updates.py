@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from mlops.errors import UserError
 from mlops.github.bot_pull_request import LIBRARIES
 from mlops.github.library_updates import TITLE, describe, leave, newer, pins
 from paths import ROOT
+from warm_python import warm_environment
 
 SECONDS = 300
 # The lock names a newer release of a library, as after `make lock UPGRADE=1`; nothing is installed.
@@ -98,7 +98,7 @@ def test_the_workflow_opens_one_pull_request_and_starts_its_checks(
     template = copy(quick, tmp_path / "template")
     tools = tmp_path / "make"
     tools.mkdir()
-    (tools / "make").write_text(MAKE.format(venv=sys.prefix, make=shutil.which("make")))
+    (tools / "make").write_text(MAKE.format(venv=warm_environment(), make=shutil.which("make")))
     (tools / "make").chmod(0o755)
     settings = Settings(path=[tools], env={"PIP_REQUIRE_VIRTUALENV": ""})
     with GitHub(template, tmp_path / "github") as github:

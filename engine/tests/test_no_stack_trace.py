@@ -1,6 +1,5 @@
 """No command answers a small file with a stack trace: it does its work, or says why not."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -62,13 +61,13 @@ def test_no_command_answers_a_file_with_a_stack_trace(
     words = f"{file} --target {TARGETS.get(case, 'price')} {OPTIONS.get(case, '')} --yes"
     refused = case.startswith(REFUSED)
 
-    told = run(folder, f"{sys.executable} -m mlops.adopt {words}", int(refused), PYTHONPATH=SOURCES)
+    told = run(folder, f"python -m mlops.adopt {words}", int(refused), PYTHONPATH=SOURCES)
     if not refused:
         edit_params(folder, {"models.hist_gradient_boosting.max_iter": 3})
-    (folder / "driver.py").write_text(DRIVER, encoding="utf-8")
+    (folder / "engine/mlops/driver.py").write_text(DRIVER, encoding="utf-8")
     log = "sqlite:///artifacts/none.db"
     told += run(
-        folder, f"{sys.executable} driver.py {file}", PYTHONPATH=SOURCES, PREDICTION_LOG_URL=log
+        folder, f"python -m mlops.driver {file}", PYTHONPATH=SOURCES, PREDICTION_LOG_URL=log
     )
 
     assert "Traceback" not in told

@@ -15,7 +15,8 @@ from mlops.monitoring.replay_sample import get, put, sample
 from mlops.params import Replay as Kept
 from mlops.params import load_params
 from mlops.remote import PUBLIC, connect
-from mlops.review.replay import Replay, check_replay, compare_replay, replay_section
+from mlops.review.replay import Replay, check_replay, compare_replay
+from mlops.review.replay_section import replay_section
 from paths import DEMO
 from project.schema import SCHEMA
 

@@ -3,30 +3,23 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from clones import copy, edit_params
+from clones import copy, edit_params, environment
 from paths import SOURCES
 
 SECONDS = 240
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("GIT_", "DVC_", "MLOPS_", "PYTHONPATH"))
-    }
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         command,
         cwd=folder,
-        env=environment | {"PATH": path, "PYTHONPATH": SOURCES, "DVC_NO_ANALYTICS": "1"},
+        env=environment(PYTHONPATH=SOURCES),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -70,7 +63,7 @@ def repository(reviewed: Path) -> Iterator[Path]:
 def review(  # type: ignore[type-arg]
     folder: Path, base: str = "main", *options: str
 ) -> tuple[int, str, dict]:
-    done = run(folder, sys.executable, "-m", "mlops.review", "--base", base, *options)
+    done = run(folder, "python", "-m", "mlops.review", "--base", base, *options)
     assert done.returncode in (0, 1), done.stderr
     verdict = json.loads((folder / "artifacts/review/verdict.json").read_text(encoding="utf-8"))
     report = (folder / "artifacts/review/report.md").read_text(encoding="utf-8")
@@ -173,7 +166,7 @@ def test_a_base_without_a_pipeline_leaves_the_floors(repository: Path) -> None:
 
 
 def test_a_base_that_does_not_exist_can_not_be_judged(repository: Path) -> None:
-    done = run(repository, sys.executable, "-m", "mlops.review", "--base", "no-such-branch")
+    done = run(repository, "python", "-m", "mlops.review", "--base", "no-such-branch")
 
     assert done.returncode == 2
     assert "BASE no-such-branch: no such commit" in done.stderr
@@ -183,7 +176,7 @@ def test_a_base_that_does_not_exist_can_not_be_judged(repository: Path) -> None:
 def test_faulty_parameters_can_not_be_judged_and_are_named(repository: Path) -> None:
     edit(repository, models={"ridge": {"alhpa": 1.0}})
 
-    done = run(repository, sys.executable, "-m", "mlops.review")
+    done = run(repository, "python", "-m", "mlops.review")
 
     assert done.returncode == 2
     assert "models.ridge.alhpa: unknown key; did you mean alpha?" in done.stderr

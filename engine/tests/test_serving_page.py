@@ -4,7 +4,6 @@ import contextlib
 import html.parser
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -534,7 +533,7 @@ def test_an_adopted_table_of_two_classes_has_examples_and_strengths(
 ) -> None:
     repository = clone(origin, tmp_path / "repository")
     credit().to_csv(tmp_path / "credit.csv", index=False)
-    adopt = f"{sys.executable} -m mlops.adopt ../credit.csv --target Status --yes"
+    adopt = "python -m mlops.adopt ../credit.csv --target Status --yes"
     run(repository, adopt, PYTHONPATH=SOURCES)
     run(repository, "dvc repro --no-run-cache", PYTHONPATH=SOURCES)
     sources = os.pathsep.join((f"{repository}/engine", f"{repository}/src"))

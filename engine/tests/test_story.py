@@ -7,7 +7,6 @@ says exactly which jobs ran, which runs wait, and what a person sees.
 import contextlib
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +26,7 @@ from proposals import MAKE, edited_params
 from test_monitor_workflows import template  # noqa: F401  a fixture
 from test_release_runs import NAME, verify
 from test_release_runs import settings as release_settings  # noqa: F401  a fixture
+from warm_python import warm_environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -80,7 +80,7 @@ def settings(release_settings: Settings, registry: Registry, tmp_path: Path) -> 
     # The link is no part of the work tree, whose state the image's label tells.
     hidden = "echo .venv >> .git/info/exclude; exec ln"
     make.write_text(
-        MAKE.replace("exec ln", hidden).format(venv=sys.prefix, make=shutil.which("make"))
+        MAKE.replace("exec ln", hidden).format(venv=warm_environment(), make=shutil.which("make"))
     )
     make.chmod(0o755)
     public = (tmp_path / "cosign.pub").read_text()

@@ -7,13 +7,12 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from mlops.bundle import MANIFEST, MODEL_FILE, REFERENCE_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.errors import run_command
 from mlops.files import read_json, sha256, whole_folder, write_json
-from mlops.frames import read_groups, read_rows, with_derived
+from mlops.frames import read_rows, with_derived
 from mlops.intervals import spread
 from mlops.lookups import LOOKUPS_FILE, looked_up
 from mlops.metric_registry import Metrics
@@ -27,19 +26,15 @@ from mlops.paths import (
     TRAIN_ROWS,
     TRAINING,
 )
-from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
-from mlops.pipeline.export_encoding import NotExportable
-from mlops.pipeline.exporter import export_form
 from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
 from mlops.pipeline.page_content import describe_page, public_rows
+from mlops.pipeline.serving_engine import publish_engine
 from mlops.pipeline.threshold import threshold_of
 from mlops.profile import prediction_profile, reference_profile
 from mlops.project import load_metrics, load_project_params, load_tabled_schema
-from mlops.records import DataRecord, EngineRecord, PageRecord, RowsRecord
+from mlops.records import DataRecord, PageRecord, RowsRecord
 from mlops.request import describe_columns, describe_derived
-from mlops.serving.derived_engine import with_features
-from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.tracking import track
 
 SUGGESTED = 100
@@ -116,51 +111,6 @@ def _describe_page(
     public = public_rows(keys, load_project_params())
     relative = training["params"].get("log_target", False)
     return describe_page(rows, tested, schema, public=public, relative=relative)
-
-
-def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:
-    """Write the exported form, if it agrees with the pipeline; return a record of the engine.
-
-    Both are compared on all training and test rows and on edge rows. If there is no exported form
-    or they disagree, the pickled pipeline serves, and `engine_reason` has the reason.
-    """
-    try:
-        files = _write_form(folder, model, schema)
-    except NotExportable as reason:
-        return {
-            "engine": "joblib",
-            "engine_reason": str(reason),
-            "engine_files": [MODEL_FILE],
-            "engine_libraries": libraries(),
-        }
-    trees = TREES_FILE in files
-    return {
-        "engine": "treelite" if trees else "arrays",
-        "engine_reason": None,
-        "engine_files": files,
-        "engine_libraries": libraries(["treelite"] if trees else []),
-    }
-
-
-def _write_form(folder: Path, model: Pipeline, schema: Schema) -> list[str]:
-    form, limit = export_form(model, schema), LIMITS[schema.task]
-    write_json(folder / FORM_FILE, form.content)
-    for name, content in form.files.items():
-        (folder / name).write_bytes(content)
-    files = [FORM_FILE, *form.files]
-    engine = with_features(Exported.read(folder, files), schema)
-    error = largest_error(
-        engine, model, edge_rows(form.thresholds, schema, texts=form.texts), schema
-    )
-    for path in (TRAIN_ROWS, TEST_ROWS):
-        for rows in read_groups(path):
-            error = max(error, largest_error(engine, model, rows, schema, as_requested=False))
-    if not error <= limit:
-        for name in files:
-            (folder / name).unlink()
-        raise NotExportable(f"the exported model differs by {error:.1g}, limit {limit:g}")
-    print(f"export: the exported model agrees with the pipeline within {error:.1g}")
-    return files
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ from mlops.review.cost import Cost, check_cost, cost_section, measure_cost
 from mlops.review.feature_use import Use, compare_use, shuffled, use_section, uses_json
 from mlops.review.gate import Check
 from mlops.review.model_comparison import NotComparable, scored_by_both
-from mlops.review.replay import Replay, check_replay, compare_replay, replay_section
+from mlops.review.replay import Replay, check_replay, compare_replay
+from mlops.review.replay_section import replay_section
 from mlops.review.segments import Segment, find_segments, segments_section
 from mlops.review.setting_causes import Settings
 from mlops.review.value_causes import Cause

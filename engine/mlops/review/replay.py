@@ -1,7 +1,4 @@
-"""Replay a sample of production's requests with both models.
-
-The report has only counts: it never contains values of requests.
-"""
+"""Replay a sample of production's requests with both models, and compare the answers."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +13,13 @@ from scipy.stats import fisher_exact
 from mlops.decision_rule import decided
 from mlops.metrics import Floats, Task
 from mlops.review.gate import Check
-from mlops.review.github_markdown import cell, folded
 
 FAR = (0.01, 0.05, 0.20)
+LISTED = 3
+"""Columns named in the report, those with the most requests first."""
+
 _SURE = 0.001
 _WORTH = 0.005  # share of the requests: fewer that move, or are refused, give no warning
-_LISTED = 3
 
 _Mask = NDArray[np.bool_]
 
@@ -174,7 +172,7 @@ def check_replay(found: Replay | None) -> list[Check]:
         if pair[1] - pair[0] > _WORTH * n:
             why = (
                 f"{pair[1]:,} of production's {n:,} requests are {what}, before {pair[0]:,}: "
-                f"{', '.join(list(by_column)[:_LISTED])}"
+                f"{', '.join(list(by_column)[:LISTED])}"
             )
             warnings.append(Check(f"requests {what}", pair[1] / n, None, "warn", why))
     return warnings
@@ -184,21 +182,3 @@ def _surely_more(share: float, n: int, usual: float, rows: int) -> bool:
     hits, misses = round(share * n), round(usual * rows)
     table = [[hits, n - hits], [misses, rows - misses]]
     return bool(fisher_exact(table, alternative="greater").pvalue < _SURE)
-
-
-def replay_section(found: Replay | None) -> str:
-    """Summarize how answers to production's requests would differ."""
-    if found is None:
-        return ""
-    parts = [
-        f"{share:.1%} " + (f"by more than {far:.0%}" if far else "with another class")
-        for far, share in found.moved.items()
-    ]
-    words = [f"changed answers: {', '.join(parts) or 'none'}"]
-    for what, pair, by_column in (
-        ("refused", found.refused, found.refused_by),
-        ("outside of what training saw", found.outside, found.outside_by),
-    ):
-        columns = ", ".join(f"{cell(c)} {k:,}" for c, k in list(by_column.items())[:_LISTED])
-        words.append(f"{what}: {pair[1]:,}, base {pair[0]:,}{columns and f' ({columns})'}")
-    return folded(f"Replay of {found.requests:,} requests of production", f"{'; '.join(words)}.")

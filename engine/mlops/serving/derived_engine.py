@@ -1,9 +1,7 @@
 """An engine that derives the model's features from the inputs of requests."""
 
-from typing import Any
-
 from mlops.columns import Schema
-from mlops.derived import as_array, derive
+from mlops.derived import derive
 from mlops.serving.encoding import Coded, Columns, Floats
 from mlops.serving.engine import Engine
 
@@ -20,16 +18,6 @@ class WithFeatures:
         self._engine, self._schema = engine, schema
 
     def predict_columns(self, columns: Columns) -> Floats:
-        arrays, complete = {}, set()
-        for column in self._schema.needed_inputs:
-            values = columns[column.name]
-            plain = values.texts() if isinstance(values, Coded) else values
-            arrays[column.name] = as_array(plain, column)
-            if _is_complete(values):
-                complete.add(column.name)
-        return self._engine.predict_columns({**columns, **derive(arrays, self._schema, complete)})
-
-
-def _is_complete(values: Any) -> bool:
-    """Return whether a request's list has no missing value; False for any other form."""
-    return type(values) is list and None not in values
+        given = {column.name: columns[column.name] for column in self._schema.needed_inputs}
+        plain = {n: v.texts() if isinstance(v, Coded) else v for n, v in given.items()}
+        return self._engine.predict_columns({**columns, **derive(plain, self._schema)})
