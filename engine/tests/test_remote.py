@@ -5,16 +5,15 @@ DVC is what is held to its word here.
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from dvc.config import Config
 
+from clones import environment
 from mlops import remote
 from mlops.errors import UserError
 from mlops.remote import CONFIG, connect
@@ -63,7 +62,7 @@ def start(folder: Path) -> None:
 @pytest.fixture
 def published(tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository whose model is in the storage, and our own DVC settings."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", environment()["PATH"])
     folder = tmp_path / "published"
     start(folder)
     storage.connect_owner(folder)

@@ -2,9 +2,7 @@
 
 import contextlib
 import http.server
-import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ import yaml
 from fsspec.implementations.http import HTTPFileSystem
 from moto.server import ThreadedMotoServer
 
-from clones import clone, copy, edit_params, run
+from clones import clone, copy, edit_params, environment, run
 from mlops.errors import UserError
 from mlops.pipeline.partitions import read_partitions
 from mlops.release import restore_outputs
@@ -130,7 +128,7 @@ ANSWERS = {
 def test_a_release_that_reads_other_rows_than_the_review_stops_and_the_review_says_it_may(
     kind: str, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", environment()["PATH"])
     monkeypatch.setattr(restore_outputs, "load_schema", lambda: None)
     monkeypatch.setattr(restore_outputs, "unlike_reviewed", lambda schema: [])
     folder = tmp_path / "repository"

@@ -36,7 +36,7 @@ LIBRARIES = (
 )  # fmt: skip
 
 _READ_AT_START = ("LC_", "LD_", "MALLOC_", "MKL_", "MPL", "NPY_", "OMP_", "OPENBLAS_", "PYTHON")
-_READ_LATER = ("PYTHONPATH", "PYTHONUTF8", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+_READ_LATER = ("PYTHONPATH", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE")
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 SETTINGS: tuple[dict[str, str], ...] = (
@@ -57,8 +57,9 @@ if {command!r} == "dvc":
     warm = os.environ.get("HOME") == {home!r}  # libgit2 reads it at its start
 else:
     usual = [{python!r}, *words]
-    warm = words[:1] == ["-P"] or words[:1] == ["-m"] and words[1].startswith("mlops.")
-    warm = warm and not words[1].startswith("mlops.serving")
+    name = words[1] if words[:1] == ["-m"] else "mlops.serving"
+    warm = name.startswith("mlops.") and not name.startswith("mlops.serving")
+    warm = warm or words[:1] == ["-P"] or words[:1] == ["engine/examples/loop.py"]
 if address and warm:
     import json, signal, socket
     try:
@@ -100,13 +101,10 @@ def warm_environment() -> Path:
     for path in Path(sys.executable).parent.iterdir():
         if path.name != "dvc" and not path.name.startswith("python"):
             (folder / "bin" / path.name).symlink_to(path)
-    usual = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(_READ_AT_START) and name not in _READ_LATER
-    }
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(_READ_AT_START)}
+    kept = {k: v for k, v in os.environ.items() if k.startswith(("LC_", "LD_"))}
     addresses = [
-        (usual | own, str(folder / f"socket{number}")) for number, own in enumerate(SETTINGS)
+        (kept | own, str(folder / f"socket{number}")) for number, own in enumerate(SETTINGS)
     ]
     for command in ("python", "dvc"):
         client = folder / "bin" / command
@@ -118,18 +116,17 @@ def warm_environment() -> Path:
         )  # fmt: skip
         client.chmod(0o755)
     (folder / "bin/python3").symlink_to("python")
-    servers = [_start(settings, address, folder) for settings, address in addresses]
+    servers = [_start(plain | settings, address, folder) for settings, address in addresses]
     for server in servers:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
     return folder
 
 
-def _start(settings: dict[str, str], address: str, folder: Path) -> "subprocess.Popen[bytes]":
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+def _start(environment: dict[str, str], address: str, folder: Path) -> "subprocess.Popen[bytes]":
     server = subprocess.Popen(
         [sys.executable, __file__, address, folder / "bin/python"],
-        env=environment | settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert server.stdin is not None
     atexit.register(server.wait, 10)
@@ -213,11 +210,6 @@ def _become(request: dict[str, Any], files: list[int], path: list[str], client: 
         os.umask(request["umask"])
         os.environ.clear()
         os.environ.update(request["env"])
-        sys.stdin = os.fdopen(0, closefd=False)
-        sys.stdout = os.fdopen(1, "w", closefd=False, encoding="utf-8")
-        sys.stderr = os.fdopen(
-            2, "w", 1, closefd=False, encoding="utf-8", errors="backslashreplace"
-        )
         given = [p for p in request["env"].get("PYTHONPATH", "").split(os.pathsep) if p]
         sys.path[:] = [*map(os.path.abspath, given), *path]
         sys.path_importer_cache.clear()
@@ -236,8 +228,9 @@ def _become(request: dict[str, Any], files: list[int], path: list[str], client: 
         traceback.print_exc()
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
     os._exit(code & 0xFF)
 
 
@@ -245,12 +238,17 @@ def _run(kind: str, *words: str) -> Any:
     if kind == "dvc":
         sys.argv = [kind, *words]
         return importlib.import_module("dvc.cli").main()
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # dvc's libraries have wrapped them
     sys.argv = [*words]
     if kind == "-m":
         sys.path.insert(0, os.getcwd())
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    else:
+    elif kind == "-P":
         runpy.run_path(words[0], run_name="__main__")
+    else:
+        sys.path.insert(0, str(Path(kind).parent.absolute()))
+        sys.argv.insert(0, kind)
+        runpy.run_path(kind, run_name="__main__")
     return 0
 
 
