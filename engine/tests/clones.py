@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,17 +162,24 @@ def reproduced(origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@contextmanager
+def one_at_a_time(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """Let no other of pytest's workers into a block of this name; give a folder that all share."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield shared
+
+
 @pytest.fixture(scope="session")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository like ours with a quick model, reproduced and committed; to be copied.
 
     The first of pytest's workers that needs it makes it for all.
     """
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    folder, made = shared / "quick", shared / "quick.made"
-    with (shared / "quick.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(tmp_path_factory, "quick") as shared:
+        folder, made = shared / "quick", shared / "quick.made"
         if not made.exists():
             shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half-way
             copy_tracked(folder, without=("engine/tests/", "docs/", "engine/benchmarks/"))

@@ -3,14 +3,14 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
-from clones import environment
+from clones import environment, one_at_a_time
 from containers import (
     LOCAL,
     PASSWORD,
@@ -54,7 +54,14 @@ exec "{docker}" "$@"
 
 
 @pytest.fixture
-def settings(registry: Registry, tmp_path: Path) -> Settings:
+def image_name(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hold the name by which workflows call the image that they build, in the engine of all."""
+    with one_at_a_time(tmp_path_factory, "image"):
+        yield
+
+
+@pytest.fixture
+def settings(registry: Registry, image_name: None, tmp_path: Path) -> Settings:
     """What an owner sets who has a registry and a key of their own."""
     tools = tmp_path / "tools"
     tools.mkdir()

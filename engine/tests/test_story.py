@@ -24,7 +24,7 @@ from github_fake.state import ACTIONS_BOT as BOT
 from production import DAY, Log, predicted, sales
 from proposals import MAKE, edited_params
 from test_monitor_workflows import template  # noqa: F401  a fixture
-from test_release_runs import NAME, verify
+from test_release_runs import NAME, image_name, verify  # noqa: F401  image_name: a fixture
 from test_release_runs import settings as release_settings  # noqa: F401  a fixture
 from warm_python import warm_environment
 

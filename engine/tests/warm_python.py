@@ -164,11 +164,11 @@ def serve(address: str, client: str) -> None:
             elif key.fileobj == sys.stdin.fileno():
                 return
             elif isinstance(key.data, int):  # a signal for the child, or its client is dead
-                told = key.fileobj.recv(1)  # type: ignore[union-attr]
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(OSError):  # it has just ended
+                    told = key.fileobj.recv(1)  # type: ignore[union-attr]
                     os.kill(key.data, told[0] if told else signal.SIGKILL)
-                if not told:
-                    selector.unregister(key.fileobj)
+                    if not told:
+                        selector.unregister(key.fileobj)
             else:
                 child, connection = key.data
                 _, status = os.waitpid(child, 0)
