@@ -1,5 +1,6 @@
 """A warm Python does what the usual one does: words, environment, files, exit codes, signals."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 
 from clones import environment
 from warm_python import warm_environment
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only on Linux")
 
 TOLD = """
 import json, os, sys

@@ -93,8 +93,11 @@ sys.exit(code)
 def warm_environment() -> Path:
     """Make the folder, with `bin` as in this virtual environment, and start what is behind it.
 
-    It lasts as long as this process.
+    It lasts as long as this process. Only Linux can wait for a process as it can for a socket;
+    elsewhere, the folder is the virtual environment itself.
     """
+    if not hasattr(os, "pidfd_open"):
+        return Path(sys.prefix)
     folder = Path(tempfile.mkdtemp(prefix="warm"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "bin").mkdir()
@@ -184,17 +187,13 @@ def serve(address: str, client: str) -> None:
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     size, files, _, _ = socket.recv_fds(connection, 4, 3)
-    wanted, parts = int.from_bytes(size, "big"), bytearray()
-    while len(parts) < wanted:
-        part = connection.recv(wanted - len(parts))
-        if not part:
-            break
-        parts += part
-    if not size or len(parts) < wanted:
+    wanted = int.from_bytes(size, "big")
+    message = connection.recv(wanted, socket.MSG_WAITALL) if wanted else b""
+    if not message or len(message) < wanted:
         for file in files:
             os.close(file)
         return None
-    return json.loads(parts), files
+    return json.loads(message), files
 
 
 def _become(request: dict[str, Any], files: list[int], path: list[str], client: str) -> None:
