@@ -61,6 +61,7 @@ def api(schema: Schema, extend: Extension | None = None) -> TestClient:
     Args:
         extend: the function of src/project/service.py.
     """
-    values: dict[str, Any] = {"PREDICTION_LOG_URL": "none", "access_log": False}
-    settings = Settings(**values, bundle=BUNDLE, reload_seconds=0)
+    settings = Settings(
+        bundle=BUNDLE, prediction_log_url="none", access_log=False, reload_seconds=0
+    )
     return TestClient(create_app(Service(settings, schema, Metrics(schema)), extend))

@@ -38,7 +38,7 @@ def start(
 ) -> TestClient:
     values = {"bundle": bundle, "access_log": False, "reload_seconds": 0, "log_timeout": PATIENCE}
     values |= changes
-    chosen = Settings(PREDICTION_LOG_URL=log, **values)
+    chosen = Settings(prediction_log_url=log, **values)
     service = Service(chosen, SCHEMA, Metrics(SCHEMA))
     client = TestClient(create_app(service, extend), raise_server_exceptions=False)
     client.service = service
@@ -262,21 +262,24 @@ def test_the_model_is_described(api: TestClient) -> None:
     assert shown["schema"]["request"]["required"] == ["size", "rooms"]
 
 
-def test_metrics_count_requests_rows_gaps_and_unseen_values(bundle: Path) -> None:
+@pytest.mark.parametrize("pairs", [[1], [20], [1, 20, 1, 30]], ids=["few", "many", "both"])
+def test_metrics_count_requests_rows_gaps_and_unseen_values(bundle: Path, pairs: list[int]) -> None:
+    pair, n = [{**ROW, "size": 5000}, {**ROW, "quality": 5}], sum(pairs)
     with start(bundle) as client:
-        client.post("/predict", json={"rows": [{**ROW, "size": 5000}, {**ROW, "quality": 5}]})
+        for times in pairs:
+            client.post("/predict", json={"rows": pair * times})
         client.get("/predict")
         client.get("/no/such/path")
         text = client.get("/metrics").text
 
     for line in (
-        'http_requests_total{method="POST",route="/predict",status="200"} 1.0',
+        f'http_requests_total{{method="POST",route="/predict",status="200"}} {len(pairs)}.0',
         'http_requests_total{method="GET",route="/predict",status="422"} 1.0',
         'http_requests_total{method="GET",route="unmatched",status="404"} 1.0',
-        "predictions_total 2.0",
-        "prediction_value_count 2.0",
-        'feature_missing_total{feature="quality"} 1.0',
-        'feature_unseen_total{feature="size"} 1.0',
+        f"predictions_total {2 * n}.0",
+        f"prediction_value_count {2 * n}.0",
+        f'feature_missing_total{{feature="quality"}} {n}.0',
+        f'feature_unseen_total{{feature="size"}} {n}.0',
     ):
         assert line in text
     assert "model_data_age_days" in text

@@ -49,7 +49,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def api(bundle: Path) -> Iterator[TestClient]:
     values: dict[str, Any] = {"bundle": bundle, "access_log": False, "reload_seconds": 0}
     log = f"sqlite:///{bundle.parent}/log.db"
-    settings = Settings(PREDICTION_LOG_URL=log, log_timeout=PATIENCE, **values)
+    settings = Settings(prediction_log_url=log, log_timeout=PATIENCE, **values)
     with TestClient(create_app(Service(settings, SCHEMA, Metrics(SCHEMA)))) as own:
         yield own
 

@@ -26,7 +26,9 @@ from mlops.pipeline.equivalence import (
 from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import Form, export_form
 from mlops.serving.derived_engine import with_features
+from mlops.serving.encoding import Encoding, Number
 from mlops.serving.engine import FEW, FORM_FILE, Engine, Exported
+from mlops.serving.quickscorer import FewRows, Masks
 from paths import PYTHONPATH
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -90,6 +92,18 @@ def test_a_row_is_predicted_bit_for_bit_the_same_whatever_rows_are_beside_it(
         parts = [requests[at : at + size] for at in range(0, len(requests), size)]
         found = np.concatenate([engine.predict_columns(columns_of(part)) for part in parts])
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_whole_number_that_no_float_can_hold_is_rounded_for_one_row_as_for_many() -> None:
+    split, leaves = float(2**53), np.array([[1.0, 2.0]])
+    masks = np.array([[0b11], [0b10], [0b11]], dtype=np.uint8)
+    trees = Masks([(0, [split])], masks, leaves, [0.0])
+    few = FewRows(trees, Encoding(1, [Number("count", 0)], []))
+
+    for count in (2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2):
+        np.testing.assert_array_equal(
+            few.raw({"count": [count]}), trees.raw(np.array([[count]], dtype=np.float64))
+        )
 
 
 def test_edge_rows_hold_gaps_unknown_choices_bounds_and_thresholds() -> None:

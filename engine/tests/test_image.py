@@ -254,7 +254,7 @@ def test_a_model_without_exported_form_is_served_pickled(built: Built, tmp_path:
 BROKEN = {
     "a file of the model altered": ("RUN sed -i s/1/2/ /app/bundle/form.json", "its hash differs"),
     "a model that predicts otherwise": (
-        "RUN sed -i 's/values\\[own\\], ids/[1 + v for v in values[own]], ids/' "
+        "RUN sed -i 's/served, \\*own/served, [1 + v for v in own[0]], own[1]/' "
         "/app/mlops/serving/service.py && rm -r /app/mlops/serving/__pycache__",
         "row 0: found",
     ),

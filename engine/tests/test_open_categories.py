@@ -92,7 +92,9 @@ def test_every_kind_and_task_is_exported_and_agrees(
 @pytest.mark.parametrize("n_brands", [FEW, MANY])
 def test_training_and_every_way_of_serving_get_the_same_bits(n_brands: int, params: Params) -> None:
     model = fitted(params, brands.rows(5_000, n_brands))
-    encoding = Encoding.from_json(export_form(model, SCHEMA).content["encoding"])
+    form = export_form(model, SCHEMA)
+    engine = with_features(Exported(form.content, form.files), SCHEMA)
+    encoding = Encoding.from_json(form.content["encoding"])
     rows = with_derived(brands.rows(100_000, n_brands + 300, 4), SCHEMA)
     rows.loc[::1000, "brand"] = "never seen"
     flat = Schema((*SCHEMA.columns, Column("maker", "Maker", str, open=True, nullable=True)))
@@ -106,10 +108,11 @@ def test_training_and_every_way_of_serving_get_the_same_bits(n_brands: int, para
     np.testing.assert_array_equal(encoding.matrix(as_columns(rows, flat)), wanted)
     requests = as_requests(rows.head(20_000), flat)
     np.testing.assert_array_equal(encoding.matrix(columns_of(requests)), wanted[:20_000])
+    together = engine.predict_columns(columns_of(requests[:2_100]))
     for size in (1, 7):
         parts = [requests[at : at + size] for at in range(0, 2_100, size)]
-        few = np.concatenate([encoding.lines(columns_of(part)) for part in parts])
-        np.testing.assert_array_equal(few, wanted[:2_100])
+        few = np.concatenate([engine.predict_columns(columns_of(part)) for part in parts])
+        np.testing.assert_array_equal(few, together)
 
 
 def test_rare_and_unseen_texts_are_one_category_and_a_gap_is_another() -> None:
@@ -238,7 +241,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         data={"train": part, "test": part, "seen": seen},
     )
     settings = Settings(
-        PREDICTION_LOG_URL="none", bundle=folder, access_log=False, reload_seconds=0
+        prediction_log_url="none", bundle=folder, access_log=False, reload_seconds=0
     )
     with TestClient(create_app(Service(settings, SCHEMA, ServingMetrics(SCHEMA)))) as own:
         yield own

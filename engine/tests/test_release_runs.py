@@ -206,9 +206,9 @@ def test_a_release_keeps_the_model_in_real_storage_by_the_account_that_writes(
 
 def break_service(github: GitHub, template: Path) -> None:
     text = (template / "engine/mlops/serving/service.py").read_text()
-    right = "Predicted(served, values[own], ids[own])"
+    right = "Predicted(served, *own)"
     assert text.count(right) == 1
-    wrong = text.replace(right, "Predicted(served, [1.0 for _ in ids[own]], ids[own])")
+    wrong = text.replace(right, "Predicted(served, [1.0 for _ in own[1]], own[1])")
     write_file(github.origin, "main", "engine/mlops/serving/service.py", wrong.encode(), "Worse")
 
 

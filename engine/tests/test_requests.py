@@ -3,12 +3,14 @@
 import json
 import random
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
 
 from malformed import BODIES, body, valid
 from mlops.columns import Column, Schema
+from mlops.serving.predictions import pairs
 from mlops.serving.requests import Parser, Unprocessable, parse_json
 from mlops.serving.tensors import _DECODER, Asked, _keys, columns_of, datatype
 from project.schema import SCHEMA
@@ -129,6 +131,13 @@ def test_of_whatever_bytes_the_two_ways_give_the_same_rows(form: str, bodies: in
             taken += 1
             assert found == carefully(form, content), content
     assert taken > bodies / 100, "else nothing was compared"
+
+
+def test_a_query_is_parsed_as_by_python_itself() -> None:
+    rng, parts = random.Random(0), [*"ab=&&;%+?# ", "size=1500", "%C3%A9", "\xe9", "%zz"]
+    for _ in range(20_000):
+        query = "".join(rng.choices(parts, k=rng.randint(0, 8)))
+        assert pairs(query.encode("latin-1")) == parse_qsl(query, keep_blank_values=True), query
 
 
 @pytest.mark.parametrize(

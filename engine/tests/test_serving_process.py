@@ -20,9 +20,8 @@ from databases import logged
 from load import Load, wait_for
 from mlops.bundle import MANIFEST
 from mlops.errors import UserError
-from mlops.serving.__main__ import read_settings
 from mlops.serving.loaded_model import Served
-from mlops.serving.settings import Settings, settings_table
+from mlops.serving.settings import read_settings, settings_table
 from paths import PYTHONPATH, ROOT
 from project.schema import SCHEMA
 from served import ROW, Process, make_bundle, running, small_model
@@ -306,7 +305,7 @@ def test_what_serves_imports_no_library_of_training_and_fastapi_only_for_rare_re
 def test_a_secret_may_come_from_a_file_and_a_variable_goes_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(Settings.model_config, "secrets_dir", tmp_path)
+    monkeypatch.setattr("mlops.serving.settings.SECRETS", tmp_path)
     monkeypatch.delenv("SERVE_API_KEY", raising=False)
     assert read_settings().api_key is None
     (tmp_path / "serve_api_key").write_text("a key of a file's own\n")
@@ -327,6 +326,26 @@ def test_a_secret_may_come_from_a_file_and_a_variable_goes_before_it(
         with pytest.raises(UserError, match="Invalid settings") as caught:
             read_settings()
         assert caught.value.problems[0].startswith("SERVE_API_KEY: ")
+
+
+def test_all_invalid_settings_are_named_at_once_also_files_that_are_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlops.serving.settings.SECRETS", tmp_path)
+    (tmp_path / "serve_port").mkdir()  # as a container engine makes for a missing source
+    (tmp_path / "serve_api_key").write_bytes(b"\xff\xfe" * 20)
+    monkeypatch.setenv("SERVE_MAX_ROWS", "many")
+    monkeypatch.setenv("serve_host", "0.0.0.0")
+
+    with pytest.raises(UserError) as caught:
+        read_settings()
+    names = [problem.split(":")[0] for problem in caught.value.problems]
+    assert names == ["SERVE_API_KEY", "SERVE_MAX_ROWS"]
+
+    (tmp_path / "serve_api_key").unlink()
+    monkeypatch.setenv("SERVE_MAX_ROWS", "7")
+    settings = read_settings()
+    assert (settings.port, settings.max_rows, settings.host) == (8000, 7, "0.0.0.0")
 
 
 def test_the_documentation_has_every_setting() -> None:

@@ -78,7 +78,7 @@ class Everywhere:
 
     def _served(self) -> Decisions:
         settings = Settings(
-            PREDICTION_LOG_URL="none", access_log=False, bundle=self.folder, reload_seconds=0
+            prediction_log_url="none", access_log=False, bundle=self.folder, reload_seconds=0
         )  # type: ignore[call-arg]
         counters = Counters(SCHEMA)
         requests = as_requests(ROWS, SCHEMA)

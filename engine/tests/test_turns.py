@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,26 @@ from project.schema import SCHEMA
 
 BAD = 13.0
 """Size of a house that upsets the engine."""
+QUICK = 2 * FEW
 
 
 class Doubling:
-    """An engine that predicts twice the size, and records how many rows it is given at once."""
+    """An engine that predicts twice the size.
+
+    Attributes:
+        rows: how many rows it was given at once.
+        threads: whether that was in a thread other than the main one.
+    """
 
     def __init__(self, upset: Callable[[], float]) -> None:
         self._upset = upset
         self.rows: list[int] = []
+        self.threads: list[bool] = []
 
     def predict_columns(self, columns: Columns) -> Any:
         sizes: Any = columns["size"]
         self.rows.append(len(sizes))
+        self.threads.append(threading.current_thread() is not threading.main_thread())
         return np.array([self._upset() if size == BAD else 2.0 * size for size in sizes])
 
 
@@ -50,9 +59,9 @@ def values(*sizes: float) -> Values:
 async def serving(
     bundle: Path, log: str = "none", upset: Callable[[], float] = fail, **changes: Any
 ) -> AsyncIterator[tuple[Service, Doubling]]:
-    chosen = Settings(PREDICTION_LOG_URL=log, bundle=bundle, reload_seconds=0, **changes)
+    chosen = Settings(prediction_log_url=log, bundle=bundle, reload_seconds=0, **changes)
     service, engine = Service(chosen, SCHEMA, Metrics(SCHEMA)), Doubling(upset)
-    service.served = Served(service.served.manifest, engine, SCHEMA)
+    service.served = Served(service.served.manifest, engine, SCHEMA, quick_rows=QUICK)
     if service.log is not None:
         service.log.start()
     yield service, engine
@@ -95,6 +104,18 @@ def test_each_request_of_a_turn_gets_its_own_prediction(
     if with_log:
         written = logged(url(tmp_path))
         assert [written[name][1] for name in ids] == [v for one in found for v in one.values]
+
+
+def test_many_rows_hold_up_no_requests_for_one_row(bundle: Path) -> None:
+    many, too_many = values(*[1.0] * (FEW + 1)), values(*[1.0] * (QUICK + 1))
+
+    async def ask() -> list[bool]:
+        async with serving(bundle) as (service, engine):
+            for asked in (many, too_many, values(1.0), many):
+                await service.predict(asked, "r")
+            return engine.threads
+
+    assert asyncio.run(ask()) == [False, True, False, True]
 
 
 def test_the_log_has_each_requests_own_inputs_and_id(bundle: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LIBRARIES = (
     "dvc.cli.parser", "dvc.commands.checkout", "dvc.commands.repro", "dvc.dvcfile",
     "dvc.repo.reproduce", "dvc.stage.run", "dvc_data.index", "joblib",
     "matplotlib.backends.backend_agg", "matplotlib.figure", "numpy", "orjson", "pandas",
-    "pandera.pandas", "pyarrow.parquet", "pydantic_settings", "scipy.optimize", "scipy.stats",
+    "pandera.pandas", "pyarrow.parquet", "scipy.optimize", "scipy.stats",
     "scmrepo.git", "sklearn.compose", "sklearn.ensemble", "sklearn.linear_model",
     "sklearn.metrics", "sklearn.model_selection", "sklearn.pipeline", "sklearn.preprocessing",
     "sklearn.tree", "sqlalchemy", "yaml",

@@ -18,15 +18,14 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from pydantic import ValidationError
 
-from mlops.errors import UserError, run_command
+from mlops.errors import run_command
 from mlops.project import load_extension, load_schema
 from mlops.serving.app import create_app
 from mlops.serving.prometheus import Metrics
 from mlops.serving.protocol import CLOSE, bounded_protocol, end_overdue
 from mlops.serving.service import Service
-from mlops.serving.settings import PREFIX, Settings, settings_table
+from mlops.serving.settings import read_settings, settings_table
 
 # Objects. A request of a thousand rows creates 4,000, none in a cycle: with the default, the
 # collector scans them again and again, and takes a third of the request's time.
@@ -96,22 +95,6 @@ def _give_back() -> None:
     gc.collect()  # only objects created since the start (see gc.freeze): a few thousand
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def read_settings() -> Settings:
-    """Read the settings from the environment.
-
-    Raises:
-        UserError: settings are invalid; the message lists each.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = [
-            f"{PREFIX}{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-            for item in error.errors()
-        ]
-        raise UserError("Invalid settings in the environment:", problems) from error
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Encode the features of a request as the matrix that a model takes, by plain tables."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -89,19 +88,6 @@ class Encoding:
             (c.name, np.array(c.at, dtype=np.intp), _places(c), np.array(c.table, dtype=np.float64))
             for c in categories
         ]
-        self._lists = [table.tolist() for *_, table in self._tables]
-
-    def lines(self, columns: Columns) -> list[tuple[float, ...]]:
-        """Encode a few rows as `matrix` does, but without numpy; only if numbers are `plain`."""
-        found: list[Sequence[float]] = [()] * self.width
-        for number in self.numbers:
-            found[number.at] = [math.nan if v is None else v for v in _listed(columns[number.name])]
-        for (name, at, places, _), lines in zip(self._tables, self._lists, strict=True):
-            other = len(places)
-            chosen = [lines[places.get(choice, other)] for choice in _listed(columns[name])]
-            for place, values in zip(at, zip(*chosen, strict=True), strict=True):
-                found[place] = values
-        return list(zip(*found, strict=True))
 
     def matrix(self, columns: Columns) -> Floats:
         """Encode rows, a feature at a time: shape (n_rows, width)."""
@@ -150,7 +136,8 @@ class Encoding:
         )
 
 
-def _listed(values: NDArray[Any] | Coded | Sequence[Any]) -> Sequence[Any]:
+def listed(values: NDArray[Any] | Coded | Sequence[Any]) -> Sequence[Any]:
+    """Return the values of a column one by one; a missing number may be NaN or None."""
     plain = values.texts() if isinstance(values, Coded) else values
     return plain.tolist() if isinstance(plain, np.ndarray) else plain
 

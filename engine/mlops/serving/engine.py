@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlops.serving.encoding import Columns, Encoding, Floats, count_rows
-from mlops.serving.quickscorer import Masks
+from mlops.serving.quickscorer import FewRows, Masks
 from mlops.serving.trees import Trees
 
 FORM_FILE = "form.json"
@@ -48,13 +48,14 @@ class Exported:
         # scikit-learn's forests and XGBoost compare in single precision
         self._single = form.get("single_precision", False)
         self._raw: Callable[[Floats], Floats]
-        self._few: Callable[[list[tuple[float, ...]]], Floats] | None = None
+        self._few: Callable[[Columns], Floats] | None = None
         if TREES_FILE in files:
             self._raw = Trees(files[TREES_FILE], form["n_outputs"], form.get("start")).raw
         elif "masks" in form:
             given, (masks, leaves) = form["masks"], (_array(files[name]) for name in _MASKS)
             trees = Masks(given["thresholds"], masks, leaves, given["baseline"])
-            self._raw, self._few = trees.raw, trees.raw_of if self._encoding.plain else None
+            self._raw = trees.raw
+            self._few = FewRows(trees, self._encoding).raw if self._encoding.plain else None
         else:
             self._raw = _linear(form["coef"], form["intercept"])
 
@@ -66,7 +67,7 @@ class Exported:
 
     def predict_columns(self, columns: Columns) -> Floats:
         if self._few is not None and count_rows(columns) <= FEW:
-            return self._linked(self._few(self._encoding.lines(columns)))
+            return self._linked(self._few(columns))
         matrix = self._encoding.matrix(columns)
         if self._single:
             matrix = matrix.astype(np.float32).astype(np.float64)

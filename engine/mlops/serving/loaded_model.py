@@ -2,6 +2,7 @@
 
 import json
 import math
+import timeit
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +19,24 @@ from mlops.records import Manifest
 from mlops.request import describe_columns, describe_derived
 from mlops.serving.derived_engine import with_features
 from mlops.serving.encoding import Coded, Columns, Floats
-from mlops.serving.engine import Engine, Exported
+from mlops.serving.engine import FEW, Engine, Exported
+
+_HELD_UP = 0.005  # seconds for which a prediction may hold up other requests
+_TIMED = 100  # rows predicted to find out how long one takes
 
 
 @dataclass(frozen=True)
 class Served:
-    """One verified bundle."""
+    """One verified bundle.
+
+    Attributes:
+        quick_rows: rows that are predicted within _HELD_UP.
+    """
 
     manifest: Manifest
     engine: Engine
     schema: Schema
+    quick_rows: int = FEW
 
     @cached_property
     def key(self) -> str:
@@ -51,7 +60,7 @@ class Served:
 
     @classmethod
     def read(cls, folder: Path, schema: Schema) -> "Served":
-        """Verify a bundle, load its engine, and predict one row as a test.
+        """Verify a bundle, load its engine, and predict some rows as a test.
 
         Raises:
             UserError: the bundle is missing, truncated, altered, or made with another version of
@@ -79,9 +88,8 @@ class Served:
             raise UserError(f"{folder}: {error}") from error
         if read_manifest(folder, to_serve=True) != manifest:
             raise UserError(f"{folder}: was replaced while it was being read; read it again")
-        served = cls(manifest, with_features(engine, schema), schema)
-        served.engine.predict_columns({column.name: [None] for column in schema.inputs})
-        return served
+        whole = with_features(engine, schema)
+        return cls(manifest, whole, schema, _quick_rows(whole, schema))
 
     def values(self, predicted: Floats) -> list[Any]:
         """Convert predictions to an answer's values: numbers, or a probability for each choice.
@@ -101,6 +109,13 @@ class Served:
     def answers(self, values: list[Any]) -> list[Any]:
         """Return the answer for each value: the number, or the choice that is decided for."""
         return decided_choices(values, self.threshold) if self.choices else values
+
+
+def _quick_rows(engine: Engine, schema: Schema) -> int:
+    """Predict rows without a value, and return how many rows are predicted in _HELD_UP seconds."""
+    blank = {column.name: [None] * _TIMED for column in schema.inputs}
+    took = min(timeit.repeat(lambda: engine.predict_columns(blank), number=1, repeat=3))
+    return max(FEW, int(_HELD_UP / took * _TIMED))
 
 
 class _Pickled:

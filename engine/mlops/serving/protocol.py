@@ -188,7 +188,7 @@ class Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unused = 0
-        told = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        told = dict(self.headers).get(b"content-length", b"0")
         self._due = int(told) if told.isdigit() and len(told) < 19 else 0
         self.scope["extensions"] = _EXTENSIONS
         super().on_headers_complete()

@@ -8,11 +8,14 @@ SIGIR 2015, with a table of the masks instead of the scan over thresholds.
 import sys
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate
+from operator import and_
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.serving.encoding import Floats
+from mlops.serving.encoding import Category, Columns, Encoding, Floats, count_rows, listed
 
 _BLOCK = 64  # rows whose arrays stay in the processor's cache, and in memory that is reused
 
@@ -38,20 +41,16 @@ class Masks:
         leaves: Floats,
         baseline: list[float],
     ) -> None:
-        self._columns = [column for column, _ in thresholds]
-        lists = [values for _, values in thresholds]
-        self._arrays = [np.array(values, dtype=np.float64) for values in lists]
-        places = [len(values) + 2 for values in lists]
-        self._starts = np.cumsum([0, *places[:-1]]).tolist()
-        self._masks, self._leaves = masks, leaves.ravel()
+        starts = accumulate((len(values) + 2 for _, values in thresholds), initial=0)
+        self.searched = [
+            (column, start, np.array(values, dtype=np.float64))
+            for (column, values), start in zip(thresholds, starts, strict=False)
+        ]
+        self.table, self._leaves = masks, leaves.ravel()
         n_trees, n_leaves = leaves.shape
-        self._n_rounds, self._bytes = n_trees // len(baseline), masks[0].nbytes
+        self._n_rounds = n_trees // len(baseline)
         self._first = np.arange(n_trees, dtype=np.intp) * n_leaves
         self._baseline, self._one = np.array(baseline, dtype=np.float64), masks.dtype.type(1)
-        # For each place, the masks of all trees as one integer; and a one per tree, likewise.
-        self._wide = [int.from_bytes(line.tobytes(), sys.byteorder) for line in masks]
-        self._ones = int.from_bytes(np.ones_like(masks[0]).tobytes(), sys.byteorder)
-        self._searched = list(zip(self._columns, self._starts, lists, strict=True))
 
     def raw(self, matrix: Floats) -> Floats:
         """Return the sums of the leaves: shape (n_rows, n_outputs)."""
@@ -61,42 +60,78 @@ class Masks:
         ]
         return sums[0] if len(sums) == 1 else np.concatenate(sums)
 
-    def raw_of(self, lines: Sequence[Sequence[float]]) -> Floats:
-        """Return the sums of the leaves for a few rows, bit for bit as `raw`.
-
-        Python integers of a few hundred bytes are faster than arrays of that size.
-        """
-        below = b"".join([self._below(line) for line in lines])
-        zeros = np.frombuffer(below, self._masks.dtype).reshape(len(lines), -1)
-        return self._total(self._first + np.bitwise_count(zeros))
-
-    def _below(self, line: Sequence[float]) -> bytes:
-        """Return, for each tree, a bit for each leaf before the first one that is left."""
-        left = -1
-        for column, start, values in self._searched:
-            value = line[column]
-            gap = value != value
-            left &= self._wide[start + (len(values) + 1 if gap else bisect_left(values, value))]
-        below = ~left & (left - self._ones)  # no borrow between trees: each has a leaf left
-        return below.to_bytes(self._bytes, sys.byteorder)
-
     def _places(self, matrix: Floats) -> NDArray[np.intp]:
-        places = np.empty((len(matrix), len(self._columns)), dtype=np.intp)
-        searched = zip(self._columns, self._starts, self._arrays, strict=True)
-        for i, (column, start, values) in enumerate(searched):
+        places = np.empty((len(matrix), len(self.searched)), dtype=np.intp)
+        for i, (column, start, values) in enumerate(self.searched):
             found = np.searchsorted(values, matrix[:, column])
             found[np.isnan(matrix[:, column])] = len(values) + 1
             places[:, i] = start + found
         return places
 
     def _sums(self, places: NDArray[np.intp]) -> Floats:
-        left = self._masks.take(places[:, 0], axis=0)
+        left = self.table.take(places[:, 0], axis=0)
         other = np.empty_like(left)
         for column in places.T[1:]:
-            left &= self._masks.take(column, axis=0, out=other, mode="clip")
-        leaf = np.bitwise_count(~left & (left - self._one))  # zeros below the lowest set bit
-        return self._total(self._first + leaf)
+            left &= self.table.take(column, axis=0, out=other, mode="clip")
+        return self.total(np.bitwise_count(~left & (left - self._one)))
 
-    def _total(self, leaf: NDArray[np.intp]) -> Floats:
-        outputs = self._leaves.take(leaf).reshape(-1, self._n_rounds, len(self._baseline))
+    def total(self, zeros: NDArray[np.uint8]) -> Floats:
+        """Return the sums of the leaves with so many before them, shape (n_rows, n_trees)."""
+        outputs = self._leaves.take(self._first + zeros).reshape(
+            -1, self._n_rounds, len(self._baseline)
+        )
         return self._baseline + np.add.reduce(outputs, axis=1)
+
+
+class FewRows:
+    """The same trees for a few rows, bit for bit.
+
+    Python integers of a few hundred bytes, with the bits of all trees, are faster than arrays of
+    that size. A text's integer combines those of all its columns in the matrix.
+
+    Args:
+        encoding: with numbers as they are (`plain`).
+    """
+
+    def __init__(self, masks: Masks, encoding: Encoding) -> None:
+        self._masks = masks
+        wide = [int.from_bytes(line.tobytes(), sys.byteorder) for line in masks.table]
+        self._ones = int.from_bytes(np.ones_like(masks.table[0]).tobytes(), sys.byteorder)
+        searched = {
+            column: (values.tolist(), wide[start : start + len(values) + 2])
+            for column, start, values in masks.searched
+        }
+
+        def of_line(category: Category, line: list[float | None]) -> int:
+            pairs = zip(category.at, line, strict=True)
+            return reduce(
+                and_, (_left([v], *searched[at])[0] for at, v in pairs if at in searched), -1
+            )
+
+        self._numbers = [(n.name, searched[n.at]) for n in encoding.numbers if n.at in searched]
+        self._texts = []
+        for category in encoding.categories:
+            *left, other = [of_line(category, line) for line in category.table]
+            known = dict(zip(category.choices, left, strict=True))
+            self._texts.append((category.name, known, other))
+
+    def raw(self, columns: Columns) -> Floats:
+        """Return the sums of the leaves: shape (n_rows, n_outputs)."""
+        lefts = [-1] * count_rows(columns)
+        for name, searched in self._numbers:
+            lefts = list(map(and_, lefts, _left(listed(columns[name]), *searched)))
+        for name, known, other in self._texts:
+            lefts = [
+                a & known.get(b, other) for a, b in zip(lefts, listed(columns[name]), strict=True)
+            ]
+        # For each tree, a bit for each leaf before the first one that is left. There is no borrow
+        # between trees: each has a leaf left.
+        n_bytes = self._masks.table[0].nbytes
+        below = [(~a & (a - self._ones)).to_bytes(n_bytes, sys.byteorder) for a in lefts]
+        zeros = np.frombuffer(b"".join(below), self._masks.table.dtype).reshape(len(lefts), -1)
+        return self._masks.total(np.bitwise_count(zeros))
+
+
+def _left(values: Sequence[float | None], thresholds: list[float], masks: list[int]) -> list[int]:
+    """Return, for each value of a column, the leaves of all trees that it can reach."""
+    return [masks[-1 if v is None or v != v else bisect_left(thresholds, float(v))] for v in values]

@@ -5,7 +5,6 @@ Pure ASGI: a middleware in the usual request/response style would take as long a
 
 import asyncio
 import contextlib
-import os
 import re
 import sys
 import time
@@ -23,6 +22,7 @@ from mlops.serving.protocol import CLOSE, WHOLE
 from mlops.serving.refusals import JSON, Header, Refusal, answer_to
 from mlops.serving.service import Predicted
 from mlops.serving.settings import Settings
+from mlops.serving.tokens import random_tokens
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNLIMITED = frozenset(
@@ -60,7 +60,7 @@ class Gate:
         self._names, self._door = frozenset(names), Door(settings)
         self._predictions, self._forms = predictions, forms
         self._under_way = self._arriving = 0
-        self._access_log = _AccessLog()
+        self._access_log, self._tokens = _AccessLog(), random_tokens()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,7 +68,7 @@ class Gate:
             return
         started, status = time.perf_counter(), 500
         headers, path = dict(scope["headers"]), self._door.path(scope)
-        state, request_id = _identify(scope, headers)
+        state, request_id = self._identify(scope, headers)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -110,7 +110,7 @@ class Gate:
         if form is None:
             return False
         started, headers = time.perf_counter(), dict(scope["headers"])
-        state, request_id = _identify(scope, headers)
+        state, request_id = self._identify(scope, headers)
 
         def refuse(status: int, own: list[Header], content: bytes) -> None:
             self.tell(scope, path, status, started)
@@ -139,6 +139,15 @@ class Gate:
         self._metrics.request(scope["method"], route, status, seconds)
         if self._settings.access_log:
             self._access_log.add(scope, status, seconds)
+
+    def _identify(self, scope: Scope, headers: Headers) -> tuple[dict[str, Any], bytes]:
+        """Return the state of a request, with its id; and the id: the client's, or a new one."""
+        request_id = headers.get(b"x-request-id", b"")
+        if not request_id or not _REQUEST_ID.fullmatch(request_id):
+            request_id = next(self._tokens).encode()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
+        return state, request_id
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on lifespan events and WebSockets; a WebSocket needs the key."""
@@ -234,16 +243,6 @@ class _Response:
     def set_exception(self, error: BaseException) -> None:
         self._sent = True
         self._send(*answer_to(error, self._scope))
-
-
-def _identify(scope: Scope, headers: Headers) -> tuple[dict[str, Any], bytes]:
-    """Return the state of a request, with its id; and the id: the client's, or a new one."""
-    request_id = headers.get(b"x-request-id", b"")
-    if not request_id or not _REQUEST_ID.fullmatch(request_id):
-        request_id = os.urandom(8).hex().encode()
-    state = scope.setdefault("state", {})
-    state["request_id"] = request_id.decode()
-    return state, request_id
 
 
 class _AccessLog:

@@ -7,17 +7,17 @@ eight of them take little longer than one.
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import orjson
 
 from mlops.columns import Schema
 from mlops.errors import UserError
-from mlops.serving.encoding import Floats, count_rows
+from mlops.serving.encoding import Columns, Floats, count_rows
 from mlops.serving.engine import FEW
 from mlops.serving.home_page import Page
 from mlops.serving.loaded_model import Served
@@ -26,9 +26,12 @@ from mlops.serving.prometheus import Metrics
 from mlops.serving.quick_requests import Values
 from mlops.serving.settings import Settings
 from mlops.serving.tables import PLACE, TIME
+from mlops.serving.tokens import random_tokens
 from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")
+
+_LATELY = 1.0  # seconds after a request for one row in which others are expected
 
 
 class Predicted(NamedTuple):
@@ -53,9 +56,14 @@ class Answer(Protocol):
 
 
 class _Asked(NamedTuple):
-    """A request whose `answer` is to be set."""
+    """A request whose `answer` is to be set.
+
+    Attributes:
+        columns: the values for the engine and the metrics: of many rows, numbers as arrays.
+    """
 
     values: Values
+    columns: Columns
     request_id: str
     answer: Answer
 
@@ -64,13 +72,17 @@ class _Batch(NamedTuple):
     """Rows that were predicted together: of one request, or of several for one row each."""
 
     asked: list[_Asked]
-    values: Values
+    columns: Columns
     predicted: Predicted
 
     @property
     def size(self) -> int:
         """Rows of each request."""
         return len(self.predicted.ids) // len(self.asked)
+
+    def parts(self, rows: list[Any]) -> list[list[Any]]:
+        """Return the part of each request."""
+        return [rows[at : at + self.size] for at in range(0, len(rows), self.size)]
 
 
 class Service:
@@ -83,11 +95,15 @@ class Service:
 
     def __init__(self, settings: Settings, schema: Schema, metrics: Metrics) -> None:
         self.settings, self.schema, self.metrics = settings, schema, metrics
+        self._timed = schema.timed
         self.draining = False
+        self._tokens = random_tokens()
         self._places = [f"{place:0{PLACE}x}" for place in range(settings.max_rows)]
         self._inputs = {column.name for column in schema.inputs}
+        self._numbers = [c.name for c in schema.inputs if c.type in (float, int)]
         self._ones: list[_Asked] = []  # requests for one row, of this turn of the event loop
         self._others: list[_Asked] = []  # those for several rows
+        self._ones_until = 0.0  # until then, requests for one row are expected
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
         if settings.prediction_log_url != "none":
@@ -135,32 +151,41 @@ class Service:
         If a feature needs a time and a row has none, the present time is used.
         """
         self._fill_time(values)
-        loop, n_rows = asyncio.get_running_loop(), count_rows(values)
-        asked = _Asked(values, request_id, answer)
-        if n_rows <= FEW:
+        columns: Columns = values
+        if (n_rows := count_rows(values)) > FEW:
+            numbers = {name: np.array(values[name], dtype=np.float64) for name in self._numbers}
+            columns = {**values, **numbers}
+        asked = _Asked(values, columns, request_id, answer)
+        if n_rows <= FEW or self._may_hold_up_others(n_rows):
             if not self._ones and not self._others:
-                loop.call_soon(self._answer_turn)
+                asyncio.get_running_loop().call_soon(self._answer_turn)
             (self._ones if n_rows == 1 else self._others).append(asked)
             return
-        served = self.served  # in a thread, so that many rows don't block single ones
-        found = loop.run_in_executor(None, served.engine.predict_columns, values)
-        found.add_done_callback(lambda done: self._settle(served, [asked], values, done.result))
+        served, loop = self.served, asyncio.get_running_loop()
+        found = loop.run_in_executor(None, served.engine.predict_columns, columns)
+        found.add_done_callback(lambda done: self._settle(served, [asked], columns, done.result))
+
+    def _may_hold_up_others(self, n_rows: int) -> bool:
+        # To hand rows over to a thread takes as long as to predict some hundred of them.
+        return n_rows <= self.served.quick_rows and time.monotonic() > self._ones_until
 
     def _fill_time(self, values: Values) -> None:
-        if (timed := self.schema.timed) is not None and None in values[timed.name]:
+        if (timed := self._timed) is not None and None in values[timed.name]:
             now = present(timed.type, self.schema.timezone)
             values[timed.name] = [now if at is None else at for at in values[timed.name]]
 
     def _ids(self, n_requests: int, n_rows: int) -> list[str]:
         # Starts with the time, so that new ids are adjacent in the index; the rest is unguessable.
         now, places = f"{time.time_ns() // 1_000_000:0{TIME}x}", self._places[:n_rows]
-        tokens = [now + secrets.token_hex(8) for _ in range(n_requests)]
+        tokens = [now + next(self._tokens) for _ in range(n_requests)]
         return [token + place for token in tokens for place in places]
 
     def _answer_turn(self) -> None:
         """Answer the requests that this turn of the event loop has brought."""
         ones, self._ones = self._ones, []
         others, self._others = self._others, []
+        if ones:
+            self._ones_until = time.monotonic() + _LATELY
         for start in range(0, len(ones), FEW):
             self._answer_together(ones[start : start + FEW])
         for one in others:
@@ -169,19 +194,19 @@ class Service:
             self.log.hand_over()
 
     def _answer_together(self, asked: list[_Asked]) -> None:
-        served, values = self.served, asked[0].values
+        served, columns = self.served, asked[0].columns
         if len(asked) > 1:  # each for one row
-            values = {name: [one.values[name][0] for one in asked] for name in values}
-        self._settle(served, asked, values, lambda: served.engine.predict_columns(values))
+            columns = {name: [one.values[name][0] for one in asked] for name in columns}
+        self._settle(served, asked, columns, lambda: served.engine.predict_columns(columns))
 
     def _settle(
-        self, served: Served, asked: list[_Asked], values: Values, predict: Callable[[], Floats]
+        self, served: Served, asked: list[_Asked], columns: Columns, predict: Callable[[], Floats]
     ) -> None:
         """Predict, log and answer; if one of several requests fails, the others don't."""
         try:
-            found, n_rows = served.values(predict()), count_rows(values)
+            found, n_rows = served.values(predict()), count_rows(columns)
             ids = self._ids(len(asked), n_rows // len(asked))
-            self._log(_Batch(asked, values, Predicted(served, found, ids)))
+            self._log(_Batch(asked, columns, Predicted(served, found, ids)))
         except Exception as error:
             if len(asked) > 1:
                 for one in asked:
@@ -195,19 +220,14 @@ class Service:
             self._answer(batch)
             return
         at, (served, found, ids), size = time.time(), batch.predicted, batch.size
-        features: list[Any] = [batch.values]  # of one request for several rows: one record
-        predicted: list[Any] = [found]
-        if size == 1:
-            rows = zip(*batch.values.values(), strict=True)
-            features = [dict(zip(batch.values, row, strict=True)) for row in rows]
-            predicted = found
-        requests = zip(ids[::size], batch.asked, features, predicted, strict=True)
-        written = self.log.predictions(
-            [
-                (name, at, served.version, one.request_id, _json(own), _json(value), size)
-                for name, one, own, value in requests
-            ]
-        )
+        records = []
+        for name, one, value in zip(ids[::size], batch.asked, batch.parts(found), strict=True):
+            features: Any = one.values  # for several rows: one record
+            if size == 1:
+                features, value = {name: given for name, (given,) in features.items()}, value[0]
+            told = _json(features), _json(value)
+            records.append((name, at, served.version, one.request_id, *told, size))
+        written = self.log.predictions(records)
         written.add_done_callback(partial(self._logged, batch))
 
     def _logged(self, batch: _Batch, written: "asyncio.Future[None]") -> None:
@@ -226,12 +246,11 @@ class Service:
                 one.answer.set_exception(error)
 
     def _answer(self, batch: _Batch) -> None:
-        (served, values, ids), size = batch.predicted, batch.size
-        for place, one in enumerate(batch.asked):
-            own = slice(place * size, (place + 1) * size)
+        served, values, ids = batch.predicted
+        for one, *own in zip(batch.asked, batch.parts(values), batch.parts(ids), strict=True):
             if not one.answer.done():  # else its request was cancelled
-                one.answer.set_result(Predicted(served, values[own], ids[own]))
-        self.metrics.rows(batch.values, served.answers(values), len(batch.asked))
+                one.answer.set_result(Predicted(served, *own))
+        self.metrics.rows(batch.columns, served.answers(values), len(batch.asked))
 
     def refused(self, problems: Sequence[dict[str, Any]]) -> None:
         """Count a refused request by the features that were wrong in it, for the monitor."""

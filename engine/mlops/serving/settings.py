@@ -1,12 +1,22 @@
 """The API's settings, from environment variables or files, and a table of them."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 
-PREFIX = "SERVE_"
+from mlops.database_address import VARIABLE as LOG_ADDRESS
+from mlops.errors import UserError
+
 SECRETS = Path("/run/secrets")
 """Where container engines mount secrets: a file named as a variable, in lower case, sets it too."""
 
@@ -23,15 +33,10 @@ def _listed(text: Any) -> Any:
     )
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Settings; each field's description is its line in the documentation."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        frozen=True,
-        extra="ignore",
-        secrets_dir=SECRETS if SECRETS.is_dir() else None,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: Path = Field(
         default=Path("artifacts/bundle"), description="Folder of the bundle to serve"
@@ -48,7 +53,7 @@ class Settings(BaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Prefix under which a proxy serves the API, such as `/api`; no `/` at the end",
     )
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    cors_origins: Annotated[tuple[Origin, ...], BeforeValidator(_listed)] = Field(
         default=(),
         description="Origins whose pages may send requests (CORS), such as "
         "`https://a.example,https://b.example`, or `*`; none by default",
@@ -62,7 +67,6 @@ class Settings(BaseSettings):
 
     prediction_log_url: str = Field(
         default="sqlite:///artifacts/serving/predictions.db",
-        validation_alias="PREDICTION_LOG_URL",
         description="Database of predictions and feedback, `sqlite:///…` or `postgresql://…`; "
         "`none` logs nothing",
     )
@@ -121,11 +125,45 @@ class Settings(BaseSettings):
     access_log: bool = Field(default=True, description="Write one line of JSON per request")
 
 
+def read_settings() -> Settings:
+    """Read the settings from the environment and from files in SECRETS.
+
+    Not by pydantic-settings, whose import is an eighth of the server's start.
+
+    Raises:
+        UserError: settings are invalid, or a file can't be read; the message lists each.
+    """
+    variables = {name.upper(): text for name, text in os.environ.items()}
+    given, problems = {}, []
+    for name in Settings.model_fields:
+        file = SECRETS / _variable(name).lower()
+        try:
+            if _variable(name) in variables:
+                given[name] = variables[_variable(name)]
+            elif file.is_file():
+                given[name] = file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            problems.append(f"{_variable(name)}: {file} can't be read as text: {error}")
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # texts, which pydantic converts
+    except ValidationError as error:
+        for item in error.errors():
+            name, *rest = map(str, item["loc"])
+            problems.append(f"{'.'.join([_variable(name), *rest])}: {item['msg']}")
+    if problems:
+        raise UserError("Invalid settings in the environment:", problems)
+    return settings
+
+
+def _variable(name: str) -> str:
+    """Return the environment variable of a field; the monitor reads the log's address as well."""
+    return LOG_ADDRESS if name.upper() == LOG_ADDRESS else f"SERVE_{name.upper()}"
+
+
 def settings_table() -> str:
     """Write the settings as a Markdown table."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        variable = field.validation_alias or PREFIX + name.upper()
         default = "" if field.default in (None, "", ()) else f"`{field.default}`"
-        lines.append(f"| `{variable}` | {default} | {field.description} |")
+        lines.append(f"| `{_variable(name)}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
