@@ -16,7 +16,8 @@ Arrays = dict[str, NDArray[Any]]
 _FEW = 32
 
 _TEXT = StringDType()
-_DTYPES = {"float64": np.dtype(np.float64), "datetime64[us]": np.dtype("datetime64[us]")}
+_TIME = "datetime64[us]"
+_DTYPES = {"float64": np.dtype(np.float64), _TIME: np.dtype(_TIME)}
 _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "f": np.isnan,
     "M": np.isnat,
@@ -34,6 +35,9 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
     if kind == "str":
         texts = ["" if value is None or value != value else value for value in values]
         return np.array(texts, dtype=_TEXT)
+    if kind == _TIME and isinstance(values, list):
+        # numpy parses a text in half the time in which it converts an object.
+        values = [value and value.isoformat() for value in values]
     return np.array(values, dtype=_DTYPES.get(kind, kind))
 
 

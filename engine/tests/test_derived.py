@@ -1,6 +1,7 @@
 """Derived features: the same value in training and in every way of serving."""
 
 import datetime
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops.columns import Derived, Schema
-from mlops.derived import derive
+from mlops.columns import Column, Derived, Schema
+from mlops.derived import as_array, derive
 from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.pipeline.equivalence import as_columns, as_requests, columns_of
@@ -221,3 +222,18 @@ def test_the_time_is_a_field_of_a_request_only_if_a_feature_needs_it() -> None:
     assert SCHEMA.timed is SCHEMA.time
     names = [feature.name for feature in SCHEMA.features]
     assert names == ["material", "weight", "express", *(feature.name for feature in FEATURES)]
+
+
+@pytest.mark.parametrize("kind", [datetime.date, datetime.datetime])
+def test_times_of_requests_become_the_same_as_those_of_frames(kind: Any) -> None:
+    rng, days = random.Random(0), datetime.date.max.toordinal()
+    times: list[Any] = [None, kind.min, kind.max]
+    for _ in range(2_000):
+        time = datetime.datetime.min + datetime.timedelta(
+            rng.randrange(days - 1), rng.random() * 1e5
+        )
+        times.append(time if kind is datetime.datetime else time.date())
+
+    for several in (times, [None], [None, None], times[1:2], []):
+        found = as_array(several, Column("at", "", kind))
+        np.testing.assert_array_equal(found, np.array(several, dtype="datetime64[us]"))

@@ -16,8 +16,11 @@ class WithFeatures:
 
     def __init__(self, engine: Engine, schema: Schema) -> None:
         self._engine, self._schema = engine, schema
+        self._needed = [column.name for column in schema.needed_inputs]
 
     def predict_columns(self, columns: Columns) -> Floats:
-        given = {column.name: columns[column.name] for column in self._schema.needed_inputs}
-        plain = {n: v.texts() if isinstance(v, Coded) else v for n, v in given.items()}
-        return self._engine.predict_columns({**columns, **derive(plain, self._schema)})
+        given = {
+            name: values.texts() if isinstance(values := columns[name], Coded) else values
+            for name in self._needed
+        }
+        return self._engine.predict_columns({**columns, **derive(given, self._schema)})

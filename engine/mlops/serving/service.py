@@ -140,7 +140,7 @@ class Service:
             answer = asyncio.get_running_loop().create_future()
             self.ask(values, request_id, answer)
             return await answer
-        self._fill_time(values)
+        self._fill_time([values])
         served, n_rows = self.served, count_rows(values)
         found = served.values(served.engine.predict_columns(values))
         return Predicted(served, found, self._ids(1, n_rows))
@@ -150,9 +150,9 @@ class Service:
 
         If a feature needs a time and a row has none, the present time is used.
         """
-        self._fill_time(values)
         columns: Columns = values
         if (n_rows := count_rows(values)) > FEW:
+            self._fill_time([values])
             numbers = {name: np.array(values[name], dtype=np.float64) for name in self._numbers}
             columns = {**values, **numbers}
         asked = _Asked(values, columns, request_id, answer)
@@ -169,10 +169,13 @@ class Service:
         # To hand rows over to a thread takes as long as to predict some hundred of them.
         return n_rows <= self.served.quick_rows and time.monotonic() > self._ones_until
 
-    def _fill_time(self, values: Values) -> None:
-        if (timed := self._timed) is not None and None in values[timed.name]:
-            now = present(timed.type, self.schema.timezone)
-            values[timed.name] = [now if at is None else at for at in values[timed.name]]
+    def _fill_time(self, requests: list[Values]) -> None:
+        if (timed := self._timed) is None:
+            return
+        now = present(timed.type, self.schema.timezone)
+        for values in requests:
+            times = values[timed.name]
+            values[timed.name] = [now if at is None else at for at in times]
 
     def _ids(self, n_requests: int, n_rows: int) -> list[str]:
         # Starts with the time, so that new ids are adjacent in the index; the rest is unguessable.
@@ -184,6 +187,7 @@ class Service:
         """Answer the requests that this turn of the event loop has brought."""
         ones, self._ones = self._ones, []
         others, self._others = self._others, []
+        self._fill_time([one.values for one in (*ones, *others)])
         if ones:
             self._ones_until = time.monotonic() + _LATELY
         for start in range(0, len(ones), FEW):
