@@ -1,14 +1,21 @@
 """More load than the server takes, new models under load, several workers: nothing is lost."""
 
+import asyncio
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from databases import logged
 from load import Load, wait_for
 from malformed import CLASSES
+from mlops.serving.app import create_app
+from mlops.serving.prometheus import Metrics
+from mlops.serving.service import Service
+from mlops.serving.settings import Settings
+from project.schema import SCHEMA
 from served import ROW, Process, running
 from test_malformed import send_malformed
 
@@ -43,6 +50,35 @@ def test_malformed_requests_beside_an_overload_get_no_other_5xx_than_the_announc
         assert "Traceback" not in server.end()[1]
     assert load.statuses == {200, 503}
     assert load.unanswered == 0
+
+
+def test_requests_that_wait_for_fastapi_leave_places_for_predictions(bundle: Path) -> None:
+    chosen = Settings(bundle=bundle, prediction_log_url="none", access_log=False, reload_seconds=0)
+    app = create_app(Service(chosen, SCHEMA, Metrics(SCHEMA)))
+
+    async def status_of(path: str, query: bytes = b"") -> int:
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": query}
+        await app({**scope, "headers": []}, receive, send)
+        return statuses[0]
+
+    async def flood() -> tuple[int, list[int], int]:
+        pages = [asyncio.create_task(status_of("/model")) for _ in range(100)]
+        await asyncio.sleep(0)  # all of them are under way
+        predicted = await status_of("/predict", b"size=1500&rooms=6")
+        return predicted, await asyncio.gather(*pages), await status_of("/model")
+
+    predicted, pages, later = asyncio.run(flood())
+
+    assert predicted == later == 200
+    assert set(pages) == {200, 503}
 
 
 def scrape(server: Process) -> dict[str, float]:

@@ -16,7 +16,7 @@ from mlops.serving.access import PUBLIC
 from mlops.serving.health import Health
 from mlops.serving.inference_protocol import Protocol
 from mlops.serving.predictions import PATH, Predictions
-from mlops.serving.refusals import JSON, Header, answer_to
+from mlops.serving.refusals import JSON, Header, Refusal, answer_to
 from mlops.serving.request_limits import Gate, respond
 from mlops.serving.service import Service
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mlops.serving.routes import Routes
 
 Extension = Callable[["FastAPI"], None]
+
+_WAITING = 16  # requests that may wait for FastAPI's import; predictions have the other places
 
 
 class Usual(NamedTuple):
@@ -96,7 +98,7 @@ class Application:
             for (method, path), found in usual.items()
         }
         self._routes, self._extended = routes, routes is not None
-        self._building = asyncio.Lock()
+        self._building, self._waiting = asyncio.Lock(), 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and not self._extended:
@@ -121,10 +123,16 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _built(self) -> "Routes":
-        async with self._building:
-            if self._routes is None:
-                self._routes = await asyncio.to_thread(self._build)
-                gc.freeze()  # as after the start, see __main__
+        if self._waiting == _WAITING:
+            raise Refusal(503, "this path is not ready yet", (b"retry-after", b"1"))
+        self._waiting += 1
+        try:
+            async with self._building:
+                if self._routes is None:
+                    self._routes = await asyncio.to_thread(self._build)
+                    gc.freeze()  # as after the start, see __main__
+        finally:
+            self._waiting -= 1
         return self._routes
 
     async def _as_get(self, scope: Scope) -> Scope:
