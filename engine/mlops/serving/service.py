@@ -82,7 +82,8 @@ class _Batch(NamedTuple):
 
     def parts(self, rows: list[Any]) -> list[list[Any]]:
         """Return the part of each request."""
-        return [rows[at : at + self.size] for at in range(0, len(rows), self.size)]
+        size = self.size
+        return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 class Service:

@@ -142,8 +142,8 @@ def read_settings() -> Settings:
                 given[name] = variables[_variable(name)]
             elif file.is_file():
                 given[name] = file.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            problems.append(f"{_variable(name)}: {file} can't be read as text: {error}")
+        except (OSError, ValueError):  # whose message may quote a byte of the secret
+            problems.append(f"{_variable(name)}: {file} can't be read as text in UTF-8")
     try:
         settings = Settings(**given)  # type: ignore[arg-type]  # texts, which pydantic converts
     except ValidationError as error:
