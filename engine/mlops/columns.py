@@ -79,7 +79,7 @@ class Column:
             return f"{kind} of at most {self.high:,.12g}"
         return kind
 
-    @property
+    @cached_property
     def dtype(self) -> str:
         """The column's dtype in every frame and Arrow table of the pipeline.
 
@@ -121,7 +121,7 @@ class Derived:
     takes_missing: bool = False
     open: bool = False
 
-    @property
+    @cached_property
     def dtype(self) -> str:
         """The feature's dtype in every frame, as for a column."""
         return _DTYPES[self.type]
@@ -258,6 +258,16 @@ class Schema(Table):
     def needed_inputs(self) -> tuple[Column, ...]:
         """The fields of a request that derived features need."""
         return tuple(column for column in self.inputs if column.name in self.needed)
+
+    @cached_property
+    def needed_numbers(self) -> tuple[Column, ...]:
+        """Those of `needed_inputs` that are numbers or booleans."""
+        return tuple(c for c in self.needed_inputs if c.type in (float, int, bool))
+
+    @cached_property
+    def needed_others(self) -> tuple[Column, ...]:
+        """Those of `needed_inputs` that are texts, dates or times."""
+        return tuple(c for c in self.needed_inputs if c not in self.needed_numbers)
 
     @property
     def timed(self) -> Column | None:

@@ -1,6 +1,6 @@
 """Derived features: one computation for training, serving, scoring and monitoring."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.dtypes import StringDType
 from numpy.typing import NDArray
 
-from mlops.columns import LONGEST, Derived, Feature, Schema
+from mlops.columns import LONGEST, Column, Derived, Feature, Schema
 from mlops.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
@@ -55,7 +55,8 @@ def derive(columns: Mapping[str, Any], schema: Schema) -> Arrays:
     """
     needed, found, known = schema.needed, Arrays(), _Known()
     with np.errstate(all="ignore"):
-        for column in schema.needed_inputs:
+        known.add_numbers(columns, schema.needed_numbers)
+        for column in schema.needed_others:
             known.add(columns[column.name], column)
         for feature in schema.derived:
             found[feature.name] = made = _made(feature, known)
@@ -74,11 +75,27 @@ class _Known:
     def __init__(self) -> None:
         self.values, self.gaps, self.bools = Arrays(), Arrays(), set[str]()
 
+    def add_numbers(self, columns: Mapping[str, Any], needed: Sequence[Column]) -> None:
+        """Add numbers and booleans, by one array: quicker for few rows than one for each."""
+        if not needed:
+            return
+        values = [columns[column.name] for column in needed]
+        block = np.array(values, dtype=np.float64)
+        block.setflags(write=False)
+        for column, own, given in zip(needed, block, values, strict=True):
+            self._put(column, own, given)
+
     def add(self, values: Any, column: Feature) -> None:
-        self.values[column.name] = own = _read_only(as_array(values, column))
+        """Add any other column, or a derived feature."""
+        own = as_array(values, column)
+        own.setflags(write=False)
+        self._put(column, own, values)
+
+    def _put(self, column: Feature, own: NDArray[Any], given: Any) -> None:
+        self.values[column.name] = own
         if column.type is bool:
             self.bools.add(column.name)
-        if type(values) is list and None not in values:  # quicker for few rows
+        if type(given) is list and None not in given:  # quicker for few rows
             return
         if (gaps := _MISSING[own.dtype.kind](own)).any():
             self.gaps[column.name] = gaps
@@ -87,10 +104,10 @@ class _Known:
 def _made(feature: Derived, known: _Known) -> NDArray[Any]:
     """Call a feature's function for the rows without missing needed values, or for all rows."""
     given = [known.values[name] for name in feature.needs]
-    missing = [known.gaps[name] for name in feature.needs if name in known.gaps]
+    missing = known.gaps and [known.gaps[name] for name in feature.needs if name in known.gaps]
     if missing and feature.takes_missing:
         return _called(feature, given)
-    if not known.bools.isdisjoint(feature.needs):
+    if known.bools:
         pairs = zip(feature.needs, given, strict=True)
         given = [_read_only(v != 0) if name in known.bools else v for name, v in pairs]
     if not missing:
@@ -134,11 +151,11 @@ def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
         return texts
     if made.dtype.kind not in "fiub":
         raise TypeError("not numeric")
-    numbers = made.astype(np.float64)
+    numbers = made.astype(np.float64, copy=False)
     # A sum of a list is quicker for a few rows.
     total = sum(numbers.tolist()) if len(numbers) <= _FEW else np.add.reduce(numbers)
     if not isfinite(total):  # one is not finite, or the sum of large ones is not
-        numbers[~np.isfinite(numbers)] = np.nan
+        return np.where(np.isfinite(numbers), numbers, np.nan)
     return numbers
 
 
