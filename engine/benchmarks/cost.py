@@ -22,7 +22,7 @@ from served import make_bundle, small_model
 
 STRETCH = """
 import time
-from mlops.serving import loaded_model
+from mlops.inference import loaded_model
 read = loaded_model.Served.read
 def slow(folder, schema):
     served = read(folder, schema)

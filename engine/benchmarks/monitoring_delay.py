@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 import bench_paths  # noqa: F401
+from mlops.inference.loaded_model import Served
 from mlops.metric_registry import Metrics
 from mlops.monitoring.__main__ import monitor
 from mlops.paths import BUNDLE
 from mlops.pipeline.equivalence import columns_of
 from mlops.project import load_project_params
-from mlops.serving.loaded_model import Served
 from project.schema import SCHEMA
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))

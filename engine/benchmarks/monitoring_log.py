@@ -17,7 +17,7 @@ from mlops.bundle import read_manifest
 from mlops.database import Database
 from mlops.database_address import parse_address
 from mlops.pipeline.partitions import read_partitions
-from mlops.serving.tables import migrate
+from mlops.prediction_log.tables import migrate
 from project.schema import SCHEMA
 
 KINDS = 500

@@ -37,7 +37,7 @@ _OURS = """
 from pathlib import Path
 from project.schema import SCHEMA
 from mlops.score.__main__ import score_file
-from mlops.serving.loaded_model import Served
+from mlops.inference.loaded_model import Served
 served = Served.read(Path("bundle"), SCHEMA)
 work = lambda: score_file(Path("in.parquet"), Path("ours.parquet"), served)
 """

@@ -10,11 +10,11 @@ from mlops import validation
 from mlops.columns import Schema
 from mlops.files import read_json
 from mlops.frames import read_rows
+from mlops.inference.loaded_model import Served
 from mlops.metrics import Floats
 from mlops.paths import BUNDLE, METRICS, TEST_ROWS
 from mlops.pipeline.equivalence import as_requests, columns_of
 from mlops.serving.app import Extension, create_app
-from mlops.serving.loaded_model import Served
 from mlops.serving.prometheus import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings

@@ -12,7 +12,7 @@ from mlops.database_address import parse_address
 from mlops.metrics import Predictions
 from mlops.params import load_params
 from mlops.pipeline.export import describe_reference
-from mlops.serving.tables import TIME, Record, insert, migrate
+from mlops.prediction_log.tables import TIME, Record, insert, migrate
 from paths import DEMO
 from project.schema import SCHEMA
 from standard import PRICES

@@ -21,9 +21,9 @@ from fitted import fit
 from mlops.bundle import MANIFEST, MODEL_FILE, libraries, seal
 from mlops.columns import Schema
 from mlops.files import whole_folder, write_json
+from mlops.inference.engine import FORM_FILE
 from mlops.pipeline.exporter import export_form
 from mlops.request import describe_columns, describe_derived
-from mlops.serving.engine import FORM_FILE
 from paths import PYTHONPATH
 from project.schema import SCHEMA
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, WebSocket, WebSocketDisconnect
 
 from mlops.errors import UserError
-from mlops.serving.access import PUBLIC
+from mlops.gateway.access import PUBLIC
 from mlops.serving.settings import read_settings
 from served import KEY, ROW, running
 from test_api import start

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from load import wait_for
-from mlops.serving.protocol import Line
+from mlops.gateway.pipelining import Line
 from served import KEY, ROW, Process, running
 from test_malformed import GROWTH, memory
 

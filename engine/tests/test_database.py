@@ -19,8 +19,8 @@ from mlops.database import Database, cause_of, connect
 from mlops.database_address import parse_address
 from mlops.errors import UserError
 from mlops.monitoring.log_reader import read_feedback, read_window
-from mlops.serving.prediction_log import LogAway, PredictionLog
-from mlops.serving.tables import migrate
+from mlops.prediction_log.log_writer import LogAway, PredictionLog
+from mlops.prediction_log.tables import migrate
 from paths import PYTHONPATH, ROOT
 from pooler import pooler
 from production import NOW, PARAMS, VERSION, Log, sales

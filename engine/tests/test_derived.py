@@ -13,10 +13,10 @@ from mlops.columns import Column, Derived, Schema
 from mlops.derived import as_array, derive
 from mlops.errors import UserError
 from mlops.frames import with_derived
+from mlops.inference.derived_engine import WithFeatures
 from mlops.pipeline.equivalence import as_columns, as_requests, columns_of
 from mlops.pipeline.feature_check import check_features
 from mlops.sampling import valid_rows
-from mlops.serving.derived_engine import WithFeatures
 from orders import COLUMNS, FEATURES, SCHEMA
 
 

@@ -17,6 +17,9 @@ import fitted
 from databases import rows_of
 from mlops.errors import UserError
 from mlops.frames import with_derived, write_rows
+from mlops.inference.derived_engine import with_features
+from mlops.inference.engine import Exported
+from mlops.inference.loaded_model import Served
 from mlops.monitoring.feedback import labelled_rows
 from mlops.monitoring.log_reader import read_feedback
 from mlops.pipeline.equivalence import LIMITS, as_requests, edge_rows, largest_error
@@ -25,9 +28,6 @@ from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
 from mlops.score.__main__ import score_file
 from mlops.serving.app import create_app
-from mlops.serving.derived_engine import with_features
-from mlops.serving.engine import Exported
-from mlops.serving.loaded_model import Served
 from mlops.serving.prometheus import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings

@@ -15,6 +15,7 @@ import classification
 from mlops.bundle import load_model, read_manifest
 from mlops.columns import Column, Schema
 from mlops.frames import read_rows, write_rows
+from mlops.inference.loaded_model import Served
 from mlops.metrics import Predictions, rounded
 from mlops.params import Params, load_params
 from mlops.paths import (
@@ -34,7 +35,6 @@ from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import predict
 from mlops.pipeline.page_content import EXAMPLES
 from mlops.sampling import valid_rows
-from mlops.serving.loaded_model import Served
 from paths import DEMO
 from project.schema import SCHEMA
 from standard import NAMES, PRICES, score

@@ -14,6 +14,10 @@ from sklearn.svm import SVR
 from fitted import SCHEMAS, fit
 from mlops.columns import Schema
 from mlops.files import write_json
+from mlops.inference.derived_engine import with_features
+from mlops.inference.encoding import Encoding, Number
+from mlops.inference.engine import FEW, FORM_FILE, Engine, Exported
+from mlops.inference.quickscorer import FewRows, Masks
 from mlops.pipeline import equivalence, serving_engine
 from mlops.pipeline.equivalence import (
     LIMITS,
@@ -25,10 +29,6 @@ from mlops.pipeline.equivalence import (
 )
 from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import Form, export_form
-from mlops.serving.derived_engine import with_features
-from mlops.serving.encoding import Encoding, Number
-from mlops.serving.engine import FEW, FORM_FILE, Engine, Exported
-from mlops.serving.quickscorer import FewRows, Masks
 from paths import PYTHONPATH
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -219,7 +219,7 @@ def test_the_engine_imports_nothing_that_trained_the_model(tmp_path: Path) -> No
     for name, content in form.files.items():
         (tmp_path / name).write_bytes(content)
     code = (
-        "import sys; from pathlib import Path; from mlops.serving.engine import Exported\n"
+        "import sys; from pathlib import Path; from mlops.inference.engine import Exported\n"
         f"engine = Exported.read(Path({str(tmp_path)!r}), {list(form.files)})\n"
         f"engine.predict_columns({ {c.name: [None] for c in SCHEMA.features} })\n"
         "print(*{name.split('.')[0] for name in sys.modules})"

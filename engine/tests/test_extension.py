@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from mlops import project
 from mlops.errors import UserError
+from mlops.request_parsing.requests import Unprocessable
 from mlops.serving.app import Application
-from mlops.serving.requests import Unprocessable
 from paths import DEMO, ROOT
 from served import ROW, running
 from test_api import start

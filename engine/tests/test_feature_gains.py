@@ -11,13 +11,13 @@ import pytest
 from fitted import chosen
 from mlops.columns import Column, Schema
 from mlops.frames import with_derived
+from mlops.inference.derived_engine import with_features
+from mlops.inference.engine import Exported
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
 from mlops.pipeline.exporter import export_form
 from mlops.pipeline.model import build_model, fit_model, predict
-from mlops.serving.derived_engine import with_features
-from mlops.serving.engine import Exported
 from standard import score
 
 HEAD = "from typing import Any\nfrom mlops.columns import Derived\n"

@@ -259,8 +259,8 @@ BROKEN = {
         "row 0: found",
     ),
     "bad input answered": (
-        "RUN sed -i 's/else 422$/else 200/' /app/mlops/serving/refusals.py "
-        "&& rm -r /app/mlops/serving/__pycache__",
+        "RUN sed -i 's/else 422$/else 200/' /app/mlops/gateway/refusals.py "
+        "&& rm -r /app/mlops/gateway/__pycache__",
         "bad input: found 200, wanted 422",
     ),
     "a signal that is not heard": (

@@ -30,6 +30,7 @@ from sklearn.tree import DecisionTreeRegressor
 from fitted import SCHEMAS, chosen
 from mlops.errors import UserError
 from mlops.frames import with_derived, write_rows
+from mlops.inference.engine import Exported
 from mlops.kinds import Kind
 from mlops.metrics import Task
 from mlops.params import Params
@@ -37,7 +38,6 @@ from mlops.pipeline import serving_engine
 from mlops.pipeline.model import build_model, fit_model, predict
 from mlops.pipeline.preprocessing import NumberedClasses, one_hot
 from mlops.sampling import valid_rows
-from mlops.serving.engine import Exported
 from project.models import KINDS
 
 

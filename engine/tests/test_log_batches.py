@@ -12,7 +12,7 @@ from databases import connected, logged, postgres  # noqa: F401  a fixture
 from mlops.monitoring import log_reader
 from mlops.monitoring.log_reader import ACTUAL, ID, PREDICTED, REQUEST, read_feedback, read_window
 from mlops.params import Monitor
-from mlops.serving import tables
+from mlops.prediction_log import tables
 from production import DAY, NOW, PARAMS, VERSION, Log, sales
 from project.schema import SCHEMA
 from served import ROW, running

@@ -17,6 +17,7 @@ import classification
 from clones import copy, edit_params, run
 from fitted import SMALL, chosen
 from mlops.columns import Schema
+from mlops.inference.engine import Exported
 from mlops.metrics import Predictions
 from mlops.params import Params
 from mlops.pipeline.equivalence import edge_rows, largest_error
@@ -30,7 +31,6 @@ from mlops.pipeline.model import (
     rescale_to_recent_level,
 )
 from mlops.sampling import valid_rows
-from mlops.serving.engine import Exported
 from paths import DEMO, PYTHONPATH, ROOT, SOURCES
 from project.models import KINDS
 from project.schema import SCHEMA
@@ -172,7 +172,7 @@ from mlops.pipeline.feature_frame import FeatureFrame
 from mlops.pipeline.model import build_model, fit_model
 from mlops.project import load_project_params
 from mlops.sampling import valid_rows
-from mlops.serving.engine import Exported
+from mlops.inference.engine import Exported
 from project.schema import SCHEMA
 kind, out = sys.argv[1:]
 own, train = chosen(load_project_params(), kind, max_iter=20, n_estimators=20)

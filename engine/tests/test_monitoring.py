@@ -16,8 +16,8 @@ from mlops.monitoring.log_reader import ACTUAL, ID, read_window
 from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.params import Params
+from mlops.prediction_log.tables import tell
 from mlops.profile import number_profile
-from mlops.serving.tables import tell
 from production import DAY, MANIFEST, NOW, PARAMS, VERSION, Log, predicted, reference, sales
 from project.schema import SCHEMA
 from standard import PRICES

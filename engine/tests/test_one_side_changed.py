@@ -18,12 +18,12 @@ from fitted import SCHEMAS, fit
 from mlops.columns import Derived, Schema
 from mlops.errors import UserError
 from mlops.frames import with_derived
+from mlops.inference.derived_engine import with_features
+from mlops.inference.engine import LEAVES_FILE, MASKS_FILE, Engine, Exported
+from mlops.inference.loaded_model import Served
 from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
 from mlops.pipeline.exporter import Form, export_form
 from mlops.pipeline.model import build_model, fit_model
-from mlops.serving.derived_engine import with_features
-from mlops.serving.engine import LEAVES_FILE, MASKS_FILE, Engine, Exported
-from mlops.serving.loaded_model import Served
 from orders import SCHEMA as ORDERS
 from served import make_bundle
 

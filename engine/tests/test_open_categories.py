@@ -17,6 +17,9 @@ from fitted import SMALL, chosen
 from mlops.columns import LONGEST, Column, Derived, Schema
 from mlops.errors import UserError
 from mlops.frames import with_derived
+from mlops.inference.derived_engine import with_features
+from mlops.inference.encoding import Encoding
+from mlops.inference.engine import Exported
 from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import decide
@@ -37,9 +40,6 @@ from mlops.pipeline.feature_frame import MOST_CATEGORIES, RARE, FeatureFrame
 from mlops.pipeline.model import actual_values, build_model, fit_model, predict
 from mlops.profile import LISTED_TEXTS
 from mlops.serving.app import create_app
-from mlops.serving.derived_engine import with_features
-from mlops.serving.encoding import Encoding
-from mlops.serving.engine import Exported
 from mlops.serving.prometheus import Metrics as ServingMetrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings

@@ -17,8 +17,8 @@ from databases import Postgres, connected, logged, postgres, small_disk  # noqa:
 from load import Load, wait_for
 from mlops.database import Database
 from mlops.database_address import parse_address
-from mlops.serving import prediction_log, tables
-from mlops.serving.tables import migrate
+from mlops.prediction_log import log_writer, tables
+from mlops.prediction_log.tables import migrate
 from served import PATIENCE, ROW, running
 
 KILLS = int(os.environ.get("MLOPS_KILLS", "50"))
@@ -117,8 +117,8 @@ def test_a_locked_log_refuses_until_it_is_free(bundle: Path, tmp_path: Path) -> 
 def test_writes_do_not_pile_up_behind_a_database_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction_log, "_PENDING", 3)
-    hanging = prediction_log.PredictionLog(f"sqlite:///{tmp_path}/log.db", 0.01, 0)
+    monkeypatch.setattr(log_writer, "_PENDING", 3)
+    hanging = log_writer.PredictionLog(f"sqlite:///{tmp_path}/log.db", 0.01, 0)
     monkeypatch.setattr(hanging._thread, "start", lambda: None)
 
     async def refusals() -> list[str]:
@@ -229,7 +229,7 @@ def test_the_jobs_of_a_turn_of_the_event_loop_are_handed_over_together(tmp_path:
             super().put(item)
 
     async def predict() -> None:
-        log = prediction_log.PredictionLog(url, timeout=5.0, retention_days=0)
+        log = log_writer.PredictionLog(url, timeout=5.0, retention_days=0)
         log._batches = Batches()
         log.start()
         await asyncio.gather(*(log.predictions([one]) for one in records(40)))
@@ -245,21 +245,21 @@ def test_any_number_of_rows_is_written_whole_or_not_at_all(n_rows: int, url: str
     rows = records(n_rows)
 
     async def write() -> list[type | None]:
-        log = prediction_log.PredictionLog(url, timeout=PATIENCE, retention_days=0)
+        log = log_writer.PredictionLog(url, timeout=PATIENCE, retention_days=0)
         log.start()
         again = [(f"{k + 1000:024x}", *row[1:]) for k, row in enumerate(rows)]
         outcomes = []
         for several in (rows, [*again, rows[-1]], again):  # the second repeats an id
             try:
                 await log.predictions(several)
-            except prediction_log.LogAway:
-                outcomes.append(prediction_log.LogAway)
+            except log_writer.LogAway:
+                outcomes.append(log_writer.LogAway)
             else:
                 outcomes.append(None)
         await log.close()
         return outcomes
 
-    assert asyncio.run(write()) == [None, prediction_log.LogAway, None]
+    assert asyncio.run(write()) == [None, log_writer.LogAway, None]
     assert len(logged(url)) == 2 * n_rows
 
 
@@ -267,7 +267,7 @@ def test_a_log_that_is_closed_in_the_same_turn_still_writes_the_jobs(tmp_path: P
     url = f"sqlite:///{tmp_path}/log.db"
 
     async def predict_and_close() -> None:
-        log = prediction_log.PredictionLog(url, timeout=5.0, retention_days=0)
+        log = log_writer.PredictionLog(url, timeout=5.0, retention_days=0)
         log.start()
         asking = [log.predictions([one]) for one in records(3)]
         await asyncio.sleep(0)
@@ -285,14 +285,14 @@ def test_a_prediction_that_was_refused_before_its_transaction_is_not_written(
     kept, refused = records(2)
 
     async def late() -> None:
-        log = prediction_log.PredictionLog(url, timeout=0.2, retention_days=0)
+        log = log_writer.PredictionLog(url, timeout=0.2, retention_days=0)
         log.start()
         await log.predictions([kept])
         busy = log._submit([], lambda connection: time.sleep(0.6))
         await asyncio.sleep(0.05)  # the thread is at it
-        with pytest.raises(prediction_log.LogAway):
+        with pytest.raises(log_writer.LogAway):
             await log.predictions([refused])
-        with pytest.raises(prediction_log.LogAway):
+        with pytest.raises(log_writer.LogAway):
             await busy
         await asyncio.sleep(0.5)
         await log.close()
@@ -306,7 +306,7 @@ def test_a_server_that_restarted_costs_no_refused_request(postgres: Postgres) ->
     rows = records(3)
 
     async def write() -> None:
-        log = prediction_log.PredictionLog(url, timeout=PATIENCE, retention_days=0)
+        log = log_writer.PredictionLog(url, timeout=PATIENCE, retention_days=0)
         log.start()
         await log.predictions(rows[:1])
         for how, row in (("fast", rows[1]), ("immediate", rows[2])):

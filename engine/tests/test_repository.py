@@ -111,6 +111,15 @@ def test_no_module_name_stands_in_two_packages() -> None:
     assert not [name for name, count in names.items() if count > 1]
 
 
+def test_the_rooms_that_serving_uses_do_not_import_it() -> None:
+    rooms = ("inference", "prediction_log", "request_parsing", "gateway")
+    found = [module for module in MODULES if module.split("/")[2] in rooms]
+    assert len(found) > len(rooms)
+    for module in found:
+        own = {one for one in imported(module) if one.startswith("engine/mlops/serving/")}
+        assert not own, f"{module}: take it as an argument"
+
+
 def test_what_has_rights_on_github_is_one_room_that_needs_no_library() -> None:
     room = {module for module in MODULES if module.startswith("engine/mlops/github/")}
     # It reads YAML that a hostile job wrote: by the locked parsers, not by code of our own.

@@ -10,9 +10,9 @@ import pytest
 
 from malformed import BODIES, body, valid
 from mlops.columns import Column, Schema
+from mlops.request_parsing.requests import Parser, Unprocessable, parse_json
+from mlops.request_parsing.tensors import _DECODER, Asked, _keys, columns_of, datatype
 from mlops.serving.predictions import pairs
-from mlops.serving.requests import Parser, Unprocessable, parse_json
-from mlops.serving.tensors import _DECODER, Asked, _keys, columns_of, datatype
 from project.schema import SCHEMA
 
 PARSER = Parser(SCHEMA, max_rows=50)

@@ -22,13 +22,13 @@ from mlops.adopt.parse_numbers import Numeral
 from mlops.adopt.source_form import SourceForm
 from mlops.errors import UserError
 from mlops.frames import read_rows, write_rows
+from mlops.inference.engine import Exported
+from mlops.inference.loaded_model import Served
 from mlops.pipeline.exporter import export_form
 from mlops.pipeline.model import predict
 from mlops.sampling import valid_rows
 from mlops.score import part_files, rows
 from mlops.score.__main__ import score_any, score_file
-from mlops.serving.engine import Exported
-from mlops.serving.loaded_model import Served
 from paths import DEMO, PYTHONPATH, ROOT
 from project.schema import SCHEMA
 from served import make_bundle, small_model
@@ -221,7 +221,7 @@ from pathlib import Path
 from project.schema import SCHEMA
 from mlops.score import part_files
 from mlops.score.__main__ import score_any, score_file
-from mlops.serving.loaded_model import Served
+from mlops.inference.loaded_model import Served
 
 part_files.PART_ROWS = {GROUP}
 score_file(Path(sys.argv[1]), Path(sys.argv[2]), Served.read(Path(sys.argv[3]), SCHEMA))

@@ -15,9 +15,9 @@ from browser import BROWSER, Browser, needs_browser
 from clones import clone, run
 from fitted import SCHEMAS, fit, outcome
 from mlops.columns import Column, Schema
+from mlops.inference.loaded_model import Served
 from mlops.serving.app import create_app
 from mlops.serving.home_page import Page
-from mlops.serving.loaded_model import Served
 from mlops.serving.prometheus import Metrics
 from mlops.serving.service import Service
 from mlops.serving.settings import Settings

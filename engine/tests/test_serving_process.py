@@ -20,7 +20,7 @@ from databases import logged
 from load import Load, wait_for
 from mlops.bundle import MANIFEST
 from mlops.errors import UserError
-from mlops.serving.loaded_model import Served
+from mlops.inference.loaded_model import Served
 from mlops.serving.settings import read_settings, settings_table
 from paths import PYTHONPATH, ROOT
 from project.schema import SCHEMA

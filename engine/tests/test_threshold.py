@@ -17,6 +17,7 @@ import fitted
 from mlops.columns import Schema
 from mlops.decision_rule import decided, decided_choices
 from mlops.errors import UserError
+from mlops.inference.loaded_model import Served
 from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring import decision
@@ -35,7 +36,6 @@ from mlops.profile import prediction_profile
 from mlops.sampling import valid_rows
 from mlops.score import rows as scoring
 from mlops.serving.app import create_app
-from mlops.serving.loaded_model import Served
 from mlops.serving.model_card import model_card
 from mlops.serving.prometheus import Metrics as Counters
 from mlops.serving.service import Service

@@ -1,6 +1,6 @@
 from itertools import islice
 
-from mlops.serving.tokens import random_tokens
+from mlops.gateway.tokens import random_tokens
 
 
 def test_tokens_are_never_repeated_over_many_draws_and_generators() -> None:

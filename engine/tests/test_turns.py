@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from databases import logged
-from mlops.serving.encoding import Columns
-from mlops.serving.engine import FEW
-from mlops.serving.loaded_model import Served
-from mlops.serving.prediction_log import LogAway
+from mlops.inference.encoding import Columns
+from mlops.inference.engine import FEW
+from mlops.inference.loaded_model import Served
+from mlops.prediction_log.log_writer import LogAway
+from mlops.request_parsing.quick_requests import Values
 from mlops.serving.prometheus import Metrics
-from mlops.serving.quick_requests import Values
 from mlops.serving.service import Predicted, Service
 from mlops.serving.settings import Settings
 from project.schema import SCHEMA

@@ -20,7 +20,7 @@ from mlops.frames import with_derived
 from mlops.monitoring.log_oddities import odd_rows, other_models
 from mlops.monitoring.log_tables import Log, tables_of
 from mlops.params import Monitor
-from mlops.serving.tables import ANY, PLACE, TIME
+from mlops.prediction_log.tables import ANY, PLACE, TIME
 
 _DAY = 86_400.0
 _TIMEOUT = 30.0

@@ -1,4 +1,4 @@
-"""The tables of the prediction log, to select from; `serving/tables.py` creates and fills them."""
+"""The prediction log's tables, to select from; `prediction_log/tables.py` creates them."""
 
 from dataclasses import dataclass
 from typing import Any

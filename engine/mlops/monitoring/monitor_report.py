@@ -8,8 +8,8 @@ from mlops.monitoring.decision import Decision
 from mlops.monitoring.performance import Performance, overall, too_much_worse
 from mlops.monitoring.reasons import Reason, Verdict
 from mlops.params import Params
+from mlops.prediction_log.tables import ANY
 from mlops.review.github_markdown import cell, folded, number, table
-from mlops.serving.tables import ANY
 
 _HEADS: dict[Verdict, str] = {
     "ok": "✅ Ok: production is as it was at the review",

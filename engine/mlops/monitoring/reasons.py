@@ -10,8 +10,8 @@ from mlops.monitoring.drift import PREDICTION, Change
 from mlops.monitoring.log_reader import Window
 from mlops.monitoring.performance import Performance, overall, too_much_worse
 from mlops.params import Params
+from mlops.prediction_log.tables import ANY
 from mlops.review.github_markdown import number
-from mlops.serving.tables import ANY
 
 Verdict = Literal["ok", "watch", "act"]
 Cause = Literal["data", "model", "notice"]

@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline
 
 from mlops.columns import Column, Schema
 from mlops.frames import with_derived
+from mlops.inference.encoding import Coded, Columns
+from mlops.inference.engine import FEW, Engine
 from mlops.metrics import Floats, Task
 from mlops.pipeline.model import predict
-from mlops.serving.encoding import Coded, Columns
-from mlops.serving.engine import FEW, Engine
 
 EDGE_ROWS = 10_000
 LIMITS: dict[Task, float] = {"regression": 1e-9, "classification": 1e-6}

@@ -7,9 +7,9 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 
 from mlops.columns import Schema
+from mlops.inference.encoding import Category, Encoding, Number
 from mlops.metrics import Floats
 from mlops.pipeline.feature_frame import OTHER, FeatureFrame
-from mlops.serving.encoding import Category, Encoding, Number
 
 
 class NotExportable(Exception):

@@ -1,4 +1,4 @@
-"""Export a fitted pipeline as plain tables and trees, which `mlops.serving.engine` reads."""
+"""Export a fitted pipeline as plain tables and trees, which `mlops.inference.engine` reads."""
 
 import io
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
 from mlops.columns import Schema
+from mlops.inference.engine import LEAVES_FILE, MASKS_FILE, TREES_FILE
 from mlops.metrics import Floats
 from mlops.pipeline.export_encoding import NotExportable, find_encoding
 from mlops.pipeline.leaf_masks import leaf_masks
 from mlops.pipeline.preprocessing import NumberedClasses
 from mlops.pipeline.treelite_forest import Forest, as_forest
-from mlops.serving.engine import LEAVES_FILE, MASKS_FILE, TREES_FILE
 
 _BOOSTED = (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
 _FORESTS = (RandomForestRegressor, RandomForestClassifier)
@@ -34,7 +34,7 @@ class Form:
     """An exported model.
 
     Attributes:
-        content: plain values, documented in `serving.engine.Exported`.
+        content: plain values, documented in `inference.engine.Exported`.
         files: further files that the engine reads, by name.
         thresholds: feature -> the values at which trees split it, in ascending order.
         texts: open feature -> the texts that the model knows.

@@ -1,4 +1,4 @@
-"""Convert trees of histogram gradient boosting to leaf masks for `mlops.serving.quickscorer`."""
+"""Convert trees of histogram gradient boosting to leaf masks for `mlops.inference.quickscorer`."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ MOST_BYTES = 32_000_000
 
 
 class LeafMasks(NamedTuple):
-    """The arguments of `mlops.serving.quickscorer.Masks`."""
+    """The arguments of `mlops.inference.quickscorer.Masks`."""
 
     thresholds: list[tuple[int, list[float]]]
     masks: NDArray[np.unsignedinteger]

@@ -8,13 +8,13 @@ from mlops.bundle import MODEL_FILE, libraries
 from mlops.columns import Schema
 from mlops.files import write_json
 from mlops.frames import read_groups
+from mlops.inference.derived_engine import with_features
+from mlops.inference.engine import FORM_FILE, TREES_FILE, Exported
 from mlops.paths import TEST_ROWS, TRAIN_ROWS
 from mlops.pipeline.equivalence import LIMITS, edge_rows, largest_error
 from mlops.pipeline.export_encoding import NotExportable
 from mlops.pipeline.exporter import export_form
 from mlops.records import EngineRecord
-from mlops.serving.derived_engine import with_features
-from mlops.serving.engine import FORM_FILE, TREES_FILE, Exported
 
 
 def publish_engine(folder: Path, model: Pipeline, schema: Schema) -> EngineRecord:

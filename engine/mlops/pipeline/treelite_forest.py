@@ -11,7 +11,7 @@ from mlops.pipeline.export_encoding import NotExportable
 
 
 class Forest(NamedTuple):
-    """The arguments of `mlops.serving.trees.Trees`.
+    """The arguments of `mlops.inference.trees.Trees`.
 
     Attributes:
         thresholds: column of the matrix -> the values at which trees split it, ascending.

@@ -11,10 +11,10 @@ import numpy as np
 from mlops.columns import Schema
 from mlops.files import read_json, sha256
 from mlops.frames import count_rows, read_groups, read_rows
+from mlops.inference.loaded_model import Served
 from mlops.metrics import Floats, Task
 from mlops.paths import BUNDLE, METRICS, PREDICTIONS, TEST_ROWS
 from mlops.pipeline.equivalence import LIMITS, as_columns
-from mlops.serving.loaded_model import Served
 
 ROUNDED = 1e-7
 """Relative error of the recorded predictions, which have 8 digits."""

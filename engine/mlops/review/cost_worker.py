@@ -17,9 +17,9 @@ from typing import Any
 
 from mlops.errors import run_command
 from mlops.frames import read_rows
+from mlops.inference.loaded_model import Served
 from mlops.pipeline import equivalence
 from mlops.project import load_schema
-from mlops.serving.loaded_model import Served
 
 MOST_ROWS = 1000
 

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from mlops.columns import Schema
 from mlops.errors import UserError, run_command
 from mlops.files import atomic_write, sha256
+from mlops.inference.loaded_model import Served
 from mlops.paths import BUNDLE, SOURCE_FORM
 from mlops.project import load_schema
 from mlops.score import part_files
 from mlops.score.csv_text import text_rows, write_text_rows
 from mlops.score.rows import PROBLEMS, columns, layout, typed
-from mlops.serving.loaded_model import Served
 
 
 def score_file(given: Path, out: Path, served: Served, set_aside: bool = False) -> str:

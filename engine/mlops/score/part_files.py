@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from mlops.errors import LISTED, UserError
 from mlops.files import atomic_write, write_json
+from mlops.inference.loaded_model import Served
 from mlops.score.rows import PROBLEMS, columns, layout, score_rows
-from mlops.serving.loaded_model import Served
 
 BATCH_ROWS = 131_072  # in memory at once, per core
 PART_ROWS = 1_000_000  # a part ends with the row group that reaches this number

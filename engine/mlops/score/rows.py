@@ -7,10 +7,10 @@ from mlops import validation
 from mlops.columns import Column, Schema
 from mlops.decision_rule import decided
 from mlops.errors import UserError
+from mlops.inference.loaded_model import Served
 from mlops.pipeline.equivalence import as_columns
 from mlops.pipeline.parquet_parsing import cast
 from mlops.pipeline.parsing import arrow_type
-from mlops.serving.loaded_model import Served
 
 PROBABILITIES = "probabilities"
 PROBLEMS = "problems"

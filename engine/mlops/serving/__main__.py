@@ -20,10 +20,11 @@ from typing import Any
 import uvicorn
 
 from mlops.errors import run_command
+from mlops.gateway.protocol import bounded_protocol, end_overdue
+from mlops.gateway.single_writes import CLOSE
 from mlops.project import load_extension, load_schema
 from mlops.serving.app import create_app
 from mlops.serving.prometheus import Metrics
-from mlops.serving.protocol import CLOSE, bounded_protocol, end_overdue
 from mlops.serving.service import Service
 from mlops.serving.settings import read_settings, settings_table
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlops.serving.access import PUBLIC
+from mlops.gateway.access import PUBLIC
+from mlops.gateway.refusals import JSON, Header, Refusal, answer_to
+from mlops.gateway.request_limits import Gate, respond
 from mlops.serving.health import Health
 from mlops.serving.inference_protocol import Protocol
 from mlops.serving.predictions import PATH, Predictions
-from mlops.serving.refusals import JSON, Header, Refusal, answer_to
-from mlops.serving.request_limits import Gate, respond
 from mlops.serving.service import Service
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ def create_app(service: Service, extend: Extension | None = None) -> ASGIApp:
         if routes.is_changed({path for _, path in usual}):
             usual, forms = {}, {}  # FastAPI handles all requests, to call what the extension adds
     app = Application(service, usual, build, routes)
-    gate = Gate(app, settings, service.metrics, names, predictions, forms)
+    quick = {place: partial(predictions.ask, form) for place, form in forms.items()}
+    gate = Gate(app, settings, service.metrics.request, names, quick)
     if not settings.cors_origins:
         return gate
-    from mlops.serving.preflights import Preflights
+    from mlops.gateway.preflights import Preflights
 
     return Preflights(gate, settings.cors_origins)
 

@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-from mlops.serving.refusals import Refusal
+from mlops.gateway.refusals import Refusal
 from mlops.serving.service import Service
 
 

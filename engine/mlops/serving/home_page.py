@@ -10,8 +10,8 @@ from string import Template
 from typing import Any
 
 from mlops.columns import LONGEST, Column, Schema
+from mlops.inference.loaded_model import Served
 from mlops.records import ExampleRecord, PageRecord
-from mlops.serving.loaded_model import Served
 from mlops.serving.model_card import model_card, strengths
 
 _HERE = Path(__file__).parent

@@ -10,12 +10,12 @@ from typing import Any
 from msgspec import UNSET
 from starlette.types import Scope
 
-from mlops.serving.loaded_model import Served
+from mlops.inference.loaded_model import Served
+from mlops.request_parsing.quick_requests import Values
+from mlops.request_parsing.requests import limited, problem
+from mlops.request_parsing.tensors import Asked, columns_of, datatype, read_asked
 from mlops.serving.predictions import Form, Predictions
-from mlops.serving.quick_requests import Values
-from mlops.serving.requests import limited, problem
 from mlops.serving.service import Predicted, Service
-from mlops.serving.tensors import Asked, columns_of, datatype, read_asked
 
 PREFIX = "/v2"
 MODELS = f"{PREFIX}/models/"

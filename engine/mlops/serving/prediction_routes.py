@@ -10,12 +10,12 @@ from pydantic import ConfigDict, Field, create_model
 from starlette.responses import Response
 
 from mlops.columns import Schema
+from mlops.gateway.refusals import Refusal
+from mlops.prediction_log.log_writer import UnknownPrediction
 from mlops.request import column_field
+from mlops.request_parsing.requests import parse_json, validated
 from mlops.serving import response_models
-from mlops.serving.prediction_log import UnknownPrediction
 from mlops.serving.predictions import PATH, Predictions
-from mlops.serving.refusals import Refusal
-from mlops.serving.requests import parse_json, validated
 from mlops.serving.response_models import LIMITS, Written, errors
 from mlops.serving.service import Service
 

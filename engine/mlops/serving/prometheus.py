@@ -20,8 +20,8 @@ from prometheus_client import (
 )
 
 from mlops.columns import Schema
-from mlops.serving.encoding import Columns
-from mlops.serving.loaded_model import Served
+from mlops.inference.encoding import Columns
+from mlops.inference.loaded_model import Served
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _ROWS = (1, 2, 5, 10, 50, 100, 500, 1000)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from mlops.columns import Column, Schema
 from mlops.request import describe_schema
-from mlops.serving.requests import Parser
+from mlops.request_parsing.requests import Parser
 
 Document = dict[str, Any]
 

@@ -10,18 +10,18 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
+from mlops.gateway.access import near
+from mlops.gateway.refusals import Refusal, answer_to, below_root
+from mlops.prediction_log.log_writer import LogAway
 from mlops.request import describe_schema
+from mlops.request_parsing.requests import Unprocessable
 from mlops.serving import response_models
-from mlops.serving.access import near
 from mlops.serving.api_docs import add_docs
 from mlops.serving.health import Health
 from mlops.serving.inference_protocol import MODELS, Protocol
-from mlops.serving.prediction_log import LogAway
 from mlops.serving.prediction_routes import add_feedback, add_predictions
 from mlops.serving.predictions import Predictions
 from mlops.serving.protocol_routes import add_health, add_protocol
-from mlops.serving.refusals import Refusal, answer_to, below_root
-from mlops.serving.requests import Unprocessable
 from mlops.serving.response_models import Written, errors
 from mlops.serving.service import Service
 

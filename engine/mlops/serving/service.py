@@ -17,16 +17,16 @@ import orjson
 
 from mlops.columns import Schema
 from mlops.errors import UserError
-from mlops.serving.encoding import Columns, Floats, count_rows
-from mlops.serving.engine import FEW
+from mlops.gateway.tokens import random_tokens
+from mlops.inference.encoding import Columns, Floats, count_rows
+from mlops.inference.engine import FEW
+from mlops.inference.loaded_model import Served
+from mlops.prediction_log.log_writer import LogAway, PredictionLog
+from mlops.prediction_log.tables import PLACE, TIME
+from mlops.request_parsing.quick_requests import Values
 from mlops.serving.home_page import Page
-from mlops.serving.loaded_model import Served
-from mlops.serving.prediction_log import LogAway, PredictionLog
 from mlops.serving.prometheus import Metrics
-from mlops.serving.quick_requests import Values
 from mlops.serving.settings import Settings
-from mlops.serving.tables import PLACE, TIME
-from mlops.serving.tokens import random_tokens
 from mlops.timestamps import present
 
 LOGGER = logging.getLogger("mlops.serving")

@@ -10,8 +10,8 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from mlops.columns import Column
-from mlops.serving.quick_requests import Values
-from mlops.serving.requests import limited, parse_json, problem
+from mlops.request_parsing.quick_requests import Values
+from mlops.request_parsing.requests import limited, parse_json, problem
 
 _NUMPY = {
     "BOOL": "?", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",

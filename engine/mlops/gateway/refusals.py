@@ -1,16 +1,21 @@
 """Refused requests: the reasons, and the answers, in the words of the protocol of their paths."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.types import Scope
 
-from mlops.serving.prediction_log import LogAway
-from mlops.serving.requests import Unprocessable
-from mlops.serving.service import LOGGER
+from mlops.prediction_log.log_writer import LogAway
+from mlops.request_parsing.requests import Unprocessable
+
+LOGGER = logging.getLogger("mlops.serving")
 
 Header = tuple[bytes, bytes]
+
+WholeSend = Callable[[int, list[Header], bytes], None]
+"""Sends a response: status, headers and body."""
 
 JSON = (b"content-type", b"application/json")
 

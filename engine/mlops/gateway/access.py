@@ -3,11 +3,14 @@
 import hmac
 import re
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
-from mlops.serving.refusals import Refusal
-from mlops.serving.settings import Settings
+from mlops.gateway.refusals import Refusal
+
+if TYPE_CHECKING:
+    from mlops.serving.settings import Settings
 
 PUBLIC = frozenset(
     {
@@ -30,7 +33,7 @@ class Door:
     spelling, except with a final newline, and paths with control characters are rejected.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         self._root = settings.root_path
         self._key = settings.api_key and settings.api_key.get_secret_value().encode()
 

@@ -5,27 +5,21 @@ parses all requests that a client pipelines: 256 kB of small requests needed 30 
 """
 
 import sys
-from collections import deque
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mlops.serving.settings import Settings
+from mlops.gateway.pipelining import Line
+from mlops.gateway.single_writes import WHOLE, Cycle, Joined
+
+if TYPE_CHECKING:
+    from mlops.serving.settings import Settings
 
 if sys.platform != "win32":
     import resource
-
-WHOLE = "mlops.whole_response"
-"""ASGI extension: the message that starts a response may have its body."""
-CLOSE = (b"connection", b"close")
-"""The header of the last response of a connection."""
 
 # Bytes parsed at once, except of a body: all requests in a piece are parsed before their turn.
 _PIECE = 512
@@ -47,79 +41,17 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
-class _Joined:
-    """A transport that joins all writes of one iteration of the event loop.
-
-    uvicorn writes the head and the body of an answer separately, which takes two system calls.
-    """
-
-    def __init__(self, transport: Any, loop: Any) -> None:
-        self._transport, self._loop = transport, loop
-        self._parts: list[bytes] = []
-        self.is_closing, self.abort = transport.is_closing, transport.abort
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._parts:
-            self._loop.call_soon(self.flush)
-        self._parts.append(data)
-
-    def flush(self) -> None:
-        if self._parts and not self._transport.is_closing():
-            self._transport.write(b"".join(self._parts))
-        self._parts.clear()
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def get_write_buffer_size(self) -> int:
-        self.flush()
-        return int(self._transport.get_write_buffer_size())
-
-
-class _Cycle(RequestResponseCycle):
-    """uvicorn's request and response, which sends some responses by one message.
-
-    uvicorn's check of each header takes longer than the rest of sending a prediction.
-    """
-
-    async def send(self, message: Any) -> None:
-        body = message.pop(WHOLE, None)
-        if body is None:
-            await super().send(message)
-        elif not self.sent_at_once(message["status"], message["headers"], body):
-            await super().send(message)
-            await super().send({"type": "http.response.body", "body": body})
-
-    def sent_at_once(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
-        """Send a whole response, if it is a usual one."""
-        headers = [*self.default_headers, *headers]
-        waits = self.flow.write_paused or self.disconnected
-        if waits or not self.keep_alive or self.scope["method"] == "HEAD" or CLOSE in headers:
-            return False
-        self.response_started, self.waiting_for_100_continue = True, False
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
-        self.response_complete = True
-        self.message_event.set()
-        self.on_response()
-        return True
-
-
 class Bounded(HttpToolsProtocol):
     """A connection that never waits for its client without a deadline."""
 
-    settings: Settings
+    settings: "Settings"
     most: int
-    line: "Line"
+    line: Line
     flow: _Flow
-    transport: Any  # a _Joined
+    transport: Any  # a Joined
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(Joined(transport, self.loop))  # type: ignore[arg-type]
         self.flow = _Flow(transport)
         self._rest = memoryview(b"")  # not parsed yet: a request is being answered
         self._answering: Any = None
@@ -209,7 +141,7 @@ class Bounded(HttpToolsProtocol):
             self._later = True
             return
         self._answering, self._stuck = cycle, 0.0
-        cycle.__class__ = _Cycle  # uvicorn has no setting for it
+        cycle.__class__ = Cycle  # uvicorn has no setting for it
         self._new = cycle, app
 
     def _answer(self) -> None:
@@ -302,36 +234,7 @@ class Bounded(HttpToolsProtocol):
         return bool(waiting)
 
 
-class Line:
-    """A queue of connections with pipelined requests: one is answered at a time.
-
-    So they can't starve clients that wait for each answer.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[Bounded] = deque()
-        self._answered: Bounded | None = None
-
-    def join(self, connection: Bounded) -> None:
-        """Add a connection at the end; it continues at once if no other one waits."""
-        if connection not in self._waiting:
-            self._waiting.append(connection)
-        self._call()
-
-    def leave(self, connection: Bounded) -> None:
-        """Let the next connection continue, if it was this one's turn."""
-        if self._answered is connection:
-            self._answered = None
-            self._call()
-
-    def _call(self) -> None:
-        while self._answered is None and self._waiting:
-            found = self._waiting.popleft()
-            if not found.transport.is_closing() and found.go_on():
-                self._answered = found
-
-
-def bounded_protocol(settings: Settings) -> type[Bounded]:
+def bounded_protocol(settings: "Settings") -> type[Bounded]:
     """Build the protocol class for these settings."""
     most = _open_files(settings.max_connections + _OWN_FILES) - _OWN_FILES
     bound = max(1, min(settings.max_connections, most))

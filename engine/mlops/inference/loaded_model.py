@@ -14,12 +14,12 @@ from mlops.bundle import load_model, read_manifest
 from mlops.columns import Schema
 from mlops.decision_rule import decided_choices
 from mlops.errors import UserError
+from mlops.inference.derived_engine import with_features
+from mlops.inference.encoding import Coded, Columns, Floats
+from mlops.inference.engine import FEW, Engine, Exported
 from mlops.lookups import with_tables_of
 from mlops.records import Manifest
 from mlops.request import describe_columns, describe_derived
-from mlops.serving.derived_engine import with_features
-from mlops.serving.encoding import Coded, Columns, Floats
-from mlops.serving.engine import FEW, Engine, Exported
 
 _HELD_UP = 0.005  # seconds for which a prediction may hold up other requests
 _TIMED = 100  # rows predicted to find out how long one takes

@@ -2,8 +2,8 @@
 
 from mlops.columns import Schema
 from mlops.derived import derive
-from mlops.serving.encoding import Coded, Columns, Floats
-from mlops.serving.engine import Engine
+from mlops.inference.encoding import Coded, Columns, Floats
+from mlops.inference.engine import Engine
 
 
 def with_features(engine: Engine, schema: Schema) -> Engine:

@@ -15,7 +15,7 @@ from operator import and_
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.serving.encoding import Category, Columns, Encoding, Floats, count_rows, listed
+from mlops.inference.encoding import Category, Columns, Encoding, Floats, count_rows, listed
 
 _BLOCK = 64  # rows whose arrays stay in the processor's cache, and in memory that is reused
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops.serving.encoding import Floats
+from mlops.inference.encoding import Floats
 
 _NAMES = {"darwin": "libtreelite.dylib", "win32": "treelite.dll"}
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from mlops.database import Database, cause_of
 from mlops.database_address import parse_address
-from mlops.serving.sqlite_turn import Turn
-from mlops.serving.tables import (
+from mlops.prediction_log.sqlite_turn import Turn
+from mlops.prediction_log.tables import (
     ROWS,
     Record,
     count,

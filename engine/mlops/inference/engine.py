@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlops.serving.encoding import Columns, Encoding, Floats, count_rows
-from mlops.serving.quickscorer import FewRows, Masks
-from mlops.serving.trees import Trees
+from mlops.inference.encoding import Columns, Encoding, Floats, count_rows
+from mlops.inference.quickscorer import FewRows, Masks
+from mlops.inference.trees import Trees
 
 FORM_FILE = "form.json"
 TREES_FILE = "trees.bin"

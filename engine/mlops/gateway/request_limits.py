@@ -4,25 +4,22 @@ Pure ASGI: a middleware in the usual request/response style would take as long a
 """
 
 import asyncio
-import contextlib
 import re
-import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops.serving.access import Door, Headers, check_encoding, without_host
-from mlops.serving.predictions import Form, Predictions
-from mlops.serving.prometheus import Metrics
-from mlops.serving.protocol import CLOSE, WHOLE
-from mlops.serving.refusals import JSON, Header, Refusal, answer_to
-from mlops.serving.service import Predicted
-from mlops.serving.settings import Settings
-from mlops.serving.tokens import random_tokens
+from mlops.gateway.access import Door, Headers, check_encoding, without_host
+from mlops.gateway.access_log import AccessLog
+from mlops.gateway.refusals import Header, Refusal, WholeSend, answer_to
+from mlops.gateway.single_writes import CLOSE, WHOLE
+from mlops.gateway.tokens import random_tokens
+
+if TYPE_CHECKING:
+    from mlops.serving.settings import Settings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UNLIMITED = frozenset(
@@ -35,32 +32,32 @@ _ALWAYS = [
     (b"cache-control", b"no-store"),
 ]
 
-WholeSend = Callable[[int, list[Header], bytes], None]
-"""Sends a response: status, headers and body."""
+Quick = Callable[[Scope, WholeSend], None]
+"""Answers a request without a task: the response is sent, not before this returns."""
 
 
 class Gate:
     """ASGI middleware around `app`; `scope["state"]` has the request's id and its whole body.
 
     Args:
+        count: called with method, route, status and seconds of each answered request.
         names: paths by which requests are counted; `state["route"]` has any other route.
-        predictions: answers the requests of `forms`, by method and path below the root path.
+        quick: by method and path below the root path.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        settings: Settings,
-        metrics: Metrics,
+        settings: "Settings",
+        count: Callable[[str, str, int, float], None],
         names: Collection[str],
-        predictions: Predictions,
-        forms: Mapping[tuple[str, str], Form],
+        quick: Mapping[tuple[str, str], Quick],
     ) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+        self._app, self._settings, self._count = app, settings, count
         self._names, self._door = frozenset(names), Door(settings)
-        self._predictions, self._forms = predictions, forms
+        self._quick = quick
         self._under_way = self._arriving = 0
-        self._access_log, self._tokens = _AccessLog(), random_tokens()
+        self._access_log, self._tokens = AccessLog(), random_tokens()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -98,7 +95,7 @@ class Gate:
             self.tell(scope, route, status, started)
 
     def begin(self, scope: Scope, body: bytes, send: WholeSend) -> bool:
-        """Answer a completely received request for predictions without a task; or return False.
+        """Answer a completely received `quick` request without a task; or return False.
 
         Tasks, and waiting in them, take as long as a prediction.
 
@@ -106,8 +103,8 @@ class Gate:
             send: called with status, headers and body of the response, not before this returns.
         """
         path = self._door.path(scope)
-        form = self._forms.get((scope["method"], path))
-        if form is None:
+        quick = self._quick.get((scope["method"], path))
+        if quick is None:
             return False
         started, headers = time.perf_counter(), dict(scope["headers"])
         state, request_id = self._identify(scope, headers)
@@ -130,13 +127,13 @@ class Gate:
             asyncio.get_running_loop().call_soon(refuse, *answer_to(refusal, scope))
         else:
             state["body"] = body
-            self._predictions.ask(form, scope, _Response(form, scope, answer))
+            quick(scope, answer)
         return True
 
     def tell(self, scope: Scope, route: str, status: int, started: float) -> None:
         """Count and log an answered request."""
         seconds = time.perf_counter() - started
-        self._metrics.request(scope["method"], route, status, seconds)
+        self._count(scope["method"], route, status, seconds)
         if self._settings.access_log:
             self._access_log.add(scope, status, seconds)
 
@@ -220,59 +217,3 @@ async def respond(
         return
     await send(start)
     await send({"type": "http.response.body", "body": body})
-
-
-class _Response:
-    """Takes the predictions of a request, and sends its response."""
-
-    def __init__(self, form: Form, scope: Scope, send: WholeSend) -> None:
-        self._form, self._scope, self._send, self._sent = form, scope, send, False
-
-    def done(self) -> bool:
-        return self._sent
-
-    def set_result(self, predicted: Predicted) -> None:
-        try:
-            body = orjson.dumps(self._form.write(self._scope, predicted))
-        except Exception as error:
-            self.set_exception(error)
-        else:
-            self._sent = True
-            self._send(200, [JSON], body)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._sent = True
-        self._send(*answer_to(error, self._scope))
-
-
-class _AccessLog:
-    """Lines of JSON on standard output, written together once per iteration of the event loop.
-
-    A record of `logging` would take as long as the prediction.
-    """
-
-    def __init__(self) -> None:
-        self._lines: list[bytes] = []
-
-    def add(self, scope: Scope, status: int, seconds: float) -> None:
-        """Add a line for a request; without the query, which has features' values."""
-        facts = {
-            "time": round(time.time(), 3),
-            "level": "info",
-            "logger": "mlops.serving.access",
-            "message": "request",
-            "request_id": scope["state"]["request_id"],
-            "method": scope["method"][:16],
-            "path": scope["path"][:128],
-            "status": status,
-            "ms": round(seconds * 1000, 3),
-        }
-        if not self._lines:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._lines.append(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
-
-    def _write(self) -> None:
-        lines, self._lines = self._lines, []
-        with contextlib.suppress(OSError, ValueError):  # nobody reads the log: keep answering
-            sys.stdout.buffer.write(b"".join(lines))
-            sys.stdout.buffer.flush()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
 
-from mlops.serving.request_limits import Gate
+from mlops.gateway.request_limits import Gate
 
 
 class Preflights(CORSMiddleware):

@@ -3,12 +3,13 @@
 import json
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mlops.columns import Schema
 from mlops.request import request_model
-from mlops.serving.quick_requests import QuickParser, Values
+from mlops.request_parsing.quick_requests import QuickParser, Values
 
 LISTED = 20
 """Problems listed in an answer: a small request must not get a large answer."""
@@ -171,6 +172,16 @@ class Parser:
         if twice:
             raise limited(twice)
         return {name: [value] for name, value in parsed.__dict__.items()}
+
+
+def pairs(query: bytes) -> list[tuple[str, str]]:
+    """Return the names and values in a query string."""
+    text = query.decode("latin-1")
+    if "%" in text or "+" in text:
+        return parse_qsl(text, keep_blank_values=True)
+    # The same, in a fifth of the time, of a query without encoded characters.
+    parts = [part.partition("=") for part in text.split("&") if part]
+    return [(name, value) for name, _, value in parts]
 
 
 def parse_json(body: bytes) -> Any:
