@@ -216,6 +216,22 @@ def test_pages_of_another_origin_may_ask_only_where_that_is_set(bundle: Path) ->
         assert "access-control-allow-origin" not in answer.headers
 
 
+def test_a_line_of_the_access_log_names_request_and_logger_but_no_value(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with start(bundle, access_log=True) as client:
+        client.get("/predict", params=ROW, headers={"x-request-id": "mine"})
+        client.get("/nowhere", headers={"x-request-id": "none"})
+    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines() if line]
+    told = [one for one in lines if one["logger"] == "mlops.serving.access"]
+    assert all(one.pop("time") > 0 and one.pop("ms") > 0 for one in told)
+    shared = {"level": "info", "logger": "mlops.serving.access", "message": "request"}
+    assert told == [
+        {**shared, "request_id": "mine", "method": "GET", "path": "/predict", "status": 200},
+        {**shared, "request_id": "none", "method": "GET", "path": "/nowhere", "status": 404},
+    ]
+
+
 def test_preflights_are_counted_and_logged_and_other_options_are_so_once(
     bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ class AccessLog:
         facts = {
             "time": round(time.time(), 3),
             "level": "info",
-            "logger": "mlops.gateway.access",
+            "logger": "mlops.serving.access",
             "message": "request",
             "request_id": scope["state"]["request_id"],
             "method": scope["method"][:16],
