@@ -52,6 +52,9 @@ def step_environment(github: GitHub, folder: Path, settings: Settings) -> dict[s
         "PAGER": "cat",
         "NO_PROXY": "localhost,127.0.0.1",
         "no_proxy": "localhost,127.0.0.1",
+        # Parallel jobs write to one map of act's without a lock, which ends act where two of its
+        # threads do so at once (nektos/act#6055). Jobs stay parallel: their steps are processes.
+        "GOMAXPROCS": "1",
         # No step may change the machine's own Python.
         "PIP_REQUIRE_VIRTUALENV": "1",
         "GIT_CONFIG_NOSYSTEM": "1",
