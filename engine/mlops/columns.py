@@ -260,14 +260,20 @@ class Schema(Table):
         return tuple(column for column in self.inputs if column.name in self.needed)
 
     @cached_property
-    def needed_numbers(self) -> tuple[Column, ...]:
-        """Those of `needed_inputs` that are numbers or booleans."""
-        return tuple(c for c in self.needed_inputs if c.type in (float, int, bool))
+    def needed_numbers(self) -> tuple[str, ...]:
+        """Names of those of `needed_inputs` that are numbers or booleans."""
+        return tuple(c.name for c in self.needed_inputs if c.type in (float, int, bool))
 
     @cached_property
     def needed_others(self) -> tuple[Column, ...]:
         """Those of `needed_inputs` that are texts, dates or times."""
-        return tuple(c for c in self.needed_inputs if c not in self.needed_numbers)
+        return tuple(c for c in self.needed_inputs if c.name not in self.needed_numbers)
+
+    @cached_property
+    def needed_booleans(self) -> frozenset[str]:
+        """Names of the booleans that derived features need."""
+        known: tuple[Feature, ...] = (*self.needed_inputs, *self.derived)
+        return self.needed.intersection(c.name for c in known if c.type is bool)
 
     @property
     def timed(self) -> Column | None:

@@ -1,6 +1,7 @@
 """Derived features: one computation for training, serving, scoring and monitoring."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.dtypes import StringDType
 from numpy.typing import NDArray
 
-from mlops.columns import LONGEST, Column, Derived, Feature, Schema
+from mlops.columns import LONGEST, Derived, Feature, Schema
 from mlops.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
@@ -17,12 +18,17 @@ _FEW = 32
 
 _TEXT = StringDType()
 _TIME = "datetime64[us]"
-_DTYPES = {"float64": np.dtype(np.float64), _TIME: np.dtype(_TIME)}
+_FLOAT = np.dtype(np.float64)
+_DTYPES = {"float64": _FLOAT, _TIME: np.dtype(_TIME)}
 _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "f": np.isnan,
     "M": np.isnat,
     _TEXT.kind: lambda texts: texts == "",
 }
+
+
+# The rows of requests often have the same time, the present one; to format it is slow.
+_iso_text = lru_cache(maxsize=1024)(lambda moment: str(moment.isoformat()))
 
 
 def as_array(values: Any, column: Feature) -> NDArray[Any]:
@@ -37,10 +43,11 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
         return np.array(texts, dtype=_TEXT)
     if kind == _TIME and isinstance(values, list):
         # numpy parses a text in half the time in which it converts an object.
-        values = [value and value.isoformat() for value in values]
+        values = [value and _iso_text(value) for value in values]
     return np.array(values, dtype=_DTYPES.get(kind, kind))
 
 
+@np.errstate(all="ignore")
 def derive(columns: Mapping[str, Any], schema: Schema) -> Arrays:
     """Compute the derived features.
 
@@ -53,15 +60,11 @@ def derive(columns: Mapping[str, Any], schema: Schema) -> Arrays:
     Raises:
         UserError: a function fails, or returns anything but one value per row.
     """
-    needed, found, known = schema.needed, Arrays(), _Known()
-    with np.errstate(all="ignore"):
-        known.add_numbers(columns, schema.needed_numbers)
-        for column in schema.needed_others:
-            known.add(columns[column.name], column)
-        for feature in schema.derived:
-            found[feature.name] = made = _made(feature, known)
-            if feature.name in needed:
-                known.add(made, feature)
+    found, known = Arrays(), _Known(columns, schema)
+    for feature in schema.derived:
+        found[feature.name] = made = known.made(feature)
+        if feature.name in schema.needed:
+            known.add(made, feature)
     return found
 
 
@@ -72,51 +75,47 @@ class _Known:
         gaps: for a column with missing values, a mask of their rows.
     """
 
-    def __init__(self) -> None:
-        self.values, self.gaps, self.bools = Arrays(), Arrays(), set[str]()
-
-    def add_numbers(self, columns: Mapping[str, Any], needed: Sequence[Column]) -> None:
-        """Add numbers and booleans, by one array: quicker for few rows than one for each."""
-        if not needed:
-            return
-        values = [columns[column.name] for column in needed]
-        block = np.array(values, dtype=np.float64)
-        block.setflags(write=False)
-        for column, own, given in zip(needed, block, values, strict=True):
-            self._put(column, own, given)
+    def __init__(self, columns: Mapping[str, Any], schema: Schema) -> None:
+        self.values, self.gaps, self.bools = Arrays(), Arrays(), schema.needed_booleans
+        if schema.needed_numbers:
+            values = [columns[name] for name in schema.needed_numbers]
+            # For few rows, one array is quicker than one for each column.
+            block = _read_only(np.array(values, _FLOAT))
+            self.values.update(zip(schema.needed_numbers, block, strict=True))
+            for name, given in zip(schema.needed_numbers, values, strict=True):
+                self._find_gaps(name, given)
+        for column in schema.needed_others:
+            self.add(columns[column.name], column)
 
     def add(self, values: Any, column: Feature) -> None:
-        """Add any other column, or a derived feature."""
-        own = as_array(values, column)
-        own.setflags(write=False)
-        self._put(column, own, values)
+        """Add a column, or a derived feature."""
+        self.values[column.name] = _read_only(as_array(values, column))
+        self._find_gaps(column.name, values)
 
-    def _put(self, column: Feature, own: NDArray[Any], given: Any) -> None:
-        self.values[column.name] = own
-        if column.type is bool:
-            self.bools.add(column.name)
+    def _find_gaps(self, name: str, given: Any) -> None:
         if type(given) is list and None not in given:  # quicker for few rows
             return
+        own = self.values[name]
         if (gaps := _MISSING[own.dtype.kind](own)).any():
-            self.gaps[column.name] = gaps
+            self.gaps[name] = gaps
 
-
-def _made(feature: Derived, known: _Known) -> NDArray[Any]:
-    """Call a feature's function for the rows without missing needed values, or for all rows."""
-    given = [known.values[name] for name in feature.needs]
-    missing = known.gaps and [known.gaps[name] for name in feature.needs if name in known.gaps]
-    if missing and feature.takes_missing:
-        return _called(feature, given)
-    if known.bools:
+    def made(self, feature: Derived) -> NDArray[Any]:
+        """Call a feature's function for the rows without missing needed values, or for all rows."""
+        given = [self.values[name] for name in feature.needs]
+        if not (self.gaps or self.bools):
+            return _called(feature, given)
+        missing = [self.gaps[name] for name in feature.needs if name in self.gaps]
+        if missing and feature.takes_missing:
+            return _called(feature, given)
         pairs = zip(feature.needs, given, strict=True)
-        given = [_read_only(v != 0) if name in known.bools else v for name, v in pairs]
-    if not missing:
-        return _called(feature, given)
-    gaps = np.logical_or.reduce(missing)
-    empty = np.full(len(gaps), None) if feature.type is str else np.full(len(gaps), np.nan)
-    if not gaps.all():
-        empty[~gaps] = _called(feature, [_read_only(values[~gaps]) for values in given])
-    return empty
+        given = [_read_only(v != 0) if name in self.bools else v for name, v in pairs]
+        if not missing:
+            return _called(feature, given)
+        gaps = np.logical_or.reduce(missing)
+        empty = np.full(len(gaps), None) if feature.type is str else np.full(len(gaps), np.nan)
+        if not gaps.all():
+            empty[~gaps] = _called(feature, [_read_only(values[~gaps]) for values in given])
+        return empty
 
 
 def _read_only(values: NDArray[Any]) -> NDArray[Any]:
@@ -133,7 +132,9 @@ def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
     if made.shape != (shape := arguments[0].shape):
         raise _fault(feature, f"found shape {made.shape}, wanted one value per row, {shape}")
     try:
-        return _typed(made, feature)
+        if feature.type is str:
+            return _texts(made, feature)
+        return _finite(made if made.dtype is _FLOAT else _numbers(made))
     except (TypeError, ValueError) as error:
         wanted = "texts" if feature.type is str else "numbers"
         raise _fault(feature, f"found {made.dtype}, wanted {wanted}: {error}") from error
@@ -143,15 +144,21 @@ def _fault(feature: Derived, text: str) -> UserError:
     return UserError(f"src/project/features.py: feature {feature.name!r}: {text}")
 
 
-def _typed(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
-    if feature.type is str:
-        known = {choice: choice for choice in feature.choices}
-        texts = np.empty(len(made), dtype=object)
-        texts[:] = [_text(v) if feature.open else known.get(v) for v in made.tolist()]
-        return texts
+def _texts(made: NDArray[Any], feature: Derived) -> NDArray[Any]:
+    known = {choice: choice for choice in feature.choices}
+    texts = np.empty(len(made), dtype=object)
+    texts[:] = [_text(v) if feature.open else known.get(v) for v in made.tolist()]
+    return texts
+
+
+def _numbers(made: NDArray[Any]) -> NDArray[Any]:
     if made.dtype.kind not in "fiub":
         raise TypeError("not numeric")
-    numbers = made.astype(np.float64, copy=False)
+    return made.astype(_FLOAT)
+
+
+def _finite(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return the numbers, with NaN for infinite ones."""
     # A sum of a list is quicker for a few rows.
     total = sum(numbers.tolist()) if len(numbers) <= _FEW else np.add.reduce(numbers)
     if not isfinite(total):  # one is not finite, or the sum of large ones is not

@@ -65,5 +65,5 @@ class Moment(datetime.datetime):
 
 def present(kind: type, timezone: str) -> datetime.date:
     """Return the current date or time in a time zone, without an offset."""
-    now = datetime.datetime.now(zone(timezone)).replace(tzinfo=None)
-    return now.date() if kind is datetime.date else now
+    now = datetime.datetime.now(zone(timezone))
+    return now.date() if kind is datetime.date else now.replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""Requests for one row that arrive in one turn of the event loop are answered together."""
+"""Requests for one row that arrive about the same time are answered together."""
 
 import asyncio
 import contextlib
@@ -104,6 +104,35 @@ def test_each_request_of_a_turn_gets_its_own_prediction(
     if with_log:
         written = logged(url(tmp_path))
         assert [written[name][1] for name in ids] == [v for one in found for v in one.values]
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "wanted"),
+    [(2, 600.0, [FEW, 3]), (2, 0.0, [1] * (FEW + 3)), (1, 600.0, [1] * (FEW + 3))],
+    ids=["clients that were answered together", "not for long", "a lone client"],
+)
+def test_requests_that_arrive_one_after_another_wait_for_others(
+    before: int,
+    seconds: float,
+    wanted: list[int],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mlops.serving.service._GATHERED", seconds)
+
+    async def ask() -> list[int]:
+        async with serving(bundle) as (service, engine):
+            await together(*(service.predict(values(1.0), "r") for _ in range(before)))
+            engine.rows.clear()
+            asked = []
+            for _ in range(FEW + 3):
+                asked.append(asyncio.ensure_future(service.predict(values(1.0), "r")))
+                await asyncio.sleep(0)  # a turn of the event loop
+            assert sum(engine.rows) >= FEW, "no more than FEW wait"
+            await together(*asked)
+            return engine.rows
+
+    assert asyncio.run(ask()) == wanted
 
 
 def test_many_rows_hold_up_no_requests_for_one_row(

@@ -16,11 +16,9 @@ class WithFeatures:
 
     def __init__(self, engine: Engine, schema: Schema) -> None:
         self._engine, self._schema = engine, schema
-        self._needed = [column.name for column in schema.needed_inputs]
+        self._texts = [c.name for c in schema.needed_inputs if c.type is str]
 
     def predict_columns(self, columns: Columns) -> Floats:
-        given = {
-            name: values.texts() if isinstance(values := columns[name], Coded) else values
-            for name in self._needed
-        }
-        return self._engine.predict_columns({**columns, **derive(given, self._schema)})
+        coded = {n: v.texts() for n in self._texts if isinstance(v := columns[n], Coded)}
+        found = derive({**columns, **coded} if coded else columns, self._schema)
+        return self._engine.predict_columns({**columns, **found})

@@ -43,8 +43,8 @@ class QuickParser:
     def body(self, body: bytes) -> Values | None:
         """Parse {"rows": [{…}, …]} or {"columns": {name: […], …}}.
 
-        msgspec accepts duplicate keys. Each key is followed by a colon: if there are as many colons
-        as different keys, none is duplicated.
+        msgspec accepts duplicate keys. Each key is followed by a colon: if there are as many other
+        colons as in texts, no key is duplicated.
         """
         try:
             found: Any = self._decoder.decode(body)
@@ -56,11 +56,10 @@ class QuickParser:
         if read is None:
             return None
         values, keys = read
-        if self._texts:
-            if b"\\" in body:  # may be an escaped colon
-                return None
-            keys += self.count_colons(values)
-        return self._valid(values) if body.count(b":") == keys + 1 else None
+        others = body.count(b":") - keys - 1
+        if others and (b"\\" in body or others != self._count_colons(values)):
+            return None  # a duplicate key, or maybe an escaped colon
+        return self._valid(values)
 
     def row(self, given: dict[str, Any]) -> Values | None:
         """Validate the values of one row."""
@@ -77,7 +76,7 @@ class QuickParser:
             return None
         return None if read is None else self._valid(read[0])
 
-    def count_colons(self, values: Values) -> int:
+    def _count_colons(self, values: Values) -> int:
         """Count the colons in texts."""
         return sum(text.count(":") for name in self._texts for text in values.get(name, ()) if text)
 
@@ -116,7 +115,8 @@ class QuickParser:
         for column in self._times:
             try:
                 values[column.name] = [
-                    parse_time(value, column.type, self._timezone) for value in values[column.name]
+                    value and parse_time(value, column.type, self._timezone)
+                    for value in values[column.name]
                 ]
             except ValueError:
                 return None

@@ -1,7 +1,7 @@
 """The API's functions without HTTP: predict, log, count refusals, and reload new bundles.
 
-Requests for one row that arrive in one turn of the event loop are predicted and logged together:
-eight of them take little longer than one.
+Requests for one row that arrive about the same time are predicted and logged together: eight of
+them take little longer than one.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from mlops.timestamps import present
 LOGGER = logging.getLogger("mlops.serving")
 
 _LATELY = 1.0  # seconds after a request for one row in which others are expected
+_GATHERED = 0.002  # seconds for which a request may wait for others, to be answered with them
 
 
 class Predicted(NamedTuple):
@@ -102,8 +103,11 @@ class Service:
         self._places = [f"{place:0{PLACE}x}" for place in range(settings.max_rows)]
         self._inputs = {column.name for column in schema.inputs}
         self._numbers = [c.name for c in schema.inputs if c.type in (float, int)]
-        self._ones: list[_Asked] = []  # requests for one row, of this turn of the event loop
+        self._ones: list[_Asked] = []  # requests for one row, to be answered next
         self._others: list[_Asked] = []  # those for several rows
+        self._counted = 0  # of these, the ones that the last turn of the event loop found
+        self._together = 0  # requests that were answered last, together
+        self._answer_by = 0.0
         self._ones_until = 0.0  # until then, requests for one row are expected
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
@@ -159,6 +163,7 @@ class Service:
         asked = _Asked(values, columns, request_id, answer)
         if n_rows <= FEW or self._may_hold_up_others(n_rows):
             if not self._ones and not self._others:
+                self._answer_by = time.monotonic() + _GATHERED
                 asyncio.get_running_loop().call_soon(self._answer_turn)
             (self._ones if n_rows == 1 else self._others).append(asked)
             return
@@ -185,7 +190,16 @@ class Service:
         return [token + place for token in tokens for place in places]
 
     def _answer_turn(self) -> None:
-        """Answer the requests that this turn of the event loop has brought."""
+        """Answer the requests that the last turns of the event loop have brought."""
+        waiting = len(self._ones) + len(self._others)
+        # Clients that were answered together send their next requests one after another. While each
+        # turn brings some, a turn more makes one commit of many. A lone client never waits.
+        more = self._together > 1 and self._counted < waiting < FEW
+        if more and time.monotonic() < self._answer_by:
+            self._counted = waiting
+            asyncio.get_running_loop().call_soon(self._answer_turn)
+            return
+        self._counted, self._together = 0, waiting
         ones, self._ones = self._ones, []
         others, self._others = self._others, []
         self._fill_time([one.values for one in (*ones, *others)])
