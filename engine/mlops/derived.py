@@ -1,7 +1,6 @@
 """Derived features: one computation for training, serving, scoring and monitoring."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -27,10 +26,6 @@ _MISSING: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
 }
 
 
-# The rows of requests often have the same time, the present one; to format it is slow.
-_iso_text = lru_cache(maxsize=1024)(lambda moment: str(moment.isoformat()))
-
-
 def as_array(values: Any, column: Feature) -> NDArray[Any]:
     """Convert a column's values to a new array, shape (n_rows,).
 
@@ -42,9 +37,18 @@ def as_array(values: Any, column: Feature) -> NDArray[Any]:
         texts = ["" if value is None or value != value else value for value in values]
         return np.array(texts, dtype=_TEXT)
     if kind == _TIME and isinstance(values, list):
-        # numpy parses a text in half the time in which it converts an object.
-        values = [value and _iso_text(value) for value in values]
+        values = _iso_texts(values)
     return np.array(values, dtype=_DTYPES.get(kind, kind))
+
+
+def _iso_texts(times: list[Any]) -> list[str | None]:
+    """Format times, which numpy parses in half the time in which it converts objects."""
+    texts, last, text = [], None, None
+    for time in times:
+        if time is not last:  # rows of requests often have the same time, the present one
+            last, text = time, time and time.isoformat()
+        texts.append(text)
+    return texts
 
 
 @np.errstate(all="ignore")
