@@ -234,6 +234,7 @@ def test_times_of_requests_become_the_same_as_those_of_frames(kind: Any) -> None
         )
         times.append(time if kind is datetime.datetime else time.date())
 
-    for several in (times, [None], [None, None], times[1:2], []):
+    repeated = [times[1], times[1], None, None, times[1], times[2]]
+    for several in (times, [None], [None, None], times[1:2], [], repeated):
         found = as_array(several, Column("at", "", kind))
         np.testing.assert_array_equal(found, np.array(several, dtype="datetime64[us]"))
