@@ -107,7 +107,7 @@ class Service:
         self._others: list[_Asked] = []  # those for several rows
         self._counted = 0  # of these, the ones that the last turn of the event loop found
         self._together = 0  # requests that were answered last, together
-        self._answer_by = 0.0
+        self._answer_by = 0.0  # when the waiting ones are answered even if more arrive
         self._ones_until = 0.0  # until then, requests for one row are expected
         self._take(Served.read(settings.bundle, schema))
         self.log: PredictionLog | None = None
