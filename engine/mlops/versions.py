@@ -55,7 +55,7 @@ def served_at(url: str) -> str:
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/model", timeout=10) as answer:
             return str(json.load(answer)["model_version"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{url}: reports no model version: {error}") from error
 
 

@@ -23,16 +23,30 @@ BATCH_ROWS = 500
 _SECONDS = 10
 
 
-def get(address: str, content: Any = None) -> tuple[int, Any]:
-    """Send one request, POST if there is content, else GET; return status and parsed body."""
+def get(address: str, content: Any = None) -> tuple[int, dict[str, Any]]:
+    """Send one request, POST if there is content, else GET; return status and parsed body.
+
+    Anything but a JSON object, such as a proxy's page about an error, is returned as an empty one.
+
+    Raises:
+        OSError: no answer.
+    """
     body = None if content is None else json.dumps(content, default=str).encode()
     try:
         request = urllib.request.Request(address, body)
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
-            return answer.status, json.load(answer)
+            return answer.status, _parsed(answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, json.loads(error.read() or b"null")
+            return error.code, _parsed(error.read())
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def wrong_identity(address: str, commit: str) -> Iterator[str]:
@@ -40,8 +54,8 @@ def wrong_identity(address: str, commit: str) -> Iterator[str]:
     _, model = get(f"{address}/model")
     manifest = read_manifest(BUNDLE)
     for name, wanted in (("git_commit", commit), ("model_version", manifest["model_version"])):
-        if model[name] != wanted:
-            yield f"/model: {name}: found {model[name]}, wanted {wanted}"
+        if (found := model.get(name)) != wanted:
+            yield f"/model: {name}: found {found}, wanted {wanted}"
 
 
 def wrong_answers(address: str, schema: Schema) -> Iterator[str]:
@@ -76,7 +90,7 @@ def _disagreement(
     name: str, status: int, values: Any, wanted: Floats, task: Task, rounding: float = 0.0
 ) -> Iterator[str]:
     """Compare answers with values of shape (n_rows, 1), or probabilities (n_rows, n_choices)."""
-    if status != 200 or len(values) != len(wanted):
+    if status != 200 or not values or None in values or len(values) != len(wanted):
         yield f"{name}: found status {status} and {values}, wanted 200 and {len(wanted)} values"
         return
     found = np.array([list(v.values()) if isinstance(v, dict) else [v] for v in values])
