@@ -15,7 +15,7 @@ from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.inference.derived_engine import WithFeatures
 from mlops.pipeline.equivalence import as_columns, as_requests, columns_of
-from mlops.pipeline.feature_check import check_features
+from mlops.pipeline.feature_check import check_features, derived_values, take_sample
 from mlops.sampling import valid_rows
 from orders import COLUMNS, FEATURES, SCHEMA
 
@@ -152,36 +152,14 @@ def test_a_feature_of_its_own_row_passes(monkeypatch: pytest.MonkeyPatch) -> Non
     check_features(valid_rows(SCHEMA, 2_000, missing=0.2), SCHEMA)
 
 
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ("np.datetime64('now') - ordered", "reads the clock"),
-        ("np.datetime64('today', 'us') - ordered", "reads the clock"),
-        ("np.datetime64(datetime.datetime.now()) - ordered", "reads the clock"),
-        ("datetime.date.today().year - ordered.astype('datetime64[Y]').astype(int)", "clock"),
-        ("ordered.astype(float) + time.time()", "reads the clock"),
-        ("pd.read_csv('data/source/prices.csv')['price'].mean() + 0 * hour", "put the values into"),
-        ("float(open('artifacts/mean').read()) + 0 * hour", "put the values into"),
-        ("0 * hour + float(os.getenv('LEVEL'))", "put the values into"),
-        ("float(Path('mean').read_text())", "put the values into"),
-    ],
-)
-def test_a_function_that_reads_clock_or_file_is_refused(
-    line: str, told: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = f"own{abs(hash(line))}"
-    (tmp_path / package).mkdir()
-    (tmp_path / package / "__init__.py").touch()
-    (tmp_path / package / "helping.py").write_text(f"def helping(ordered):\n    return {line}\n")
-    (tmp_path / package / "features.py").write_text(
-        f"from {package}.helping import helping\n\n\ndef make(ordered):\n"
-        "    return ordered.astype(float) if len(ordered) < 1e9 else helping(ordered)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    module = __import__(f"{package}.features", fromlist=["make"])
-    feature = Derived("late", "Late", float, "", ("ordered",), module.make)
-    with pytest.raises(UserError, match=f"helping, line 2: .*{told}"):
-        check_features(valid_rows(SCHEMA, 50), Schema(COLUMNS, derived=(feature,)))
+def test_a_feature_that_another_process_gives_another_value_is_refused() -> None:
+    rows = valid_rows(SCHEMA, 300, missing=0.2)
+    elsewhere = derived_values(take_sample(rows), SCHEMA)
+    check_features(rows, SCHEMA, elsewhere=elsewhere)
+
+    other = {**elsewhere, "each": elsewhere["each"] + 1}
+    with pytest.raises(UserError, match=r"1 problem.*\n.*'each': .* in another process"):
+        check_features(rows, SCHEMA, elsewhere=other)
 
 
 @pytest.mark.parametrize(

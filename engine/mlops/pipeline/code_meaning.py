@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +14,33 @@ def hash_meaning(
     module: str,
     roots: Sequence[Path],
     words: Collection[str] = (),
-    packages: Collection[str] = (),
     unused: Collection[str] = (),
 ) -> str:
-    """Hash the meaning of a module and of all its imports from `packages`.
+    """Hash the meaning of a module and of all that it imports from `roots`.
 
     The same code gives the same hash under every supported Python.
 
     Args:
         module: dotted name.
-        roots: folders that hold the packages.
+        roots: folders that hold packages. The engine counts only for modules of its own: a
+            serving image has it in the project's folder, a repository has not.
         words: texts that are ignored, such as descriptions.
-        packages: top-level packages whose modules count; by default the module's own.
         unused: modules to ignore, because they are imported inside functions and not needed here.
     """
     ignored = frozenset(words)
-    modules = _read(module, roots, packages, unused)
+    modules = _read(module, roots, unused)
     found = [f"{name} {_hash(text, ignored)}" for name, text in sorted(modules.items())]
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
-def read_modules(
-    module: str, roots: Sequence[Path], packages: Collection[str] = ()
-) -> dict[str, ast.Module]:
-    """Parse a module and all that it imports from `packages`: name -> syntax tree."""
-    return {name: _parse(text) for name, text in _read(module, roots, packages).items()}
+def read_modules(module: str, roots: Sequence[Path]) -> dict[str, ast.Module]:
+    """Parse a module and all that it imports from `roots`: name -> syntax tree."""
+    return {name: _parse(text) for name, text in _read(module, roots).items()}
 
 
-def _read(
-    module: str,
-    roots: Sequence[Path],
-    packages: Collection[str] = (),
-    unused: Collection[str] = (),
-) -> dict[str, str]:
-    """Read a module and all that it imports from `packages`: name -> source code."""
-    counted = packages or (module.partition(".")[0],)
+def _read(module: str, roots: Sequence[Path], unused: Collection[str] = ()) -> dict[str, str]:
+    """Read a module and all that it imports from `roots`: name -> source code."""
+    ours = module.startswith("mlops.")
     found: dict[str, str] = {}
     todo = [module]
     while todo:
@@ -56,7 +49,9 @@ def _read(
         if name in found or name in unused or path is None:
             continue
         found[name] = text = path.read_text(encoding="utf-8")
-        todo += [one for one in _imported(text) if "." in one and one.split(".")[0] in counted]
+        parent = name.rpartition(".")[0]
+        names = {*_imported(text, name if path.name == "__init__.py" else parent), parent}
+        todo += [one for one in names if one and ours == (one.partition(".")[0] == "mlops")]
     return found
 
 
@@ -84,18 +79,19 @@ def _file_of(module: str, roots: Sequence[Path]) -> Path | None:
 
 
 @cache
-def _imported(text: str) -> tuple[str, ...]:
-    """Return the modules that code imports; of `from a import b` both a and a.b."""
-    return tuple(_names(_parse(text)))
+def _imported(text: str, package: str) -> tuple[str, ...]:
+    """Return the modules that a module of a package imports; of `from a import b` a and a.b."""
+    return tuple(_names(_parse(text), package))
 
 
-def _names(tree: ast.AST) -> Iterator[str]:
+def _names(tree: ast.AST, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def _meaning(node: Any, words: frozenset[str]) -> Any:

@@ -34,6 +34,8 @@ STAGES = {
     "export": ("columns", "schema", "features", "models", "tables", "metrics", "examples"),
 }
 """The parts of the project that each stage uses; of the engine, it uses its module's imports."""
+FOR_NOTEBOOKS = "mlops"
+"""The package itself, whose functions no stage calls."""
 READS_TABLES = "mlops.pipeline.joining"
 """Module that only projects with joins use, in every stage that derives features."""
 
@@ -105,7 +107,7 @@ def main() -> None:
         "engine": (ENGINE / "VERSION").read_text(encoding="utf-8").strip(),
         "libraries": libraries(Path("requirements.txt").read_text(encoding="utf-8")),
     }
-    unused = () if schema.joins else (READS_TABLES,)
+    unused = (FOR_NOTEBOOKS, *(() if schema.joins else (READS_TABLES,)))
     with whole_folder(FINGERPRINT) as folder:
         for stage, used in STAGES.items():
             code = hash_meaning(f"mlops.pipeline.{stage}", [ENGINE], unused=unused)

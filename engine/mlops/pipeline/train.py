@@ -11,11 +11,19 @@ from mlops.files import atomic_write, write_json
 from mlops.frames import read_rows, with_derived
 from mlops.metrics import rounded
 from mlops.paths import CHOSEN, MODEL, TRAIN_ROWS, TRAINING
+from mlops.pipeline.code_meaning import read_modules
 from mlops.pipeline.feature_check import check_features
+from mlops.pipeline.feature_process import derive_in_second_process
 from mlops.pipeline.model import build_model, fit_model, rescale_to_recent_level
 from mlops.pipeline.search import search
 from mlops.pipeline.threshold import keep_threshold, resolve_threshold
-from mlops.project import load_kinds, load_metrics, load_project_params, load_tabled_schema
+from mlops.project import (
+    load_kinds,
+    load_metrics,
+    load_project_params,
+    load_tabled_schema,
+    project_folder,
+)
 
 
 def save_model(path: Path, model: Pipeline) -> None:
@@ -29,7 +37,9 @@ def main() -> None:
     metrics = load_metrics(schema)
     params = load_project_params(with_models=True)
     train, rows = params.train, read_rows(TRAIN_ROWS)
-    check_features(rows, schema)
+    if schema.derived:
+        modules = read_modules("project.features", [project_folder().parent])
+        check_features(rows, schema, modules, derive_in_second_process())
     rows = with_derived(rows, schema)
     chosen = kinds[train.kind].model_validate(params.models[train.kind])
     tried = list[dict[str, Any]]()
