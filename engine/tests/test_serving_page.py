@@ -1,6 +1,7 @@
 """The page in a real browser without a screen: filled in, sent, answered; and its errors."""
 
 import contextlib
+import dataclasses
 import html.parser
 import json
 import os
@@ -56,6 +57,18 @@ def test_every_field_has_a_label_a_hint_and_the_schemas_limits(bundle: Path) -> 
     assert {n for n, f in fields.items() if "required" in f} == {"size", "rooms"}
     assert (fields["size"]["min"], fields["size"]["max"]) == ("200", "6000")
     assert page.all("html")[0]["lang"] == "en"
+
+
+def test_where_every_input_is_required_none_may_be_left_empty(bundle: Path) -> None:
+    served = Served.read(bundle, SCHEMA)
+    required = [dataclasses.replace(column, nullable=False) for column in SCHEMA.columns]
+    some, none = Page(served, SCHEMA).html, Page(served, Schema(tuple(required))).html
+
+    assert "<p>Leave empty what is not known.</p>" in some
+    assert '<option value="">not known</option>' in some
+    assert "<p>All inputs are required.</p>" in none
+    assert '<option value="">choose one</option>' in none
+    assert "not known" not in none
 
 
 def test_the_page_loads_nothing_from_elsewhere(bundle: Path) -> None:

@@ -16,6 +16,7 @@ from mlops.serving.model_card import model_card, strengths
 
 _HERE = Path(__file__).parent
 _NEEDED = ' <span class="needed">required</span>'
+_OPTIONAL, _REQUIRED = "Leave empty what is not known.", "All inputs are required."
 _DESCRIBED = 3
 """Inputs by which an example is described."""
 _LONGEST_TEXT = 30
@@ -46,6 +47,7 @@ class Page:
             unit=escape(target.unit),
             range=escape(json.dumps(_range(shown, target))),
             examples=_examples(shown["examples"], schema) if examples else "",
+            advice=_REQUIRED if all(map(_needed, schema.inputs)) else _OPTIONAL,
             fields="\n".join(_field(column, manifest["data"]["seen"]) for column in schema.inputs),
             strengths=strengths(manifest, schema),
             card=model_card(manifest),
@@ -109,22 +111,27 @@ def _short(value: Any, column: Column) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
+def _needed(column: Column) -> bool:
+    return not (column.nullable or column.role == "time")
+
+
 def _field(column: Column, seen: dict[str, list[Any]]) -> str:
     """Return a field's HTML; for an open feature, it suggests texts of the training rows."""
     name = escape(column.name)
     place = f"in-{name}"  # no id of the page's own, which may be a column's name
-    needed = not (column.nullable or column.role == "time")
+    needed = _needed(column)
+    nothing = f'<option value="">{"choose one" if needed else "not known"}</option>'
     shared = (
         f'id="{place}" name="{name}" aria-describedby="{place}-hint {place}-error"'
         f"{' required' if needed else ''}"
     )
     if column.choices:
         options = "".join(_option(choice) for choice in column.choices)
-        control = f'<select {shared}><option value="">not known</option>{options}</select>'
+        control = f"<select {shared}>{nothing}{options}</select>"
         wanted = "one of the list"
     elif column.type is bool:
         words = "".join(map(_option, ("true", "false")))
-        control = f'<select {shared}><option value="">not known</option>{words}</select>'
+        control = f"<select {shared}>{nothing}{words}</select>"
         wanted = "true or false"
     elif column.open:
         texts = "".join(map(_option, seen.get(column.name, [])))
