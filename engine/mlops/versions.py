@@ -9,6 +9,7 @@ import argparse
 import json
 import subprocess
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 import yaml
@@ -55,7 +56,7 @@ def served_at(url: str) -> str:
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/model", timeout=10) as answer:
             return str(json.load(answer)["model_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{url}: reports no model version: {error}") from error
 
 

@@ -58,7 +58,10 @@ def faults(engine: str, image: str, commit: str, schema: Schema) -> list[str]:
     with started(engine, image) as (container, address):
         if not _becomes_ready(engine, container, address):
             return ["did not become ready:", *_last_words(engine, container)]
-        found = [*wrong_identity(address, commit), *wrong_answers(address, schema)]
+        try:
+            found = [*wrong_identity(address, commit), *wrong_answers(address, schema)]
+        except OSError as error:
+            return [f"stopped answering: {error}", *_last_words(engine, container)]
         return found + _wrong_end(engine, container)
 
 

@@ -1,5 +1,6 @@
 """Send requests to a served model, and compare its answers with the reviewed evaluation."""
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -29,11 +30,17 @@ def get(address: str, content: Any = None) -> tuple[int, dict[str, Any]]:
     Anything but a JSON object, such as a proxy's page about an error, is returned as an empty one.
 
     Raises:
-        OSError: no answer.
+        OSError: no answer, or one that is no HTTP.
     """
     body = None if content is None else json.dumps(content, default=str).encode()
     try:
-        request = urllib.request.Request(address, body)
+        return _answer(urllib.request.Request(address, body))
+    except http.client.HTTPException as error:
+        raise OSError(f"{address}: no HTTP: {error!r}") from error
+
+
+def _answer(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
+    try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
             return answer.status, _parsed(answer.read())
     except urllib.error.HTTPError as error:
