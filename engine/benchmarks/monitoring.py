@@ -28,7 +28,8 @@ from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import Decision, decide
 from mlops.monitoring.drift import PREDICTION
-from mlops.monitoring.log_reader import ACTUAL, AT, PREDICTED, REQUEST, Window
+from mlops.monitoring.log_reader import Window
+from mlops.monitoring.logged_rows import ACTUAL, AT, PREDICTED, REQUEST
 from mlops.pipeline.export import describe_reference
 from mlops.pipeline.model import build_model, fit_model, predict
 from mlops.pipeline.partitions import read_partitions

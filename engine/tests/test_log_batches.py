@@ -10,7 +10,8 @@ import pytest
 
 from databases import connected, logged, postgres  # noqa: F401  a fixture
 from mlops.monitoring import log_reader
-from mlops.monitoring.log_reader import ACTUAL, ID, PREDICTED, REQUEST, read_feedback, read_window
+from mlops.monitoring.log_reader import read_feedback, read_window
+from mlops.monitoring.logged_rows import ACTUAL, ID, PREDICTED, REQUEST
 from mlops.params import Monitor
 from mlops.prediction_log import tables
 from production import DAY, NOW, PARAMS, VERSION, Log, sales

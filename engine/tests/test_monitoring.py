@@ -12,7 +12,8 @@ from databases import Postgres, connected, postgres  # noqa: F401  a fixture
 from mlops.columns import Schema
 from mlops.errors import UserError
 from mlops.monitoring.decision import Decision, decide
-from mlops.monitoring.log_reader import ACTUAL, ID, read_window
+from mlops.monitoring.log_reader import read_window
+from mlops.monitoring.logged_rows import ACTUAL, ID
 from mlops.monitoring.monitor_report import as_json, markdown
 from mlops.monitoring.performance import Performance, too_much_worse
 from mlops.params import Params

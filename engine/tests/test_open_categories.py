@@ -23,7 +23,8 @@ from mlops.inference.engine import Exported
 from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.decision import decide
-from mlops.monitoring.log_reader import AT, PREDICTED, REQUEST, Window
+from mlops.monitoring.log_reader import Window
+from mlops.monitoring.logged_rows import AT, PREDICTED, REQUEST
 from mlops.params import Params
 from mlops.pipeline.equivalence import (
     LIMITS,

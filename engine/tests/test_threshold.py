@@ -21,7 +21,7 @@ from mlops.inference.loaded_model import Served
 from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring import decision
-from mlops.monitoring.log_reader import ACTUAL, PREDICTED
+from mlops.monitoring.logged_rows import ACTUAL, PREDICTED
 from mlops.params import BestMetric, ErrorCosts, Params, load_params
 from mlops.pipeline import search
 from mlops.pipeline.equivalence import as_requests

@@ -11,7 +11,8 @@ from mlops.decision_rule import decided_choices
 from mlops.metric_registry import Metrics
 from mlops.metrics import Predictions
 from mlops.monitoring.drift import Change, changes
-from mlops.monitoring.log_reader import ACTUAL, AT, PREDICTED, Window
+from mlops.monitoring.log_reader import Window
+from mlops.monitoring.logged_rows import ACTUAL, AT, PREDICTED
 from mlops.monitoring.new_texts import note_new_texts
 from mlops.monitoring.performance import Performance, performance
 from mlops.monitoring.reasons import Cause, Reason, Verdict, find_reasons

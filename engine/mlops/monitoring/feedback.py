@@ -11,7 +11,7 @@ from mlops.columns import Column, Schema
 from mlops.errors import UserError
 from mlops.files import write_text
 from mlops.github.gh_api import GitHubRefused, api
-from mlops.monitoring.log_reader import ACTUAL, ID, TOLD
+from mlops.monitoring.logged_rows import ACTUAL, ID, TOLD
 from mlops.partition_text import csv_text
 from mlops.paths import FEEDBACK
 from mlops.validation import problems

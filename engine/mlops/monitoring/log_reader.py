@@ -1,9 +1,8 @@
 """Read the monitor's window from the prediction log, limited to a number of rows."""
 
-import datetime
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +15,9 @@ from mlops.database import cause_of
 from mlops.database_address import VARIABLE
 from mlops.database_engine import read_only_engine
 from mlops.errors import UserError
-from mlops.frames import with_derived
 from mlops.monitoring.log_oddities import odd_rows, other_models
 from mlops.monitoring.log_tables import Log, tables_of
+from mlops.monitoring.logged_rows import ACTUAL, AT, ID, REQUEST, TOLD, to_frame
 from mlops.params import Monitor
 from mlops.prediction_log.tables import ANY, PLACE, TIME
 
@@ -26,10 +25,6 @@ _DAY = 86_400.0
 _TIMEOUT = 30.0
 _DIGITS = 8
 _TOGETHER = 100  # records
-
-PREDICTED, AT, VERSION, REQUEST = "__predicted", "__at", "__version", "__request"
-ID, ACTUAL, TOLD = "__id", "__actual", "__told"
-"""Columns beside the features; no feature can have these names."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,7 @@ def _read(log: Log, version: str, schema: Schema, params: Monitor, now: float) -
     if total > params.max_rows:  # sample by random digits of the id, which follow its time
         share = f"{int(params.max_rows / total * 16**_DIGITS):0{_DIGITS}x}"
         wanted = wanted.where(sa.func.substr(p.prediction_id, TIME + 1, _DIGITS) < share)
-    rows = _frame(((one, range(one.n_rows)) for one in _stream(connection, wanted)), schema)
+    rows = to_frame(((one, range(one.n_rows)) for one in _stream(connection, wanted)), schema)
 
     newest_labels = sa.select(f.at, sa.literal(1).label("n_rows"))
     told = _start(connection, newest_labels, params.window_labels, params, now)
@@ -158,7 +153,7 @@ def _labelled(log: Log, told: sa.Select[Any], which: Any, schema: Schema) -> pd.
             ids = [label.prediction_id for _, label in own]
             yield record, [int(name[-PLACE:], 16) if record.n_rows > 1 else 0 for name in ids]
 
-    rows = _frame(found(), schema)
+    rows = to_frame(found(), schema)
     rows[ID] = pd.Series([label.prediction_id for _, label in kept], dtype="object")
     rows[TOLD] = pd.Series([label.at for _, label in kept], dtype="float64")
     rows[ACTUAL] = pd.Series([json.loads(label.actual) for _, label in kept], dtype="object")
@@ -190,32 +185,3 @@ def _start(
     if of_enough_rows is None or of_enough_rows < start:
         return max(of_enough_rows or 0.0, oldest)
     return start
-
-
-def _frame(found: Iterable[tuple[Any, Sequence[int]]], schema: Schema) -> pd.DataFrame:
-    """Convert records, each with the rows wanted of it, to a frame of inputs, features and more."""
-    values: dict[str, list[Any]] = {column.name: [] for column in schema.inputs}
-    beside: dict[str, list[Any]] = {name: [] for name in (PREDICTED, AT, VERSION, REQUEST)}
-    for record, places in found:
-        features, predicted = json.loads(record.features), json.loads(record.predicted)
-        if record.n_rows == 1:  # values instead of lists of values
-            features, predicted = {name: [v] for name, v in features.items()}, [predicted]
-        missing = [None] * record.n_rows
-        for name, cells in values.items():
-            own = features.get(name, missing)
-            cells.extend([own[place] for place in places])
-        beside[PREDICTED].extend([predicted[place] for place in places])
-        beside[AT].extend([record.at] * len(places))
-        beside[VERSION].extend([record.model_version] * len(places))
-        beside[REQUEST].extend([record.prediction_id[:-PLACE]] * len(places))
-    rows = pd.DataFrame(values, dtype="object")
-    for column in schema.inputs:
-        if issubclass(column.type, datetime.date):
-            rows[column.name] = pd.to_datetime(rows[column.name], format="ISO8601", errors="coerce")
-        elif column.type is not str:
-            rows[column.name] = pd.to_numeric(rows[column.name], errors="coerce")
-    rows = rows.astype({column.name: column.dtype for column in schema.inputs})
-    rows = with_derived(rows, schema).copy()
-    for name, cells in beside.items():
-        rows[name] = pd.Series(cells, dtype="float64" if name == AT else "object")
-    return rows
