@@ -15,7 +15,7 @@ from mlops.errors import UserError
 from mlops.frames import with_derived
 from mlops.inference.derived_engine import WithFeatures
 from mlops.pipeline.equivalence import as_columns, as_requests, columns_of
-from mlops.pipeline.feature_check import check_features, derived_values, take_sample
+from mlops.pipeline.feature_check import check_features, derived_values
 from mlops.sampling import valid_rows
 from orders import COLUMNS, FEATURES, SCHEMA
 
@@ -153,13 +153,22 @@ def test_a_feature_of_its_own_row_passes(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_feature_that_another_process_gives_another_value_is_refused() -> None:
-    rows = valid_rows(SCHEMA, 300, missing=0.2)
-    elsewhere = derived_values(take_sample(rows), SCHEMA)
-    check_features(rows, SCHEMA, elsewhere=elsewhere)
+    def elsewhere(rows: pd.DataFrame) -> Any:
+        return derived_values(rows, SCHEMA)
 
-    other = {**elsewhere, "each": elsewhere["each"] + 1}
+    def other(rows: pd.DataFrame) -> Any:
+        found = derived_values(rows, SCHEMA)
+        return {**found, "each": found["each"] + 1}
+
+    def away(rows: pd.DataFrame) -> Any:
+        raise UserError("in another process: no such file")
+
+    rows = valid_rows(SCHEMA, 300, missing=0.2)
+    check_features(rows, SCHEMA, elsewhere=elsewhere)
     with pytest.raises(UserError, match=r"1 problem.*\n.*'each': .* in another process"):
         check_features(rows, SCHEMA, elsewhere=other)
+    with pytest.raises(UserError, match=r"1 problem.*\n.*in another process: no such file"):
+        check_features(rows, SCHEMA, elsewhere=away)
 
 
 @pytest.mark.parametrize(

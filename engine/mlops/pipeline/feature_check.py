@@ -1,7 +1,7 @@
 """Check that each derived feature depends on its own row alone: a request has no other rows."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -20,24 +20,18 @@ Values = Mapping[str, NDArray[Any]]
 """The derived features of some rows, by name."""
 
 
-def take_sample(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows whose features are checked."""
-    step = max(1, len(rows) // CHECKED_ROWS)
-    return rows.iloc[::step].head(CHECKED_ROWS).reset_index(drop=True)
-
-
 def check_features(
     rows: pd.DataFrame,
     schema: Schema,
     modules: Mapping[str, ast.Module] = MappingProxyType({}),
-    elsewhere: Values = MappingProxyType({}),
+    elsewhere: Callable[[pd.DataFrame], Values] | None = None,
 ) -> None:
     """Derive features of some rows among different other rows, and check their functions' code.
 
     Args:
         rows: with the schema's inputs.
         modules: syntax trees of the modules that define the features, by name.
-        elsewhere: what a second process derived from `take_sample(rows)`.
+        elsewhere: derives the features of rows in another process.
 
     Raises:
         UserError: a value depends on other rows, on chance, on an earlier call, or on what a
@@ -46,7 +40,8 @@ def check_features(
     if not schema.derived:
         return
     problems = code_problems(modules)
-    sample = take_sample(rows)
+    step = max(1, len(rows) // CHECKED_ROWS)
+    sample = rows.iloc[::step].head(CHECKED_ROWS).reset_index(drop=True)
     together = derived_values(sample, schema)
     tried = [
         ("in another order", sample.iloc[::-1]),
@@ -60,9 +55,14 @@ def check_features(
         for name, values in derived_values(part, schema).items():
             if not _same(values, together[name][part.index]):
                 found.setdefault(name, how)
-    for name, values in elsewhere.items():
-        if not _same(values, together[name]):
-            found.setdefault(name, "in another process, with another time zone and hash seed")
+    try:
+        others = elsewhere(sample) if elsewhere else {}
+    except UserError as error:
+        problems.append(str(error))
+    else:
+        for name, values in others.items():
+            if not _same(values, together[name]):
+                found.setdefault(name, "in another process, with another time zone and hash seed")
     problems += [
         f"feature {name!r}: a row has another value {how}: each value must depend only on its own "
         "row, or requests would get other values than training"

@@ -37,9 +37,8 @@ def main() -> None:
     metrics = load_metrics(schema)
     params = load_project_params(with_models=True)
     train, rows = params.train, read_rows(TRAIN_ROWS)
-    if schema.derived:
-        modules = read_modules("project.features", [project_folder().parent])
-        check_features(rows, schema, modules, derive_in_second_process())
+    modules = read_modules("project.features", [project_folder().parent])
+    check_features(rows, schema, modules, derive_in_second_process)
     rows = with_derived(rows, schema)
     chosen = kinds[train.kind].model_validate(params.models[train.kind])
     tried = list[dict[str, Any]]()
