@@ -21,6 +21,9 @@ FORMAT = 1
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
 
+_REBUILD = "Rebuild it: dvc repro export"
+
+
 def libraries(names: Collection[str] = _LIBRARIES) -> dict[str, str]:
     """Return installed releases, major and minor; by default those that a pickled model needs."""
     return {name: _installed(name) for name in names}
@@ -54,32 +57,39 @@ def read_manifest(folder: Path, *, to_serve: bool = False) -> Manifest:
             the message names every file and release that doesn't match.
     """
     path = folder / MANIFEST
-    advice = "Rebuild it: dvc repro export"
     try:
         manifest: Manifest = read_json(path)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no bundle found", advice=advice) from error
+        raise UserError(f"{path}: no bundle found", advice=_REBUILD) from error
     except (OSError, UserError) as error:
-        raise UserError(f"{error}", advice=advice) from error
+        raise UserError(f"{error}", advice=_REBUILD) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise UserError(f"{path}: not a manifest of format {FORMAT}", advice=advice)
+        raise UserError(f"{path}: not a manifest of format {FORMAT}", advice=_REBUILD)
     rest = {name: value for name, value in manifest.items() if name != "model_version"}
     if manifest.get("model_version") != _version_of(rest):
-        raise UserError(f"{path}: was altered: it doesn't match its own version", advice=advice)
+        raise UserError(f"{path}: was altered: it doesn't match its own version", advice=_REBUILD)
     files, wanted = manifest["files"], manifest["libraries"]
     if to_serve:
         files = {name: files[name] for name in manifest["engine_files"]}
         wanted = manifest["engine_libraries"]
     if problems := [*_file_problems(folder, files), *_library_problems(wanted)]:
-        raise UserError(f"{folder}: {len(problems)} problem(s) in the bundle", problems, advice)
+        raise UserError(f"{folder}: {len(problems)} problem(s) in the bundle", problems, _REBUILD)
     return manifest
 
 
 def load_model(folder: Path) -> Any:
-    """Unpickle the bundle's model, after `read_manifest` has verified the hash of every file."""
+    """Unpickle the bundle's model, after `read_manifest` has verified the hash of every file.
+
+    Raises:
+        UserError: the bundle is not as it was made, or the project's code, which it needs, is not.
+    """
     import joblib  # requests to an exported model don't need it
 
-    read_manifest(folder)
+    from mlops.pickled_code import changed_code
+
+    manifest = read_manifest(folder)
+    if problems := [*changed_code(manifest.get("pickled_code", {}))]:
+        raise UserError(f"{folder}: {len(problems)} problem(s) in the bundle", problems, _REBUILD)
     return joblib.load(folder / MODEL_FILE)
 
 

@@ -117,13 +117,14 @@ class PageRecord(TypedDict):
 class ManifestContent(EngineRecord):
     """The manifest's content from the export stage.
 
-    Older engines wrote neither the threshold nor the content of the page.
+    Older engines wrote neither the threshold, the content of the page nor the code of the pickle.
     """
 
     task: str
     target: str
     threshold: NotRequired[float | None]
     libraries: dict[str, str]
+    pickled_code: NotRequired[dict[str, str]]
     params: dict[str, Any]
     data: DataRecord
     evaluation: Evaluation

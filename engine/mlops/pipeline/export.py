@@ -26,6 +26,7 @@ from mlops.paths import (
     TRAIN_ROWS,
     TRAINING,
 )
+from mlops.pickled_code import needed_code
 from mlops.pipeline.joining import contents
 from mlops.pipeline.model import actual_values
 from mlops.pipeline.page_content import describe_page, public_rows
@@ -137,6 +138,7 @@ def main() -> None:
                 "threshold": threshold,
                 **engine,
                 "libraries": libraries(),
+                "pickled_code": needed_code(model),
                 "params": training["params"],
                 "data": describe_data(schema),
                 "evaluation": evaluation,
