@@ -6,7 +6,7 @@ model by name.
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -39,8 +39,8 @@ def load_schema() -> Schema:
         joins: tuple[Join, ...] = tuple(_optional("sources", "JOINS") or ())
         features: tuple[Derived, ...] = tuple(_optional("features", "FEATURES") or ())
         schema = with_joins(SCHEMA, joins) if joins else SCHEMA
-        code = [_meaning("sources", schema.derived)] if schema.derived else []
-        code += [_meaning("features", features)] if features else []
+        code = [_meaning("sources")] if schema.derived else []
+        code += [_meaning("features")] if features else []
         derived = (*schema.derived, *features)
         return replace(schema, derived=derived, derived_code=" ".join(code))
     except ValueError as error:  # from the checks of the schema and the joins
@@ -59,9 +59,7 @@ def load_metrics(schema: Schema) -> Metrics:
     try:
         from project.metrics import METRICS
 
-        words = {text for one in METRICS for text in (one.description, one.unit)}
-        root = project_folder().parent
-        code = hash_meaning("project.metrics", [root], words) if METRICS else ""
+        code = _meaning("metrics") if METRICS else ""
         return Metrics(task, choices, tuple(METRICS), code)
     except (ValueError, TypeError, ImportError) as error:
         where = "" if isinstance(error, ValueError) else f"{FILE}: "
@@ -113,10 +111,9 @@ def _optional(module: str, name: str) -> Any:
     return found
 
 
-def _meaning(module: str, features: "Sequence[Derived]") -> str:
-    """Hash the code of a module of the project, without descriptions and units of features."""
-    words = {text for one in features for text in (one.description, one.unit)}
-    return hash_meaning(f"project.{module}", [project_folder().parent], words)
+def _meaning(module: str) -> str:
+    """Hash the code of a module of the project, without descriptions and units."""
+    return hash_meaning(f"project.{module}", [project_folder().parent])
 
 
 def load_extension() -> "Callable[[FastAPI], None] | None":

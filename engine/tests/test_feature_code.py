@@ -1,12 +1,15 @@
 """Features may read only what every process has: not the clock, a file, or a seed of its own."""
 
 import ast
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from clones import copy, run, stages_run
-from mlops.pipeline.code_meaning import hash_meaning, read_modules
+from mlops.columns import Column, Derived, Rule
+from mlops.metrics import Metric
+from mlops.pipeline.code_meaning import _WORDING, hash_meaning, read_modules
 from mlops.pipeline.feature_code import code_problems
 
 CLOCK, FILE = "reads the clock", "reads a file or service"
@@ -154,6 +157,62 @@ def test_every_module_that_features_import_counts(
     modules = read_modules("project.features", [tmp_path])
     assert file.removesuffix(".py").removesuffix("/__init__").replace("/", ".") in modules
     assert not any(name.startswith("mlops") for name in modules)
+
+
+TEXTS = """from mlops.columns import Column, Derived, Rule
+from mlops.metrics import Metric
+import numpy as np
+
+KNOWN = (
+    Column("size", "size", float, "m"), Column(name="rooms", description="rooms", unit="s"),
+    Rule("some", ("size",), "at least", lambda size: size > 1), Metric("cost", "euro", "EUR", sum),
+)
+FEATURES = (
+    Derived("each", "each", float, "m", ("size", "rooms"), lambda a, b: a / b),
+    Derived("more", "more", float, unit="s", needs=("each",), make=lambda a: {"m": 1}["m"] * a),
+    Derived("late", "late", float, "s", ("at",), lambda at: at / np.timedelta64(1, "m")),
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ('"size", "size", float, "m"', '"size", "Living area", float, "square feet"', True),
+        ('description="rooms", unit="s"', 'description="Rooms", unit="rooms"', True),
+        ('"at least"', '"at the least"', True),
+        ('"euro", "EUR"', '"What it costs", "euro"', True),
+        ('"late", "late", float, "s"', '"late", "Lateness", float, "minutes"', True),
+        ('"each", "each", float, "m"', '"more", "each", float, "m"', False),
+        # Texts that are also descriptions or units mean something elsewhere.
+        ('("size", "rooms")', '("rooms", "size")', False),
+        ('needs=("each",)', 'needs=("more",)', False),
+        ('timedelta64(1, "m")', 'timedelta64(1, "s")', False),
+        ('["m"]', '["s"]', False),
+        ('Column("size"', 'Column("rooms"', False),
+        ('Rule("some"', 'Rule("each"', False),
+        ('Column("size", "size", float, "m")', 'Column(*("size", "m"), float, "s")', False),
+    ],
+)
+def test_a_description_or_a_unit_has_no_meaning_and_the_same_text_elsewhere_has(
+    old: str, new: str, same: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "project/features.py"
+    path.parent.mkdir()
+    path.write_text(TEXTS, encoding="utf-8")
+    before = hash_meaning("project.features", [tmp_path])
+
+    assert TEXTS.count(old) == 1
+    path.write_text(TEXTS.replace(old, new), encoding="utf-8")
+
+    assert (hash_meaning("project.features", [tmp_path]) == before) == same
+
+
+def test_the_places_of_words_are_those_of_the_classes() -> None:
+    for made in (Column, Derived, Metric, Rule):
+        names = [field.name for field in dataclasses.fields(made)]
+        places = tuple(names.index(name) for name in ("description", "unit") if name in names)
+        assert _WORDING[made.__name__] == places
 
 
 FEATURES = """from mlops.columns import Derived

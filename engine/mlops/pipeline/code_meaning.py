@@ -1,4 +1,4 @@
-"""Hash the meaning of Python code, without comments, docstrings, layout and given texts."""
+"""Hash the meaning of Python code, without comments, docstrings, layout and descriptions."""
 
 import ast
 import hashlib
@@ -9,13 +9,11 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
+_WORDING = {"Column": (1, 3), "Derived": (1, 3), "Rule": (2,), "Metric": (1, 2)}
+"""Positions of the description and the unit in calls of these classes."""
 
-def hash_meaning(
-    module: str,
-    roots: Sequence[Path],
-    words: Collection[str] = (),
-    unused: Collection[str] = (),
-) -> str:
+
+def hash_meaning(module: str, roots: Sequence[Path], unused: Collection[str] = ()) -> str:
     """Hash the meaning of a module and of all that it imports from `roots`.
 
     The same code gives the same hash under every supported Python.
@@ -24,12 +22,10 @@ def hash_meaning(
         module: dotted name.
         roots: folders that hold packages. The engine counts only for modules of its own: a
             serving image has it in the project's folder, a repository has not.
-        words: texts that are ignored, such as descriptions.
         unused: modules to ignore, because they are imported inside functions and not needed here.
     """
-    ignored = frozenset(words)
     modules = _read(module, roots, unused)
-    found = [f"{name} {_hash(text, ignored)}" for name, text in sorted(modules.items())]
+    found = [f"{name} {_hash(text)}" for name, text in sorted(modules.items())]
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
@@ -61,8 +57,8 @@ def _parse(text: str) -> ast.Module:
 
 
 @cache
-def _hash(text: str, words: frozenset[str]) -> str:
-    meaning = json.dumps(_meaning(_parse(text), words), sort_keys=True)
+def _hash(text: str) -> str:
+    meaning = json.dumps(_meaning(_parse(text)), sort_keys=True)
     return hashlib.sha256(meaning.encode()).hexdigest()
 
 
@@ -94,23 +90,42 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _meaning(node: Any, words: frozenset[str]) -> Any:
-    """Convert a syntax tree to plain values, without docstrings and `words`.
+def _meaning(node: Any) -> Any:
+    """Convert a syntax tree to plain values, without docstrings, descriptions and units.
 
     Fields that are empty are left out: newer Pythons have more of them.
     """
     if isinstance(node, list):
-        return [_meaning(item, words) for item in node]
-    if isinstance(node, ast.Constant):
-        return "" if node.value in words else repr(node.value)
+        return [_meaning(item) for item in node]
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         # Attribute docstrings are dropped too.
         fields["body"] = [line for line in node.body if not _is_text(line)]
-    known = {name: _meaning(value, words) for name, value in fields.items() if value}
+    if isinstance(node, ast.Call):
+        fields |= _without_wording(node)
+    known = {name: _meaning(value) for name, value in fields.items() if value}
     return [type(node).__name__, known]
+
+
+def _without_wording(call: ast.Call) -> dict[str, list[Any]]:
+    """Return a call's arguments; for a class of _WORDING, without those that are only words."""
+    called = getattr(call.func, "attr", getattr(call.func, "id", None))
+    if called not in _WORDING or any(isinstance(one, ast.Starred) for one in call.args):
+        return {}
+    args, keywords = [*call.args], call.keywords
+    for place in _WORDING[called]:
+        if place < len(args) and isinstance(args[place], ast.Constant):
+            args[place] = ast.Constant("")
+    words = [
+        one
+        for one in keywords
+        if one.arg in ("description", "unit") and isinstance(one.value, ast.Constant)
+    ]
+    return {"args": args, "keywords": [one for one in keywords if one not in words]}
 
 
 def _is_text(line: ast.stmt) -> bool:

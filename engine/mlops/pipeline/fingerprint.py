@@ -47,11 +47,6 @@ def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, A
     """
     named = {train.search.metric, getattr(train.threshold, "metric", None)}
     chooses = any(metric.name in named for metric in metrics.own)
-    words = {text for column in schema.columns for text in (column.description, column.unit)}
-    words |= {rule.description for rule in schema.rules}
-    words |= {
-        text for join in schema.joins for c in join.columns for text in (c.description, c.unit)
-    }
     return {
         "columns": [
             {
@@ -66,25 +61,25 @@ def project_parts(schema: Schema, metrics: Metrics, train: Train) -> dict[str, A
         ],
         "timezone": schema.timezone,
         "source_form": SOURCE_FORM.read_text(encoding="utf-8") if SOURCE_FORM.exists() else None,
-        "schema": hash_meaning("project.schema", [PROJECT], words),
+        "schema": hash_meaning("project.schema", [PROJECT]),
         "features": schema.derived_code,
         "joins": [
-            {"code": hash_meaning("project.sources", [PROJECT], words), **_table(join)}
+            {"code": hash_meaning("project.sources", [PROJECT]), **_table(join)}
             for join in schema.joins
         ],
         "tables": [_table(join) for join in looked_up(schema)],
-        "prepare": _prepare(words),
-        "models": hash_meaning("project.models", [PROJECT], words),
+        "prepare": _prepare(),
+        "models": hash_meaning("project.models", [PROJECT]),
         "metrics": metrics.code,
         "chosen_by": metrics.code if chooses else "",
     }
 
 
-def _prepare(words: set[str]) -> list[str] | None:
+def _prepare() -> list[str] | None:
     """Hash the code of prepare.py, and the schema that its rows must satisfy."""
     if find_spec("project.prepare") is None:
         return None
-    return [hash_meaning(f"project.{name}", [PROJECT], words) for name in ("prepare", "schema")]
+    return [hash_meaning(f"project.{name}", [PROJECT]) for name in ("prepare", "schema")]
 
 
 def _table(join: Join) -> dict[str, str]:
