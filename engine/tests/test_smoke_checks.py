@@ -17,6 +17,17 @@ from mlops.release.smoke_checks import get, wrong_answers, wrong_identity
 from mlops.versions import served_at
 
 
+@contextlib.contextmanager
+def started(server: socketserver.TCPServer) -> Iterator[str]:
+    """Serve in a thread until the block ends; yield the address."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def other(request: pytest.FixtureRequest) -> Iterator[str]:
     """Start a server that gives all requests one answer; yield its address."""
@@ -36,12 +47,8 @@ def other(request: pytest.FixtureRequest) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with started(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
@@ -83,12 +90,8 @@ def odd(request: pytest.FixtureRequest) -> Iterator[str]:
             self.request.recv(65536)
             self.request.sendall(request.param)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with started(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
