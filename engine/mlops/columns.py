@@ -275,7 +275,7 @@ class Schema(Table):
         known: tuple[Feature, ...] = (*self.needed_inputs, *self.derived)
         return self.needed.intersection(c.name for c in known if c.type is bool)
 
-    @property
+    @cached_property
     def timed(self) -> Column | None:
         """The time column if a request may have it; it defaults to the current time."""
         return next((column for column in self.inputs if column.role == "time"), None)

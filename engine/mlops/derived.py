@@ -66,7 +66,12 @@ def derive(columns: Mapping[str, Any], schema: Schema) -> Arrays:
     """
     found, known = Arrays(), _Known(columns, schema)
     for feature in schema.derived:
-        found[feature.name] = made = known.made(feature)
+        arguments = [known.values[name] for name in feature.needs]
+        if known.gaps or schema.needed_booleans:
+            made = _called_where_known(feature, arguments, known.gaps, schema.needed_booleans)
+        else:
+            made = _called(feature, arguments)
+        found[feature.name] = made
         if feature.name in schema.needed:
             known.add(made, feature)
     return found
@@ -80,46 +85,46 @@ class _Known:
     """
 
     def __init__(self, columns: Mapping[str, Any], schema: Schema) -> None:
-        self.values, self.gaps, self.bools = Arrays(), Arrays(), schema.needed_booleans
-        if schema.needed_numbers:
-            values = [columns[name] for name in schema.needed_numbers]
+        self.values, self.gaps = Arrays(), Arrays()
+        if numbers := schema.needed_numbers:
+            given = [columns[name] for name in numbers]
             # For few rows, one array is quicker than one for each column.
-            block = _read_only(np.array(values, _FLOAT))
-            self.values.update(zip(schema.needed_numbers, block, strict=True))
-            for name, given in zip(schema.needed_numbers, values, strict=True):
-                self._find_gaps(name, given)
+            block = _read_only(np.array(given, _FLOAT))
+            for name, own, values in zip(numbers, block, given, strict=True):
+                self.values[name] = own
+                if type(values) is not list or None in values:  # quicker for few rows
+                    self._find_gaps(name)
         for column in schema.needed_others:
             self.add(columns[column.name], column)
 
     def add(self, values: Any, column: Feature) -> None:
         """Add a column, or a derived feature."""
         self.values[column.name] = _read_only(as_array(values, column))
-        self._find_gaps(column.name, values)
+        if type(values) is not list or None in values:
+            self._find_gaps(column.name)
 
-    def _find_gaps(self, name: str, given: Any) -> None:
-        if type(given) is list and None not in given:  # quicker for few rows
-            return
+    def _find_gaps(self, name: str) -> None:
         own = self.values[name]
         if (gaps := _MISSING[own.dtype.kind](own)).any():
             self.gaps[name] = gaps
 
-    def made(self, feature: Derived) -> NDArray[Any]:
-        """Call a feature's function for the rows without missing needed values, or for all rows."""
-        given = [self.values[name] for name in feature.needs]
-        if not (self.gaps or self.bools):
-            return _called(feature, given)
-        missing = [self.gaps[name] for name in feature.needs if name in self.gaps]
-        if missing and feature.takes_missing:
-            return _called(feature, given)
-        pairs = zip(feature.needs, given, strict=True)
-        given = [_read_only(v != 0) if name in self.bools else v for name, v in pairs]
-        if not missing:
-            return _called(feature, given)
-        gaps = np.logical_or.reduce(missing)
-        empty = np.full(len(gaps), None) if feature.type is str else np.full(len(gaps), np.nan)
-        if not gaps.all():
-            empty[~gaps] = _called(feature, [_read_only(values[~gaps]) for values in given])
-        return empty
+
+def _called_where_known(
+    feature: Derived, given: list[NDArray[Any]], gaps: Arrays, bools: frozenset[str]
+) -> NDArray[Any]:
+    """Call a feature's function for the rows without missing needed values, or for all rows."""
+    missing = [gaps[name] for name in feature.needs if name in gaps]
+    if missing and feature.takes_missing:
+        return _called(feature, given)
+    pairs = zip(feature.needs, given, strict=True)
+    given = [_read_only(v != 0) if name in bools else v for name, v in pairs]
+    if not missing:
+        return _called(feature, given)
+    empty = np.logical_or.reduce(missing)
+    made = np.full(len(empty), None) if feature.type is str else np.full(len(empty), np.nan)
+    if not empty.all():
+        made[~empty] = _called(feature, [_read_only(values[~empty]) for values in given])
+    return made
 
 
 def _read_only(values: NDArray[Any]) -> NDArray[Any]:
@@ -138,10 +143,13 @@ def _called(feature: Derived, arguments: list[NDArray[Any]]) -> NDArray[Any]:
     try:
         if feature.type is str:
             return _texts(made, feature)
-        return _finite(made if made.dtype is _FLOAT else _numbers(made))
+        numbers = made if made.dtype is _FLOAT else _numbers(made)
     except (TypeError, ValueError) as error:
         wanted = "texts" if feature.type is str else "numbers"
         raise _fault(feature, f"found {made.dtype}, wanted {wanted}: {error}") from error
+    # A sum of a list is quicker for a few rows. That of large numbers may be infinite, too.
+    total = sum(numbers.tolist()) if len(numbers) <= _FEW else np.add.reduce(numbers)
+    return numbers if isfinite(total) else np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _fault(feature: Derived, text: str) -> UserError:
@@ -159,15 +167,6 @@ def _numbers(made: NDArray[Any]) -> NDArray[Any]:
     if made.dtype.kind not in "fiub":
         raise TypeError("not numeric")
     return made.astype(_FLOAT)
-
-
-def _finite(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return the numbers, with NaN for infinite ones."""
-    # A sum of a list is quicker for a few rows.
-    total = sum(numbers.tolist()) if len(numbers) <= _FEW else np.add.reduce(numbers)
-    if not isfinite(total):  # one is not finite, or the sum of large ones is not
-        return np.where(np.isfinite(numbers), numbers, np.nan)
-    return numbers
 
 
 def _text(value: Any) -> str | None:

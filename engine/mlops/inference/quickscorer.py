@@ -7,10 +7,7 @@ SIGIR 2015, with a table of the masks instead of the scan over thresholds.
 
 import sys
 from bisect import bisect_left
-from collections.abc import Sequence
-from functools import reduce
 from itertools import accumulate
-from operator import and_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,12 +100,14 @@ class FewRows:
         }
 
         def of_line(category: Category, line: list[float | None]) -> int:
-            pairs = zip(category.at, line, strict=True)
-            return reduce(
-                and_, (_left([v], *searched[at])[0] for at, v in pairs if at in searched), -1
-            )
+            left = -1
+            for at, value in zip(category.at, line, strict=True):
+                if at in searched:
+                    thresholds, masks = searched[at]
+                    left &= masks[-1 if value is None else bisect_left(thresholds, value)]
+            return left
 
-        self._numbers = [(n.name, searched[n.at]) for n in encoding.numbers if n.at in searched]
+        self._numbers = [(n.name, *searched[n.at]) for n in encoding.numbers if n.at in searched]
         self._texts = []
         for category in encoding.categories:
             *left, other = [of_line(category, line) for line in category.table]
@@ -117,21 +116,18 @@ class FewRows:
 
     def raw(self, columns: Columns) -> Floats:
         """Return the sums of the leaves: shape (n_rows, n_outputs)."""
-        lefts = [-1] * count_rows(columns)
-        for name, searched in self._numbers:
-            lefts = list(map(and_, lefts, _left(listed(columns[name]), *searched)))
-        for name, known, other in self._texts:
-            lefts = [
-                a & known.get(b, other) for a, b in zip(lefts, listed(columns[name]), strict=True)
-            ]
-        # For each tree, a bit for each leaf before the first one that is left. There is no borrow
-        # between trees: each has a leaf left.
-        n_bytes = self._masks.table[0].nbytes
-        below = [(~a & (a - self._ones)).to_bytes(n_bytes, sys.byteorder) for a in lefts]
-        zeros = np.frombuffer(b"".join(below), self._masks.table.dtype).reshape(len(lefts), -1)
+        numbers = [(listed(columns[name]), at, masks) for name, at, masks in self._numbers]
+        texts = [(listed(columns[name]), known, other) for name, known, other in self._texts]
+        n_bytes, below = self._masks.table[0].nbytes, []
+        for row in range(count_rows(columns)):
+            left = -1
+            for values, thresholds, masks in numbers:
+                v = values[row]
+                left &= masks[-1 if v is None or v != v else bisect_left(thresholds, float(v))]
+            for values, known, other in texts:
+                left &= known.get(values[row], other)
+            # For each tree, a bit for each leaf before the first one that is left. There is no
+            # borrow between trees: each has a leaf left.
+            below.append((~left & (left - self._ones)).to_bytes(n_bytes, sys.byteorder))
+        zeros = np.frombuffer(b"".join(below), self._masks.table.dtype).reshape(len(below), -1)
         return self._masks.total(np.bitwise_count(zeros))
-
-
-def _left(values: Sequence[float | None], thresholds: list[float], masks: list[int]) -> list[int]:
-    """Return, for each value of a column, the leaves of all trees that it can reach."""
-    return [masks[-1 if v is None or v != v else bisect_left(thresholds, float(v))] for v in values]
