@@ -118,6 +118,33 @@ def test_a_function_that_gives_no_value_for_each_row_is_named(make: Any, told: s
         derive({"weight": np.arange(5.0)}, Schema(COLUMNS, derived=(feature,)))
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("weight", [1.0, None]),
+        ("weight", np.array([1.0, np.nan])),
+        ("express", [True, False]),
+        ("express", [True, None]),
+        ("since", [datetime.date(2024, 2, 29), None]),
+        ("note", ["a", None]),
+        ("each", [4.0, 6.0]),
+    ],
+)
+@pytest.mark.parametrize("takes_missing", [False, True])
+def test_no_function_may_write_to_what_it_is_given(
+    name: str, values: Any, takes_missing: bool
+) -> None:
+    def writing(given: Any) -> Any:
+        given[:1] = given[:1]
+        return np.zeros(len(given))
+
+    odd = Derived("odd", "Odd", float, "", (name,), writing, takes_missing=takes_missing)
+    columns = {name: values} | ({"weight": values, "pieces": [2, 2]} if name == "each" else {})
+
+    with pytest.raises(UserError, match=r"feature 'odd': .*read-only"):
+        derive(columns, Schema(COLUMNS, derived=(FEATURES[3], odd) if name == "each" else (odd,)))
+
+
 OTHER_ROWS: dict[str, Callable[..., Any]] = {
     "mean": lambda w: w - w.mean(),
     "scaled": lambda w: (w - w.min()) / (w.max() - w.min()),
