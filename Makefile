@@ -59,8 +59,7 @@ test-edited-engine: ## Run the engine's tests if engine/ or .github/ was edited 
 	PYTHONPATH=engine $(PYTHON) -m mlops.integrity || ! test -d engine/tests || $(MAKE) test-engine
 
 lint: .venv/test ## Check format, style and types
-	ruff format --check .
-	ruff check .
+	@ruff format --check . && ruff check . || { echo "To format, and fix what can be fixed: make format"; exit 1; }
 	mypy
 
 format: .venv/test ## Format, and fix what can be fixed

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -245,6 +246,21 @@ def test_a_newcomer_finds_by_name_where_to_change_what(text: str, what: str, pla
     assert "kind" in params["train"]
     for named, module in (("KINDS", "src/project/models.py"), ("kind", "engine/mlops/params.py")):
         assert named in (ROOT / module).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", ["x=1\n", "import os\n"], ids=["format", "style"])
+def test_code_that_is_not_formatted_is_told_the_command_that_formats_it(
+    tmp_path: Path, code: str
+) -> None:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "own.py").write_text(code, encoding="utf-8")
+
+    lint = ["make", "-o", ".venv/test", "lint"]
+    told = subprocess.run(lint, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert told.returncode == 2, told
+    assert told.stdout.endswith("To format, and fix what can be fixed: make format\n"), told
 
 
 def test_requirements_are_locked_by_hash_and_name_no_host() -> None:
