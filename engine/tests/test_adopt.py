@@ -594,6 +594,25 @@ def test_the_split_is_rehearsed_and_rows_by_chance_test_where_days_can_not(
     assert split["test_share"] == share
 
 
+def test_a_library_that_aborts_at_exit_does_not_change_what_a_rehearsal_found(
+    repository: Path, tmp_path: Path
+) -> None:
+    """As Arrow's threads do on a busy machine; what is not written by then is lost."""
+    aborting = "\nimport ctypes\nlibc = ctypes.CDLL(None)\n"
+    aborting += "libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)\n"
+    with (repository / "engine/mlops/pipeline/ingest.py").open("a") as ingest:
+        ingest.write(aborting)
+    run(repository, "git commit --quiet --all --message aborting")
+    table().to_csv(tmp_path / "rows.csv", index=False)
+    broken = table(user_id=[f"two\nlines {n}" for n in range(ROWS)])
+    broken.to_csv(tmp_path / "broken.csv", index=False)
+
+    refused = adopt(repository, f"{tmp_path}/broken.csv --target y --yes", wanted=1)
+
+    assert refused.startswith("mlops.pipeline.ingest would fail on these rows"), refused
+    assert "Written." in adopt(repository, f"{tmp_path}/rows.csv --target y --yes")
+
+
 def test_rows_of_which_no_split_makes_a_model_are_refused_in_words(
     repository: Path, tmp_path: Path
 ) -> None:

@@ -21,20 +21,6 @@ _STAGES = [
     *(f"mlops.pipeline.{stage}" for stage in ("ingest", "validate", "prepare", "split")),
 ]
 
-# In one process: importing the libraries takes longer than the stages.
-_RUN = """
-import importlib, sys
-from mlops.errors import run_command
-names, sys.argv = sys.argv[1:], sys.argv[:1]
-for name in names:
-    try:
-        run_command(importlib.import_module(name).main)
-    except BaseException as ended:
-        if not isinstance(ended, SystemExit) or ended.code:
-            print("\\n" + name)
-            raise
-"""
-
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -83,7 +69,7 @@ def rehearse(texts: dict[Path, str], data: Path) -> Rehearsal:
 def _run_stages(root: Path) -> tuple[str | None, str]:
     """Run the stages in the copy until one fails; return its name, and its error output."""
     run = subprocess.run(
-        [sys.executable, "-c", _RUN, *_STAGES],
+        [sys.executable, "-m", "mlops.adopt.rehearsed_stages", *_STAGES],
         cwd=root,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([f"{root}/engine", f"{root}/src"])},
         capture_output=True,
