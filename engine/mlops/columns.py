@@ -156,7 +156,8 @@ class Table:
     """Columns of which one is the key, and the rules among them.
 
     Attributes:
-        timezone: time zone of dates and times without an offset; others are converted to it.
+        timezone: time zone of dates and times without an offset; others are converted to it. A name
+            such as Europe/Berlin, or an offset such as +01:00.
         place: the file that defines the columns, for messages.
     """
 

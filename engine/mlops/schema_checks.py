@@ -56,7 +56,8 @@ def role_problems(schema: "Schema") -> list[str]:
         zone(schema.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         problems.append(
-            f"timezone {schema.timezone!r}: no such time zone; wanted a name such as Europe/Berlin"
+            f"timezone {schema.timezone!r}: no such time zone; wanted a name such as "
+            "Europe/Berlin, or an offset such as +01:00"
         )
     if not schema.features:
         problems.append("role 'feature': wanted at least 1 column, found none")

@@ -1,17 +1,26 @@
 """Dates and times of a project: without an offset, in the project's time zone."""
 
 import datetime
+import re
 import zoneinfo
 from typing import Any, Self
 
 
 def zone(name: str) -> datetime.tzinfo:
-    """Return a time zone by its name; UTC also works without a time zone database.
+    """Return a time zone by its name, or by a fixed offset such as +01:00.
+
+    UTC and offsets also work without a time zone database.
 
     Raises:
-        ZoneInfoNotFoundError, ValueError or OSError: there is no time zone of that name.
+        ZoneInfoNotFoundError, ValueError or OSError: there is no such time zone.
     """
-    return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
+    if name == "UTC":
+        return datetime.UTC
+    if re.fullmatch(r"[+-]\d\d:[0-5]\d", name):
+        offset = datetime.datetime.fromisoformat(f"2000-01-01T00:00{name}").tzinfo
+        assert offset is not None
+        return offset
+    return zoneinfo.ZoneInfo(name)
 
 
 def parse_time(value: Any, kind: type, timezone: str) -> Any:

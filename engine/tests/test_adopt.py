@@ -370,6 +370,21 @@ def test_data_that_validation_would_stop_are_written_and_it_is_said(
     assert not list((repository / "data/source").glob("20*"))
 
 
+def test_the_offset_of_the_times_is_the_time_zone_of_the_schema(
+    repository: Path, tmp_path: Path
+) -> None:
+    times = pd.date_range("2026-01-01 08:30", periods=ROWS, freq="7h")
+    table(at=times.strftime("%Y-%m-%dT%H:%M:%S+05:30")).to_csv(tmp_path / "rows.csv", index=False)
+
+    adopt(repository, f"{tmp_path}/rows.csv --target y --time at --yes")
+    shown = "from mlops.project import load_schema; print(load_schema().timezone)"
+    zone = run(repository, f'python -c "{shown}"', PYTHONPATH=SOURCES)
+
+    assert '    timezone="+05:30",\n' in (repository / "src/project/schema.py").read_text()
+    assert zone == "+05:30\n"
+    assert "2026-01-01 08:30:00" in (repository / "data/source/rows.csv").read_text()
+
+
 def test_nothing_is_written_unless_all_can_be(repository: Path, tmp_path: Path) -> None:
     table().to_csv(tmp_path / "rows.csv", index=False)
     broken = table(user_id=[f"two\nlines {n}" for n in range(ROWS)])

@@ -17,6 +17,7 @@ from mlops.errors import UserError
 from mlops.frames import as_frame
 from mlops.paths import SOURCE_FORM
 from mlops.pipeline.partitions import read_partitions
+from mlops.timestamps import parse_time
 from paths import DEMO
 
 N = 60
@@ -32,10 +33,12 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def adopt(source: Path, file: Path, target: str, asked: Asked | None = None) -> Schema:
+def adopt(
+    source: Path, file: Path, target: str, asked: Asked | None = None, time: str | None = None
+) -> Schema:
     """Put a file into the source as the command does, without a repository around it."""
     reading = read_table(file, asked)
-    found = propose(reading.table, target, doubts=reading.doubts)
+    found = propose(reading.table, target, time=time, doubts=reading.doubts)
     made = {column.name for column in found.columns} - set(found.names.values())
     form = replace(reading.form, names=found.names, numbered="".join(made))
     SOURCE_FORM.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +47,7 @@ def adopt(source: Path, file: Path, target: str, asked: Asked | None = None) -> 
         found.rows.to_parquet(source / "first.parquet", index=False)
     else:
         found.rows.to_csv(source / "first.csv", index=False)
-    return Schema(found.columns)
+    return Schema(found.columns, timezone=form.zone_of(time) or "UTC")
 
 
 def rows_of(source: Path, schema: Schema) -> pd.DataFrame:
@@ -100,6 +103,60 @@ def test_a_parquet_export_is_taken_as_it_comes(source: Path, tmp_path: Path) -> 
     export(N + 1, 4).to_parquet(source / "second.parquet")
 
     assert rows_of(source, schema)["customer_id"].tolist()[-1] == 10**6 + N + 4
+
+
+def orders(first: int, *times: str) -> str:
+    lines = [f"{n},{time},{n % 7},{n * 7919 % 97}" for n, time in enumerate(times, first)]
+    return "\n".join(["id,ordered,items,fee", *lines]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "given", "local"),
+    [
+        (None, "+01:00", "2026-07-01T08:30:00+02:00", "2026-07-01 07:30"),
+        (None, "+01:00", "2026-07-01T08:30:00Z", "2026-07-01 09:30"),
+        (None, "+01:00", "2026-07-01T08:30:00", "2026-07-01 08:30"),
+        (None, "-03:30", "2026-07-01T08:30:00-03:30", "2026-07-01 08:30"),
+        (None, "Z", "2026-07-01T08:30:00+02:00", "2026-07-01 06:30"),
+        ("Europe/Paris", "+01:00", "2026-07-01T08:30:00+02:00", "2026-07-01 08:30"),
+        ("Europe/Paris", "+01:00", "2026-07-01T08:30:00Z", "2026-07-01 10:30"),
+        ("Europe/Paris", "Z", "2026-07-01T08:30:00", "2026-07-01 08:30"),
+    ],
+)
+def test_a_moment_is_the_same_time_in_the_next_file_and_in_a_request(
+    zone: str | None, offset: str, given: str, local: str, source: Path, tmp_path: Path
+) -> None:
+    days = pd.date_range("2026-01-01 08:30", periods=N).strftime(f"%Y-%m-%dT%H:%M:%S{offset}")
+    (tmp_path / "first.csv").write_text(orders(1, *days))
+    schema = adopt(source, tmp_path / "first.csv", "fee", Asked(timezone=zone), "ordered")
+    other = "2026-07-02T08:30:00+02:00"  # beside it: not all times of a file have an offset
+    (source / "second.csv").write_text(orders(N + 1, given, other))
+
+    rows = rows_of(source, schema)["ordered"]
+
+    kind = schema["ordered"].type
+    assert rows[N] == pd.Timestamp(local) == parse_time(given, kind, schema.timezone)
+    assert rows[N + 1] == parse_time(other, kind, schema.timezone)
+    assert rows[0] == parse_time(days[0], kind, schema.timezone)
+
+
+@pytest.mark.parametrize(("zone", "hour"), [(None, 9), ("written", 9), ("Asia/Tokyo", 17)])
+def test_moments_of_a_parquet_file_are_in_the_zone_of_the_first_one(
+    zone: str | None, hour: int, source: Path, tmp_path: Path
+) -> None:
+    def export(first: int, start: str, zone: str) -> pd.DataFrame:
+        numbers = pd.Series(range(first, first + N))
+        times = pd.date_range(start, periods=N, tz=zone)
+        fees = numbers * 7919 % 97
+        return pd.DataFrame({"id": numbers, "at": times, "items": numbers % 7, "fee": fees})
+
+    path = tmp_path / "first.parquet"
+    export(1, "2026-01-01 09:00", "Europe/Paris").to_parquet(path)
+    schema = adopt(source, path, "fee", Asked(timezone=zone), "at")
+    export(N + 1, "2026-01-20 08:00", "UTC").to_parquet(source / "second.parquet")
+
+    assert schema.timezone == ("Asia/Tokyo" if hour == 17 else "Europe/Paris")
+    assert set(rows_of(source, schema)["at"].dt.hour) == {hour}
 
 
 @pytest.mark.parametrize(

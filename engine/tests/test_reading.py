@@ -233,6 +233,23 @@ def test_what_one_column_proves_of_the_decimal_character_counts_for_the_others(
         (["20230101", "20230102"], "2023-01-01", Asked(time="x")),
         (["1990", "1991"], "1990-01-01", Asked(time="x")),
         (["2026-01-31T22:30:00-05:00"] * 2, "2026-02-01 04:30", Asked(timezone="Europe/Paris")),
+        (["2026-01-31T22:30:00-05:00"] * 2, "2026-02-01 09:15", Asked(timezone="+05:45")),
+        (["2026-01-31T22:30-05:00"] * 2, "2026-01-31 22:30", Asked(timezone="written")),
+        (
+            ["1700000000", "1700086400"],
+            "2023-11-14 23:13:20",
+            Asked(time_format="unix", time="x", timezone="Europe/Paris"),
+        ),
+        (
+            ["1700000000000", "1700086400000"],
+            "2023-11-15 03:58:20",
+            Asked(time_format="unix_ms", time="x", timezone="+05:45"),
+        ),
+        (
+            ["44927", "44928"],
+            "2023-01-01",
+            Asked(time_format="excel", time="x", timezone="Europe/Paris"),
+        ),
     ],
 )
 def test_times_are_read_with_their_hours_and_the_ends_are_shown(
@@ -246,12 +263,60 @@ def test_times_are_read_with_their_hours_and_the_ends_are_shown(
 
 
 @pytest.mark.parametrize(
+    ("texts", "zone", "said"),
+    [
+        (["2026-01-01T10:00Z"] * 2, "UTC", "converted to UTC"),
+        (["2026-01-01 10:00 UTC"] * 2, "UTC", "converted to UTC"),
+        (["2026-01-01T10:00Z", "2026-07-01T10:00+00:00"], "UTC", "converted to UTC"),
+        (["2026-01-01T10:00-00:00"] * 2, "UTC", "converted to UTC"),
+        (["2026-01-01T10:00+01:00"] * 2, "+01:00", "where clocks change, pass a name such as"),
+        (["2026-01-01T10:00+0100", "2026-07-01T10:00+01:00"], "+01:00", "converted to +01:00"),
+        (["2026-01-01T10:00-03:30"] * 2, "-03:30", "converted to -03:30"),
+        (["2026-01-01T10:00"] * 2, "", "read as times as ISO8601: "),
+        (["2026-01-01", "2026-07-01"], "", "read as times as ISO8601: "),
+    ],
+)
+def test_times_with_one_offset_stay_as_written_and_it_is_their_zone(
+    texts: list[str], zone: str, said: str, folder: Path
+) -> None:
+    lines = [f"{text},{place}" for place, text in enumerate(texts)]
+    found = read(folder, "\n".join(["x,y", *lines]), None)
+
+    assert found.form.zone_of("x") == zone
+    assert found.form.zone_of("y") == found.form.zone_of(None) == ""
+    assert [str(t)[:16] for t in found.table["x"]] == [
+        t[:16].replace("T", " ").ljust(16) if len(t) > 10 else f"{t} 00:00" for t in texts
+    ]
+    assert said in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Nowhere", "Europe/Pari", "+1:00", "+25:00", "+01:75", "/etc", ""]
+)
+@pytest.mark.parametrize("parquet", [False, True])
+def test_a_time_zone_that_does_not_exist_is_refused(zone: str, parquet: bool, folder: Path) -> None:
+    path = folder / "rows"
+    rows = pd.DataFrame({"x": ["2026-01-01T10:00Z", "2026-01-02T10:00Z"], "y": [1, 2]})
+    if parquet:
+        rows.assign(x=pd.to_datetime(rows["x"])).to_parquet(path)
+    else:
+        rows.to_csv(path, index=False)
+
+    with pytest.raises(
+        UserError, match="no such zone\nWanted a name such as Europe/Paris, or an off"
+    ):
+        read_table(path, Asked(timezone=zone))
+
+
+@pytest.mark.parametrize(
     ("texts", "said"),
     [
         (["01/02/2020", "02/03/2020"], "'01/02/2020' fits %d/%m/%Y (2020-02-01) and %m/%d/%Y"),
         (["01.02.20", "02.03.20"], "pass --time-format"),
         (["2026-01-01T10:00+01:00", "2026-07-01T10:00+02:00"], "pass --timezone"),
         (["2026-01-01T10:00+01:00", "2026-07-01T10:00"], "pass --timezone"),
+        (["2026-01-01T10:00+25:00"] * 2, ""),
+        (["2026-01-01T10:00-01:75"] * 2, ""),
     ],
 )
 def test_times_that_may_be_two_are_asked_for(texts: list[str], said: str, folder: Path) -> None:

@@ -145,7 +145,9 @@ def main() -> None:
         data = Path(folder)
         name = write_partition(data, options.file, proposal, form.dialect is not None)
         schema = {
-            SCHEMA_FILE: schema_text(proposal.columns, options.timezone),
+            SCHEMA_FILE: schema_text(
+                proposal.columns, form.zone_of(options.time) or options.timezone
+            ),
             FEATURES_FILE: FEATURES_TEXT,
             METRICS_FILE: metrics_text(proposal.task),
         }

@@ -14,8 +14,10 @@ from mlops.errors import UserError
 _UNNAMED_INDEX = "__index_level_"
 
 
-def columns_of(content: bytes, zone: str | None) -> tuple[dict[str, pd.Series], list[str]]:
+def columns_of(content: bytes) -> tuple[dict[str, pd.Series], list[str]]:
     """Return the columns by name, an index included, and notes on omissions and changes.
+
+    Times keep their time zone.
 
     Raises:
         UserError: the bytes are not Parquet.
@@ -29,7 +31,7 @@ def columns_of(content: bytes, zone: str | None) -> tuple[dict[str, pd.Series], 
         header = f"index_{name.strip('_')[-1]}" if name.startswith(_UNNAMED_INDEX) else name
         if header != name:
             notes.append(f"the unnamed index is kept as {header}")
-        values, note = _column(table.column(place), zone)
+        values, note = _column(table.column(place))
         notes += [f"{header}: {note}"] if note else []
         if values is not None:
             found[header] = values
@@ -47,7 +49,7 @@ def _range_index(metadata: dict[str, Any] | None, n_rows: int) -> dict[str, pd.S
     }
 
 
-def _column(values: pa.ChunkedArray, zone: str | None) -> tuple[pd.Series | None, str]:
+def _column(values: pa.ChunkedArray) -> tuple[pd.Series | None, str]:
     types, kind = pa.types, values.type
     if types.is_dictionary(kind):
         values, kind = values.cast(kind.value_type), kind.value_type
@@ -65,7 +67,7 @@ def _column(values: pa.ChunkedArray, zone: str | None) -> tuple[pd.Series | None
         texts = values.cast(pa.string()).to_pandas().astype("object")
         return texts, "whole numbers beyond 2^53 are kept as texts"
     if types.is_date(kind) or types.is_timestamp(kind):
-        return _time(values, zone)
+        return _time(values)
     return values.to_pandas(), ""
 
 
@@ -81,15 +83,8 @@ def _decimal(values: pa.ChunkedArray) -> tuple[pd.Series, str]:
     return values.cast(pa.float64()).to_pandas(), f"{values.type} read as numbers"
 
 
-def _time(values: pa.ChunkedArray, zone: str | None) -> tuple[pd.Series, str]:
-    own = getattr(values.type, "tz", None)
+def _time(values: pa.ChunkedArray) -> tuple[pd.Series, str]:
     days = values.to_pandas(date_as_object=False)
-    note = ""
-    if own:
-        told = own if zone in (None, "written") else zone
-        days = days.dt.tz_convert(told).dt.tz_localize(None)
-        note = f"times converted to {told}, from {days.min()} to {days.max()}"
-    whole = days.astype("datetime64[us]")
-    if (whole != days).loc[days.notna()].any():
-        note = ", ".join(filter(None, (note, "times truncated to microseconds")))
-    return whole, note
+    whole = days.dt.as_unit("us")
+    lost = (whole != days).loc[days.notna()].any()
+    return whole, "times truncated to microseconds" if lost else ""

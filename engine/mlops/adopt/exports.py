@@ -5,6 +5,7 @@ import pandas as pd
 from mlops.adopt import dialect, parse_column
 from mlops.adopt.columnar import columns_of
 from mlops.adopt.parse_column import Asked
+from mlops.adopt.parse_datetimes import Clock
 from mlops.adopt.reading import header_names
 from mlops.adopt.source_form import SourceForm
 from mlops.adopt.texts import texts
@@ -19,7 +20,7 @@ def fields_of(content: bytes, form: SourceForm) -> dict[str, pd.Series]:
         UserError: the file has another dialect.
     """
     if form.dialect is None:
-        return columns_of(content, None)[0]
+        return columns_of(content)[0]
     text, _ = dialect.decode(content, form.dialect.encoding)
     _, lines = dialect.split(text, form.dialect)
     headers, _ = header_names(lines[0][1])
@@ -65,6 +66,8 @@ def _convert(
     header: str, given: pd.Series, form: SourceForm, column: Column
 ) -> tuple[pd.Series, list[str]]:
     conversion, asked = form.conversions.get(header), Asked(missing=form.missing)
+    if isinstance(given.dtype, pd.DatetimeTZDtype):
+        return (conversion if isinstance(conversion, Clock) else Clock()).local(given), []
     if conversion is None and given.dtype != object and not pd.api.types.is_string_dtype(given):
         return (texts(given) if column.type is str else given), []
     plain = ["" if value is None or value != value else str(value) for value in given]

@@ -200,13 +200,13 @@ def _shown(texts: list[str], read: Read, plain_noted: bool) -> list[str]:
         how += f", {form.unit!r} removed" if form.unit else ""
     elif isinstance(read.conversion, Clock):
         how = f"times as {read.conversion.format}"
-        how += f", converted to {read.conversion.zone}" if read.conversion.zone else ""
-        away = parse_datetimes.offset([text for text, _ in known[:1000]])
-        how += (
-            f", as local times; the offset {away} is dropped"
-            if away and not read.conversion.zone
-            else ""
-        )
+        zone = read.conversion.zone
+        how += f", converted to {zone}" if zone else ""
+        if zone.startswith(("+", "-")):
+            how += " (where clocks change, pass a name such as --timezone Europe/Paris)"
+        elif not zone and (away := parse_datetimes.offset([text for text, _ in known[:1000]])):
+            how += f", as local times; the offset {away} is dropped"
+            how += ": set timezone in src/project/schema.py"
         changed = len(known)
         known = [(text, value) for text, value in known if value == read.values.min()][:1] + [
             (text, value) for text, value in known if value == read.values.max()

@@ -1,6 +1,5 @@
 """Parse dates and times in common formats; both orders of day and month are tried."""
 
-import itertools
 import re
 import zoneinfo
 from collections.abc import Collection
@@ -9,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlops import timestamps
 from mlops.adopt.parse_numbers import Doubt, is_plain
 from mlops.errors import UserError
 
@@ -23,7 +23,7 @@ _DAYS = [
 _HOURS = ["", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p"]
 _FORMATS = [f"{d}{gap}{h}" for d in _DAYS for h in _HOURS for gap in ([" ", "T"] if h else [""])]
 _ISO = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?)?)?", re.ASCII)
-_OFFSET = r"\s?(Z|UTC|[+-]\d\d:?\d\d)$"
+_OFFSET = r"\s?(Z|UTC|[+-](?:0\d|1[0-4]):?[0-5]\d)$"
 _YEAR, _COMPACT = re.compile(r"(1[89]|20|21)\d\d"), re.compile(r"(1[89]|20|21)\d{6}")
 
 
@@ -32,7 +32,8 @@ class Clock:
     """The format of a column's times.
 
     Attributes:
-        zone: time zone that times with an offset are converted to; empty: as written.
+        zone: time zone that moments are converted to; empty: as written. Moments are times with
+            an offset, and seconds since 1970.
     """
 
     format: str = ISO
@@ -41,12 +42,14 @@ class Clock:
     def read(self, texts: pd.Series) -> pd.Series:
         """Parse texts to local times without a zone; NaT where that fails."""
         if self.format in _NUMBERS:
-            origin = "1899-12-30" if self.format == "excel" else "unix"
+            excel = self.format == "excel"
+            origin = "1899-12-30" if excel else "unix"
             numbers = pd.to_numeric(texts, errors="coerce")
             found = pd.to_datetime(
                 numbers, unit=_NUMBERS[self.format], origin=origin, errors="coerce"
             )
-            return found.astype("datetime64[us]")
+            found = found.astype("datetime64[us]")
+            return found if excel or not self.zone else self.local(found.dt.tz_localize("UTC"))
         offsets = texts.str.extract(_OFFSET)[0] if self.format == ISO else None
         plain = texts if offsets is None else texts.str.replace(_OFFSET, "", regex=True)
         if self.format == ISO:
@@ -58,7 +61,11 @@ class Clock:
         away = signs.str.replace(":", "").astype(int)
         minutes = away.abs() // 100 * 60 + away.abs() % 100
         utc = found - pd.to_timedelta(minutes.where(away >= 0, -minutes), unit="min")
-        return utc.dt.tz_localize("UTC").dt.tz_convert(self.zone).dt.tz_localize(None)
+        return self.local(utc.dt.tz_localize("UTC")).where(offsets.notna(), found)
+
+    def local(self, moments: pd.Series) -> pd.Series:
+        """Convert moments, of any zone, to local times; by default, of their own zone."""
+        return moments.dt.tz_convert(self.zone or moments.dt.tz).dt.tz_localize(None)
 
 
 def recognise(
@@ -113,31 +120,56 @@ def _day(clock: Clock, text: str) -> str:
     return str(clock.read(pd.Series([text], dtype="str")).iloc[0].date())
 
 
-def _in_zone(values: pd.Series, clock: Clock, zone: str | None) -> Clock | Doubt:
-    """Keep times as written unless a zone is requested; differing offsets are a doubt.
+def clock_of(moments: pd.Series, zone: str | None) -> Clock:
+    """Return the clock of a column of moments: of the requested zone, or of their own.
 
     Raises:
         UserError: there is no such zone.
     """
-    if zone and zone != "written":
-        try:
-            zoneinfo.ZoneInfo(zone)
-        except (ValueError, OSError) as error:
-            raise UserError(
-                f"--timezone {zone}: no such zone", advice="Wanted a name such as Europe/Paris"
-            ) from error
-        return Clock(clock.format, zone)
-    offsets = (
-        sorted(values.str.extract(_OFFSET)[0].dropna().unique()) if clock.format == ISO else []
-    )
-    some = values.str.extract(_OFFSET)[0].notna().mean() if offsets else 0
-    if (len(offsets) > 1 or 0 < some < 1) and zone != "written":
-        shown = ", ".join(itertools.islice(offsets, 5))
+    own = str(moments.dt.tz).removeprefix("UTC") or "UTC"  # pandas calls +01:00 UTC+01:00
+    return Clock(zone=_requested(zone) or own)
+
+
+def _requested(zone: str | None) -> str:
+    """Return the zone that is requested, or an empty text if none is."""
+    if zone is None or zone == "written":
+        return ""
+    try:
+        timestamps.zone(zone)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+        raise UserError(
+            f"--timezone {zone}: no such zone",
+            advice="Wanted a name such as Europe/Paris, or an offset such as +01:00",
+        ) from error
+    return zone
+
+
+def _in_zone(values: pd.Series, clock: Clock, zone: str | None) -> Clock | Doubt:
+    """Return the clock with the requested zone, or with the only offset that all times have.
+
+    Raises:
+        UserError: there is no such zone.
+    """
+    if requested := _requested(zone):
+        return Clock(clock.format, requested)
+    if clock.format != ISO or zone == "written":
+        return clock
+    offsets = values.str.extract(_OFFSET)[0]
+    distinct = sorted({_normal(offset) for offset in offsets.dropna()})
+    if len(distinct) > 1 or (distinct and offsets.isna().any()):
+        shown = ", ".join(distinct[:5])
         return Doubt(
             f"times with different offsets ({shown}); pass --timezone Europe/Paris, or "
             "--timezone written to keep the local times"
         )
-    return clock
+    return Clock(clock.format, *distinct)
+
+
+def _normal(offset: str) -> str:
+    """Return an offset as +01:00, or as UTC."""
+    if offset in ("Z", "UTC") or not int(offset.replace(":", "")):
+        return "UTC"
+    return f"{offset[:3]}:{offset[-2:]}"
 
 
 def offset(texts: Collection[str]) -> str:

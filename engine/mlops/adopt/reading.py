@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from mlops.adopt import dialect, parse_column, parse_numbers
+from mlops.adopt import dialect, parse_column, parse_datetimes, parse_numbers
 from mlops.adopt.columnar import columns_of
-from mlops.adopt.parse_column import Asked, Read
+from mlops.adopt.parse_column import Asked, Conversion, Read
 from mlops.adopt.parse_numbers import Numeral
 from mlops.adopt.source_form import SourceForm
 from mlops.errors import UserError
@@ -119,22 +119,28 @@ def header_names(fields: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _parquet(content: bytes, asked: Asked) -> Reading:
-    columns, notes = columns_of(content, asked.timezone)
+    columns, notes = columns_of(content)
     texts = {
         header: ["" if value is None or value != value else str(value) for value in values]
         for header, values in columns.items()
         if _is_text(values)
     }
     reading = _typed(texts, asked, typed=True)
-    table = {}
+    table, clocks = {}, dict[str, Conversion]()
     for header, values in columns.items():
         table[header] = reading.table[header] if header in texts else values
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            clocks[header] = clock = parse_datetimes.clock_of(values, asked.timezone)
+            table[header] = days = clock.local(values)
+            ends = f"from {days.min()} to {days.max()}"
+            notes.append(f"{header}: times converted to {clock.zone}, {ends}")
         words = asked.missing_in(header)
         if header not in texts and words:
             gone = table[header].map(lambda value: _is_word(value, words))  # noqa: B023
             table[header] = table[header].mask(gone)
             notes += [f"{header}: {gone.sum()} value(s) read as missing"] if gone.any() else []
-    return replace(reading, table=pd.DataFrame(table), notes=(*notes, *reading.notes))
+    form = replace(reading.form, conversions=reading.form.conversions | clocks)
+    return replace(reading, table=pd.DataFrame(table), form=form, notes=(*notes, *reading.notes))
 
 
 def _is_text(values: pd.Series) -> bool:

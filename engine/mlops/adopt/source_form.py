@@ -35,6 +35,11 @@ class SourceForm:
     numbered: str = ""
     questions: tuple[str, ...] = ()
 
+    def zone_of(self, header: str | None) -> str:
+        """Return the time zone of a column's times; empty: unknown, or no times."""
+        clock = self.conversions.get(header or "")
+        return clock.zone if isinstance(clock, Clock) else ""
+
     def text(self) -> str:
         """Return the form as JSON."""
         kinds = {
