@@ -260,7 +260,7 @@ def test_code_that_is_not_formatted_is_told_the_command_that_formats_it(
     told = subprocess.run(lint, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert told.returncode == 2, told
-    assert told.stdout.endswith("To format, and fix what can be fixed: make format\n"), told
+    assert "To format, and fix what can be fixed: make format\n" in told.stdout, told
 
 
 def test_requirements_are_locked_by_hash_and_name_no_host() -> None:
