@@ -5,6 +5,7 @@ import io
 import re
 import runpy
 import subprocess
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from mlops import params
 from mlops.adopt import project_tests
 from mlops.adopt.adopted_params import adapted
 from mlops.adopt.docs_examples import rewritten
+from mlops.adopt.features_text import FEATURES_TEXT
 from mlops.adopt.guess import Guess
+from mlops.adopt.metrics_text import metrics_text
 from mlops.adopt.proposal import Proposal, propose
 from mlops.adopt.reading import read_table
 from mlops.adopt.schema_text import schema_text
@@ -368,6 +371,30 @@ def test_data_that_validation_would_stop_are_written_and_it_is_said(
     assert "The stage validate will fail until `validate:` or the data change" in told
     assert "validate.min_window_share" in told
     assert not list((repository / "data/source").glob("20*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (FEATURES_TEXT, "FEATURES: tuple[Derived, ...]"),
+        (metrics_text("regression"), "METRICS: tuple[Metric, ...]"),
+        (metrics_text("classification"), "METRICS: tuple[Metric, ...]"),
+    ],
+)
+def test_the_example_in_an_adopted_file_passes_its_tests(
+    text: str, name: str, tmp_path: Path
+) -> None:
+    _, lines, _ = re.split(r"For example:\n\n|\n\nSee docs/", text)
+    empty = text[text.index("\nfrom mlops") :].replace(f"{name} = ()\n", "")
+    example = textwrap.dedent(lines).replace(name.split(":")[0], name)
+    file = tmp_path / "example.py"
+    file.write_text(f'"""An example."""\n{empty}{example}\n', encoding="utf-8")
+
+    found = runpy.run_path(str(file))
+    typed = run(ROOT, f"mypy {file}", PYTHONPATH=SOURCES)
+
+    assert len(found[name.split(":")[0]]) == 1
+    assert "Success: no issues found in 1 source file" in typed
 
 
 def test_the_offset_of_the_times_is_the_time_zone_of_the_schema(

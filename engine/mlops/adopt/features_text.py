@@ -7,7 +7,9 @@ A feature defined here is used in training, in the API, in batch scoring and in 
 function gets numpy arrays with one value per row, and returns one; each value must depend on its
 own row alone. Where a needed value is missing, the feature is missing too. For example:
 
-    def each(weight, pieces):
+    from typing import Any
+
+    def each(weight: Any, pieces: Any) -> Any:
         return weight / pieces
 
     FEATURES = (Derived("each", "Weight of a piece", float, "kg", ("weight", "pieces"), each),)

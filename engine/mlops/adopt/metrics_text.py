@@ -20,13 +20,21 @@ METRICS: tuple[Metric, ...] = ()
 
 _EXAMPLES: dict[Task, str] = {
     "regression": """\
-    def cost(actual, predicted):
+    from typing import Any
+
+    import numpy as np
+
+    def cost(actual: Any, predicted: Any) -> Any:
         error = predicted - actual
         return np.where(error < 0, -3 * error, error)
 
     METRICS = (Metric("cost", "What an error costs; too low, three times", "", cost),)""",
     "classification": """\
-    def cost(actual, predicted):
+    from typing import Any
+
+    import numpy as np
+
+    def cost(actual: Any, predicted: Any) -> Any:
         return np.where(actual == predicted, 0, np.where(actual == "bad", 5, 1))
 
     METRICS = (Metric("cost", "What an error costs; a bad one missed, 5", "", cost),)""",
