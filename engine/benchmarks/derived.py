@@ -62,9 +62,8 @@ def server(folder: Path, log: str | None) -> Server:
 
 def compare(folders: list[Path], log: str | None, connections: int, rounds: int) -> str:
     """Return a line of the table: p99 of both, and the ratios' spread."""
-    load = next(load for load in make_loads() if load.connections == 8)
     servers = [server(folder, log) for folder in folders]
-    requests = [servers[0].post(rows) for rows in load.rows]
+    requests = [servers[0].post(rows) for rows in make_loads()[0].rows]
     found: list[list[tuple[float, float]]] = [[], []]
     with serving(servers[0]) as (first, *_), serving(servers[1]) as (second, *_):
         for number in range(rounds):
